@@ -1,0 +1,18 @@
+import { randomBelow, type Random } from "./random.ts";
+
+declare const brand: unique symbol;
+/** A string that only the functions of its own noun hand out. */
+export type Brand<Name extends string> = string & { readonly [brand]: Name };
+
+const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
+const ID_LENGTH = 12;
+
+/** Twelve characters of Crockford's base 32 (60 bits); starts with a letter, so it can be a host name. */
+export function newId<Name extends string>(random: Random): Brand<Name> {
+  let id = ALPHABET[10 + randomBelow(random, 22)] ?? "a";
+  while (id.length < ID_LENGTH) id += ALPHABET[randomBelow(random, 32)] ?? "0";
+  return id as Brand<Name>;
+}
+
+/** What an id may look like when it comes from outside. */
+export const ID_PATTERN = /^[a-z][0-9a-z]{11}$/;

@@ -1,0 +1,38 @@
+import { z } from "zod";
+import { containerSpecSchema, resourcesSchema } from "./container.ts";
+import { serviceIdSchema, taskIdSchema } from "./ids.ts";
+import { portSchema } from "./service.ts";
+import { desiredStateSchema, taskStateSchema } from "./task.ts";
+
+/** One task as its agent sees it: complete, so that a node can go on with no server in reach. */
+export const assignmentSchema = z.object({
+  taskId: taskIdSchema,
+  serviceId: serviceIdSchema,
+  stack: z.string(),
+  service: z.string(),
+  slot: z.string(),
+  revision: z.int().min(1),
+  desired: desiredStateSchema,
+  /** The furthest state that the server knows of: a task that had ended is never started again. */
+  state: taskStateSchema,
+  container: containerSpecSchema,
+  resources: resourcesSchema,
+  ports: z.array(portSchema),
+});
+export type Assignment = z.infer<typeof assignmentSchema>;
+
+/** Everything that one node should hold; a set with an older generation is refused. */
+export const assignmentSetSchema = z.object({
+  generation: z.int().min(0),
+  assignments: z.array(assignmentSchema),
+  /** Volumes whose stack was removed with them; deleted once no task here uses them. */
+  volumesToRemove: z.array(z.string().max(255)),
+});
+export type AssignmentSet = z.infer<typeof assignmentSetSchema>;
+
+/** `orchd-shop-web-1-k3v…`: unique, legal for every runtime, and found by prefix when cleaning up. */
+export function containerNameOf(assignment: Assignment): string {
+  const { stack, service, taskId } = assignment;
+  const slot = assignment.slot.length > 6 ? "" : `-${assignment.slot}`;
+  return `orchd-${stack}-${service}${slot}-${taskId}`;
+}

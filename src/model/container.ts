@@ -1,0 +1,127 @@
+import { z } from "zod";
+
+/** What one container is made of, free of Compose spelling: sizes in bytes, times in milliseconds. */
+
+const text = z.string().max(32_768);
+const textMap = z.record(z.string().max(4096), text);
+const textList = z.array(text).max(4096);
+const bytes = z.int().min(0);
+const milliseconds = z.int().min(0);
+
+export const mountSchema = z.discriminatedUnion("type", [
+  z.object({
+    type: z.literal("volume"),
+    /** The volume's name in the runtime, `shop_data`. Empty for an anonymous volume. */
+    volume: z.string().max(255),
+    target: text,
+    readOnly: z.boolean(),
+    noCopy: z.boolean(),
+    external: z.boolean(),
+    driver: z.string().max(255).optional(),
+    driverOptions: textMap,
+    labels: textMap,
+  }),
+  z.object({
+    type: z.literal("bind"),
+    source: text,
+    target: text,
+    readOnly: z.boolean(),
+    createSource: z.boolean(),
+    propagation: z.string().max(32).optional(),
+  }),
+  z.object({
+    type: z.literal("tmpfs"),
+    target: text,
+    sizeBytes: bytes.optional(),
+    /** File mode in octal notation's value, such as 0o1777. */
+    mode: z.int().min(0).max(0o7777).optional(),
+  }),
+]);
+export type Mount = z.infer<typeof mountSchema>;
+
+export const deviceSchema = z.object({
+  source: text,
+  target: text,
+  permissions: z.string().max(3),
+});
+export type Device = z.infer<typeof deviceSchema>;
+
+export const ulimitSchema = z.object({
+  /** `nofile`, `nproc` …, in lower case. */
+  name: z.string().max(32),
+  soft: z.int().min(-1),
+  hard: z.int().min(-1),
+});
+export type Ulimit = z.infer<typeof ulimitSchema>;
+
+export const pullPolicySchema = z.enum(["always", "missing", "never"]);
+export type PullPolicy = z.infer<typeof pullPolicySchema>;
+
+export const containerSpecSchema = z.object({
+  image: z.string().min(1).max(512),
+  pullPolicy: pullPolicySchema,
+  /** `os/arch[/variant]`; the node's own where absent. */
+  platform: z.string().max(64).optional(),
+  entrypoint: textList.optional(),
+  command: textList.optional(),
+  environment: textMap,
+  /** Labels of the container itself; those of the service stand in its spec. */
+  labels: textMap,
+  annotations: textMap,
+  user: z.string().max(255).optional(),
+  groupAdd: textList,
+  workingDir: text.optional(),
+  hostname: z.string().max(253).optional(),
+  domainName: z.string().max(253).optional(),
+  init: z.boolean(),
+  tty: z.boolean(),
+  stdinOpen: z.boolean(),
+  readOnly: z.boolean(),
+  privileged: z.boolean(),
+  capAdd: textList,
+  capDrop: textList,
+  securityOptions: textList,
+  devices: z.array(deviceSchema).max(256),
+  mounts: z.array(mountSchema).max(256),
+  sysctls: textMap,
+  ulimits: z.array(ulimitSchema).max(32),
+  shmSizeBytes: bytes.optional(),
+  oomScoreAdjust: z.int().min(-1000).max(1000).optional(),
+  oomKillDisable: z.boolean(),
+  /** `bridge` is the node's own network `orchd0`. */
+  networkMode: z.enum(["bridge", "host", "none"]),
+  pidMode: z.enum(["private", "host"]),
+  ipcMode: z.enum(["private", "shareable", "host"]),
+  utsMode: z.enum(["private", "host"]),
+  usernsMode: z.enum(["private", "host"]).optional(),
+  cgroupMode: z.enum(["private", "host"]).optional(),
+  extraHosts: z
+    .array(z.object({ host: z.string().max(253), address: z.string().max(64) }))
+    .max(256),
+  dns: textList,
+  dnsSearch: textList,
+  dnsOptions: textList,
+  stopSignal: z.string().max(32).optional(),
+  stopGraceMs: milliseconds,
+});
+export type ContainerSpec = z.infer<typeof containerSpecSchema>;
+
+export const resourcesSchema = z.object({
+  /** Hard limits, enforced by the kernel; they never affect placement. Absent means none. */
+  limits: z.object({
+    /** Thousandths of one core. */
+    cpuMillis: z.int().min(1).optional(),
+    memoryBytes: bytes.optional(),
+    /** Memory and swap together, as runtimes count it; -1 means unlimited swap. */
+    memorySwapBytes: z.int().min(-1).optional(),
+    pids: z.int().min(-1).optional(),
+    cpuShares: z.int().min(0).optional(),
+    cpuSet: z.string().max(255).optional(),
+  }),
+  /** What placement keeps free for the task. */
+  reservations: z.object({
+    cpuMillis: z.int().min(0),
+    memoryBytes: bytes,
+  }),
+});
+export type Resources = z.infer<typeof resourcesSchema>;

@@ -1,0 +1,93 @@
+import { z } from "zod";
+import type { Applied } from "./change.ts";
+import { formatServiceName } from "./names.ts";
+import type { Node } from "./node.ts";
+import { currentRevision, specOf, type Service } from "./service.ts";
+import type { Stack } from "./stack.ts";
+import { formatTaskName, type Task } from "./task.ts";
+
+export const eventSchema = z.object({
+  /** Milliseconds since 1970, by the server's clock. */
+  at: z.int(),
+  /** The revision of the store that it came with: events resume from here. */
+  version: z.int(),
+  kind: z.enum(["node", "stack", "service", "task"]),
+  /** `created`, `updated`, `removed`, or the state that a task or node reached. */
+  action: z.string(),
+  id: z.string(),
+  name: z.string(),
+  stack: z.string().optional(),
+  message: z.string(),
+});
+export type Event = z.infer<typeof eventSchema>;
+
+/** What people want to hear of one write, or nothing when it changed nothing that shows. */
+export function eventOf(applied: Applied, at: number, version: number): Event | undefined {
+  const told = tell(applied);
+  return told === undefined ? undefined : { at, version, kind: applied.kind, ...told };
+}
+
+type Told = Omit<Event, "at" | "version" | "kind">;
+
+function tell(applied: Applied): Told | undefined {
+  switch (applied.kind) {
+    case "task":
+      return tellTask(applied.before, applied.after);
+    case "service":
+      return tellService(applied.before, applied.after);
+    case "stack":
+      return tellStack(applied.before, applied.after);
+    case "node":
+      return tellNode(applied.before, applied.after);
+  }
+}
+
+function tellTask(before: Task | undefined, after: Task | undefined): Told | undefined {
+  if (after === undefined) return undefined;
+  const about = { id: after.id, name: formatTaskName(after), stack: after.stack };
+  if (before?.state !== after.state) {
+    return { ...about, action: after.state, message: after.message };
+  }
+  if (before.health !== after.health) {
+    return { ...about, action: after.health, message: after.message };
+  }
+  if (before.message !== after.message && after.message !== "") {
+    return { ...about, action: after.state, message: after.message };
+  }
+  return undefined;
+}
+
+function tellService(before: Service | undefined, after: Service | undefined): Told | undefined {
+  const service = after ?? before;
+  if (service === undefined) return undefined;
+  const name = formatServiceName(service.stack, service.name);
+  const about = { id: service.id, name, stack: service.stack };
+  if (after === undefined) return { ...about, action: "removed", message: "" };
+  const { revision } = currentRevision(after);
+  if (before === undefined) return { ...about, action: "created", message: "" };
+  if (after.removing && !before.removing) return { ...about, action: "removing", message: "" };
+  if (currentRevision(before).revision === revision) return undefined;
+  const [from, to] = [specOf(before).replicas, specOf(after).replicas];
+  const scaled = from === to ? "" : `, scaled from ${from} to ${to}`;
+  return { ...about, action: "updated", message: `revision ${revision}${scaled}` };
+}
+
+function tellStack(before: Stack | undefined, after: Stack | undefined): Told | undefined {
+  const name = after?.name ?? before?.name ?? "";
+  const about = { id: name, name, stack: name, message: "" };
+  if (after === undefined) return { ...about, action: "removed" };
+  if (before === undefined) return { ...about, action: "created" };
+  if (after.removing && !before.removing) return { ...about, action: "removing" };
+  return before.updatedAt === after.updatedAt ? undefined : { ...about, action: "updated" };
+}
+
+function tellNode(before: Node | undefined, after: Node | undefined): Told | undefined {
+  const node = after ?? before;
+  if (node === undefined) return undefined;
+  const about = { id: node.id, name: node.hostname, message: "" };
+  if (after === undefined) return { ...about, action: "removed" };
+  if (before === undefined) return { ...about, action: "created" };
+  if (before.health !== after.health) return { ...about, action: after.health };
+  if (before.availability !== after.availability) return { ...about, action: after.availability };
+  return undefined;
+}

@@ -1,0 +1,44 @@
+import { z } from "zod";
+import { nodeIdSchema } from "./ids.ts";
+
+export const nodeFactsSchema = z.object({
+  hostname: z.string().min(1).max(253),
+  /** The address by which others reach the node. */
+  address: z.string().max(64),
+  platform: z.object({
+    os: z.string().max(32),
+    /** As images name it: `amd64`, `arm64` … */
+    arch: z.string().max(32),
+  }),
+  resources: z.object({
+    /** Thousandths of a core. */
+    cpuMillis: z.int().min(0),
+    memoryBytes: z.int().min(0),
+  }),
+  runtime: z.object({ name: z.string().max(64), version: z.string().max(64) }),
+  /** Version of orchd on the node. */
+  orchdVersion: z.string().max(64),
+});
+/** What an agent says of its machine when its session begins. */
+export type NodeFacts = z.infer<typeof nodeFactsSchema>;
+
+export const nodeSchema = z.object({
+  id: nodeIdSchema,
+  ...nodeFactsSchema.shape,
+  roles: z.object({ server: z.boolean(), agent: z.boolean() }),
+  labels: z.record(z.string().max(255), z.string().max(255)),
+  /** Set by people: `pause` takes no new task, `drain` also moves its tasks away. */
+  availability: z.enum(["active", "pause", "drain"]),
+  /** Set by the system. */
+  health: z.enum(["ready", "suspect", "down"]),
+  createdAt: z.int(),
+  /** When `health` last changed. */
+  since: z.int(),
+  version: z.int(),
+});
+export type Node = z.infer<typeof nodeSchema>;
+
+/** Whether the scheduler may put a new task there. */
+export function acceptsTasks(node: Node): boolean {
+  return node.roles.agent && node.availability === "active" && node.health === "ready";
+}

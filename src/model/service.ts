@@ -1,0 +1,151 @@
+import { z } from "zod";
+import { containerSpecSchema, resourcesSchema } from "./container.ts";
+import { serviceIdSchema } from "./ids.ts";
+import { serviceNameSchema, stackNameSchema } from "./names.ts";
+import { equalJson } from "../lib/order.ts";
+
+export const REPLICAS_MAX = 10_000;
+export const REVISIONS_KEPT = 10;
+
+const milliseconds = z.int().min(0);
+
+export const restartPolicySchema = z.object({
+  condition: z.enum(["none", "on-failure", "any"]),
+  /** Wait before the first restart; it doubles at each further one, up to `delayMaxMs`. */
+  delayMs: milliseconds,
+  delayMaxMs: milliseconds,
+  /** A task that ran this long starts the count afresh. */
+  resetAfterMs: milliseconds,
+  /** Restarts of a slot within `windowMs`; absent means no limit. */
+  maxAttempts: z.int().min(0).optional(),
+  /** Look-back window for `maxAttempts`; 0 counts all restarts since the last reset. */
+  windowMs: milliseconds,
+});
+export type RestartPolicy = z.infer<typeof restartPolicySchema>;
+
+export const updatePolicySchema = z.object({
+  order: z.enum(["stop-first", "start-first"]),
+  /** Slots replaced at once; 0 means all. */
+  parallelism: z.int().min(0),
+  /** Time for which a new task must have run before the next slot's turn. */
+  delayMs: milliseconds,
+});
+export type UpdatePolicy = z.infer<typeof updatePolicySchema>;
+
+export const portSchema = z.object({
+  target: z.int().min(1).max(65_535),
+  /** Port on the node; 0 lets the cluster pick one when the stack is applied. */
+  published: z.int().min(0).max(65_535),
+  protocol: z.enum(["tcp", "udp"]),
+  /** `ingress`: every node answers for the whole service; `host`: the task's own node only. */
+  mode: z.enum(["ingress", "host"]),
+  /** Only this address of the node answers; absent means all. */
+  hostIp: z.string().max(64).optional(),
+  name: z.string().max(63).optional(),
+});
+export type Port = z.infer<typeof portSchema>;
+
+export const constraintSchema = z.object({
+  /** `node.hostname`, `node.labels.zone` … */
+  key: z.string().max(255),
+  operator: z.enum(["==", "!="]),
+  value: z.string().max(255),
+});
+export type Constraint = z.infer<typeof constraintSchema>;
+
+export const placementSchema = z.object({
+  constraints: z.array(constraintSchema).max(64),
+  /** Nested spread preferences, the outermost first: `node.labels.zone`. */
+  spread: z.array(z.string().max(255)).max(16),
+  /** 0 means no limit. */
+  maxReplicasPerNode: z.int().min(0),
+});
+export type Placement = z.infer<typeof placementSchema>;
+
+export const serviceSpecSchema = z.object({
+  mode: z.enum(["replicated", "global"]),
+  /** Tasks wanted; always 1 for a global service, where each fitting node holds one. */
+  replicas: z.int().min(0).max(REPLICAS_MAX),
+  container: containerSpecSchema,
+  resources: resourcesSchema,
+  ports: z.array(portSchema).max(1024),
+  placement: placementSchema,
+  restart: restartPolicySchema,
+  update: updatePolicySchema,
+  /** Labels of the service, never seen by the container. */
+  labels: z.record(z.string().max(4096), z.string().max(32_768)),
+  /** Grows with each `orchd restart`, so that a restart is a revision like any other. */
+  restarts: z.int().min(0),
+});
+export type ServiceSpec = z.infer<typeof serviceSpecSchema>;
+
+export const revisionSchema = z.object({
+  revision: z.int().min(1),
+  /** Milliseconds since 1970. */
+  at: z.int(),
+  spec: serviceSpecSchema,
+});
+export type Revision = z.infer<typeof revisionSchema>;
+
+export const serviceSchema = z.object({
+  id: serviceIdSchema,
+  stack: stackNameSchema,
+  name: serviceNameSchema,
+  /** Newest first; the head is what the service should be. Holds what undo and live tasks need. */
+  revisions: z.array(revisionSchema).min(1),
+  /** The oldest revision whose tasks still need no replacement under the newest one. */
+  templateRevision: z.int().min(1),
+  createdAt: z.int(),
+  /** Set by `down`: the service ends when its last task has. */
+  removing: z.boolean(),
+  version: z.int(),
+});
+export type Service = z.infer<typeof serviceSchema>;
+
+/** The revision that the service should run. */
+export function currentRevision(service: Service): Revision {
+  const head = service.revisions[0];
+  if (head === undefined) throw new Error(`service ${service.id} has no revision`);
+  return head;
+}
+
+/** What the service should be. */
+export function specOf(service: Service): ServiceSpec {
+  return currentRevision(service).spec;
+}
+
+/** The spec that a task was made from, or the current one if that revision is no longer kept. */
+export function specAt(service: Service, revision: number): ServiceSpec {
+  return service.revisions.find((r) => r.revision === revision)?.spec ?? specOf(service);
+}
+
+/** Whether tasks of `before` can stay as they are under `after`. */
+export function sameTemplate(before: ServiceSpec, after: ServiceSpec): boolean {
+  return equalJson(templateOf(before), templateOf(after));
+}
+
+/** The part of a spec that a running task carries: a change here needs a new task. */
+function templateOf(spec: ServiceSpec) {
+  return {
+    mode: spec.mode,
+    container: spec.container,
+    resources: spec.resources,
+    hostPorts: spec.ports.filter((port) => port.mode === "host"),
+    restarts: spec.restarts,
+  };
+}
+
+/**
+ * The service with `spec` as its newest revision, or the very same object when nothing changes.
+ * @param now milliseconds since 1970
+ */
+export function revise(service: Service, spec: ServiceSpec, now: number): Service {
+  const head = currentRevision(service);
+  if (equalJson(head.spec, spec)) return service;
+  const revision = head.revision + 1;
+  return {
+    ...service,
+    revisions: [{ revision, at: now, spec }, ...service.revisions].slice(0, REVISIONS_KEPT + 1),
+    templateRevision: sameTemplate(head.spec, spec) ? service.templateRevision : revision,
+  };
+}

@@ -1,0 +1,139 @@
+import { z } from "zod";
+import { nodeIdSchema, serviceIdSchema, taskIdSchema } from "./ids.ts";
+
+/** In order; a task's state only ever moves to the right. */
+export const TASK_STATES = [
+  "new",
+  "pending",
+  "assigned",
+  "preparing",
+  "starting",
+  "running",
+  "complete",
+  "shutdown",
+  "failed",
+  "rejected",
+  "lost",
+  "removed",
+] as const;
+export const taskStateSchema = z.enum(TASK_STATES);
+export type TaskState = z.infer<typeof taskStateSchema>;
+
+/** `removed` asks for the container to be deleted as well. */
+export const desiredStateSchema = z.enum(["running", "shutdown", "removed"]);
+export type DesiredState = z.infer<typeof desiredStateSchema>;
+
+export const healthSchema = z.enum(["none", "starting", "healthy", "unhealthy"]);
+export type Health = z.infer<typeof healthSchema>;
+
+const at = z.int();
+
+/** What an agent says of a task; later reports of a state fill in what was not known before. */
+export const taskStatusSchema = z.object({
+  taskId: taskIdSchema,
+  state: taskStateSchema,
+  health: healthSchema,
+  /** One sentence for people: why it is in this state. Empty when there is nothing to say. */
+  message: z.string().max(4096),
+  /** When the state was reached, by the node's clock. */
+  since: at,
+  startedAt: at.optional(),
+  finishedAt: at.optional(),
+  exitCode: z.int().optional(),
+  /** The task's own address on the node's network. */
+  address: z.string().max(64).optional(),
+});
+export type TaskStatus = z.infer<typeof taskStatusSchema>;
+
+export const taskSchema = z.object({
+  id: taskIdSchema,
+  serviceId: serviceIdSchema,
+  stack: z.string(),
+  service: z.string(),
+  /** `1`, `2` … for a replicated service; the node's id for a global one. */
+  slot: z.string(),
+  revision: z.int().min(1),
+  createdAt: at,
+  /** Failed attempts at this slot in a row before this one: what the backoff grows with. */
+  failures: z.int().min(0),
+  nodeId: nodeIdSchema.optional(),
+  desired: desiredStateSchema,
+  ...taskStatusSchema.omit({ taskId: true }).shape,
+  version: z.int(),
+});
+export type Task = z.infer<typeof taskSchema>;
+
+const RANK = new Map<TaskState, number>(TASK_STATES.map((state, rank) => [state, rank]));
+
+export function rankOf(state: TaskState): number {
+  return RANK.get(state) ?? 0;
+}
+
+/** Whether the task has ended, however it ended. */
+export function isTerminal(state: TaskState): boolean {
+  return rankOf(state) > rankOf("running");
+}
+
+/** Whether the task holds its slot: it runs, or will as far as anyone has decided. */
+export function isLive(task: Task): boolean {
+  return task.desired === "running" && !isTerminal(task.state);
+}
+
+/** Whether the task may hold resources on its node: it is there and its end is not confirmed. */
+export function occupiesNode(task: Task): boolean {
+  return task.nodeId !== undefined && !isTerminal(task.state);
+}
+
+/** Whether the task should receive traffic. */
+export function isReady(task: Task): boolean {
+  return (
+    task.state === "running" &&
+    task.desired === "running" &&
+    (task.health === "none" || task.health === "healthy")
+  );
+}
+
+/** Whether the attempt ended otherwise than asked: what the restart policy counts. */
+export function isFailure(state: TaskState): boolean {
+  return state === "failed" || state === "rejected" || state === "lost";
+}
+
+/**
+ * The task with what its agent reports, or the very same object when the report says nothing new.
+ * A state that has been left is never entered again, and an ended task only changes to `removed`.
+ */
+export function withStatus(task: Task, status: TaskStatus): Task {
+  const before = rankOf(task.state);
+  const after = rankOf(status.state);
+  if (after < before) return task;
+  if (isTerminal(task.state) && status.state !== "removed") return task;
+  const { taskId: _, ...reported } = status;
+  const next: Task = { ...task, ...dropUndefined(reported) };
+  if (status.state === "removed" && isTerminal(task.state)) {
+    next.message = task.message;
+  }
+  return sameStatus(task, next) ? task : next;
+}
+
+function dropUndefined<T extends object>(value: T): Partial<T> {
+  const entries = Object.entries(value).filter(([, item]) => item !== undefined);
+  return Object.fromEntries(entries) as Partial<T>;
+}
+
+function sameStatus(a: Task, b: Task): boolean {
+  return (
+    a.state === b.state &&
+    a.health === b.health &&
+    a.message === b.message &&
+    a.startedAt === b.startedAt &&
+    a.finishedAt === b.finishedAt &&
+    a.exitCode === b.exitCode &&
+    a.address === b.address
+  );
+}
+
+/** `shop/web.1`: how people name a task; a global service's slot is its node, told by host name. */
+export function formatTaskName(task: Task, hostname?: string): string {
+  const slot = task.slot === task.nodeId ? (hostname ?? task.slot) : task.slot;
+  return `${task.stack}/${task.service}.${slot}`;
+}

@@ -1,0 +1,164 @@
+import type { Applied, Change, Kind, Objects } from "./change.ts";
+import { keyOf } from "./change.ts";
+import type { NodeId, ServiceId, TaskId } from "./ids.ts";
+import type { Node } from "./node.ts";
+import type { Service } from "./service.ts";
+import type { Stack } from "./stack.ts";
+import type { Task } from "./task.ts";
+
+/**
+ * The whole state, read by everything that decides. Objects in it are never changed in place. A
+ * view is read within one synchronous turn and not kept across an `await`: the next commit moves it.
+ */
+export interface View {
+  /** The revision of the last commit that it holds. */
+  readonly version: number;
+  readonly nodes: ReadonlyMap<NodeId, Node>;
+  readonly stacks: ReadonlyMap<string, Stack>;
+  readonly services: ReadonlyMap<ServiceId, Service>;
+  readonly tasks: ReadonlyMap<TaskId, Task>;
+  serviceNamed(stack: string, name: string): Service | undefined;
+  servicesOf(stack: string): readonly Service[];
+  tasksOf(service: ServiceId): readonly Task[];
+  tasksOn(node: NodeId): readonly Task[];
+}
+
+/** A view with its indexes, moved forward by whole commits. */
+export class MemoryView implements View {
+  version = 0;
+  readonly nodes = new Map<NodeId, Node>();
+  readonly stacks = new Map<string, Stack>();
+  readonly services = new Map<ServiceId, Service>();
+  readonly tasks = new Map<TaskId, Task>();
+  readonly #serviceByName = new Map<string, Service>();
+  readonly #servicesByStack = new Index<string, ServiceId>();
+  readonly #tasksByService = new Index<ServiceId, TaskId>();
+  readonly #tasksByNode = new Index<NodeId, TaskId>();
+
+  serviceNamed(stack: string, name: string): Service | undefined {
+    return this.#serviceByName.get(`${stack}/${name}`);
+  }
+
+  servicesOf(stack: string): readonly Service[] {
+    return resolve(this.#servicesByStack.get(stack), this.services);
+  }
+
+  tasksOf(service: ServiceId): readonly Task[] {
+    return resolve(this.#tasksByService.get(service), this.tasks);
+  }
+
+  tasksOn(node: NodeId): readonly Task[] {
+    return resolve(this.#tasksByNode.get(node), this.tasks);
+  }
+
+  /** The first change that was planned on an object which has moved since, if there is one. */
+  conflictIn(changes: readonly Change[]): Change | undefined {
+    return changes.find((change) => {
+      const expected = change.op === "put" ? change.value.version : change.version;
+      return (this.#current(change.kind, keyOf(change))?.version ?? 0) !== expected;
+    });
+  }
+
+  /** Applies changes that do not conflict, as revision `version`; answers what became of each. */
+  apply(changes: readonly Change[], version: number): Applied[] {
+    this.version = version;
+    return changes.map((change) => {
+      const before = this.#current(change.kind, keyOf(change));
+      const after = change.op === "put" ? { ...change.value, version } : undefined;
+      const applied = { kind: change.kind, before, after } as Applied;
+      this.#set(applied);
+      return applied;
+    });
+  }
+
+  /** Takes back what `apply` answered, the newest first. */
+  revert(applied: readonly Applied[], version: number): void {
+    this.version = version;
+    for (const { kind, before, after } of applied.toReversed()) {
+      this.#set({ kind, before: after, after: before } as Applied);
+    }
+  }
+
+  #current<K extends Kind>(kind: K, key: string): Objects[K]["value"] | undefined {
+    const maps = { node: this.nodes, stack: this.stacks, service: this.services, task: this.tasks };
+    return (maps[kind] as ReadonlyMap<string, Objects[K]["value"]>).get(key);
+  }
+
+  #set(applied: Applied): void {
+    switch (applied.kind) {
+      case "node":
+        return replace(this.nodes, applied, (node) => node.id);
+      case "stack":
+        return replace(this.stacks, applied, (stack) => stack.name);
+      case "service":
+        return this.#setService(applied);
+      case "task":
+        return this.#setTask(applied);
+    }
+  }
+
+  #setService(applied: Extract<Applied, { kind: "service" }>): void {
+    const { before, after } = applied;
+    if (before !== undefined) {
+      this.#servicesByStack.delete(before.stack, before.id);
+      this.#serviceByName.delete(`${before.stack}/${before.name}`);
+    }
+    if (after !== undefined) {
+      this.#servicesByStack.add(after.stack, after.id);
+      this.#serviceByName.set(`${after.stack}/${after.name}`, after);
+    }
+    replace(this.services, applied, (service) => service.id);
+  }
+
+  #setTask(applied: Extract<Applied, { kind: "task" }>): void {
+    const { before, after } = applied;
+    if (before?.serviceId !== after?.serviceId) {
+      if (before !== undefined) this.#tasksByService.delete(before.serviceId, before.id);
+      if (after !== undefined) this.#tasksByService.add(after.serviceId, after.id);
+    }
+    if (before?.nodeId !== after?.nodeId) {
+      if (before?.nodeId !== undefined) this.#tasksByNode.delete(before.nodeId, before.id);
+      if (after?.nodeId !== undefined) this.#tasksByNode.add(after.nodeId, after.id);
+    }
+    replace(this.tasks, applied, (task) => task.id);
+  }
+}
+
+/** Which keys belong to a group; empty groups are not kept. */
+class Index<Group, Key> {
+  readonly #groups = new Map<Group, Set<Key>>();
+
+  get(group: Group): ReadonlySet<Key> | undefined {
+    return this.#groups.get(group);
+  }
+
+  add(group: Group, key: Key): void {
+    const keys = this.#groups.get(group);
+    if (keys === undefined) this.#groups.set(group, new Set([key]));
+    else keys.add(key);
+  }
+
+  delete(group: Group, key: Key): void {
+    const keys = this.#groups.get(group);
+    keys?.delete(key);
+    if (keys?.size === 0) this.#groups.delete(group);
+  }
+}
+
+function resolve<K, V>(keys: ReadonlySet<K> | undefined, values: ReadonlyMap<K, V>): V[] {
+  const found: V[] = [];
+  for (const key of keys ?? []) {
+    const value = values.get(key);
+    if (value !== undefined) found.push(value);
+  }
+  return found;
+}
+
+function replace<K, V>(
+  map: Map<K, V>,
+  change: { before: V | undefined; after: V | undefined },
+  keyOfValue: (value: V) => K,
+): void {
+  if (change.after !== undefined) map.set(keyOfValue(change.after), change.after);
+  else if (change.before !== undefined) map.delete(keyOfValue(change.before));
+}
