@@ -25,8 +25,6 @@ export type Assignment = z.infer<typeof assignmentSchema>;
 export const assignmentSetSchema = z.object({
   generation: z.int().min(0),
   assignments: z.array(assignmentSchema),
-  /** Volumes whose stack was removed with them; deleted once no task here uses them. */
-  volumesToRemove: z.array(z.string().max(255)),
 });
 export type AssignmentSet = z.infer<typeof assignmentSetSchema>;
 

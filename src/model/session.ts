@@ -70,6 +70,8 @@ export interface AgentSession {
   exec(taskId: TaskId, options: ExecOptions): Promise<ExecSession>;
   images(): Promise<ImageSummary[]>;
   loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]>;
+  /** Removes volumes that orchd made; those that are not on the node are no error. */
+  removeVolumes(names: readonly string[]): Promise<void>;
 }
 
 /** The agent's end: what it tells the server. */

@@ -1,0 +1,199 @@
+import type { Clock, Timer } from "../lib/clock.ts";
+import { messageChainOf, OrchdError } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+import { gatewayOf, parseSubnet } from "../core/network/address.ts";
+import type { PublishedEndpoint } from "../core/network/ingress.ts";
+import type { AssignmentSet } from "../model/assignment.ts";
+import type { NodeId, TaskId } from "../model/ids.ts";
+import type { NodeFacts } from "../model/node.ts";
+import type {
+  AgentSession,
+  ExecOptions,
+  ExecSession,
+  ImageSummary,
+  LogLine,
+  LogOptions,
+  ServerSession,
+} from "../model/session.ts";
+import { isTerminal, type TaskStatus } from "../model/task.ts";
+import { PortClaims } from "../net/ports.ts";
+import { forwardPackets } from "../net/sysctl.ts";
+import type { Runtime } from "../runtime/driver.ts";
+import type { AgentState } from "../store/agent-state/agent-state.ts";
+import { Containers } from "./containers.ts";
+import { Executor } from "./executor.ts";
+import { Ingress } from "./ingress.ts";
+import { Reporter } from "./reporter.ts";
+import { Worker } from "./worker.ts";
+
+const SAVE_RETRY_MS = 1000;
+
+/** The node's own network, made on the runtime under the interface's name. */
+export interface AgentNetwork {
+  interfaceName: string;
+  subnet: string;
+}
+
+export interface AgentOptions {
+  nodeId: NodeId;
+  clock: Clock;
+  log: Log;
+  runtime: Runtime;
+  state: AgentState;
+  server: ServerSession;
+  facts: NodeFacts;
+  /** Undefined for a runtime that gives its tasks no network. */
+  network: AgentNetwork | undefined;
+}
+
+/**
+ * One node's agent: it keeps what it was last told on its own disk and makes it true. It answers the
+ * server's calls, and works the same while the server is away.
+ */
+export class Agent implements AgentSession {
+  readonly nodeId: NodeId;
+  readonly #options: AgentOptions;
+  readonly #containers: Containers;
+  readonly #ports = new PortClaims();
+  readonly #executor: Executor;
+  readonly #worker: Worker;
+  readonly #reporter: Reporter;
+  readonly #ingress: Ingress | undefined;
+  readonly #stopped = new AbortController();
+  /** Tasks on their way out: no new connection goes to them. */
+  readonly #withdrawn = new Set<TaskId>();
+  #saveRetry: Timer | undefined;
+
+  constructor(options: AgentOptions) {
+    const { clock, log, runtime, state, server, nodeId, network } = options;
+    this.nodeId = nodeId;
+    this.#options = options;
+    this.#containers = new Containers(runtime, (taskId) => this.#worker.poke(taskId));
+    this.#executor = new Executor({
+      clock,
+      runtime,
+      containers: this.#containers,
+      ports: this.#ports,
+      subnet: network && parseSubnet(network.subnet),
+      withdraw: (taskId) => this.#withdraw(taskId),
+    });
+    this.#worker = new Worker({
+      clock,
+      log,
+      containers: this.#containers,
+      executor: this.#executor,
+      onStatus: (status) => this.#onStatus(status),
+      onForget: (taskId) => this.#onForget(taskId),
+    });
+    this.#reporter = new Reporter({
+      clock,
+      log,
+      save: (statuses) => state.saveStatus(statuses),
+      send: (statuses) => server.report(nodeId, statuses),
+    });
+    this.#ingress = network && new Ingress(network, () => this.#endpoints());
+  }
+
+  /** Takes up what was there before, connects, and works until `stop`. */
+  async start(): Promise<void> {
+    const { state, server, facts, network } = this.#options;
+    this.#worker.restore(state.assignments(), state.statuses());
+    if (network !== undefined) await this.#prepareNetwork(network);
+    void this.#watchRuntime();
+    await server.hello(this, facts);
+    for (const status of this.#worker.statuses()) this.#reporter.report(status);
+  }
+
+  /** Ends the agent and leaves every container as it is. */
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    this.#saveRetry?.cancel();
+    this.#worker.close();
+    this.#reporter.close();
+    this.#options.server.goodbye(this.nodeId);
+    await this.#ports.close();
+  }
+
+  assign(set: AssignmentSet): void {
+    this.#options.state.saveAssignments(set);
+    if (!this.#worker.assign(set)) {
+      this.#options.log.warn(
+        `an assignment set of generation ${set.generation} is too old: refused`,
+      );
+    }
+  }
+
+  logs(taskId: TaskId, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine> {
+    return this.#options.runtime.logs(taskId, options, signal);
+  }
+
+  exec(taskId: TaskId, options: ExecOptions): Promise<ExecSession> {
+    return this.#options.runtime.exec(taskId, options);
+  }
+
+  images(): Promise<ImageSummary[]> {
+    return this.#options.runtime.images();
+  }
+
+  loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]> {
+    return this.#options.runtime.loadImage(archive);
+  }
+
+  removeVolumes(names: readonly string[]): Promise<void> {
+    return this.#executor.removeVolumes(names);
+  }
+
+  async #prepareNetwork({ interfaceName, subnet }: AgentNetwork): Promise<void> {
+    const parsed = parseSubnet(subnet);
+    if (parsed === undefined) {
+      throw new OrchdError("invalid", `${subnet} is not an IPv4 network such as 10.210.1.0/24`);
+    }
+    const gateway = gatewayOf(parsed);
+    await this.#options.runtime.ensureNetwork({ name: interfaceName, subnet, gateway });
+    await forwardPackets();
+  }
+
+  async #watchRuntime(): Promise<void> {
+    const { log } = this.#options;
+    try {
+      await this.#containers.watch(this.#stopped.signal, () => {
+        this.#worker.pokeAll();
+        this.#refreshIngress();
+      });
+    } catch (error) {
+      log.error(`the runtime is no longer watched: ${messageChainOf(error)}`);
+    }
+  }
+
+  #onStatus(status: TaskStatus): void {
+    this.#reporter.report(status);
+    if (isTerminal(status.state)) void this.#executor.release(status.taskId);
+    if (status.state === "running" || isTerminal(status.state)) this.#refreshIngress();
+  }
+
+  #onForget(taskId: TaskId): void {
+    this.#withdrawn.delete(taskId);
+    this.#options.state.deleteStatus([taskId]);
+  }
+
+  async #withdraw(taskId: TaskId): Promise<void> {
+    this.#withdrawn.add(taskId);
+    await this.#ingress?.refresh();
+  }
+
+  #refreshIngress(): void {
+    this.#ingress?.refresh().catch((error: unknown) => {
+      this.#options.log.error(`published ports are not up to date: ${messageChainOf(error)}`);
+    });
+  }
+
+  *#endpoints(): Iterable<PublishedEndpoint> {
+    for (const assignment of this.#worker.assignments()) {
+      const { taskId, ports } = assignment;
+      if (ports.length === 0 || this.#withdrawn.has(taskId)) continue;
+      const address = this.#containers.get(taskId)?.address;
+      if (address === undefined || !this.#worker.isServing(taskId)) continue;
+      for (const port of ports) yield { port, address };
+    }
+  }
+}

@@ -1,0 +1,129 @@
+import type { Clock } from "../lib/clock.ts";
+import { OrchdError } from "../lib/errors.ts";
+import { freeAddress, type Subnet } from "../core/network/address.ts";
+import type { Assignment } from "../model/assignment.ts";
+import type { TaskId } from "../model/ids.ts";
+import type { PortClaims } from "../net/ports.ts";
+import type { Runtime } from "../runtime/driver.ts";
+import type { Containers } from "./containers.ts";
+import { Limit } from "./limit.ts";
+
+/** Containers made or started at once: more only makes a small machine's runtime fight itself. */
+export const STARTS_AT_ONCE = 4;
+const STOPS_AT_ONCE = 16;
+
+export interface ExecutorOptions {
+  clock: Clock;
+  runtime: Runtime;
+  containers: Containers;
+  ports: PortClaims;
+  /** The node's own network; undefined for a runtime without one. */
+  subnet: Subnet | undefined;
+  /** Takes a task out of all tables, before it gets its signal. */
+  withdraw(taskId: TaskId): Promise<void>;
+}
+
+/** Carries out the steps of tasks on the runtime, and keeps the picture of it up to date. */
+export class Executor {
+  readonly #options: ExecutorOptions;
+  readonly #starts = new Limit(STARTS_AT_ONCE);
+  readonly #stops = new Limit(STOPS_AT_ONCE);
+  readonly #addresses = new Map<TaskId, string>();
+  readonly #volumes = new Set<string>();
+
+  constructor(options: ExecutorOptions) {
+    this.#options = options;
+  }
+
+  /** Makes a task's container with everything that it needs. */
+  async create(assignment: Assignment): Promise<void> {
+    const { ports } = this.#options;
+    const { taskId, container } = assignment;
+    if (container.networkMode === "bridge") {
+      for (const port of assignment.ports) await ports.claim(port, taskId);
+    }
+    await this.#starts.run(async () => {
+      for (const mount of container.mounts) {
+        if (mount.type !== "volume" || mount.volume === "" || mount.external) continue;
+        if (this.#volumes.has(mount.volume)) continue;
+        await this.#options.runtime.ensureVolume(mount);
+        this.#volumes.add(mount.volume);
+      }
+      if (container.pullPolicy === "always") await this.#pull(assignment);
+      await this.#createContainer(assignment);
+    });
+  }
+
+  async start(assignment: Assignment): Promise<void> {
+    const { runtime, containers, clock } = this.#options;
+    await this.#starts.run(() => runtime.start(assignment.taskId));
+    containers.noteStarted(assignment.taskId, clock.now());
+  }
+
+  async stop(taskId: TaskId, graceMs: number): Promise<void> {
+    await this.#options.withdraw(taskId);
+    await this.#stops.run(() => this.#options.runtime.stop(taskId, graceMs));
+    await this.#options.containers.refresh(taskId);
+  }
+
+  async remove(taskId: TaskId): Promise<void> {
+    await this.#options.withdraw(taskId);
+    await this.#stops.run(() => this.#options.runtime.remove(taskId));
+    this.#options.containers.delete(taskId);
+    await this.release(taskId);
+  }
+
+  /** Gives back a task's address and ports. */
+  async release(taskId: TaskId): Promise<void> {
+    this.#addresses.delete(taskId);
+    await this.#options.ports.release(taskId);
+  }
+
+  /** Removes volumes that orchd made here. */
+  async removeVolumes(names: readonly string[]): Promise<void> {
+    for (const name of names) {
+      this.#volumes.delete(name);
+      await this.#options.runtime.removeVolume(name);
+    }
+  }
+
+  /** Looks for the image only when the runtime misses it: the usual case costs no extra call. */
+  async #createContainer(assignment: Assignment): Promise<void> {
+    try {
+      await this.#createOnce(assignment);
+    } catch (error) {
+      if (!(error instanceof OrchdError) || error.code !== "notFound") throw error;
+      if (assignment.container.pullPolicy !== "missing") throw error;
+      await this.#pull(assignment);
+      await this.#createOnce(assignment);
+    }
+  }
+
+  async #createOnce(assignment: Assignment): Promise<void> {
+    const { taskId } = assignment;
+    const address = this.#addressFor(assignment);
+    const options = address === undefined ? { assignment } : { assignment, address };
+    const containerId = await this.#options.runtime.create(options);
+    const known = { taskId, containerId, state: "created" as const };
+    this.#options.containers.set(address === undefined ? known : { ...known, address });
+  }
+
+  #pull({ container }: Assignment): Promise<void> {
+    return this.#options.runtime.pullImage(container.image, container.platform);
+  }
+
+  #addressFor({ taskId, container }: Assignment): string | undefined {
+    const { subnet, containers } = this.#options;
+    if (subnet === undefined || container.networkMode !== "bridge") return undefined;
+    const held = this.#addresses.get(taskId);
+    if (held !== undefined) return held;
+    const taken = new Set(this.#addresses.values());
+    for (const { address } of containers.all()) if (address !== undefined) taken.add(address);
+    const address = freeAddress(subnet, taken);
+    if (address === undefined) {
+      throw new OrchdError("runtime", "every address of this node's network is taken by a task");
+    }
+    this.#addresses.set(taskId, address);
+    return address;
+  }
+}

@@ -1,0 +1,189 @@
+import type { Clock } from "../lib/clock.ts";
+import { messageChainOf, OrchdError } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+import { planStep, type Step } from "../core/task/step.ts";
+import type { Assignment, AssignmentSet } from "../model/assignment.ts";
+import type { TaskId } from "../model/ids.ts";
+import { rankOf, type TaskStatus } from "../model/task.ts";
+import type { Containers } from "./containers.ts";
+import type { Executor } from "./executor.ts";
+
+const RETRY_FIRST_MS = 500;
+const RETRY_MAX_MS = 30_000;
+
+export interface WorkerOptions {
+  clock: Clock;
+  log: Log;
+  containers: Containers;
+  executor: Executor;
+  /** Called with every status that a task reaches. */
+  onStatus(status: TaskStatus): void;
+  /** Called when nothing of a task is left here. */
+  onForget(taskId: TaskId): void;
+}
+
+interface Runner {
+  running: boolean;
+  /** Something changed while a step was under way: look again after it. */
+  dirty: boolean;
+  retryMs: number;
+}
+
+/**
+ * Brings each task of the node, one step at a time and independently of the others, to where its
+ * assignment wants it. Every step is planned from what is there, so a poke too many does nothing.
+ */
+export class Worker {
+  readonly #options: WorkerOptions;
+  readonly #assignments = new Map<TaskId, Assignment>();
+  readonly #statuses = new Map<TaskId, TaskStatus>();
+  readonly #runners = new Map<TaskId, Runner>();
+  #generation = -1;
+  #closed = false;
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+  }
+
+  /** Takes up what the node's own disk remembers; nothing moves until the runtime was listed. */
+  restore(set: AssignmentSet | undefined, statuses: readonly TaskStatus[]): void {
+    for (const status of statuses) this.#statuses.set(status.taskId, status);
+    for (const assignment of set?.assignments ?? []) {
+      this.#assignments.set(assignment.taskId, assignment);
+    }
+    this.#generation = set?.generation ?? -1;
+  }
+
+  /** Whether the set is at least as new as the last one. */
+  accepts(set: AssignmentSet): boolean {
+    return set.generation >= this.#generation;
+  }
+
+  /** Takes a whole assignment set in place of the last one. */
+  assign(set: AssignmentSet): void {
+    this.#generation = set.generation;
+    const before = new Set(this.#assignments.keys());
+    this.#assignments.clear();
+    for (const assignment of set.assignments) {
+      this.#assignments.set(assignment.taskId, assignment);
+      before.add(assignment.taskId);
+    }
+    for (const taskId of before) this.poke(taskId);
+  }
+
+  assignment(taskId: TaskId): Assignment | undefined {
+    return this.#assignments.get(taskId);
+  }
+
+  assignments(): Iterable<Assignment> {
+    return this.#assignments.values();
+  }
+
+  statuses(): Iterable<TaskStatus> {
+    return this.#statuses.values();
+  }
+
+  /** Looks at everything that the node knows of, as after the runtime was listed. */
+  pokeAll(): void {
+    for (const taskId of this.#assignments.keys()) this.poke(taskId);
+    for (const taskId of this.#statuses.keys()) this.poke(taskId);
+    for (const { taskId } of this.#options.containers.all()) this.poke(taskId);
+  }
+
+  /** Takes the steps that are open for a task, unless somebody is at it already. */
+  poke(taskId: TaskId): void {
+    if (this.#closed || !this.#options.containers.isListed) return;
+    const runner = this.#runners.get(taskId) ?? { running: false, dirty: false, retryMs: 0 };
+    this.#runners.set(taskId, runner);
+    runner.dirty = true;
+    if (!runner.running) void this.#run(taskId, runner);
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  async #run(taskId: TaskId, runner: Runner): Promise<void> {
+    runner.running = true;
+    while (runner.dirty && !this.#closed) {
+      runner.dirty = false;
+      const step = this.#nextStep(taskId);
+      if (step === undefined) continue;
+      try {
+        await this.#take(taskId, step);
+        runner.retryMs = 0;
+        runner.dirty = true;
+      } catch (error) {
+        this.#onFailure(taskId, runner, step, error);
+      }
+    }
+    runner.running = false;
+    if (runner.retryMs === 0) this.#runners.delete(taskId);
+  }
+
+  #nextStep(taskId: TaskId): Step | undefined {
+    const found = {
+      assignment: this.#assignments.get(taskId),
+      status: this.#statuses.get(taskId),
+      container: this.#options.containers.get(taskId),
+    };
+    return planStep(found, this.#options.clock.now());
+  }
+
+  async #take(taskId: TaskId, step: Step): Promise<void> {
+    const assignment = this.#assignments.get(taskId);
+    const { executor } = this.#options;
+    switch (step.type) {
+      case "report":
+        return this.#setStatus(step.status);
+      case "forget":
+        this.#statuses.delete(taskId);
+        return this.#options.onForget(taskId);
+      case "create":
+        if (assignment !== undefined) await executor.create(assignment);
+        return;
+      case "start":
+        if (assignment !== undefined) await executor.start(assignment);
+        return;
+      case "stop":
+        return await executor.stop(taskId, step.graceMs);
+      case "remove":
+        return await executor.remove(taskId);
+    }
+  }
+
+  #setStatus(status: TaskStatus): void {
+    this.#statuses.set(status.taskId, status);
+    this.#options.onStatus(status);
+  }
+
+  /**
+   * A passing trouble of the runtime is waited out. Any other failure before a task ran rejects it,
+   * so that the server can try elsewhere; a stop or removal is tried until it succeeds.
+   */
+  #onFailure(taskId: TaskId, runner: Runner, step: Step, error: unknown): void {
+    const { clock, log } = this.#options;
+    const final = step.type === "create" || step.type === "start";
+    if (final && !(error instanceof OrchdError && error.retryable)) {
+      this.#setStatus(this.#rejection(taskId, error));
+      runner.dirty = true;
+      return;
+    }
+    runner.retryMs = Math.min(Math.max(RETRY_FIRST_MS, runner.retryMs * 2), RETRY_MAX_MS);
+    log.warn(`task ${taskId}: ${step.type} is tried again: ${messageChainOf(error)}`);
+    clock.after(runner.retryMs, () => this.poke(taskId));
+  }
+
+  #rejection(taskId: TaskId, error: unknown): TaskStatus {
+    const now = this.#options.clock.now();
+    const message = messageChainOf(error).slice(0, 1000);
+    return { taskId, state: "rejected", health: "none", message, since: now, finishedAt: now };
+  }
+
+  /** Whether a task should get traffic: it runs and is not asked to end. */
+  isServing(taskId: TaskId): boolean {
+    const state = this.#statuses.get(taskId)?.state;
+    if (state === undefined || rankOf(state) !== rankOf("running")) return false;
+    return this.#assignments.get(taskId)?.desired === "running";
+  }
+}

@@ -1,0 +1,40 @@
+/** An IPv4 network, as numbers. */
+export interface Subnet {
+  base: number;
+  prefix: number;
+}
+
+/** Reads `10.210.1.0/24`; undefined when it is not an IPv4 network of at most 30 bits. */
+export function parseSubnet(text: string): Subnet | undefined {
+  const match = /^(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})\/(\d{1,2})$/.exec(text);
+  const address = parseAddress(match?.[1] ?? "");
+  const prefix = Number(match?.[2]);
+  if (address === undefined || !(prefix >= 8 && prefix <= 30)) return undefined;
+  const size = 2 ** (32 - prefix);
+  return { base: address - (address % size), prefix };
+}
+
+/** The first address, which is the node's own on its bridge. */
+export function gatewayOf(subnet: Subnet): string {
+  return formatAddress(subnet.base + 1);
+}
+
+/** The lowest address that no task holds, or undefined when all are taken. */
+export function freeAddress(subnet: Subnet, taken: ReadonlySet<string>): string | undefined {
+  const broadcast = subnet.base + 2 ** (32 - subnet.prefix) - 1;
+  for (let address = subnet.base + 2; address < broadcast; address++) {
+    const text = formatAddress(address);
+    if (!taken.has(text)) return text;
+  }
+  return undefined;
+}
+
+function parseAddress(text: string): number | undefined {
+  const parts = text.split(".").map(Number);
+  if (parts.length !== 4 || parts.some((part) => !(part >= 0 && part <= 255))) return undefined;
+  return parts.reduce((address, part) => address * 256 + part, 0);
+}
+
+function formatAddress(address: number): string {
+  return [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join(".");
+}

@@ -1,0 +1,139 @@
+import { newId } from "../../lib/ids.ts";
+import { equalJson, sortedBy } from "../../lib/order.ts";
+import type { Random } from "../../lib/random.ts";
+import { put, type Change } from "../../model/change.ts";
+import { formatServiceName } from "../../model/names.ts";
+import { revise, specOf, type Service, type ServiceSpec } from "../../model/service.ts";
+import type { Stack, StackSpec } from "../../model/stack.ts";
+import type { PlanLine } from "../../model/summary.ts";
+import type { View } from "../../model/view.ts";
+import { describeChange } from "./describe.ts";
+import { assignPorts } from "./ports.ts";
+
+export interface ApplyPlan {
+  changes: Change[];
+  lines: PlanLine[];
+  /** Services of the stack that its file no longer has; removed only when pruning. */
+  orphans: string[];
+  /** Why nothing may be changed, one sentence each; `changes` is empty then. */
+  problems: string[];
+}
+
+export interface ApplyOptions {
+  prune: boolean;
+  /** Milliseconds since 1970. */
+  now: number;
+  random: Random;
+}
+
+/** What `up` will change, all of it or nothing. Applying the same file again changes nothing. */
+export function planApply(
+  view: View,
+  name: string,
+  spec: StackSpec,
+  { prune, now, random }: ApplyOptions,
+): ApplyPlan {
+  const plan: ApplyPlan = { changes: [], lines: [], orphans: [], problems: [] };
+  const stack = view.stacks.get(name);
+  if (stack?.removing === true) {
+    plan.problems.push(`stack ${name} is being removed: try again when it is gone`);
+    return plan;
+  }
+  const { specs, problems } = assignPorts(view, name, spec.services);
+  plan.problems.push(...problems);
+  for (const [serviceName, wanted] of sortedBy(specs, ([key]) => key)) {
+    const before = view.serviceNamed(name, serviceName);
+    if (before === undefined) {
+      plan.changes.push(put.service(newService(name, serviceName, wanted, now, random)));
+      plan.lines.push(line("create", name, serviceName, wanted.container.image));
+      continue;
+    }
+    // Restarts are counted by the cluster, not by the file.
+    planUpdate(plan, before, { ...wanted, restarts: specOf(before).restarts }, now);
+  }
+  planOrphans(plan, view, name, spec, prune);
+  planStackItself(plan, stack, name, spec, now);
+  if (plan.problems.length > 0) plan.changes = [];
+  return plan;
+}
+
+function planUpdate(plan: ApplyPlan, before: Service, wanted: ServiceSpec, now: number): void {
+  if (before.removing) {
+    const service = formatServiceName(before.stack, before.name);
+    plan.problems.push(`service ${service} is being removed: try again when it is gone`);
+    return;
+  }
+  const after = revise(before, wanted, now);
+  if (after === before) {
+    plan.lines.push(line("keep", before.stack, before.name, ""));
+    return;
+  }
+  plan.changes.push(put.service(after));
+  const replaces = after.templateRevision !== before.templateRevision;
+  const onlyScales = equalJson({ ...specOf(before), replicas: wanted.replicas }, wanted);
+  const action = replaces ? "replace" : onlyScales ? "scale" : "update";
+  plan.lines.push(line(action, before.stack, before.name, describeChange(specOf(before), wanted)));
+}
+
+function planOrphans(
+  plan: ApplyPlan,
+  view: View,
+  name: string,
+  spec: StackSpec,
+  prune: boolean,
+): void {
+  for (const service of sortedBy(view.servicesOf(name), (s) => s.name)) {
+    if (Object.hasOwn(spec.services, service.name) || service.removing) continue;
+    if (!prune) {
+      plan.orphans.push(service.name);
+      continue;
+    }
+    plan.changes.push(put.service({ ...service, removing: true }));
+    plan.lines.push(line("remove", name, service.name, "no longer in the file"));
+  }
+}
+
+function planStackItself(
+  plan: ApplyPlan,
+  stack: Stack | undefined,
+  name: string,
+  spec: StackSpec,
+  now: number,
+): void {
+  const volumes = [...new Set([...(stack?.volumes ?? []), ...spec.volumes])].sort();
+  if (stack === undefined) {
+    const times = { createdAt: now, updatedAt: now };
+    const flags = { removing: false, removeVolumes: false };
+    plan.changes.push(put.stack({ name, volumes, ...times, ...flags, version: 0 }));
+  } else if (plan.changes.length > 0 || !equalJson(volumes, stack.volumes)) {
+    plan.changes.push(put.stack({ ...stack, volumes, updatedAt: now }));
+  }
+}
+
+function newService(
+  stack: string,
+  name: string,
+  spec: ServiceSpec,
+  now: number,
+  random: Random,
+): Service {
+  return {
+    id: newId<"service">(random.split(`service/${stack}/${name}/${now}`)),
+    stack,
+    name,
+    revisions: [{ revision: 1, at: now, spec }],
+    templateRevision: 1,
+    createdAt: now,
+    removing: false,
+    version: 0,
+  };
+}
+
+function line(
+  action: PlanLine["action"],
+  stack: string,
+  service: string,
+  detail: string,
+): PlanLine {
+  return { action, service: formatServiceName(stack, service), detail };
+}

@@ -1,0 +1,28 @@
+import { equalJson } from "../../lib/order.ts";
+import type { ServiceSpec } from "../../model/service.ts";
+
+/**
+ * What differs, for people: `image web:1 -> web:2, replicas 2 -> 4, environment`. Values are shown
+ * only where they can't be secret.
+ */
+export function describeChange(before: ServiceSpec, after: ServiceSpec): string {
+  const parts: string[] = [];
+  if (before.container.image !== after.container.image) {
+    parts.push(`image ${before.container.image} -> ${after.container.image}`);
+  }
+  if (before.replicas !== after.replicas) {
+    parts.push(`replicas ${before.replicas} -> ${after.replicas}`);
+  }
+  if (before.mode !== after.mode) parts.push(`mode ${before.mode} -> ${after.mode}`);
+  if (before.restarts !== after.restarts) parts.push("restarted");
+  const container = changedKeys(before.container, after.container, ["image"]);
+  const rest = changedKeys(before, after, ["replicas", "mode", "restarts", "container"]);
+  return [...parts, ...container, ...rest].join(", ");
+}
+
+function changedKeys<T extends object>(before: T, after: T, told: readonly (keyof T)[]): string[] {
+  const keys = new Set([...Object.keys(before), ...Object.keys(after)]) as Set<string & keyof T>;
+  return [...keys]
+    .filter((key) => !told.includes(key) && !equalJson(before[key], after[key]))
+    .map((key) => key.replace(/[A-Z]/g, (capital) => ` ${capital.toLowerCase()}`));
+}

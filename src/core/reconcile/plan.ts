@@ -1,0 +1,65 @@
+import type { Change } from "../../model/change.ts";
+import { put, remove } from "../../model/change.ts";
+import type { ServiceId, TaskId } from "../../model/ids.ts";
+import type { Task } from "../../model/task.ts";
+import { isTerminal } from "../../model/task.ts";
+import type { View } from "../../model/view.ts";
+
+/** One item of a plan; executing it leaves nothing to decide. */
+export type Action =
+  | { type: "createTask"; task: Task }
+  /** Ask the task to end; its container is kept for its logs. */
+  | { type: "stopTask"; taskId: TaskId; reason: string }
+  /** Ask for the task and its container to go. */
+  | { type: "removeTask"; taskId: TaskId }
+  /** Nothing of it is left on any node: forget it. */
+  | { type: "deleteTask"; taskId: TaskId }
+  | { type: "deleteService"; serviceId: ServiceId }
+  | { type: "deleteStack"; name: string };
+
+export interface Plan {
+  actions: Action[];
+  /** Look again at this time (ms since 1970), if nothing happens before. */
+  wakeAt?: number;
+}
+
+/**
+ * The writes that carry out a plan made from the same view. A task that has no node yet ends at
+ * once: there is nobody to ask.
+ * @param now milliseconds since 1970
+ */
+export function changesOf(view: View, actions: readonly Action[], now: number): Change[] {
+  return actions.flatMap((action) => changeOf(view, action, now));
+}
+
+function changeOf(view: View, action: Action, now: number): Change[] {
+  switch (action.type) {
+    case "createTask":
+      return [put.task(action.task)];
+    case "stopTask":
+      return withTask(view, action.taskId, (task) => put.task(stopped(task, action.reason, now)));
+    case "removeTask":
+      return withTask(view, action.taskId, (task) => put.task({ ...task, desired: "removed" }));
+    case "deleteTask":
+      return withTask(view, action.taskId, remove.task);
+    case "deleteService": {
+      const service = view.services.get(action.serviceId);
+      return service === undefined ? [] : [remove.service(service)];
+    }
+    case "deleteStack": {
+      const stack = view.stacks.get(action.name);
+      return stack === undefined ? [] : [remove.stack(stack)];
+    }
+  }
+}
+
+function withTask(view: View, id: TaskId, change: (task: Task) => Change): Change[] {
+  const task = view.tasks.get(id);
+  return task === undefined ? [] : [change(task)];
+}
+
+function stopped(task: Task, reason: string, now: number): Task {
+  if (task.nodeId !== undefined || isTerminal(task.state)) return { ...task, desired: "shutdown" };
+  const ended = { state: "shutdown", since: now, finishedAt: now, message: reason } as const;
+  return { ...task, desired: "shutdown", ...ended };
+}

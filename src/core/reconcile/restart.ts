@@ -1,0 +1,48 @@
+import type { RestartPolicy } from "../../model/service.ts";
+import type { Task } from "../../model/task.ts";
+
+/** What follows on the end of a slot's latest attempt. */
+export type RestartDecision =
+  /** Start the next attempt at `at` (ms since 1970); it is the `failures + 1`st in a row. */
+  | { type: "retry"; at: number; failures: number }
+  /** The slot has done what it was for. */
+  | { type: "done" }
+  /** The policy allows no further attempt. */
+  | { type: "giveUp"; reason: string };
+
+/**
+ * Decides by the restart policy. An attempt that never started (`rejected`) and one that was lost
+ * with its node say nothing about the program, so the policy's condition does not hold them back.
+ */
+export function decideRestart(ended: Task, policy: RestartPolicy): RestartDecision {
+  const finishedAt = ended.finishedAt ?? ended.since;
+  if (ended.state === "shutdown" || ended.state === "removed") {
+    return { type: "retry", at: finishedAt, failures: 0 };
+  }
+  if (ended.state === "complete" && policy.condition !== "any") return { type: "done" };
+  if (ended.state === "failed" && policy.condition === "none") {
+    return { type: "giveUp", reason: "its restart policy is none" };
+  }
+  const failures = failuresAfter(ended, policy);
+  if (policy.maxAttempts !== undefined && failures > policy.maxAttempts) {
+    return { type: "giveUp", reason: `it has used all ${policy.maxAttempts} restarts` };
+  }
+  return { type: "retry", at: finishedAt + backoffMs(failures, policy), failures };
+}
+
+/**
+ * Attempts of the slot that ended in a row, this one included; one that ran long enough to count as
+ * a success begins a new row. With condition `any` a clean exit counts too: a program that keeps
+ * ending at once must not spin.
+ */
+function failuresAfter(ended: Task, policy: RestartPolicy): number {
+  const successMs = policy.windowMs > 0 ? policy.windowMs : policy.resetAfterMs;
+  const ranMs = ended.startedAt === undefined ? 0 : (ended.finishedAt ?? 0) - ended.startedAt;
+  return ranMs >= successMs ? 1 : ended.failures + 1;
+}
+
+/** `delayMs`, doubled for each failure after the first, at most `delayMaxMs`. */
+function backoffMs(failures: number, policy: RestartPolicy): number {
+  const doublings = Math.min(failures - 1, 30);
+  return Math.min(policy.delayMs * 2 ** doublings, Math.max(policy.delayMs, policy.delayMaxMs));
+}

@@ -1,0 +1,86 @@
+import { formatConstraint, unmetConstraint } from "../../model/constraint.ts";
+import type { Node } from "../../model/node.ts";
+import type { ServiceSpec } from "../../model/service.ts";
+import type { Task } from "../../model/task.ts";
+import { formatBytes } from "../../lib/text.ts";
+import type { NodeLoad } from "./load.ts";
+
+/** A task that looks for a node, with what it needs. */
+export interface Candidate {
+  task: Task;
+  spec: ServiceSpec;
+}
+
+/** Why the node is out of the question, in words that follow its name; undefined when it is not. */
+type Filter = (candidate: Candidate, node: Node, load: NodeLoad) => string | undefined;
+
+/** In the order in which a person would ask; the first that refuses gives the reason. */
+const FILTERS: readonly Filter[] = [
+  refuseWrongNode,
+  refuseUnavailable,
+  refuseWrongPlatform,
+  refuseUnmetConstraint,
+  refuseTakenHostPort,
+  refuseFullShare,
+  refuseTooSmall,
+];
+
+/** The reason why `node` cannot take the candidate, or undefined when it can. */
+export function refusalOf(candidate: Candidate, node: Node, load: NodeLoad): string | undefined {
+  for (const filter of FILTERS) {
+    const reason = filter(candidate, node, load);
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
+}
+
+/** A global service's slot is one node. */
+function refuseWrongNode({ task, spec }: Candidate, node: Node): string | undefined {
+  if (spec.mode !== "global" || task.slot === node.id) return undefined;
+  return "is not the node of this slot";
+}
+
+function refuseUnavailable(_: Candidate, node: Node): string | undefined {
+  if (!node.roles.agent) return "runs no agent";
+  if (node.health !== "ready") return `is ${node.health}`;
+  if (node.availability === "drain") return "is drained";
+  if (node.availability === "pause") return "is paused";
+  return undefined;
+}
+
+function refuseWrongPlatform({ spec }: Candidate, node: Node): string | undefined {
+  if (spec.container.platform === undefined) return undefined;
+  const [os, arch] = spec.container.platform.split("/");
+  const has = `${node.platform.os}/${node.platform.arch}`;
+  const fits = os === node.platform.os && (arch === undefined || arch === node.platform.arch);
+  return fits ? undefined : `is ${has}, not ${spec.container.platform}`;
+}
+
+function refuseUnmetConstraint({ spec }: Candidate, node: Node): string | undefined {
+  const unmet = unmetConstraint(node, spec.placement.constraints);
+  return unmet === undefined ? undefined : `does not meet ${formatConstraint(unmet)}`;
+}
+
+function refuseTakenHostPort({ spec }: Candidate, _: Node, load: NodeLoad): string | undefined {
+  const taken = spec.ports.find(
+    (port) => port.mode === "host" && load.hostPorts.has(`${port.published}/${port.protocol}`),
+  );
+  return taken && `has port ${taken.published}/${taken.protocol} in use by another task`;
+}
+
+function refuseFullShare({ task, spec }: Candidate, _: Node, load: NodeLoad): string | undefined {
+  const limit = spec.placement.maxReplicasPerNode;
+  if (limit === 0 || (load.tasksByService.get(task.serviceId) ?? 0) < limit) return undefined;
+  return `holds ${limit} of its tasks already, which is max_replicas_per_node`;
+}
+
+function refuseTooSmall({ spec }: Candidate, node: Node, load: NodeLoad): string | undefined {
+  const { cpuMillis, memoryBytes } = spec.resources.reservations;
+  const freeMemory = node.resources.memoryBytes - load.memoryBytes;
+  if (memoryBytes > freeMemory) {
+    return `has ${formatBytes(freeMemory)} of memory free, not ${formatBytes(memoryBytes)}`;
+  }
+  const freeCpu = node.resources.cpuMillis - load.cpuMillis;
+  if (cpuMillis > freeCpu) return `has ${freeCpu / 1000} cores free, not ${cpuMillis / 1000}`;
+  return undefined;
+}

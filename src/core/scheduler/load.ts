@@ -1,0 +1,42 @@
+import type { NodeId, ServiceId } from "../../model/ids.ts";
+import { specAt, type ServiceSpec } from "../../model/service.ts";
+import { occupiesNode, type Task } from "../../model/task.ts";
+import type { View } from "../../model/view.ts";
+
+/** What the tasks of one node take of it. */
+export interface NodeLoad {
+  cpuMillis: number;
+  memoryBytes: number;
+  tasks: number;
+  tasksByService: Map<ServiceId, number>;
+  /** `8080/tcp` */
+  hostPorts: Set<string>;
+}
+
+/** Counts what occupies the node, ending tasks included: their room is not free yet. */
+export function loadOf(view: View, nodeId: NodeId): NodeLoad {
+  const load: NodeLoad = {
+    cpuMillis: 0,
+    memoryBytes: 0,
+    tasks: 0,
+    tasksByService: new Map(),
+    hostPorts: new Set(),
+  };
+  for (const task of view.tasksOn(nodeId)) {
+    const service = view.services.get(task.serviceId);
+    if (service === undefined || !occupiesNode(task)) continue;
+    addTask(load, task, specAt(service, task.revision));
+  }
+  return load;
+}
+
+/** Counts one task more. */
+export function addTask(load: NodeLoad, task: Task, spec: ServiceSpec): void {
+  load.tasks += 1;
+  load.cpuMillis += spec.resources.reservations.cpuMillis;
+  load.memoryBytes += spec.resources.reservations.memoryBytes;
+  load.tasksByService.set(task.serviceId, (load.tasksByService.get(task.serviceId) ?? 0) + 1);
+  for (const port of spec.ports) {
+    if (port.mode === "host") load.hostPorts.add(`${port.published}/${port.protocol}`);
+  }
+}

@@ -1,0 +1,99 @@
+import { assert } from "../../lib/assert.ts";
+import { sortedBy } from "../../lib/order.ts";
+import type { Random } from "../../lib/random.ts";
+import { plural } from "../../lib/text.ts";
+import type { NodeId, TaskId } from "../../model/ids.ts";
+import type { Node } from "../../model/node.ts";
+import { specAt } from "../../model/service.ts";
+import type { Task } from "../../model/task.ts";
+import type { View } from "../../model/view.ts";
+import { refusalOf, type Candidate } from "./filters.ts";
+import { addTask, loadOf, type NodeLoad } from "./load.ts";
+import { bestOption, type Option } from "./score.ts";
+
+export interface Placement {
+  taskId: TaskId;
+  nodeId: NodeId;
+}
+
+/** A task for which there is no node now, and why: one reason for people. */
+export interface Unplaced {
+  taskId: TaskId;
+  message: string;
+}
+
+export interface Schedule {
+  placements: Placement[];
+  unplaced: Unplaced[];
+}
+
+/**
+ * Finds a node for each of `tasks`, which are pending, one after the other, so that each sees what
+ * the ones before it took. The same view, tasks and seed give the same answer.
+ */
+export function schedule(view: View, tasks: readonly Task[], random: Random): Schedule {
+  const result: Schedule = { placements: [], unplaced: [] };
+  const nodes = sortedBy(view.nodes.values(), (node) => node.id);
+  const loads = new Map<NodeId, NodeLoad>();
+  const loadAt = (node: Node): NodeLoad => {
+    const known = loads.get(node.id) ?? loadOf(view, node.id);
+    loads.set(node.id, known);
+    return known;
+  };
+  for (const task of sortedBy(tasks, (t) => `${t.serviceId}/${t.slot.padStart(6, "0")}/${t.id}`)) {
+    const service = view.services.get(task.serviceId);
+    assert(service !== undefined, `task ${task.id} has a service`);
+    const candidate: Candidate = { task, spec: specAt(service, task.revision) };
+    const { options, refusals } = consider(candidate, nodes, loadAt);
+    const draws = random.split(`scheduler/${task.serviceId}/${task.slot}`);
+    const best = bestOption(candidate, options, (node) => draws.split(node.id).next());
+    if (best === undefined) {
+      result.unplaced.push({ taskId: task.id, message: formatRefusals(refusals) });
+      continue;
+    }
+    addTask(best.load, task, candidate.spec);
+    result.placements.push({ taskId: task.id, nodeId: best.node.id });
+  }
+  return result;
+}
+
+export interface NodeVerdict {
+  node: Node;
+  /** Undefined where the task could run. */
+  reason: string | undefined;
+}
+
+/** For each node, whether the task could run there now: what `orchd explain` shows. */
+export function explainPlacement(view: View, task: Task): NodeVerdict[] {
+  const service = view.services.get(task.serviceId);
+  if (service === undefined) return [];
+  const candidate: Candidate = { task, spec: specAt(service, task.revision) };
+  return sortedBy(view.nodes.values(), (node) => node.hostname).map((node) => ({
+    node,
+    reason: refusalOf(candidate, node, loadOf(view, node.id)),
+  }));
+}
+
+function consider(
+  candidate: Candidate,
+  nodes: readonly Node[],
+  loadAt: (node: Node) => NodeLoad,
+): { options: Option[]; refusals: Map<string, number> } {
+  const options: Option[] = [];
+  const refusals = new Map<string, number>();
+  for (const node of nodes) {
+    const load = loadAt(node);
+    const reason = refusalOf(candidate, node, load);
+    if (reason === undefined) options.push({ node, load });
+    else refusals.set(reason, (refusals.get(reason) ?? 0) + 1);
+  }
+  return { options, refusals };
+}
+
+/** `no node fits: 2 nodes: is drained; 1 node: has …`, the most frequent reason first. */
+function formatRefusals(refusals: ReadonlyMap<string, number>): string {
+  if (refusals.size === 0) return "no node has joined the cluster yet";
+  const counted = [...refusals].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
+  const reasons = counted.map(([reason, count]) => `${plural(count, "node")} ${reason}`);
+  return `no node fits: ${reasons.join("; ")}`;
+}

@@ -1,0 +1,73 @@
+import { nodeValue } from "../../model/constraint.ts";
+import type { Node } from "../../model/node.ts";
+import type { Candidate } from "./filters.ts";
+import type { NodeLoad } from "./load.ts";
+
+/** A node that fits, with the load that it has so far. */
+export interface Option {
+  node: Node;
+  load: NodeLoad;
+}
+
+/**
+ * The best of `options`: it lies in the emptiest group of each spread preference in turn, then has
+ * the fewest tasks of the service, then the most of its room free, then the lowest draw.
+ * @param drawOf a random number for a node, to break ties without favouring low ids
+ */
+export function bestOption(
+  candidate: Candidate,
+  options: readonly Option[],
+  drawOf: (node: Node) => number,
+): Option | undefined {
+  let left = options;
+  for (const key of candidate.spec.placement.spread) left = emptiestGroup(candidate, left, key);
+  let best: Option | undefined;
+  let bestScore: Score | undefined;
+  for (const option of left) {
+    const score = scoreOf(candidate, option, drawOf(option.node));
+    if (bestScore === undefined || isLower(score, bestScore)) {
+      best = option;
+      bestScore = score;
+    }
+  }
+  return best;
+}
+
+/** Lower is better, compared from the left. */
+type Score = readonly number[];
+
+function scoreOf({ task }: Candidate, { node, load }: Option, draw: number): Score {
+  const { cpuMillis, memoryBytes } = node.resources;
+  const used =
+    load.cpuMillis / Math.max(1, cpuMillis) + load.memoryBytes / Math.max(1, memoryBytes);
+  return [load.tasksByService.get(task.serviceId) ?? 0, used, load.tasks, draw];
+}
+
+function isLower(a: Score, b: Score): boolean {
+  for (let i = 0; i < a.length; i++) {
+    const difference = (a[i] ?? 0) - (b[i] ?? 0);
+    if (difference !== 0) return difference < 0;
+  }
+  return false;
+}
+
+/** The options of the group, told by the node's value under `key`, with the fewest of its tasks. */
+function emptiestGroup(
+  { task }: Candidate,
+  options: readonly Option[],
+  key: string,
+): readonly Option[] {
+  const groups = new Map<string, { tasks: number; options: Option[] }>();
+  for (const option of options) {
+    const value = nodeValue(option.node, key) ?? "";
+    const group = groups.get(value) ?? { tasks: 0, options: [] };
+    group.tasks += option.load.tasksByService.get(task.serviceId) ?? 0;
+    group.options.push(option);
+    groups.set(value, group);
+  }
+  let best: { tasks: number; options: Option[] } | undefined;
+  for (const group of groups.values()) {
+    if (best === undefined || group.tasks < best.tasks) best = group;
+  }
+  return best?.options ?? [];
+}

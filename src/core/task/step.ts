@@ -1,0 +1,179 @@
+import { isTerminal, rankOf, type TaskState, type TaskStatus } from "../../model/task.ts";
+import type { Assignment } from "../../model/assignment.ts";
+import { formatExit } from "./exit.ts";
+
+/** As much of a container as deciding needs. */
+export interface FoundContainer {
+  state: "created" | "running" | "exited";
+  startedAt?: number;
+  finishedAt?: number;
+  exitCode?: number;
+  outOfMemory?: boolean;
+  address?: string;
+}
+
+/** What a node knows of one task; undefined parts are not there. */
+export interface TaskOnNode {
+  /** What the node was told; undefined when the task is not wanted here any more. */
+  assignment?: Assignment | undefined;
+  /** What the node last said of it. */
+  status?: TaskStatus | undefined;
+  container?: FoundContainer | undefined;
+}
+
+/** The single next thing to do for a task. */
+export type Step =
+  /** Make ready what the container needs (image, volumes, ports), then make the container. */
+  | { type: "create" }
+  | { type: "start" }
+  | { type: "stop"; graceMs: number }
+  /** Remove the container, running or not. */
+  | { type: "remove" }
+  /** Say that the task reached a state; the node's record of it changes with that. */
+  | { type: "report"; status: TaskStatus }
+  /** Nothing of it is left here: drop the record. */
+  | { type: "forget" };
+
+/**
+ * One step towards what is wanted, or undefined when nothing is to do. A step is derived from what
+ * is found alone, so that an agent that was killed between any two steps goes on where it was.
+ * @param now milliseconds since 1970
+ */
+export function planStep(task: TaskOnNode, now: number): Step | undefined {
+  const { assignment, status, container } = task;
+  if (assignment === undefined) {
+    if (container !== undefined) return { type: "remove" };
+    return status === undefined ? undefined : { type: "forget" };
+  }
+  switch (assignment.desired) {
+    case "running":
+      return stepToRunning(assignment, status, container, now);
+    case "shutdown":
+      return stepToShutdown(assignment, status, container, now);
+    case "removed":
+      return stepToRemoved(assignment, status, container, now);
+  }
+}
+
+function stepToRunning(
+  assignment: Assignment,
+  status: TaskStatus | undefined,
+  container: FoundContainer | undefined,
+  now: number,
+): Step | undefined {
+  const state = furthest(assignment.state, status?.state);
+  if (isTerminal(state)) return undefined;
+  switch (container?.state) {
+    case undefined:
+      if (rankOf(state) >= rankOf("starting")) {
+        return report(assignment, "failed", now, "its container was removed by somebody else");
+      }
+      if (state !== "preparing") return report(assignment, "preparing", now);
+      return { type: "create" };
+    case "created":
+      if (rankOf(state) >= rankOf("running")) {
+        return report(assignment, "failed", now, "its container lost its state, as after a reboot");
+      }
+      return rankOf(state) < rankOf("starting")
+        ? report(assignment, "starting", now)
+        : { type: "start" };
+    case "running":
+      return status?.state === "running" ? undefined : reportRunning(assignment, container, now);
+    case "exited":
+      return reportExit(assignment, container, now);
+  }
+}
+
+function stepToShutdown(
+  assignment: Assignment,
+  status: TaskStatus | undefined,
+  container: FoundContainer | undefined,
+  now: number,
+): Step | undefined {
+  if (container?.state === "running") {
+    return { type: "stop", graceMs: assignment.container.stopGraceMs };
+  }
+  if (isTerminal(furthest(assignment.state, status?.state))) return undefined;
+  return reportShutdown(assignment, container, now);
+}
+
+function stepToRemoved(
+  assignment: Assignment,
+  status: TaskStatus | undefined,
+  container: FoundContainer | undefined,
+  now: number,
+): Step | undefined {
+  const state = furthest(assignment.state, status?.state);
+  if (state === "removed") return undefined;
+  if (container?.state === "running") {
+    return { type: "stop", graceMs: assignment.container.stopGraceMs };
+  }
+  if (container !== undefined) return { type: "remove" };
+  return isTerminal(state)
+    ? report(assignment, "removed", now)
+    : reportShutdown(assignment, container, now);
+}
+
+function furthest(a: TaskState, b: TaskState | undefined): TaskState {
+  return b !== undefined && rankOf(b) > rankOf(a) ? b : a;
+}
+
+function report(assignment: Assignment, state: TaskState, now: number, message = ""): Step {
+  const finished = isTerminal(state) ? { finishedAt: now } : {};
+  return {
+    type: "report",
+    status: { taskId: assignment.taskId, state, health: "none", message, since: now, ...finished },
+  };
+}
+
+function reportRunning(assignment: Assignment, container: FoundContainer, now: number): Step {
+  return {
+    type: "report",
+    status: {
+      taskId: assignment.taskId,
+      state: "running",
+      health: "none",
+      message: "",
+      since: now,
+      startedAt: container.startedAt ?? now,
+      ...(container.address === undefined ? {} : { address: container.address }),
+    },
+  };
+}
+
+function reportExit(assignment: Assignment, container: FoundContainer, now: number): Step {
+  const exitCode = container.exitCode ?? 0;
+  return {
+    type: "report",
+    status: {
+      taskId: assignment.taskId,
+      state: exitCode === 0 ? "complete" : "failed",
+      health: "none",
+      message: formatExit(exitCode, container.outOfMemory === true),
+      since: now,
+      finishedAt: container.finishedAt ?? now,
+      exitCode,
+      ...(container.startedAt === undefined ? {} : { startedAt: container.startedAt }),
+    },
+  };
+}
+
+function reportShutdown(
+  assignment: Assignment,
+  container: FoundContainer | undefined,
+  now: number,
+): Step {
+  const exitCode = container?.state === "exited" ? container.exitCode : undefined;
+  return {
+    type: "report",
+    status: {
+      taskId: assignment.taskId,
+      state: "shutdown",
+      health: "none",
+      message: "",
+      since: now,
+      finishedAt: container?.finishedAt ?? now,
+      ...(exitCode === undefined ? {} : { exitCode }),
+    },
+  };
+}

@@ -1,0 +1,33 @@
+import { sortedBy } from "../lib/order.ts";
+import type { Assignment, AssignmentSet } from "../model/assignment.ts";
+import type { Applied } from "../model/change.ts";
+import type { NodeId } from "../model/ids.ts";
+import { specAt } from "../model/service.ts";
+import type { Task } from "../model/task.ts";
+import type { View } from "../model/view.ts";
+
+/** Everything that a node should hold by this view. */
+export function assignmentSetOf(view: View, nodeId: NodeId): AssignmentSet {
+  const assignments: Assignment[] = [];
+  for (const task of sortedBy(view.tasksOn(nodeId), (t) => t.id)) {
+    const service = view.services.get(task.serviceId);
+    if (service === undefined) continue;
+    const { container, resources, ports } = specAt(service, task.revision);
+    const { serviceId, stack, service: name, slot, revision, desired, state } = task;
+    const who = { taskId: task.id, serviceId, stack, service: name, slot, revision };
+    assignments.push({ ...who, desired, state, container, resources, ports });
+  }
+  return { generation: view.version, assignments };
+}
+
+/** The nodes whose assignment set is another after this write: reports of agents change none. */
+export function nodesTouchedBy(applied: Applied): NodeId[] {
+  if (applied.kind !== "task") return [];
+  const { before, after } = applied;
+  if (before !== undefined && after !== undefined && sameAssignment(before, after)) return [];
+  return [before?.nodeId, after?.nodeId].filter((id) => id !== undefined);
+}
+
+function sameAssignment(a: Task, b: Task): boolean {
+  return a.nodeId === b.nodeId && a.desired === b.desired;
+}

@@ -1,0 +1,100 @@
+import type { Clock, Timer } from "../lib/clock.ts";
+import { messageChainOf } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+
+/** What a controller wants after one look at a key. */
+export interface Outcome {
+  /** Look again at this time (ms since 1970) if nothing touches the key before. */
+  wakeAt?: number;
+}
+
+export interface ControllerOptions<Key> {
+  /** For the log. */
+  name: string;
+  clock: Clock;
+  log: Log;
+  /** Looks at one key afresh and makes it nearer to what it should be. */
+  work(key: Key): Promise<Outcome>;
+}
+
+const RETRY_FIRST_MS = 200;
+const RETRY_MAX_MS = 30_000;
+
+/**
+ * Runs a level-triggered function over the keys that something touched. Of many touches of a key
+ * while it waits, or is worked at, one more look remains.
+ */
+export class Controller<Key> {
+  readonly #options: ControllerOptions<Key>;
+  readonly #waiting = new Set<Key>();
+  readonly #working = new Set<Key>();
+  readonly #timers = new Map<Key, Timer>();
+  readonly #failures = new Map<Key, number>();
+  #scheduled = false;
+  #closed = false;
+
+  constructor(options: ControllerOptions<Key>) {
+    this.#options = options;
+  }
+
+  /** Says that something about the key may have changed. */
+  touch(key: Key): void {
+    if (this.#closed) return;
+    this.#waiting.add(key);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(() => this.#drain());
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const timer of this.#timers.values()) timer.cancel();
+    this.#timers.clear();
+  }
+
+  #drain(): void {
+    this.#scheduled = false;
+    for (const key of this.#waiting) {
+      if (this.#working.has(key)) continue;
+      this.#waiting.delete(key);
+      void this.#look(key);
+    }
+  }
+
+  async #look(key: Key): Promise<void> {
+    if (this.#closed) return;
+    this.#timers.get(key)?.cancel();
+    this.#timers.delete(key);
+    this.#working.add(key);
+    try {
+      const { wakeAt } = await this.#options.work(key);
+      this.#failures.delete(key);
+      if (wakeAt !== undefined) this.#touchAfter(key, wakeAt - this.#options.clock.now());
+    } catch (error) {
+      this.#retry(key, error);
+    } finally {
+      this.#working.delete(key);
+      if (this.#waiting.has(key)) this.touch(key);
+    }
+  }
+
+  /** A full disk or a busy store passes: what was to do is still to do. */
+  #retry(key: Key, error: unknown): void {
+    const failures = (this.#failures.get(key) ?? 0) + 1;
+    this.#failures.set(key, failures);
+    const delayMs = Math.min(RETRY_FIRST_MS * 2 ** (failures - 1), RETRY_MAX_MS);
+    this.#options.log.warn(
+      `${this.#options.name} ${String(key)} is tried again: ${messageChainOf(error)}`,
+    );
+    this.#touchAfter(key, delayMs);
+  }
+
+  #touchAfter(key: Key, delayMs: number): void {
+    if (this.#closed) return;
+    this.#timers.get(key)?.cancel();
+    this.#timers.set(
+      key,
+      this.#options.clock.after(Math.max(0, delayMs), () => this.touch(key)),
+    );
+  }
+}

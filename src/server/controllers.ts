@@ -1,0 +1,158 @@
+import type { Clock } from "../lib/clock.ts";
+import type { Log } from "../lib/log.ts";
+import type { Random } from "../lib/random.ts";
+import { changesOf, type Plan } from "../core/reconcile/plan.ts";
+import { planService } from "../core/reconcile/service.ts";
+import { planStack } from "../core/reconcile/stack.ts";
+import { schedule } from "../core/scheduler/schedule.ts";
+import { put, type Applied, type Change } from "../model/change.ts";
+import type { ServiceId, TaskId } from "../model/ids.ts";
+import type { AgentSession } from "../model/session.ts";
+import type { Task } from "../model/task.ts";
+import { isLive } from "../model/task.ts";
+import type { View } from "../model/view.ts";
+import type { Store } from "../store/store.ts";
+import { commitFresh } from "./commit-fresh.ts";
+import { Controller, type Outcome } from "./controller.ts";
+
+export interface ControllersOptions {
+  store: Store;
+  clock: Clock;
+  random: Random;
+  log: Log;
+  /** Agents that are connected now. */
+  sessions(): AgentSession[];
+}
+
+/** Everything that decides, wired to the store: services, stacks and placement. */
+export class Controllers {
+  readonly #options: ControllersOptions;
+  readonly #services: Controller<ServiceId>;
+  readonly #stacks: Controller<string>;
+  readonly #scheduler: Controller<"pending tasks">;
+  /** Tasks without a node: what the scheduler looks at. */
+  readonly #pending = new Set<TaskId>();
+  readonly #unwatch: () => void;
+
+  constructor(options: ControllersOptions) {
+    this.#options = options;
+    const { clock, log, store } = options;
+    this.#services = new Controller({
+      name: "service",
+      clock,
+      log,
+      work: (id) => this.#commitPlan((view, now) => planService(view, id, now, options.random)),
+    });
+    this.#stacks = new Controller({
+      name: "stack",
+      clock,
+      log,
+      work: (name) => this.#removeStack(name),
+    });
+    this.#scheduler = new Controller({
+      name: "scheduler",
+      clock,
+      log,
+      work: () => this.#schedule(),
+    });
+    this.#unwatch = store.watch(({ applied }) => applied.forEach((one) => this.#onApplied(one)));
+  }
+
+  /** Looks at everything once, as after a start. */
+  start(): void {
+    const view = this.#options.store.view();
+    for (const id of view.services.keys()) this.#services.touch(id);
+    for (const name of view.stacks.keys()) this.#stacks.touch(name);
+    for (const task of view.tasks.values()) this.#notePending(task.id, task);
+    this.#scheduler.touch("pending tasks");
+  }
+
+  close(): void {
+    this.#unwatch();
+    for (const controller of [this.#services, this.#stacks, this.#scheduler]) controller.close();
+  }
+
+  #onApplied(applied: Applied): void {
+    switch (applied.kind) {
+      case "task":
+        return this.#onTask(applied.before, applied.after);
+      case "service": {
+        const service = applied.after ?? applied.before;
+        if (service === undefined) return;
+        this.#services.touch(service.id);
+        if (applied.after === undefined) this.#stacks.touch(service.stack);
+        return;
+      }
+      case "stack":
+        return this.#stacks.touch(applied.after?.name ?? applied.before?.name ?? "");
+      case "node":
+        return this.#onNode();
+    }
+  }
+
+  #onTask(before: Task | undefined, after: Task | undefined): void {
+    const task = after ?? before;
+    if (task === undefined) return;
+    this.#services.touch(task.serviceId);
+    this.#notePending(task.id, after);
+    const freed = before !== undefined && isLive(before) && (after === undefined || !isLive(after));
+    const arrived = after !== undefined && this.#pending.has(task.id);
+    if ((freed || arrived) && this.#pending.size > 0) this.#scheduler.touch("pending tasks");
+  }
+
+  /** A node's change can open or close places for every global service and every pending task. */
+  #onNode(): void {
+    for (const service of this.#options.store.view().services.values()) {
+      this.#services.touch(service.id);
+    }
+    if (this.#pending.size > 0) this.#scheduler.touch("pending tasks");
+  }
+
+  #notePending(id: TaskId, task: Task | undefined): void {
+    if (task !== undefined && task.state === "pending" && isLive(task)) this.#pending.add(id);
+    else this.#pending.delete(id);
+  }
+
+  async #commitPlan(plan: (view: View, now: number) => Plan): Promise<Outcome> {
+    const now = this.#options.clock.now();
+    let wakeAt: number | undefined;
+    await commitFresh(this.#options.store, (view) => {
+      const planned = plan(view, now);
+      wakeAt = planned.wakeAt;
+      return changesOf(view, planned.actions, now);
+    });
+    return wakeAt === undefined ? {} : { wakeAt };
+  }
+
+  async #schedule(): Promise<Outcome> {
+    const { store, clock, random } = this.#options;
+    const now = clock.now();
+    await commitFresh(store, (view) => {
+      const tasks = [...this.#pending].flatMap((id) => view.tasks.get(id) ?? []);
+      const { placements, unplaced } = schedule(view, tasks, random);
+      const changes: Change[] = [];
+      for (const { taskId, nodeId } of placements) {
+        const task = view.tasks.get(taskId);
+        if (task === undefined) continue;
+        changes.push(put.task({ ...task, nodeId, state: "assigned", since: now, message: "" }));
+      }
+      for (const { taskId, message } of unplaced) {
+        const task = view.tasks.get(taskId);
+        if (task !== undefined && task.message !== message)
+          changes.push(put.task({ ...task, message }));
+      }
+      return changes;
+    });
+    return {};
+  }
+
+  /** A stack's volumes go last, on every node that is there, and only when that was asked for. */
+  async #removeStack(name: string): Promise<Outcome> {
+    const stack = this.#options.store.view().stacks.get(name);
+    const { actions } = planStack(this.#options.store.view(), name);
+    if (actions.length > 0 && stack?.removeVolumes === true && stack.volumes.length > 0) {
+      for (const session of this.#options.sessions()) await session.removeVolumes(stack.volumes);
+    }
+    return this.#commitPlan((view) => planStack(view, name));
+  }
+}

@@ -1,0 +1,100 @@
+import type { Clock } from "../lib/clock.ts";
+import { equalJson } from "../lib/order.ts";
+import { put } from "../model/change.ts";
+import type { NodeId } from "../model/ids.ts";
+import type { Node, NodeFacts } from "../model/node.ts";
+import type { AgentSession, ServerSession } from "../model/session.ts";
+import { withStatus, type TaskStatus } from "../model/task.ts";
+import type { Commit, Store } from "../store/store.ts";
+import { assignmentSetOf, nodesTouchedBy } from "./assignments.ts";
+import { commitFresh } from "./commit-fresh.ts";
+
+/** Connects agents with the store: assignment sets go down, facts and statuses come up. */
+export class Dispatcher implements ServerSession {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #sessions = new Map<NodeId, AgentSession>();
+  readonly #stale = new Set<NodeId>();
+  readonly #unwatch: () => void;
+
+  constructor(store: Store, clock: Clock) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#unwatch = store.watch((commit) => this.#onCommit(commit));
+  }
+
+  session(nodeId: NodeId): AgentSession | undefined {
+    return this.#sessions.get(nodeId);
+  }
+
+  sessions(): AgentSession[] {
+    return [...this.#sessions.values()];
+  }
+
+  async hello(session: AgentSession, facts: NodeFacts): Promise<void> {
+    const { nodeId } = session;
+    await commitFresh(this.#store, (view) => {
+      const before = view.nodes.get(nodeId);
+      const node = this.#nodeWith(before, nodeId, facts);
+      return equalJson(before, node) ? [] : [put.node(node)];
+    });
+    this.#sessions.set(nodeId, session);
+    session.assign(assignmentSetOf(this.#store.view(), nodeId));
+  }
+
+  async report(nodeId: NodeId, statuses: TaskStatus[]): Promise<void> {
+    await commitFresh(this.#store, (view) =>
+      statuses.flatMap((status) => {
+        const task = view.tasks.get(status.taskId);
+        // An agent speaks for the tasks of its own node alone.
+        if (task === undefined || task.nodeId !== nodeId) return [];
+        const next = withStatus(task, status);
+        return next === task ? [] : [put.task(next)];
+      }),
+    );
+  }
+
+  goodbye(nodeId: NodeId): void {
+    this.#sessions.delete(nodeId);
+  }
+
+  close(): void {
+    this.#unwatch();
+  }
+
+  #nodeWith(before: Node | undefined, id: NodeId, facts: NodeFacts): Node {
+    const now = this.#clock.now();
+    const { labels = {}, availability = "active", createdAt = now, version = 0 } = before ?? {};
+    const since = before?.health === "ready" ? before.since : now;
+    const roles = { server: true, agent: true };
+    return {
+      id,
+      ...facts,
+      roles,
+      labels,
+      availability,
+      health: "ready",
+      createdAt,
+      since,
+      version,
+    };
+  }
+
+  /** Marks whom to tell, and tells each once for everything that was committed in this turn. */
+  #onCommit({ applied }: Commit): void {
+    for (const one of applied) {
+      for (const nodeId of nodesTouchedBy(one)) {
+        if (this.#stale.size === 0) queueMicrotask(() => this.#assignStale());
+        this.#stale.add(nodeId);
+      }
+    }
+  }
+
+  #assignStale(): void {
+    const nodeIds = [...this.#stale];
+    this.#stale.clear();
+    for (const nodeId of nodeIds) {
+      this.#sessions.get(nodeId)?.assign(assignmentSetOf(this.#store.view(), nodeId));
+    }
+  }
+}

@@ -1,0 +1,149 @@
+import { formatDuration, plural } from "../lib/text.ts";
+import { decideRestart } from "../core/reconcile/restart.ts";
+import { isConverged, wantedTasks } from "../core/reconcile/service.ts";
+import { slotsOf } from "../core/reconcile/slot.ts";
+import { loadOf } from "../core/scheduler/load.ts";
+import { explainPlacement } from "../core/scheduler/schedule.ts";
+import type { Node } from "../model/node.ts";
+import { formatServiceName } from "../model/names.ts";
+import { currentRevision, specOf, type Service } from "../model/service.ts";
+import type { Explanation } from "../model/summary.ts";
+import { formatTaskName, isReady, isTerminal, type Task } from "../model/task.ts";
+import type { View } from "../model/view.ts";
+import { formatBytes } from "../lib/text.ts";
+
+type Facts = Explanation["facts"];
+
+const HISTORY_SHOWN = 10;
+
+/** Why a task is in the state that it is in, and what happens next. */
+export function explainTask(view: View, task: Task, now: number): Explanation {
+  const node = task.nodeId === undefined ? undefined : view.nodes.get(task.nodeId);
+  const service = view.services.get(task.serviceId);
+  const facts: Facts = [
+    { label: "state", value: `${task.state} for ${formatDuration(now - task.since)}` },
+    { label: "wanted", value: task.desired },
+    { label: "node", value: node?.hostname ?? "none yet" },
+    { label: "revision", value: String(task.revision) },
+    { label: "failures in a row before it", value: String(task.failures) },
+  ];
+  if (task.exitCode !== undefined) facts.push({ label: "exit code", value: String(task.exitCode) });
+  const siblings = view.tasksOf(task.serviceId).filter((other) => other.slot === task.slot);
+  return {
+    kind: "task",
+    id: task.id,
+    name: formatTaskName(task, node?.hostname),
+    summary: task.message === "" ? `It is ${task.state}.` : `It is ${task.state}: ${task.message}.`,
+    facts,
+    placement: task.nodeId === undefined && !isTerminal(task.state) ? placementOf(view, task) : [],
+    history: historyOf(view, siblings),
+    next: service === undefined ? "" : nextForSlot(service, siblings, now),
+  };
+}
+
+/** Why a service is not, or is, as its newest revision says. */
+export function explainService(view: View, service: Service, now: number): Explanation {
+  const spec = specOf(service);
+  const tasks = view.tasksOf(service.id);
+  const wanted = wantedTasks(view, service);
+  const ready = tasks.filter(isReady).length;
+  const stuck = tasks.find((task) => task.state === "pending" && task.desired === "running");
+  const { revision, at } = currentRevision(service);
+  const done = isConverged(view, service);
+  const worst = tasks.find((task) => task.message !== "" && task.revision === revision);
+  const trouble = worst === undefined ? "" : `; ${formatTaskName(worst)}: ${worst.message}`;
+  const bySlot = Map.groupBy(tasks, (task) => task.slot);
+  const nexts = [...bySlot.values()].map((slot) => nextForSlot(service, slot, now));
+  return {
+    kind: "service",
+    id: service.id,
+    name: formatServiceName(service.stack, service.name),
+    summary: done
+      ? `It is as revision ${revision} says: ${ready} of ${plural(wanted, "task")} ready.`
+      : `It has not converged: ${ready} of ${plural(wanted, "task")} ready${trouble}.`,
+    facts: [
+      { label: "image", value: spec.container.image },
+      { label: "mode", value: spec.mode },
+      { label: "revision", value: `${revision}, ${formatDuration(now - at)} ago` },
+      { label: "restart", value: formatRestart(spec.restart) },
+      { label: "order of replacement", value: spec.update.order },
+    ],
+    placement: stuck === undefined ? [] : placementOf(view, stuck),
+    history: historyOf(view, tasks),
+    next: nexts.find((text) => text !== "") ?? "",
+  };
+}
+
+/** What a node is doing, and how full it is. */
+export function explainNode(view: View, node: Node, now: number): Explanation {
+  const load = loadOf(view, node.id);
+  const { cpuMillis, memoryBytes } = node.resources;
+  return {
+    kind: "node",
+    id: node.id,
+    name: node.hostname,
+    summary: `It is ${node.health} for ${formatDuration(now - node.since)} and ${node.availability}.`,
+    facts: [
+      { label: "platform", value: `${node.platform.os}/${node.platform.arch}` },
+      { label: "runtime", value: `${node.runtime.name} ${node.runtime.version}` },
+      { label: "tasks", value: String(load.tasks) },
+      {
+        label: "memory reserved",
+        value: `${formatBytes(load.memoryBytes)} of ${formatBytes(memoryBytes)}`,
+      },
+      { label: "cores reserved", value: `${load.cpuMillis / 1000} of ${cpuMillis / 1000}` },
+    ],
+    placement: [],
+    history: historyOf(view, view.tasksOn(node.id)),
+    next: "",
+  };
+}
+
+function placementOf(view: View, task: Task): Explanation["placement"] {
+  return explainPlacement(view, task).map(({ node, reason }) => ({
+    node: node.hostname,
+    fits: reason === undefined,
+    reason: reason ?? "fits",
+  }));
+}
+
+function historyOf(view: View, tasks: readonly Task[]): Explanation["history"] {
+  return [...tasks]
+    .sort((a, b) => b.since - a.since)
+    .slice(0, HISTORY_SHOWN)
+    .map((task) => ({
+      at: task.since,
+      name: formatTaskName(task, task.nodeId && view.nodes.get(task.nodeId)?.hostname),
+      state: task.state,
+      message: task.message,
+    }));
+}
+
+/** What happens next in a slot that has no task at work; empty where nothing is to say. */
+function nextForSlot(service: Service, tasks: readonly Task[], now: number): string {
+  for (const slot of slotsOf(tasks, service.templateRevision).values()) {
+    const [latest] = slot.ended;
+    if (slot.current.length + slot.outdated.length + slot.stopping.length > 0) continue;
+    if (latest === undefined || service.removing) continue;
+    const decision = decideRestart(latest, specOf(service).restart);
+    switch (decision.type) {
+      case "done":
+        return `${formatTaskName(latest)} has done its work and is not started again.`;
+      case "giveUp":
+        return `${formatTaskName(latest)} is not started again: ${decision.reason}.`;
+      case "retry":
+        return `${formatTaskName(latest)} is started again in ${formatDuration(decision.at - now)}.`;
+    }
+  }
+  return "";
+}
+
+function formatRestart(restart: ReturnType<typeof specOf>["restart"]): string {
+  if (restart.condition === "none") return "never";
+  const limit = restart.maxAttempts === undefined ? "" : `, at most ${restart.maxAttempts} times`;
+  const delay =
+    restart.delayMs >= restart.delayMaxMs
+      ? formatDuration(restart.delayMs)
+      : `${formatDuration(restart.delayMs)} doubling to ${formatDuration(restart.delayMaxMs)}`;
+  return `${restart.condition}, after ${delay}${limit}`;
+}

@@ -1,0 +1,101 @@
+import type { Clock } from "../lib/clock.ts";
+import { OrchdError } from "../lib/errors.ts";
+import type { Random } from "../lib/random.ts";
+import { planApply, type ApplyPlan } from "../core/reconcile/apply.ts";
+import { put } from "../model/change.ts";
+import type { ServiceId } from "../model/ids.ts";
+import { formatServiceName } from "../model/names.ts";
+import { revise, specOf, type Service } from "../model/service.ts";
+import type { StackSpec } from "../model/stack.ts";
+import type { ApplyResult } from "../model/summary.ts";
+import type { View } from "../model/view.ts";
+import type { Store } from "../store/store.ts";
+import { commitFresh } from "./commit-fresh.ts";
+
+/** What people may change, each as one commit: all of it, durably, or nothing. */
+export class Writes {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #random: Random;
+
+  constructor(store: Store, clock: Clock, random: Random) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  /** @throws OrchdError `conflict` when the stack can't be applied as it stands */
+  async applyStack(
+    name: string,
+    spec: StackSpec,
+    options: { dryRun: boolean; prune: boolean },
+  ): Promise<ApplyResult> {
+    let result: ApplyResult = { stack: name, plan: [], orphans: [] };
+    await commitFresh(this.#store, (view) => {
+      const plan = this.#plan(view, name, spec, options.prune);
+      result = { stack: name, plan: plan.lines, orphans: plan.orphans };
+      return options.dryRun ? [] : plan.changes;
+    });
+    return result;
+  }
+
+  /** @throws OrchdError `notFound` */
+  async removeStack(name: string, options: { volumes: boolean }): Promise<void> {
+    await commitFresh(this.#store, (view) => {
+      const stack = view.stacks.get(name);
+      if (stack === undefined) throw new OrchdError("notFound", `there is no stack ${name}`);
+      const services = view.servicesOf(name).filter((service) => !service.removing);
+      const removeVolumes = stack.removeVolumes || options.volumes;
+      const updatedAt = this.#clock.now();
+      return [
+        put.stack({ ...stack, removing: true, removeVolumes, updatedAt }),
+        ...services.map((service) => put.service({ ...service, removing: true })),
+      ];
+    });
+  }
+
+  /**
+   * Sets the replicas of several services at once.
+   * @throws OrchdError `notFound`, `conflict`; nothing is changed then
+   */
+  async scale(replicas: ReadonlyMap<ServiceId, number>): Promise<void> {
+    await commitFresh(this.#store, (view) =>
+      [...replicas].flatMap(([id, count]) => {
+        const service = this.#writable(view, id);
+        const spec = specOf(service);
+        if (spec.mode === "global") {
+          const name = formatServiceName(service.stack, service.name);
+          const message = `service ${name} is global: it has one task on each node that fits`;
+          throw new OrchdError("conflict", message);
+        }
+        const next = revise(service, { ...spec, replicas: count }, this.#clock.now());
+        return next === service ? [] : [put.service(next)];
+      }),
+    );
+  }
+
+  /** Replaces every task of a service by its update order, without any other change. */
+  async restart(id: ServiceId): Promise<void> {
+    await commitFresh(this.#store, (view) => {
+      const service = this.#writable(view, id);
+      const spec = specOf(service);
+      const next = { ...spec, restarts: spec.restarts + 1 };
+      return [put.service(revise(service, next, this.#clock.now()))];
+    });
+  }
+
+  #plan(view: View, name: string, spec: StackSpec, prune: boolean): ApplyPlan {
+    const now = this.#clock.now();
+    const plan = planApply(view, name, spec, { prune, now, random: this.#random });
+    if (plan.problems.length > 0) throw new OrchdError("conflict", plan.problems.join("; "));
+    return plan;
+  }
+
+  #writable(view: View, id: ServiceId): Service {
+    const service = view.services.get(id);
+    if (service === undefined) throw new OrchdError("notFound", "the service is gone");
+    if (!service.removing) return service;
+    const name = formatServiceName(service.stack, service.name);
+    throw new OrchdError("conflict", `service ${name} is being removed`);
+  }
+}
