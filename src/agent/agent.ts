@@ -114,13 +114,23 @@ export class Agent implements AgentSession {
     await this.#ports.close();
   }
 
+  /** Saves the set, then acts on it; a set that can't be saved yet is not acted on yet. */
   assign(set: AssignmentSet): void {
-    this.#options.state.saveAssignments(set);
-    if (!this.#worker.assign(set)) {
-      this.#options.log.warn(
-        `an assignment set of generation ${set.generation} is too old: refused`,
-      );
+    const { state, log, clock } = this.#options;
+    this.#saveRetry?.cancel();
+    if (!this.#worker.accepts(set)) {
+      log.warn(`an assignment set of generation ${set.generation} is too old: refused`);
+      return;
     }
+    try {
+      state.saveAssignments(set);
+    } catch (error) {
+      // A full disk passes; until then the node keeps to what it was told before.
+      log.error(`assignments wait until they can be saved: ${messageChainOf(error)}`);
+      this.#saveRetry = clock.after(SAVE_RETRY_MS, () => this.assign(set));
+      return;
+    }
+    this.#worker.assign(set);
   }
 
   logs(taskId: TaskId, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine> {

@@ -14,14 +14,25 @@ export interface Commit {
 
 /** Where the whole state is kept. Implementations pass tests/conformance/store.ts. */
 export interface Store {
-  /** The state after the last commit. See `View` for how long it may be held. */
+  /**
+   * The state after the last commit, one that is not yet durable included: plan on it, but tell
+   * nobody outside of it before `commit` resolves or `watch` calls. See `View` for how long it may
+   * be held.
+   */
   view(): View;
   /**
-   * Writes all of `changes` or none. Resolves once they would survive a power cut.
-   * @throws OrchdError `noSpace` when the disk is full; nothing is changed then
+   * Writes all of `changes` or none. The view has them when the call returns; the promise resolves
+   * once they would survive a power cut. Commits of one turn may build upon each other: an object's
+   * version is then that of the earlier commit in the view.
+   * @throws OrchdError `noSpace` when the disk is full, `internal` when it fails or when a value is
+   * not what its schema says; the view is then as if the commit, and all that it came together
+   * with, had never been
    */
   commit(changes: readonly Change[]): Promise<CommitResult>;
-  /** Calls `onCommit` after each durable commit, in order. Answers how to stop. */
+  /**
+   * Calls `onCommit` after each durable commit, in order. The view may be further along by then.
+   * Answers how to stop.
+   */
   watch(onCommit: (commit: Commit) => void): () => void;
   close(): Promise<void>;
 }
