@@ -27,6 +27,7 @@ import { Reporter } from "./reporter.ts";
 import { Worker } from "./worker.ts";
 
 const SAVE_RETRY_MS = 1000;
+const WATCH_RETRY_MS = 1000;
 
 /** The node's own network, made on the runtime under the interface's name. */
 export interface AgentNetwork {
@@ -34,12 +35,18 @@ export interface AgentNetwork {
   subnet: string;
 }
 
+/** What the agent needs of its own disk: every write is durable when it returns. */
+export type AgentMemory = Pick<
+  AgentState,
+  "assignments" | "saveAssignments" | "statuses" | "saveStatus" | "deleteStatus"
+>;
+
 export interface AgentOptions {
   nodeId: NodeId;
   clock: Clock;
   log: Log;
   runtime: Runtime;
-  state: AgentState;
+  state: AgentMemory;
   server: ServerSession;
   facts: NodeFacts;
   /** Undefined for a runtime that gives its tasks no network. */
@@ -63,6 +70,7 @@ export class Agent implements AgentSession {
   /** Tasks on their way out: no new connection goes to them. */
   readonly #withdrawn = new Set<TaskId>();
   #saveRetry: Timer | undefined;
+  #watchRetry: Timer | undefined;
 
   constructor(options: AgentOptions) {
     const { clock, log, runtime, state, server, nodeId, network } = options;
@@ -108,6 +116,7 @@ export class Agent implements AgentSession {
   async stop(): Promise<void> {
     this.#stopped.abort();
     this.#saveRetry?.cancel();
+    this.#watchRetry?.cancel();
     this.#worker.close();
     this.#reporter.close();
     this.#options.server.goodbye(this.nodeId);
@@ -163,16 +172,21 @@ export class Agent implements AgentSession {
     await forwardPackets();
   }
 
+  /** Follows the runtime for as long as the agent lives: after a failed look it looks again. */
   async #watchRuntime(): Promise<void> {
-    const { log } = this.#options;
+    const { clock, log } = this.#options;
+    const { signal } = this.#stopped;
     try {
-      await this.#containers.watch(this.#stopped.signal, () => {
+      await this.#containers.watch(signal, () => {
         this.#worker.pokeAll();
         this.#refreshIngress();
       });
     } catch (error) {
-      log.error(`the runtime is no longer watched: ${messageChainOf(error)}`);
+      // A runtime that restarts answers some calls and fails others; none of that is the end.
+      log.warn(`the runtime is looked at again soon: ${messageChainOf(error)}`);
     }
+    if (signal.aborted) return;
+    this.#watchRetry = clock.after(WATCH_RETRY_MS, () => void this.#watchRuntime());
   }
 
   #onStatus(status: TaskStatus): void {

@@ -80,7 +80,7 @@ export class Containers {
 
   #onRemoved(taskId: TaskId, containerId: string): void {
     if (this.#known.get(taskId)?.containerId !== containerId) return;
-    this.#known.delete(taskId);
+    this.delete(taskId);
     this.#onChange(taskId);
   }
 

@@ -30,6 +30,8 @@ export class Executor {
   readonly #stops = new Limit(STOPS_AT_ONCE);
   readonly #addresses = new Map<TaskId, string>();
   readonly #volumes = new Set<string>();
+  /** Tasks whose container we made and never asked to start: only of these do we know that. */
+  readonly #unstarted = new Set<TaskId>();
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
@@ -50,20 +52,29 @@ export class Executor {
         this.#volumes.add(mount.volume);
       }
       if (container.pullPolicy === "always") await this.#pull(assignment);
-      await this.#createContainer(assignment);
+      await this.#orLook(taskId, () => this.#createContainer(assignment));
+      this.#unstarted.add(taskId);
     });
   }
 
-  async start(assignment: Assignment): Promise<void> {
+  /** Starts a task's container, unless an earlier call whose answer was lost has done so. */
+  async start({ taskId }: Assignment): Promise<void> {
     const { runtime, containers, clock } = this.#options;
-    await this.#starts.run(() => runtime.start(assignment.taskId));
-    containers.noteStarted(assignment.taskId, clock.now());
+    await this.#starts.run(async () => {
+      if (!this.#unstarted.delete(taskId)) {
+        await containers.refresh(taskId);
+        if (containers.get(taskId)?.state !== "created") return;
+      }
+      await this.#orLook(taskId, () => runtime.start(taskId));
+      containers.noteStarted(taskId, clock.now());
+    });
   }
 
   async stop(taskId: TaskId, graceMs: number): Promise<void> {
-    await this.#options.withdraw(taskId);
-    await this.#stops.run(() => this.#options.runtime.stop(taskId, graceMs));
-    await this.#options.containers.refresh(taskId);
+    const { runtime, containers, withdraw } = this.#options;
+    await withdraw(taskId);
+    await this.#stops.run(() => this.#orLook(taskId, () => runtime.stop(taskId, graceMs)));
+    await containers.refresh(taskId);
   }
 
   async remove(taskId: TaskId): Promise<void> {
@@ -75,6 +86,7 @@ export class Executor {
 
   /** Gives back a task's address and ports. */
   async release(taskId: TaskId): Promise<void> {
+    this.#unstarted.delete(taskId);
     this.#addresses.delete(taskId);
     await this.#options.ports.release(taskId);
   }
@@ -84,6 +96,19 @@ export class Executor {
     for (const name of names) {
       this.#volumes.delete(name);
       await this.#options.runtime.removeVolume(name);
+    }
+  }
+
+  /**
+   * A call that failed may have done its work all the same: what it left behind is looked at before
+   * anybody decides on the failure. While that can't be told, it is the runtime's silence that counts.
+   */
+  async #orLook(taskId: TaskId, call: () => Promise<void>): Promise<void> {
+    try {
+      await call();
+    } catch (error) {
+      await this.#options.containers.refresh(taskId);
+      throw error;
     }
   }
 

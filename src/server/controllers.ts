@@ -9,7 +9,7 @@ import { put, type Applied, type Change } from "../model/change.ts";
 import type { ServiceId, TaskId } from "../model/ids.ts";
 import type { AgentSession } from "../model/session.ts";
 import type { Task } from "../model/task.ts";
-import { isLive } from "../model/task.ts";
+import { isLive, occupiesNode } from "../model/task.ts";
 import type { View } from "../model/view.ts";
 import type { Store } from "../store/store.ts";
 import { commitFresh } from "./commit-fresh.ts";
@@ -95,7 +95,9 @@ export class Controllers {
     if (task === undefined) return;
     this.#services.touch(task.serviceId);
     this.#notePending(task.id, after);
-    const freed = before !== undefined && isLive(before) && (after === undefined || !isLive(after));
+    // A task keeps its room until its end is confirmed, however long ago it was asked to end.
+    const held = before !== undefined && occupiesNode(before);
+    const freed = held && (after === undefined || !occupiesNode(after));
     const arrived = after !== undefined && this.#pending.has(task.id);
     if ((freed || arrived) && this.#pending.size > 0) this.#scheduler.touch("pending tasks");
   }
@@ -109,7 +111,7 @@ export class Controllers {
   }
 
   #notePending(id: TaskId, task: Task | undefined): void {
-    if (task !== undefined && task.state === "pending" && isLive(task)) this.#pending.add(id);
+    if (task !== undefined && isPending(task)) this.#pending.add(id);
     else this.#pending.delete(id);
   }
 
@@ -128,7 +130,8 @@ export class Controllers {
     const { store, clock, random } = this.#options;
     const now = clock.now();
     await commitFresh(store, (view) => {
-      const tasks = [...this.#pending].flatMap((id) => view.tasks.get(id) ?? []);
+      // The view may be further along than what was told of it: some may be placed or ended there.
+      const tasks = [...this.#pending].flatMap((id) => view.tasks.get(id) ?? []).filter(isPending);
       const { placements, unplaced } = schedule(view, tasks, random);
       const changes: Change[] = [];
       for (const { taskId, nodeId } of placements) {
@@ -155,4 +158,9 @@ export class Controllers {
     }
     return this.#commitPlan((view) => planStack(view, name));
   }
+}
+
+/** Whether the task waits for a node. */
+function isPending(task: Task): boolean {
+  return task.state === "pending" && isLive(task);
 }

@@ -9,6 +9,8 @@ import type { Commit, Store } from "../store/store.ts";
 import { assignmentSetOf, nodesTouchedBy } from "./assignments.ts";
 import { commitFresh } from "./commit-fresh.ts";
 
+const RETRY_MS = 1000;
+
 /** Connects agents with the store: assignment sets go down, facts and statuses come up. */
 export class Dispatcher implements ServerSession {
   readonly #store: Store;
@@ -39,7 +41,7 @@ export class Dispatcher implements ServerSession {
       return equalJson(before, node) ? [] : [put.node(node)];
     });
     this.#sessions.set(nodeId, session);
-    session.assign(assignmentSetOf(this.#store.view(), nodeId));
+    await this.#assign(session);
   }
 
   async report(nodeId: NodeId, statuses: TaskStatus[]): Promise<void> {
@@ -60,6 +62,7 @@ export class Dispatcher implements ServerSession {
 
   close(): void {
     this.#unwatch();
+    this.#sessions.clear();
   }
 
   #nodeWith(before: Node | undefined, id: NodeId, facts: NodeFacts): Node {
@@ -83,18 +86,32 @@ export class Dispatcher implements ServerSession {
   /** Marks whom to tell, and tells each once for everything that was committed in this turn. */
   #onCommit({ applied }: Commit): void {
     for (const one of applied) {
-      for (const nodeId of nodesTouchedBy(one)) {
-        if (this.#stale.size === 0) queueMicrotask(() => this.#assignStale());
-        this.#stale.add(nodeId);
-      }
+      for (const nodeId of nodesTouchedBy(one)) this.#markStale(nodeId);
     }
+  }
+
+  #markStale(nodeId: NodeId): void {
+    if (this.#stale.size === 0) queueMicrotask(() => this.#assignStale());
+    this.#stale.add(nodeId);
   }
 
   #assignStale(): void {
     const nodeIds = [...this.#stale];
     this.#stale.clear();
     for (const nodeId of nodeIds) {
-      this.#sessions.get(nodeId)?.assign(assignmentSetOf(this.#store.view(), nodeId));
+      const session = this.#sessions.get(nodeId);
+      if (session === undefined) continue;
+      // The disk refused what the set was made of: a set without it follows.
+      this.#assign(session).catch(() => {
+        this.#clock.after(RETRY_MS, () => this.#markStale(nodeId));
+      });
     }
+  }
+
+  /** Hands over what the view holds, as soon as all of that would survive a power cut. */
+  async #assign(session: AgentSession): Promise<void> {
+    const set = assignmentSetOf(this.#store.view(), session.nodeId);
+    await this.#store.commit([]);
+    session.assign(set);
   }
 }

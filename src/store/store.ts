@@ -23,7 +23,8 @@ export interface Store {
   /**
    * Writes all of `changes` or none. The view has them when the call returns; the promise resolves
    * once they would survive a power cut. Commits of one turn may build upon each other: an object's
-   * version is then that of the earlier commit in the view.
+   * version is then that of the earlier commit in the view. A commit of nothing resolves once all
+   * that the view holds at the call is durable.
    * @throws OrchdError `noSpace` when the disk is full, `internal` when it fails or when a value is
    * not what its schema says; the view is then as if the commit, and all that it came together
    * with, had never been

@@ -29,8 +29,7 @@ export function assignPorts(
   const take = (port: Port, owner: string) => {
     const key = keyOf(port);
     const other = owners.get(key);
-    const shared = other?.mode === "host" && port.mode === "host";
-    if (other !== undefined && other.owner !== owner && !shared) {
+    if (other !== undefined && other.owner !== owner && !isShared(other, port)) {
       problems.push(`${owner} can't publish port ${key}: ${other.owner} does already`);
     } else {
       owners.set(key, { owner, mode: port.mode });
@@ -47,7 +46,12 @@ export function assignPorts(
     const had = before === undefined ? [] : specOf(before).ports;
     const ports = spec.ports.map((port) => {
       if (port.published !== 0) return port;
-      const kept = had.find((p) => p.target === port.target && p.protocol === port.protocol);
+      // What it had may be another's by now, when the file names that port elsewhere.
+      const kept = had.find((p) => {
+        const owner = owners.get(keyOf(p));
+        const isFree = owner === undefined || isShared(owner, port);
+        return p.target === port.target && p.protocol === port.protocol && isFree;
+      });
       const picked = { ...port, published: kept?.published ?? lowestFree(owners, port) };
       if (picked.published === 0)
         problems.push(`no port from ${PICK_FIRST} to ${PICK_LAST} is free`);
@@ -77,6 +81,11 @@ function ownersElsewhere(
     for (const port of specOf(service).ports) owners.set(keyOf(port), { owner, mode: port.mode });
   }
   return owners;
+}
+
+/** Tasks with a port of their node are kept apart by placement. */
+function isShared(owner: Owner, port: Port): boolean {
+  return owner.mode === "host" && port.mode === "host";
 }
 
 function lowestFree(owners: ReadonlyMap<string, Owner>, port: Port): number {

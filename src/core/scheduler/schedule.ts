@@ -90,7 +90,7 @@ function consider(
   return { options, refusals };
 }
 
-/** `no node fits: 2 nodes: is drained; 1 node: has …`, the most frequent reason first. */
+/** `no node fits: 1 node is drained; 1 node has …`, the most frequent reason first. */
 function formatRefusals(refusals: ReadonlyMap<string, number>): string {
   if (refusals.size === 0) return "no node has joined the cluster yet";
   const counted = [...refusals].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));

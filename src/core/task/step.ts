@@ -62,7 +62,10 @@ function stepToRunning(
   now: number,
 ): Step | undefined {
   const state = furthest(assignment.state, status?.state);
-  if (isTerminal(state)) return undefined;
+  if (isTerminal(state)) {
+    // Its slot has gone on to another task: a start whose answer was lost, or that of somebody else.
+    return container?.state === "running" ? stop(assignment) : undefined;
+  }
   switch (container?.state) {
     case undefined:
       if (rankOf(state) >= rankOf("starting")) {
@@ -90,9 +93,7 @@ function stepToShutdown(
   container: FoundContainer | undefined,
   now: number,
 ): Step | undefined {
-  if (container?.state === "running") {
-    return { type: "stop", graceMs: assignment.container.stopGraceMs };
-  }
+  if (container?.state === "running") return stop(assignment);
   if (isTerminal(furthest(assignment.state, status?.state))) return undefined;
   return reportShutdown(assignment, container, now);
 }
@@ -103,15 +104,17 @@ function stepToRemoved(
   container: FoundContainer | undefined,
   now: number,
 ): Step | undefined {
+  if (container?.state === "running") return stop(assignment);
+  if (container !== undefined) return { type: "remove" };
   const state = furthest(assignment.state, status?.state);
   if (state === "removed") return undefined;
-  if (container?.state === "running") {
-    return { type: "stop", graceMs: assignment.container.stopGraceMs };
-  }
-  if (container !== undefined) return { type: "remove" };
   return isTerminal(state)
     ? report(assignment, "removed", now)
     : reportShutdown(assignment, container, now);
+}
+
+function stop({ container }: Assignment): Step {
+  return { type: "stop", graceMs: container.stopGraceMs };
 }
 
 function furthest(a: TaskState, b: TaskState | undefined): TaskState {

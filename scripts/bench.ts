@@ -1,0 +1,68 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { cpus, loadavg, release, totalmem } from "node:os";
+import { join } from "node:path";
+import { formatFigures, reaches, type Figure } from "./bench/figure.ts";
+import { benchCommands } from "./bench/commands.ts";
+import { benchCrash } from "./bench/crash.ts";
+import { benchIdle } from "./bench/idle.ts";
+import { benchUp } from "./bench/up.ts";
+import { benchWrites } from "./bench/writes.ts";
+import { buildForThisMachine } from "./build.ts";
+import { prepareMachine } from "./machine.ts";
+import { dist, sayStep } from "./project.ts";
+
+/*
+ * `npm run bench` measures what orchd promises, as ratios within one run where there is something
+ * to compare with. `npm run bench -- up crash` runs those parts; `--full` watches an idle server
+ * for ten minutes instead of one; `--pairs=N` compares so often.
+ */
+const options = process.argv.slice(2);
+const pairs = Number(/^--pairs=(\d+)$/m.exec(options.join("\n"))?.[1] ?? 3);
+const idleMs = options.includes("--full") ? 600_000 : 60_000;
+
+const PARTS: Record<string, () => Promise<Figure[]>> = {
+  commands: benchCommands,
+  up: async () => benchUp(pairs),
+  crash: benchCrash,
+  writes: benchWrites,
+  idle: async () => benchIdle(idleMs),
+};
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const problem = await prepareMachine();
+  if (problem !== undefined) {
+    console.error(problem);
+    return 1;
+  }
+  console.log(`dist/orchd: ${await buildForThisMachine()}`);
+  const load = loadavg()[0] ?? 0;
+  if (load > 1) console.log(`The machine is busy (load ${load.toFixed(1)}): expect noise.`);
+  const named = Object.keys(PARTS).filter((name) => options.includes(name));
+  const figures: Figure[] = [];
+  for (const name of named.length > 0 ? named : Object.keys(PARTS)) {
+    sayStep(name);
+    const measured = (await PARTS[name]?.()) ?? [];
+    console.log(formatFigures(measured));
+    figures.push(...measured);
+  }
+  sayStep("All figures");
+  console.log(formatFigures(figures));
+  writeResult(figures, load);
+  return figures.some((figure) => reaches(figure) === false) ? 1 : 0;
+}
+
+function writeResult(figures: readonly Figure[], load: number): void {
+  const machine = {
+    cores: cpus().length,
+    model: cpus()[0]?.model,
+    memoryBytes: totalmem(),
+    kernel: release(),
+    load,
+  };
+  const path = join(dist, "bench.json");
+  mkdirSync(dist, { recursive: true });
+  writeFileSync(path, `${JSON.stringify({ at: new Date(), machine, figures }, null, 2)}\n`);
+  console.log(`\n${path}`);
+}

@@ -1,0 +1,52 @@
+/** One measured figure, next to what it should reach. */
+export interface Figure {
+  /** What was measured, under which conditions. */
+  what: string;
+  value: number;
+  unit: string;
+  /** What it was measured against in the same run: a ratio is a claim, a time alone is not. */
+  reference?: string;
+  /** The value that it should not exceed (or, with `atLeast`, not fall below). */
+  limit?: number;
+  atLeast?: boolean;
+  /** All values behind it. */
+  samples: number[];
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const [low, high] = [sorted[middle - 1] ?? Number.NaN, sorted[middle] ?? Number.NaN];
+  return sorted.length % 2 === 1 ? high : (low + high) / 2;
+}
+
+/** Whether the figure reaches what it should; nothing where no limit was set. */
+export function reaches({ value, limit, atLeast }: Figure): boolean | undefined {
+  if (limit === undefined) return undefined;
+  return atLeast === true ? value >= limit : value <= limit;
+}
+
+/** A table for people, one figure a line. */
+export function formatFigures(figures: readonly Figure[]): string {
+  const rows = figures.map((figure) => {
+    const reached = reaches(figure);
+    const sign = figure.atLeast === true ? ">=" : "<=";
+    return [
+      figure.what,
+      `${round(figure.value)} ${figure.unit}`,
+      figure.limit === undefined ? "" : `${sign} ${figure.limit} ${figure.unit}`,
+      reached === undefined ? "" : reached ? "reached" : "NOT REACHED",
+      figure.reference ?? "",
+    ];
+  });
+  const table = [["what", "value", "should be", "", "against"], ...rows];
+  const widths = [0, 1, 2, 3, 4].map((at) => Math.max(...table.map((row) => row[at]?.length ?? 0)));
+  return table
+    .map((row) => row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join("  "))
+    .map((line) => line.trimEnd())
+    .join("\n");
+}
+
+export function round(value: number): number {
+  return Number(value.toPrecision(3));
+}

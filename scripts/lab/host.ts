@@ -1,0 +1,209 @@
+import type { ChildProcess } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { HELLO_IMAGE, writeHelloImage } from "../image.ts";
+import {
+  hasEnded,
+  Lab,
+  pidInside,
+  signalInside,
+  waitUntil,
+  type Output,
+  type RunOptions,
+} from "./lab.ts";
+import { orchd as executable, root } from "../project.ts";
+import type { ServiceSummary, TaskSummary } from "../../src/model/summary.ts";
+
+const READY_TIMEOUT_MS = 20_000;
+const ANSWER_TIMEOUT_MS = 2_000;
+const CONVERGE_TIMEOUT_MS = 30_000;
+
+/** A machine of its own with the compiled orchd on it. */
+export class Host {
+  readonly lab: Lab;
+  #server: ChildProcess | undefined;
+  /** Everything that servers here have printed. */
+  log = "";
+
+  private constructor(lab: Lab) {
+    this.lab = lab;
+  }
+
+  /** A machine without anything running. */
+  static async bare(): Promise<Host> {
+    return new Host(await Lab.start());
+  }
+
+  /** A machine with a server that is ready and has the image of the examples. */
+  static async withServer(): Promise<Host> {
+    const host = await Host.bare();
+    await host.startServer();
+    await host.loadImage();
+    return host;
+  }
+
+  async stop(): Promise<void> {
+    await this.lab.stop();
+  }
+
+  /** Where the server keeps its data, as seen from both sides. */
+  get dataDir(): string {
+    return join(this.lab.dir, "orchd");
+  }
+
+  // The server
+
+  async startServer(words: string[] = [], options: RunOptions = {}): Promise<void> {
+    const server = this.spawnServer(words, options);
+    await waitUntil("the server is ready", READY_TIMEOUT_MS, async () => {
+      if (hasEnded(server)) throw new Error(`the server ended:\n${this.log}`);
+      return (await this.orchd("nodes", "--json")).stdout.includes('"health":"ready"');
+    });
+  }
+
+  spawnServer(words: string[] = [], options: RunOptions = {}): ChildProcess {
+    const server = this.lab.spawn([executable, "server", ...words], options);
+    for (const stream of [server.stdout, server.stderr]) {
+      stream?.setEncoding("utf8").on("data", (text: string) => (this.log += text));
+    }
+    this.#server = server;
+    return server;
+  }
+
+  /** Ends the server, by default as a power cut would end it, and waits until it has gone. */
+  async endServer(signal: NodeJS.Signals = "SIGKILL"): Promise<number | null> {
+    const server = this.#server;
+    if (server === undefined) throw new Error("no server was started");
+    signalInside(server, signal);
+    await waitUntil("the server has ended", READY_TIMEOUT_MS, () => hasEnded(server));
+    return server.exitCode;
+  }
+
+  get serverPid(): number {
+    if (this.#server === undefined) throw new Error("no server was started");
+    return pidInside(this.#server);
+  }
+
+  // Commands
+
+  async orchd(...words: string[]): Promise<Output> {
+    return this.orchdWith({}, ...words);
+  }
+
+  async orchdWith(options: RunOptions, ...words: string[]): Promise<Output> {
+    return this.lab.run([executable, ...words], options);
+  }
+
+  /** Runs a command that must succeed; answers what it printed. */
+  async must(...words: string[]): Promise<string> {
+    const output = await this.orchd(...words);
+    if (output.code !== 0) {
+      throw new Error(`orchd ${words.join(" ")} ended with ${output.code}: ${output.stderr}`);
+    }
+    return output.stdout;
+  }
+
+  /** What a listing prints with `--json`; its shape is that of src/model/summary.ts. */
+  async json<T>(...words: string[]): Promise<T> {
+    return JSON.parse(await this.must(...words, "--json")) as T;
+  }
+
+  async podman(...words: string[]): Promise<string> {
+    const output = await this.lab.podman(...words);
+    if (output.code !== 0) throw new Error(`podman ${words.join(" ")}: ${output.stderr}`);
+    return output.stdout.trim();
+  }
+
+  // Stacks
+
+  async loadImage(reference = HELLO_IMAGE): Promise<void> {
+    const archive = join(this.lab.dir, "hello.tar");
+    writeHelloImage(archive, reference);
+    await this.must("image", "load", archive);
+  }
+
+  /** Writes a file on the machine; answers its path. */
+  write(name: string, text: string | Uint8Array): string {
+    const path = join(this.lab.dir, "files", name);
+    mkdirSync(join(path, ".."), { recursive: true });
+    writeFileSync(path, text);
+    return path;
+  }
+
+  async up(compose: string, ...words: string[]): Promise<Output> {
+    return this.orchd("up", "-f", this.write("compose.yaml", compose), ...words);
+  }
+
+  /** Runs `orchd up`, which must converge. */
+  async mustUp(compose: string, ...words: string[]): Promise<void> {
+    const output = await this.up(compose, ...words);
+    if (output.code !== 0) throw new Error(`up ended with ${output.code}: ${output.stderr}`);
+  }
+
+  async tasks(stack: string): Promise<TaskSummary[]> {
+    return this.json<TaskSummary[]>("ps", stack);
+  }
+
+  async running(stack: string): Promise<TaskSummary[]> {
+    return (await this.tasks(stack)).filter((task) => task.state === "running");
+  }
+
+  async service(name: string): Promise<ServiceSummary> {
+    const services = await this.json<ServiceSummary[]>("services");
+    const found = services.find((service) => `${service.stack}/${service.name}` === name);
+    if (found === undefined) throw new Error(`there is no service ${name}`);
+    return found;
+  }
+
+  async waitConverged(name: string): Promise<ServiceSummary> {
+    await this.waitFor(`${name} has converged`, async () => (await this.service(name)).converged);
+    return this.service(name);
+  }
+
+  async waitFor(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {
+    await waitUntil(what, CONVERGE_TIMEOUT_MS, isTrue);
+  }
+
+  /** Container ids of a stack with the times at which they were started, from Podman itself. */
+  async containers(stack: string): Promise<string[]> {
+    const filter = `label=orchd.stack=${stack}`;
+    const ids = await this.podman("ps", "--no-trunc", "--quiet", "--filter", filter);
+    if (ids === "") return [];
+    const format = "{{.Id}} {{.State.StartedAt}} {{.State.Pid}}";
+    return (await this.podman("inspect", "--format", format, ...ids.split("\n")))
+      .split("\n")
+      .sort();
+  }
+
+  /** The body of an HTTP answer on the machine, or nothing when none came. */
+  async get(url: string): Promise<string | undefined> {
+    const command = ["busybox", "wget", "-q", "-O", "-", url];
+    const output = await this.lab.run(command, { timeoutMs: ANSWER_TIMEOUT_MS });
+    return output.code === 0 ? output.stdout.trim() : undefined;
+  }
+
+  /** Size and time of change of each file in the data directory. */
+  dataFiles(): string[] {
+    return readdirSync(this.dataDir, { recursive: true, encoding: "utf8" })
+      .sort()
+      .map((name) => {
+        const { size, mtimeMs } = statSync(join(this.dataDir, name));
+        return `${name} ${size} ${mtimeMs}`;
+      });
+  }
+}
+
+/** The rules for a published port follow the tasks behind it by a moment. */
+export async function waitForAnswer(host: Host, url: string): Promise<void> {
+  await host.waitFor(`${url} answers`, async () => (await host.get(url)) !== undefined);
+}
+
+/** The example that `npm start` deploys. */
+export const HELLO = readFileSync(join(root, "compose/hello/compose.yaml"), "utf8");
+
+/** A stack of one service that needs no image but the example's. */
+export function aStack(name: string, service: string): string {
+  const lines = service.trimEnd().split("\n");
+  const body = lines.map((line) => `    ${line}`).join("\n");
+  return `name: ${name}\nservices:\n  app:\n    image: ${HELLO_IMAGE}\n    pull_policy: never\n${body}\n`;
+}

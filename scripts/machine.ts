@@ -1,0 +1,73 @@
+import { existsSync, readFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { getuid } from "node:process";
+import { $ } from "zx";
+
+/** What orchd needs of the machine: the program that shows that it is there, and its package. */
+const PARTS = [
+  { program: "podman", package: "podman" },
+  { program: "runc", package: "runc" },
+  { program: "catatonit", package: "catatonit" },
+  { program: "netavark", package: "netavark" },
+  { program: "iptables", package: "iptables" },
+  { program: "nft", package: "nftables" },
+  { program: "ip", package: "iproute2" },
+];
+/** What the example image is made of; a dynamically linked one would find no libraries there. */
+export const BUSYBOX = "/bin/busybox";
+const FOLDERS = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/lib/podman", "/usr/libexec/podman"];
+
+export function isRoot(): boolean {
+  return getuid?.() === 0;
+}
+
+/** Debian packages that are not there. */
+export function missingPackages(): string[] {
+  const folders = [...(process.env["PATH"] ?? "").split(delimiter), ...FOLDERS];
+  const isThere = (program: string) => folders.some((at) => existsSync(join(at, program)));
+  const missing = PARTS.filter(({ program }) => !isThere(program)).map((part) => part.package);
+  return hasStaticBusybox() ? missing : [...missing, "busybox-static"];
+}
+
+function hasStaticBusybox(): boolean {
+  return existsSync(BUSYBOX) && !readFileSync(BUSYBOX).includes("/ld-linux");
+}
+
+/**
+ * Installs what the machine lacks from Debian's packages.
+ * @returns why it can't run containers, in one sentence; nothing when it can
+ */
+export async function prepareMachine(): Promise<string | undefined> {
+  const missing = missingPackages();
+  const names = missing.join(" ");
+  if (!isRoot()) {
+    const install = missing.length > 0 ? ` and \`apt-get install ${names}\`` : "";
+    return `Containers need root: run this again as root (sudo npm …)${install}.`;
+  }
+  if (missing.length === 0) return undefined;
+  if (!existsSync("/usr/bin/apt-get")) {
+    return `Install ${names} with your system's package manager: apt-get is not here.`;
+  }
+  console.log(`Installing Debian packages: ${names}`);
+  if (!(await install(missing)) && !((await update()) && (await install(missing)))) {
+    return `apt-get could not install ${names}: see its messages above.`;
+  }
+  const still = missingPackages();
+  return still.length === 0 ? undefined : `Still missing after installing: ${still.join(" ")}.`;
+}
+
+async function install(packages: readonly string[]): Promise<boolean> {
+  const options = ["-qq", "-y", "-o", "Dpkg::Use-Pty=0", "--no-install-recommends"];
+  const result = await apt()`apt-get install ${options} ${packages}`;
+  return result.exitCode === 0;
+}
+
+/** The lists of packages of a new machine are empty or old. */
+async function update(): Promise<boolean> {
+  return (await apt()`apt-get update -qq`).exitCode === 0;
+}
+
+function apt() {
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  return $({ env, nothrow: true, stdio: ["ignore", "ignore", "inherit"] });
+}

@@ -1,0 +1,28 @@
+import { OrchdError } from "../lib/errors.ts";
+import type { NodeId } from "../model/ids.ts";
+import type { AgentSession } from "../model/session.ts";
+import { formatTaskName, type Task } from "../model/task.ts";
+import type { ApiDeps } from "./deps.ts";
+import { hostnameOf } from "./read/target.ts";
+
+/**
+ * The agent that holds the task.
+ * @throws OrchdError `conflict` before the task has a node, `unreachable` while its node is away
+ */
+export function agentOf(deps: ApiDeps, task: Task): AgentSession {
+  const hostname = hostnameOf(deps.store.view(), task);
+  const name = formatTaskName(task, hostname);
+  if (task.nodeId === undefined) {
+    const why = task.message === "" ? "" : `: ${task.message}`;
+    throw new OrchdError("conflict", `${name} has no node yet${why}`, { retryable: true });
+  }
+  const session = deps.session(task.nodeId);
+  if (session !== undefined) return session;
+  const where = `is on node ${hostname ?? task.nodeId}, which is not connected`;
+  const message = `${name} ${where}: try again`;
+  throw new OrchdError("unreachable", message, { retryable: true });
+}
+
+export function hostnameOfNode(deps: ApiDeps, id: NodeId): string {
+  return deps.store.view().nodes.get(id)?.hostname ?? id;
+}

@@ -1,0 +1,54 @@
+import { Hono, type MiddlewareHandler } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import type { ApiDeps } from "./deps.ts";
+import type { ApiContext, ApiEnv } from "./env.ts";
+import { EventLog } from "./event-log.ts";
+import { allowedMethods } from "./methods.ts";
+import { answerProblem, answerRefusal } from "./problem.ts";
+import { execRoutes } from "./routes/exec.ts";
+import { imageRoutes } from "./routes/images.ts";
+import { logRoutes } from "./routes/logs.ts";
+import { lookRoutes } from "./routes/look.ts";
+import { openApiRoutes } from "./routes/openapi.ts";
+import { serviceRoutes } from "./routes/services.ts";
+import { stackRoutes } from "./routes/stacks.ts";
+import { versionRoutes } from "./routes/version.ts";
+
+export const BODY_BYTES_MAX = 4 * 1024 * 1024;
+
+/** The whole HTTP interface. Keeps the latest events from now on, by watching the store. */
+export function createApi(deps: ApiDeps): Hono<ApiEnv> {
+  const app = new Hono<ApiEnv>();
+  const limited: MiddlewareHandler<ApiEnv> = bodyLimit({
+    maxSize: BODY_BYTES_MAX,
+    onError: (c) => answerRefusal(c, 413, "tooLarge", "the body is larger than 4 MiB"),
+  });
+  // Image archives are streamed to where they go; everything else is read into memory.
+  app.use((c: ApiContext, next) => (takesArchive(c) ? next() : limited(c, next)));
+
+  app.route("/v1", versionRoutes(deps));
+  app.route("/v1", stackRoutes(deps));
+  app.route("/v1", serviceRoutes(deps));
+  app.route("/v1", lookRoutes(deps, new EventLog(deps.store, deps.clock)));
+  app.route("/v1", logRoutes(deps));
+  app.route("/v1", execRoutes(deps));
+  app.route("/v1", imageRoutes(deps));
+  app.route("/v1", openApiRoutes(deps, app));
+
+  app.onError((error, c) => answerProblem(c, error, deps.log));
+  app.notFound((c) => refuseUnknown(app, c));
+  return app;
+}
+
+function takesArchive(c: ApiContext): boolean {
+  return c.req.method === "POST" && c.req.path === "/v1/images";
+}
+
+function refuseUnknown(app: Hono<ApiEnv>, c: ApiContext): Response {
+  const methods = allowedMethods(app.routes, c.req.path);
+  if (methods.length === 0) {
+    return answerRefusal(c, 404, "notFound", "this address does not exist: see /v1/openapi.json");
+  }
+  c.header("allow", methods.join(", "));
+  return answerRefusal(c, 405, "invalid", `this address takes ${methods.join(", ")} only`);
+}

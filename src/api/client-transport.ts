@@ -1,0 +1,211 @@
+import type { IncomingMessage } from "node:http";
+import { isErrorCode, OrchdError, systemCodeOf } from "../lib/errors.ts";
+import type { problemSchema } from "../model/summary.ts";
+import type { z } from "zod";
+
+/** One call of the API; the path holds its query, already encoded. */
+export interface ApiRequest {
+  method: "GET" | "PUT" | "POST" | "DELETE";
+  path: string;
+  /** Sent as JSON. */
+  body?: unknown;
+  /** Sent as it is, as an octet stream, instead of `body`. */
+  upload?: Blob | ReadableStream<Uint8Array>;
+  /** The longest that the whole answer may take; absent means no limit. */
+  timeoutMs?: number;
+}
+
+/** How the client reaches a server. Everything that knows of sockets and addresses is behind it. */
+export interface Transport {
+  /** The decoded JSON answer. Fails with an `OrchdError`. */
+  call(request: ApiRequest): Promise<unknown>;
+  /** Each line of an NDJSON answer; ends quietly when `signal` aborts. */
+  stream(path: string, signal: AbortSignal): AsyncGenerator<unknown>;
+  webSocket(path: string): WebSocket;
+  /** What an error of the connection means to a person; undefined where it just ended. */
+  explain(error: unknown): OrchdError;
+}
+
+/** An answer longer than this is not one that orchd gives. */
+const REPLY_BYTES_MAX = 256 * 1024 * 1024;
+const LINE_CHARS_MAX = 16 * 1024 * 1024;
+
+/** An error that the server told, with its further lines. */
+export class ApiError extends OrchdError {
+  readonly details: readonly string[];
+
+  constructor(problem: z.infer<typeof problemSchema>["error"]) {
+    super(isErrorCode(problem.code) ? problem.code : "internal", problem.message);
+    this.details = problem.details;
+  }
+}
+
+/** Reaches the server on this machine, on its Unix socket. */
+export class UnixTransport implements Transport {
+  readonly #socketPath: string;
+
+  constructor(socketPath: string) {
+    this.#socketPath = socketPath;
+  }
+
+  async call(request: ApiRequest): Promise<unknown> {
+    try {
+      return await this.#fetch(request);
+    } catch (error) {
+      throw this.explain(error);
+    }
+  }
+
+  async #fetch({ method, path, body, upload, timeoutMs }: ApiRequest): Promise<unknown> {
+    const type = upload === undefined ? "application/json" : "application/octet-stream";
+    const sent = upload ?? (body === undefined ? undefined : JSON.stringify(body));
+    const response = await fetch(`http://orchd${path}`, {
+      unix: this.#socketPath,
+      method,
+      redirect: "error",
+      // An image takes as long as it takes: without this the runtime gives up after five minutes.
+      timeout: false,
+      ...(sent === undefined ? {} : { body: sent, headers: { "content-type": type } }),
+      ...(timeoutMs === undefined ? {} : { signal: AbortSignal.timeout(timeoutMs) }),
+    });
+    const text = await readBounded(response.body);
+    if (!response.ok) throw problemIn(text, response.status) ?? this.#notOrchd();
+    if (text === "") return undefined;
+    try {
+      return JSON.parse(text) as unknown;
+    } catch (cause) {
+      throw this.#notOrchd(cause);
+    }
+  }
+
+  async *stream(path: string, signal: AbortSignal): AsyncGenerator<unknown> {
+    // Calls don't pay for loading it; and unlike fetch it lets a quiet stream live.
+    const { request } = await import("node:http");
+    const outgoing = request({ socketPath: this.#socketPath, path });
+    const leave = () => void outgoing.destroy();
+    signal.addEventListener("abort", leave);
+    try {
+      const response = await new Promise<IncomingMessage>((resolve, reject) => {
+        outgoing.on("response", resolve).on("error", reject).on("close", reject);
+        if (signal.aborted) leave();
+        else outgoing.end();
+      });
+      // The chunks of a response without an encoding are bytes.
+      yield* linesOf(response as AsyncIterable<Uint8Array>, response.statusCode ?? 0);
+    } catch (error) {
+      if (!signal.aborted) throw this.explain(error);
+    } finally {
+      signal.removeEventListener("abort", leave);
+      leave();
+    }
+  }
+
+  webSocket(path: string): WebSocket {
+    return new WebSocket(`ws+unix://${this.#socketPath}:${path}`);
+  }
+
+  explain(error: unknown): OrchdError {
+    if (error instanceof OrchdError) return error;
+    const code = systemCodeOf(error);
+    if (code === "EACCES" || code === "EPERM") {
+      return new OrchdError(
+        "forbidden",
+        `only root may use the orchd server's socket ${this.#socketPath}: ` +
+          "run the command as root, or with sudo",
+      );
+    }
+    if (code === "ENAMETOOLONG") {
+      return new OrchdError("usage", `the socket's path ${this.#socketPath} is too long`);
+    }
+    if (error instanceof Error && error.name === "TimeoutError") {
+      return new OrchdError(
+        "timedOut",
+        `the orchd server on ${this.#socketPath} took too long to answer: try again`,
+        { retryable: true },
+      );
+    }
+    if (code === "ENOENT" || code === "ECONNREFUSED") return this.#unreachable();
+    // What is more to say of a connection that the other side ended is said.
+    const cause = code === "ECONNRESET" || code === "EPIPE" ? undefined : error;
+    return new OrchdError(
+      "unreachable",
+      `the connection to the orchd server on ${this.#socketPath} broke: try again`,
+      { retryable: true, cause },
+    );
+  }
+
+  #unreachable(): OrchdError {
+    return new OrchdError(
+      "unreachable",
+      `orchd server does not answer on ${this.#socketPath}: ` +
+        "start it with `orchd server`, or name its socket with --socket",
+      { retryable: true },
+    );
+  }
+
+  #notOrchd(cause?: unknown): OrchdError {
+    return new OrchdError(
+      "unreachable",
+      `something other than an orchd server answers on ${this.#socketPath}: ` +
+        "name the right socket with --socket",
+      { cause },
+    );
+  }
+}
+
+async function readBounded(body: ReadableStream<Uint8Array> | null): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  let bytes = 0;
+  for await (const chunk of body ?? []) {
+    bytes += chunk.length;
+    if (bytes > REPLY_BYTES_MAX) {
+      throw new OrchdError("tooLarge", "the answer is larger than any that orchd gives");
+    }
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+/** Empty lines are heartbeats; a line that is a problem ends the stream with it. */
+async function* linesOf(chunks: AsyncIterable<Uint8Array>, status: number) {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of chunks) {
+    rest += decoder.decode(chunk, { stream: true });
+    const lines = rest.split("\n");
+    rest = lines.pop() ?? "";
+    if (rest.length > LINE_CHARS_MAX) {
+      throw new OrchdError("tooLarge", "a line of the answer is longer than any that orchd gives");
+    }
+    for (const line of lines) if (line.trim() !== "") yield parseLine(line, status);
+  }
+  rest += decoder.decode();
+  if (rest.trim() !== "") yield parseLine(rest, status);
+}
+
+function parseLine(line: string, status: number): unknown {
+  const problem = problemIn(line, status);
+  if (problem !== undefined) throw problem;
+  try {
+    return JSON.parse(line) as unknown;
+  } catch (cause) {
+    throw new OrchdError("internal", "the orchd server's answer is damaged: try again", { cause });
+  }
+}
+
+/** The error that a text tells, if it is one. */
+function problemIn(text: string, status: number): ApiError | undefined {
+  if (status < 400 && !text.startsWith('{"error":')) return undefined;
+  try {
+    const { error } = JSON.parse(text) as { error?: Record<string, unknown> };
+    if (typeof error?.["code"] !== "string" || typeof error["message"] !== "string") {
+      return undefined;
+    }
+    const details = Array.isArray(error["details"]) ? error["details"].map(String) : [];
+    return new ApiError({ code: error["code"], message: error["message"], details });
+  } catch {
+    // Not JSON, so not a problem that orchd tells; the caller says so.
+    return undefined;
+  }
+}

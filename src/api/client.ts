@@ -1,0 +1,187 @@
+import type { Event } from "../model/event.ts";
+import type { ExecOptions, ExecSession, ImageSummary, LogOptions } from "../model/session.ts";
+import type { StackSpec } from "../model/stack.ts";
+import type {
+  ApplyResult,
+  Explanation,
+  NodeSummary,
+  Progress,
+  ServiceSummary,
+  StackSummary,
+  TaskLogLine,
+  TaskSummary,
+  VersionInfo,
+} from "../model/summary.ts";
+import { openExec } from "./client-exec.ts";
+import { UnixTransport, type Transport } from "./client-transport.ts";
+
+/** What a name that a person typed stands for. */
+export interface Resolved {
+  kind: "stack" | "service" | "task" | "node";
+  id: string;
+  name: string;
+  stack?: string;
+  service?: string;
+}
+
+export interface NodeImages {
+  node: string;
+  images: ImageSummary[];
+}
+
+export interface LoadedImages {
+  node: string;
+  references: string[];
+}
+
+export interface TaskFilter {
+  stack?: string;
+  service?: string;
+  /** Also those that have ended. */
+  all?: boolean;
+}
+
+export interface EventOptions {
+  follow: boolean;
+  /** Milliseconds since 1970. */
+  since?: number;
+}
+
+/** For calls that the server answers from memory. */
+const CALL_TIMEOUT_MS = 60_000;
+
+/**
+ * The API of a server, typed. Shapes are those of the model; the server validates them, so that
+ * the client does not do it again. Every method fails with an `OrchdError`; streams end quietly
+ * when their signal aborts.
+ */
+export class ApiClient {
+  readonly #transport: Transport;
+  readonly #timeoutMs: number;
+
+  /** @param timeoutMs the longest that a call may take; streams and uploads are not limited */
+  constructor(transport: Transport, timeoutMs = CALL_TIMEOUT_MS) {
+    this.#transport = transport;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  static onSocket(path: string, timeoutMs?: number): ApiClient {
+    return new ApiClient(new UnixTransport(path), timeoutMs);
+  }
+
+  version(): Promise<VersionInfo> {
+    return this.#get("/v1/version");
+  }
+
+  stacks(): Promise<StackSummary[]> {
+    return this.#get("/v1/stacks");
+  }
+
+  /** Makes the stack be what `spec` says, or with `dryRun` tells what that would change. */
+  apply(
+    stack: string,
+    spec: StackSpec,
+    options: { dryRun?: boolean; prune?: boolean } = {},
+  ): Promise<ApplyResult> {
+    const path = `/v1/stacks/${encodeURIComponent(stack)}${queryOf(options)}`;
+    return this.#call("PUT", path, spec);
+  }
+
+  /** Begins the removal; it is done when the stack's progress says so. */
+  async remove(stack: string, options: { volumes?: boolean } = {}): Promise<void> {
+    await this.#call("DELETE", `/v1/stacks/${encodeURIComponent(stack)}${queryOf(options)}`);
+  }
+
+  /** How far the stack is: now, and at each change until it is removed. */
+  progress(stack: string, signal: AbortSignal): AsyncGenerator<Progress> {
+    return this.#stream(`/v1/stacks/${encodeURIComponent(stack)}/progress`, signal);
+  }
+
+  services(stack?: string): Promise<ServiceSummary[]> {
+    return this.#get(`/v1/services${queryOf({ stack })}`);
+  }
+
+  /** Sets the replicas of all named services, or of none when one of them can't be scaled. */
+  scale(services: Record<string, number>): Promise<ServiceSummary[]> {
+    return this.#call("POST", "/v1/scale", { services });
+  }
+
+  restart(stack: string, service: string): Promise<ServiceSummary> {
+    return this.#call("POST", `${servicePath(stack, service)}/restart`);
+  }
+
+  serviceProgress(stack: string, service: string, signal: AbortSignal): AsyncGenerator<Progress> {
+    return this.#stream(`${servicePath(stack, service)}/progress`, signal);
+  }
+
+  /** Fails with `notFound` and a suggestion, or with `conflict` when several have the name. */
+  resolve(target: string): Promise<Resolved> {
+    return this.#get(`/v1/resolve${queryOf({ target })}`);
+  }
+
+  tasks(filter: TaskFilter = {}): Promise<TaskSummary[]> {
+    return this.#get(`/v1/tasks${queryOf({ ...filter })}`);
+  }
+
+  /** @param target a service or a task */
+  logs(target: string, options: LogOptions, signal: AbortSignal): AsyncGenerator<TaskLogLine> {
+    return this.#stream(`/v1/logs${queryOf({ target, ...options })}`, signal);
+  }
+
+  /** Starts a command in a task; resolves once it runs. */
+  exec(task: string, options: ExecOptions): Promise<ExecSession> {
+    const socket = this.#transport.webSocket(`/v1/exec${queryOf({ task })}`);
+    return openExec(socket, options, (error) => this.#transport.explain(error));
+  }
+
+  events(options: EventOptions, signal: AbortSignal): AsyncGenerator<Event> {
+    return this.#stream(`/v1/events${queryOf({ ...options })}`, signal);
+  }
+
+  explain(target: string): Promise<Explanation> {
+    return this.#get(`/v1/explain${queryOf({ target })}`);
+  }
+
+  nodes(): Promise<NodeSummary[]> {
+    return this.#get("/v1/nodes");
+  }
+
+  images(): Promise<NodeImages[]> {
+    return this.#get("/v1/images");
+  }
+
+  /** @param archive a `docker save` or OCI archive */
+  loadImage(archive: Blob | ReadableStream<Uint8Array>): Promise<LoadedImages[]> {
+    const request = { method: "POST", path: "/v1/images", upload: archive } as const;
+    return this.#transport.call(request) as Promise<LoadedImages[]>;
+  }
+
+  #get<T>(path: string): Promise<T> {
+    return this.#call("GET", path);
+  }
+
+  #call<T>(method: "GET" | "PUT" | "POST" | "DELETE", path: string, body?: unknown): Promise<T> {
+    const request = { method, path, body, timeoutMs: this.#timeoutMs };
+    // The server made the answer from the same type.
+    return this.#transport.call(request) as Promise<T>;
+  }
+
+  #stream<T>(path: string, signal: AbortSignal): AsyncGenerator<T> {
+    // The server made each line from the same type.
+    return this.#transport.stream(path, signal) as AsyncGenerator<T>;
+  }
+}
+
+function servicePath(stack: string, service: string): string {
+  return `/v1/services/${encodeURIComponent(stack)}/${encodeURIComponent(service)}`;
+}
+
+/** `?a=1&b=true`; what is undefined or false is left out. */
+function queryOf(values: Record<string, string | number | boolean | undefined>): string {
+  const query = new URLSearchParams();
+  for (const [key, value] of Object.entries(values)) {
+    if (value !== undefined && value !== false) query.set(key, String(value));
+  }
+  const text = query.toString();
+  return text === "" ? "" : `?${text}`;
+}

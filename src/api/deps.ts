@@ -1,0 +1,36 @@
+import type { Clock } from "../lib/clock.ts";
+import type { Log } from "../lib/log.ts";
+import type { NodeId, ServiceId } from "../model/ids.ts";
+import type { AgentSession } from "../model/session.ts";
+import type { StackSpec } from "../model/stack.ts";
+import type { ApplyResult, Explanation, VersionInfo } from "../model/summary.ts";
+import type { Store } from "../store/store.ts";
+import type { Target } from "./read/target.ts";
+
+/**
+ * What the API needs of the server. Everything that changes the cluster is a call here; everything
+ * that only looks is computed by src/api/read from the store's view.
+ */
+export interface ApiDeps {
+  store: Store;
+  version: VersionInfo;
+  clock: Clock;
+  log: Log;
+  /** Makes the stack be what `spec` says, or only tells what that would mean. */
+  applyStack(
+    name: string,
+    spec: StackSpec,
+    options: { dryRun: boolean; prune: boolean },
+  ): Promise<ApplyResult>;
+  /** Begins the end of a stack that is there. */
+  removeStack(name: string, options: { volumes: boolean }): Promise<void>;
+  /** Sets the replicas of all these services, or of none. Each is there, replicated, and may have them. */
+  scale(services: ReadonlyMap<ServiceId, number>): Promise<void>;
+  /** Replaces all tasks of a service that is there. */
+  restart(service: ServiceId): Promise<void>;
+  /** Why a task, service or node is in the state that it is in. */
+  explain(target: Exclude<Target, { kind: "stack" }>): Explanation;
+  /** The agent of a node, while it is connected. */
+  session(node: NodeId): AgentSession | undefined;
+  sessions(): AgentSession[];
+}

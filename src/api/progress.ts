@@ -1,0 +1,34 @@
+import type { Clock } from "../lib/clock.ts";
+import { equalJson } from "../lib/order.ts";
+import type { Progress } from "../model/summary.ts";
+import type { Store } from "../store/store.ts";
+import { Pulse, sleep } from "./pulse.ts";
+import type { LineSink } from "./stream.ts";
+
+/** At most 20 messages a second, however fast tasks change. */
+const PAUSE_MS = 50;
+
+/** Sends what `read` answers now and whenever it differs, until it says `removed`. */
+export async function sendProgress(
+  deps: { store: Store; clock: Clock },
+  sink: LineSink,
+  read: () => Progress,
+): Promise<void> {
+  const pulse = new Pulse(sink.signal);
+  const stop = deps.store.watch(() => pulse.beat());
+  try {
+    let last: Progress | undefined;
+    while (!sink.signal.aborted) {
+      const progress = read();
+      if (!equalJson(last, progress)) {
+        await sink.write(progress);
+        if (progress.removed) return;
+        last = progress;
+        await sleep(deps.clock, PAUSE_MS, sink.signal);
+      }
+      await pulse.next();
+    }
+  } finally {
+    stop();
+  }
+}

@@ -1,0 +1,29 @@
+import { sortedBy } from "../../lib/order.ts";
+import type { Node } from "../../model/node.ts";
+import { specAt } from "../../model/service.ts";
+import type { NodeSummary } from "../../model/summary.ts";
+import { occupiesNode, type Task } from "../../model/task.ts";
+import type { View } from "../../model/view.ts";
+
+/** Every node, by host name. */
+export function nodeSummaries(view: View): NodeSummary[] {
+  const nodes = sortedBy(view.nodes.values(), (node) => `${node.hostname}\u0000${node.id}`);
+  return nodes.map((node) => nodeSummary(view, node));
+}
+
+function nodeSummary(view: View, node: Node): NodeSummary {
+  const tasks = view.tasksOn(node.id).filter(occupiesNode);
+  const reserved = { cpuMillis: 0, memoryBytes: 0 };
+  for (const task of tasks) {
+    const { cpuMillis, memoryBytes } = reservationOf(view, task);
+    reserved.cpuMillis += cpuMillis;
+    reserved.memoryBytes += memoryBytes;
+  }
+  return { ...node, tasks: tasks.length, reserved };
+}
+
+function reservationOf(view: View, task: Task): { cpuMillis: number; memoryBytes: number } {
+  const service = view.services.get(task.serviceId);
+  if (service === undefined) return { cpuMillis: 0, memoryBytes: 0 };
+  return specAt(service, task.revision).resources.reservations;
+}

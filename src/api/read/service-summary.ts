@@ -1,0 +1,69 @@
+import { isConverged, wantedTasks } from "../../core/reconcile/service.ts";
+import { sortedBy } from "../../lib/order.ts";
+import { formatServiceName } from "../../model/names.ts";
+import { currentRevision, type Service } from "../../model/service.ts";
+import type { ServiceSummary } from "../../model/summary.ts";
+import { isFailure, isReady, isTerminal, rankOf, type Task } from "../../model/task.ts";
+import type { View } from "../../model/view.ts";
+import { compareAttempts } from "./target.ts";
+
+/** Every service, or those of one stack, by name. */
+export function serviceSummaries(view: View, stack?: string): ServiceSummary[] {
+  const services = stack === undefined ? [...view.services.values()] : view.servicesOf(stack);
+  const sorted = sortedBy(services, (s) => formatServiceName(s.stack, s.name));
+  return sorted.map((service) => serviceSummary(view, service));
+}
+
+export function serviceSummary(view: View, service: Service): ServiceSummary {
+  const tasks = view.tasksOf(service.id);
+  const { revision, spec, at } = currentRevision(service);
+  const isCurrent = (task: Task) => task.revision >= service.templateRevision;
+  const converged = isConverged(view, service);
+  const wanted = wantedTasks(view, service);
+  const ready = tasks.filter(isReady).length;
+  return {
+    id: service.id,
+    stack: service.stack,
+    name: service.name,
+    mode: spec.mode,
+    image: spec.container.image,
+    revision,
+    wanted,
+    running: tasks.filter((t) => isCurrent(t) && t.state === "running" && t.desired === "running")
+      .length,
+    ready,
+    outdated: tasks.filter((t) => !isCurrent(t) && !isTerminal(t.state)).length,
+    ports: spec.ports,
+    converged,
+    message: converged ? "" : reasonOf(tasks, wanted, ready),
+    failures: failuresOf(tasks, at),
+    updatedAt: at,
+  };
+}
+
+/** The message of the slot that stands worst, or the count when no task has anything to say. */
+function reasonOf(tasks: readonly Task[], wanted: number, ready: number): string {
+  const waiting = latestAttempts(tasks).filter((task) => !isReady(task) && task.message !== "");
+  const [worst] = waiting.toSorted((a, b) => badness(b) - badness(a) || compareAttempts(a, b));
+  return worst?.message ?? `${ready} of ${wanted} tasks are ready`;
+}
+
+/** Failures are worst, then ill health, then waiting: the further from running the worse. */
+function badness(task: Task): number {
+  if (isFailure(task.state)) return 100;
+  if (task.health === "unhealthy") return 90;
+  return isTerminal(task.state) ? 0 : 50 - rankOf(task.state);
+}
+
+/** Attempts that failed in a row in each slot, of those made since the newest revision. */
+function failuresOf(tasks: readonly Task[], since: number): number {
+  return latestAttempts(tasks)
+    .filter((task) => task.createdAt >= since)
+    .reduce((sum, task) => sum + task.failures + (isFailure(task.state) ? 1 : 0), 0);
+}
+
+/** For each slot the task that holds it, or else its latest attempt. */
+export function latestAttempts(tasks: readonly Task[]): Task[] {
+  const bySlot = Map.groupBy(tasks, (task) => `${task.serviceId}/${task.slot}`);
+  return [...bySlot.values()].flatMap((attempts) => attempts.toSorted(compareAttempts).slice(0, 1));
+}

@@ -1,0 +1,52 @@
+import { sortedBy } from "../../lib/order.ts";
+import { specAt } from "../../model/service.ts";
+import type { TaskSummary } from "../../model/summary.ts";
+import { formatTaskName, isTerminal, type Task } from "../../model/task.ts";
+import type { View } from "../../model/view.ts";
+import { latestAttempts } from "./service-summary.ts";
+import { hostnameOf } from "./target.ts";
+
+export interface TaskFilter {
+  stack?: string | undefined;
+  /** A service's own name, without its stack. */
+  service?: string | undefined;
+  /** Also attempts that ended and have a successor. */
+  all: boolean;
+}
+
+/** Tasks by stack, service, slot and age. */
+export function taskSummaries(view: View, filter: TaskFilter): TaskSummary[] {
+  const matching = [...view.tasks.values()].filter(
+    (task) =>
+      (filter.stack === undefined || task.stack === filter.stack) &&
+      (filter.service === undefined || task.service === filter.service),
+  );
+  const shown = filter.all ? matching : withoutHistory(matching);
+  return sortedBy(shown, sortKey).map((task) => taskSummary(view, task));
+}
+
+/** Tasks that have not ended, and for a slot in which all have, the latest of them. */
+function withoutHistory(tasks: readonly Task[]): Task[] {
+  const latest = new Set(latestAttempts(tasks).filter((task) => task.desired !== "removed"));
+  return tasks.filter((task) => !isTerminal(task.state) || latest.has(task));
+}
+
+/** Numbers in slots and times sort as numbers: `web.2` comes before `web.10`. */
+function sortKey(task: Task): string {
+  const padded = [task.slot, String(task.createdAt)].map((part) => part.padStart(20, "0"));
+  return [task.stack, task.service, ...padded, task.id].join("\u0000");
+}
+
+function taskSummary(view: View, task: Task): TaskSummary {
+  const service = view.services.get(task.serviceId);
+  const spec = service === undefined ? undefined : specAt(service, task.revision);
+  const node = hostnameOf(view, task);
+  const { version: _, serviceId: __, ...shown } = task;
+  return {
+    ...shown,
+    name: formatTaskName(task, node),
+    image: spec?.container.image ?? "",
+    ports: spec?.ports ?? [],
+    ...(node === undefined ? {} : { node }),
+  };
+}

@@ -1,0 +1,133 @@
+import type { Command } from "commander";
+import type { Context } from "./context.ts";
+
+/** What an argument of a command names, for completion. */
+export type Completes =
+  | "stack"
+  | "service"
+  | "replicas"
+  | "task"
+  | "log"
+  | "anything"
+  | "file"
+  | "none"
+  | readonly string[];
+
+/** A command: known by name without loading it. */
+export interface CommandEntry {
+  name: string;
+  /** One line for the list of commands. */
+  summary: string;
+  completes: Completes;
+  load(): Promise<(context: Context) => Command>;
+}
+
+/** Every command, in the order in which the help shows them. */
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: "server",
+    summary: "run the control plane, with an agent on this machine",
+    completes: "none",
+    load: async () => (await import("./commands/server.ts")).serverCommand,
+  },
+  {
+    name: "up",
+    summary: "make a stack be what its Compose file says",
+    completes: "none",
+    load: async () => (await import("./commands/up.ts")).upCommand,
+  },
+  {
+    name: "check",
+    summary: "tell what each property of a Compose file means here",
+    completes: "file",
+    load: async () => (await import("./commands/check.ts")).checkCommand,
+  },
+  {
+    name: "down",
+    summary: "remove a stack",
+    completes: "stack",
+    load: async () => (await import("./commands/down.ts")).downCommand,
+  },
+  {
+    name: "ls",
+    summary: "list stacks",
+    completes: "none",
+    load: async () => (await import("./commands/ls.ts")).lsCommand,
+  },
+  {
+    name: "ps",
+    summary: "list tasks: node, state, health, age, ports, reason",
+    completes: "stack",
+    load: async () => (await import("./commands/ps.ts")).psCommand,
+  },
+  {
+    name: "services",
+    summary: "list services",
+    completes: "stack",
+    load: async () => (await import("./commands/services.ts")).servicesCommand,
+  },
+  {
+    name: "scale",
+    summary: "set how many tasks services run",
+    completes: "replicas",
+    load: async () => (await import("./commands/scale.ts")).scaleCommand,
+  },
+  {
+    name: "restart",
+    summary: "replace every task of a service",
+    completes: "service",
+    load: async () => (await import("./commands/restart.ts")).restartCommand,
+  },
+  {
+    name: "logs",
+    summary: "show what services and tasks print",
+    completes: "log",
+    load: async () => (await import("./commands/logs.ts")).logsCommand,
+  },
+  {
+    name: "exec",
+    summary: "run a command in a task",
+    completes: "task",
+    load: async () => (await import("./commands/exec.ts")).execCommand,
+  },
+  {
+    name: "events",
+    summary: "show what happens, and happened",
+    completes: "none",
+    load: async () => (await import("./commands/events.ts")).eventsCommand,
+  },
+  {
+    name: "explain",
+    summary: "tell why a task, service or node is in its state",
+    completes: "anything",
+    load: async () => (await import("./commands/explain.ts")).explainCommand,
+  },
+  {
+    name: "nodes",
+    summary: "list nodes",
+    completes: "none",
+    load: async () => (await import("./commands/nodes.ts")).nodesCommand,
+  },
+  {
+    name: "image",
+    summary: "load and list images",
+    completes: "file",
+    load: async () => (await import("./commands/image.ts")).imageCommand,
+  },
+  {
+    name: "completion",
+    summary: "print the completion script of a shell",
+    completes: ["bash", "zsh", "fish"],
+    load: async () => (await import("./commands/completion.ts")).completionCommand,
+  },
+  {
+    name: "version",
+    summary: "print the version",
+    completes: "none",
+    load: async () => (await import("./commands/version.ts")).versionCommand,
+  },
+];
+
+export function findCommand(name: string): CommandEntry | undefined {
+  return COMMANDS.find((entry) => entry.name === name);
+}

@@ -1,0 +1,79 @@
+import type { ServiceSummary } from "../../model/summary.ts";
+import { formatDuration } from "../../lib/text.ts";
+import type { Context } from "../context.ts";
+import { printLines } from "../context.ts";
+import { cleanText } from "../output/clean.ts";
+import { paintFor } from "../output/color.ts";
+import { formatAddress } from "../output/ports.ts";
+import type { Outcome } from "./follow.ts";
+
+/** What to say at the end of a command that waited. */
+export interface Conclusion {
+  /** What was waited for: `stack shop`. */
+  title: string;
+  /** `converged` or `is removed`: what it did when it is done. */
+  done: string;
+  timeoutMs: number;
+  /** A command that shows where it is now: `orchd ps shop`. */
+  look: string;
+  json: boolean;
+}
+
+const EXIT_CODES: Record<Outcome["type"], number> = {
+  done: 0,
+  stuck: 1,
+  gone: 1,
+  timedOut: 4,
+  detached: 130,
+};
+
+/** Tells a person how it ended; answers the exit code. */
+export async function conclude(
+  { io }: Context,
+  outcome: Outcome,
+  conclusion: Conclusion,
+): Promise<number> {
+  const { title, done, look } = conclusion;
+  const paint = paintFor(io, io.stderr);
+  if (outcome.type === "done") {
+    if (!conclusion.json) {
+      await printLines(io, [`${cleanText(title)} ${done}`, ...addressLines(outcome.services)]);
+    }
+    return EXIT_CODES.done;
+  }
+  const lines = tell(outcome, conclusion);
+  const [first = "", ...rest] = lines.map(cleanText);
+  const color = outcome.type === "detached" ? "dim" : "red";
+  const hint = `See \`${look}\`.`;
+  await io.stderr.write(`${[paint(color, first), ...rest, hint].join("\n")}\n`);
+  return EXIT_CODES[outcome.type];
+}
+
+function tell(outcome: Exclude<Outcome, { type: "done" }>, conclusion: Conclusion): string[] {
+  const { title, timeoutMs } = conclusion;
+  switch (outcome.type) {
+    case "stuck": {
+      const name = `${outcome.service.stack}/${outcome.service.name}`;
+      return [
+        `${name} does not start: ${outcome.reason}`,
+        `orchd goes on trying. Why: \`orchd explain ${name}\`; output: \`orchd logs ${name}\`.`,
+      ];
+    }
+    case "gone":
+      return [`${title} was removed meanwhile`];
+    case "timedOut":
+      return [`${title} did not get there within ${formatDuration(timeoutMs)}; it goes on`];
+    case "detached":
+      return [`No longer watching ${title}; it goes on`];
+  }
+}
+
+function addressLines(services: readonly ServiceSummary[]): string[] {
+  return services.flatMap((service) =>
+    service.ports
+      .filter((port) => port.published !== 0 && service.wanted > 0)
+      .map((port) =>
+        cleanText(`${service.stack}/${service.name} answers on ${formatAddress(port)}`),
+      ),
+  );
+}

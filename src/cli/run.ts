@@ -1,0 +1,104 @@
+import { CommanderError, type Command } from "commander";
+import { nearest } from "../lib/text.ts";
+import { COMMANDS, findCommand, type CommandEntry } from "./commands.ts";
+import { usageError, type Context, type Program } from "./context.ts";
+import type { Io } from "./io.ts";
+import { formatHelp } from "./help.ts";
+import { reportError } from "./report-error.ts";
+
+/** Options that may also stand before the command; each takes a value. */
+const OPTIONS_IN_FRONT = new Set(["--socket", "--data-dir"]);
+/** In a later version; named here so that nobody is told of a misspelling. */
+const COMMANDS_TO_COME = new Set(["join"]);
+
+/**
+ * Runs one command line.
+ * @param argv what stands behind the program's name
+ * @returns the exit code: 0 done, 1 refused or failed, 2 wrong usage, 3 not reachable, 4 timed out,
+ *   130 interrupted; `exec` passes on the code of its command
+ */
+export async function runCli(argv: readonly string[], io: Io, program: Program): Promise<number> {
+  const context: Context = { io, program, exitCode: 0 };
+  const { name, rest } = splitCommand(argv);
+  try {
+    if (name === "__complete") return await complete(context, rest);
+    if (name === undefined || (name === "help" && rest.length === 0) || isHelp(name)) {
+      await io[name === undefined ? "stderr" : "stdout"].write(formatHelp(program.build));
+      return name === undefined ? 2 : 0;
+    }
+    const wanted = name === "help" ? (rest[0] ?? "") : name;
+    const entry = findCommand(wanted);
+    if (entry === undefined) throw unknownCommand(wanted);
+    return await runCommand(context, entry, name === "help" ? ["--help"] : rest);
+  } catch (error) {
+    return reportError(io, error);
+  }
+}
+
+async function runCommand(context: Context, entry: CommandEntry, args: readonly string[]) {
+  const { io } = context;
+  const command = (await entry.load())(context);
+  const help: string[] = [];
+  for (const each of [command, ...command.commands]) quieten(each, io, (text) => help.push(text));
+  try {
+    await command.parseAsync(args, { from: "user" });
+    return context.exitCode;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) {
+      await io.stdout.write(help.join(""));
+      return 0;
+    }
+    const message =
+      error.code === "commander.help"
+        ? `it needs one of ${command.commands.map((each) => each.name()).join(", ")}`
+        : error.message.replace(/^error: /, "").replace(/\n/g, " ");
+    const problem = usageError(`orchd ${entry.name}: ${message}`);
+    return reportError(io, problem, `See \`orchd ${entry.name} --help\`.`);
+  }
+}
+
+/** Lets the parser throw where it would print and end the process. */
+function quieten(command: Command, io: Io, writeOut: (text: string) => void): void {
+  command.exitOverride().configureOutput({
+    writeOut,
+    writeErr: () => {},
+    getOutHelpWidth: () => Math.min(100, io.stdout.size().columns),
+    getOutHasColors: () => false,
+  });
+}
+
+/** The command's name, and everything else as its arguments. */
+function splitCommand(argv: readonly string[]): { name: string | undefined; rest: string[] } {
+  const front: string[] = [];
+  for (let at = 0; at < argv.length; at++) {
+    const word = argv[at] ?? "";
+    if (OPTIONS_IN_FRONT.has(word)) front.push(word, ...argv.slice(++at, at + 1));
+    else if (OPTIONS_IN_FRONT.has(word.replace(/=.*/s, ""))) front.push(word);
+    else return { name: word, rest: [...front, ...argv.slice(at + 1)] };
+  }
+  return { name: undefined, rest: front };
+}
+
+function isHelp(word: string): boolean {
+  return word === "--help" || word === "-h";
+}
+
+function unknownCommand(name: string): Error {
+  if (COMMANDS_TO_COME.has(name)) {
+    return usageError(
+      `\`orchd ${name}\` is not in this version: it runs everything on the server's own machine`,
+    );
+  }
+  const names = COMMANDS.map((entry) => entry.name);
+  const near = nearest(name, names);
+  const what = name.startsWith("-") ? "option" : "command";
+  const advice = near === undefined ? "see `orchd --help`" : `did you mean \`orchd ${near}\`?`;
+  return usageError(`there is no ${what} ${JSON.stringify(name)}: ${advice}`);
+}
+
+async function complete(context: Context, words: readonly string[]): Promise<number> {
+  const { printCompletions } = await import("./complete/complete.ts");
+  await printCompletions(context, words);
+  return 0;
+}

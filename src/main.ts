@@ -1,0 +1,30 @@
+import manifest from "../package.json" with { type: "json" };
+import { formatVersion } from "./cli/build-info.ts";
+
+/** Put in by the build; there is none when this runs from the sources. */
+declare const ORCHD_COMMIT: string | undefined;
+
+const build = {
+  version: manifest.version,
+  commit: typeof ORCHD_COMMIT === "string" ? ORCHD_COMMIT : "unknown",
+};
+
+/** Runs one command line; each role is loaded only when it is asked for. */
+async function main(argv: string[]): Promise<number> {
+  const [command, ...rest] = argv;
+  const isVersion = command === "version" || command === "--version" || command === "-v";
+  if (isVersion && (rest.length === 0 || (rest.length === 1 && rest[0] === "--json"))) {
+    process.stdout.write(formatVersion(build, rest.length === 1));
+    return 0;
+  }
+  const { processIo } = await import("./cli/process-io.ts");
+  const { runCli } = await import("./cli/run.ts");
+  return runCli(argv, processIo(), {
+    build,
+    startServer: async (options) =>
+      (await import("./server/main.ts")).runServer({ ...options, build }),
+  });
+}
+
+// Never process.exit here: it would cut off what a pipe has not taken yet.
+process.exitCode = await main(process.argv.slice(2));

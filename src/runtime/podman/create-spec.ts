@@ -1,0 +1,182 @@
+import { OrchdError } from "../../lib/errors.ts";
+import { containerNameOf, type Assignment } from "../../model/assignment.ts";
+import type { ContainerSpec, Mount, Resources } from "../../model/container.ts";
+import type { NodeId } from "../../model/ids.ts";
+import { LABELS, type BridgeNetwork } from "../driver.ts";
+import { limitsSpecOf, type ProcessLimits } from "./process-limits.ts";
+import { securitySpecOf } from "./security-spec.ts";
+import { signalNumberOf } from "./signals.ts";
+
+export interface CreateSpecOptions {
+  assignment: Assignment;
+  nodeId: NodeId;
+  network: BridgeNetwork;
+  /** What the Podman service may grant: see `ProcessLimits`. */
+  limits: ProcessLimits;
+  address?: string;
+}
+
+const LOG_BYTES_MAX = 10 * 1024 * 1024;
+const CPU_PERIOD_US = 100_000;
+
+/**
+ * What Podman is to make of an assignment: the body of `POST /libpod/containers/create` (its
+ * SpecGenerator, version 4). Ports are never published here: the node's packet filter does that.
+ * @throws OrchdError `invalid` for values that Podman does not know
+ */
+export function createSpecOf(options: CreateSpecOptions): Record<string, unknown> {
+  const { assignment } = options;
+  const spec = assignment.container;
+  return dropAbsent({
+    name: containerNameOf(assignment),
+    image: spec.image,
+    entrypoint: spec.entrypoint,
+    command: spec.command,
+    env: spec.environment,
+    labels: labelsOf(options),
+    annotations: orAbsent(spec.annotations),
+    user: spec.user,
+    groups: listOrAbsent(spec.groupAdd),
+    work_dir: spec.workingDir,
+    // As Docker does: a working directory that the image lacks is made.
+    create_working_dir: spec.workingDir === undefined ? undefined : true,
+    init: spec.init || undefined,
+    terminal: spec.tty,
+    stdin: spec.stdinOpen,
+    stop_signal: stopSignalOf(spec),
+    stop_timeout: Math.ceil(spec.stopGraceMs / 1000),
+    // Restarting is orchd's decision alone, and so are health checks.
+    restart_policy: "no",
+    healthconfig: { Test: ["NONE"] },
+    sdnotifyMode: "ignore",
+    log_configuration: { driver: "k8s-file", size: LOG_BYTES_MAX },
+    devices: listOrAbsent(
+      spec.devices.map((device) => ({
+        path: `${device.source}:${device.target}:${device.permissions || "rwm"}`,
+      })),
+    ),
+    shm_size: spec.shmSizeBytes,
+    ...securitySpecOf(spec),
+    ...mountsSpecOf(spec.mounts),
+    ...networkSpecOf(options),
+    ...resourcesSpecOf(spec, assignment.resources),
+    r_limits: limitsSpecOf(spec.ulimits, options.limits),
+  });
+}
+
+/** The labels by which orchd knows the container again; its own can't stand in their place. */
+function labelsOf({ assignment, nodeId, address }: CreateSpecOptions): Record<string, string> {
+  return {
+    ...assignment.container.labels,
+    [LABELS.owner]: nodeId,
+    [LABELS.task]: assignment.taskId,
+    [LABELS.stack]: assignment.stack,
+    [LABELS.service]: assignment.service,
+    [LABELS.slot]: assignment.slot,
+    [LABELS.revision]: String(assignment.revision),
+    ...(address === undefined ? {} : { [LABELS.address]: address }),
+  };
+}
+
+function stopSignalOf(spec: ContainerSpec): number | undefined {
+  if (spec.stopSignal === undefined) return undefined;
+  const number = signalNumberOf(spec.stopSignal);
+  if (number === undefined) {
+    throw new OrchdError("invalid", `there is no signal "${spec.stopSignal}" to stop with`);
+  }
+  return number;
+}
+
+function mountsSpecOf(all: readonly Mount[]): Record<string, unknown> {
+  const volumes: object[] = [];
+  const mounts: object[] = [];
+  for (const mount of all) {
+    if (mount.type === "volume") {
+      const options = [mount.readOnly ? "ro" : "rw", ...(mount.noCopy ? ["nocopy"] : [])];
+      volumes.push({ Name: mount.volume, Dest: mount.target, Options: options });
+    } else if (mount.type === "bind") {
+      const options = [
+        "rbind",
+        mount.readOnly ? "ro" : "rw",
+        ...(mount.propagation === undefined ? [] : [mount.propagation]),
+      ];
+      mounts.push({ type: "bind", source: mount.source, destination: mount.target, options });
+    } else {
+      // Without notmpcopyup what the image has there would be copied in, unlike with Docker.
+      const options = [
+        "notmpcopyup",
+        ...(mount.sizeBytes === undefined ? [] : [`size=${mount.sizeBytes}`]),
+        ...(mount.mode === undefined ? [] : [`mode=${mount.mode.toString(8)}`]),
+      ];
+      mounts.push({ type: "tmpfs", source: "tmpfs", destination: mount.target, options });
+    }
+  }
+  return { volumes: listOrAbsent(volumes), mounts: listOrAbsent(mounts) };
+}
+
+function networkSpecOf(options: CreateSpecOptions): Record<string, unknown> {
+  const { network, address } = options;
+  const spec = options.assignment.container;
+  const bridge = spec.networkMode === "bridge";
+  const perNetwork = {
+    interface_name: "eth0",
+    ...(address === undefined ? {} : { static_ips: [address] }),
+  };
+  return {
+    netns: { nsmode: spec.networkMode },
+    Networks: bridge ? { [network.name]: perNetwork } : undefined,
+    hostname: spec.hostname,
+    dns_server: listOrAbsent(spec.dns),
+    dns_search: listOrAbsent(spec.dnsSearch),
+    dns_option: listOrAbsent(spec.dnsOptions),
+    hostadd: listOrAbsent(
+      spec.extraHosts.map(({ host, address: target }) => {
+        const gateway = bridge ? network.gateway : "127.0.0.1";
+        return `${host}:${target === "host-gateway" ? gateway : target}`;
+      }),
+    ),
+    sysctl: orAbsent({
+      ...spec.sysctls,
+      ...(spec.domainName === undefined ? {} : { "kernel.domainname": spec.domainName }),
+    }),
+  };
+}
+
+function resourcesSpecOf(spec: ContainerSpec, resources: Resources): Record<string, unknown> {
+  const { limits } = resources;
+  const memory = dropAbsent({
+    limit: limits.memoryBytes,
+    swap: limits.memorySwapBytes,
+    disableOOMKiller: spec.oomKillDisable || undefined,
+  });
+  const cpu = dropAbsent({
+    shares: limits.cpuShares,
+    cpus: limits.cpuSet,
+    ...(limits.cpuMillis === undefined
+      ? {}
+      : { period: CPU_PERIOD_US, quota: (limits.cpuMillis * CPU_PERIOD_US) / 1000 }),
+  });
+  return {
+    resource_limits: orAbsent(
+      dropAbsent({
+        memory: orAbsent(memory),
+        cpu: orAbsent(cpu),
+        pids: limits.pids === undefined ? undefined : { limit: limits.pids },
+      }),
+    ),
+    oom_score_adj: spec.oomScoreAdjust,
+  };
+}
+
+/** Podman tells an absent field from an empty one; `JSON.stringify` alone would leave that to luck. */
+function dropAbsent(value: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined));
+}
+
+function orAbsent<T extends object>(value: T): T | undefined {
+  return Object.keys(value).length === 0 ? undefined : value;
+}
+
+function listOrAbsent<T>(list: readonly T[]): readonly T[] | undefined {
+  return list.length === 0 ? undefined : list;
+}

@@ -1,0 +1,230 @@
+import { request, type IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import type { z } from "zod";
+import { messageOf, OrchdError, systemCodeOf } from "../../lib/errors.ts";
+import { classifyReply, damagedReply, noAnswer } from "./errors.ts";
+
+/** No reply of Podman that orchd reads whole is larger: 20,000 containers are 15 MiB. */
+const REPLY_BYTES_MAX = 16 * 1024 * 1024;
+/** How much of an error's text is looked at; Podman's own are far shorter. */
+const ERROR_BYTES_MAX = 16 * 1024;
+/** Creating and starting take well under a second; a busy SD card is given a minute. */
+const CALL_TIMEOUT_MS = 60_000;
+const ANSWER_TIMEOUT_MS = 10_000;
+
+export interface CallOptions {
+  query?: Record<string, string | number | boolean>;
+  /** Sent as JSON. */
+  json?: unknown;
+  /** Sent as it is, such as an image archive. */
+  body?: ReadableStream<Uint8Array>;
+  timeoutMs?: number;
+}
+
+type Method = "GET" | "POST" | "DELETE";
+
+/**
+ * Podman's REST interface on its Unix socket. Short calls go over `fetch`, which keeps connections
+ * alive; long streams go over `node:http`, because `fetch` shares 256 connections with the whole
+ * process and gives up on quiet ones. Everything thrown is an `OrchdError`.
+ */
+export class PodmanHttp {
+  readonly socketPath: string;
+
+  constructor(socketPath: string) {
+    this.socketPath = socketPath;
+  }
+
+  /** One call whose reply has no use beyond its status; answers the status. */
+  async send(method: Method, path: string, options: CallOptions = {}): Promise<number> {
+    return (await this.#call(method, path, options)).status;
+  }
+
+  /** One call, with its reply held against `schema`. */
+  async json<T>(
+    schema: z.ZodType<T>,
+    method: Method,
+    path: string,
+    options: CallOptions = {},
+  ): Promise<T> {
+    const { text } = await this.#call(method, path, options);
+    return parseReply(schema, text, path);
+  }
+
+  /** One call whose reply is text. */
+  async text(method: Method, path: string, options: CallOptions = {}): Promise<string> {
+    return (await this.#call(method, path, options)).text;
+  }
+
+  /** Whether something that speaks this protocol answers. */
+  async ping(timeoutMs = 2000): Promise<boolean> {
+    try {
+      return (await this.#call("GET", "/_ping", { timeoutMs })).text === "OK";
+    } catch (error) {
+      if (error instanceof OrchdError) return false;
+      throw error;
+    }
+  }
+
+  /** Resolves when a running container has ended. */
+  async waitForExit(id: string, signal: AbortSignal): Promise<void> {
+    const path = `/containers/${id}/wait?condition=exited&condition=stopped`;
+    await collect(await this.stream("POST", path, signal, 0));
+  }
+
+  /**
+   * Begins a long reply. The caller reads it, and ends it by `signal` or by destroying it.
+   * @param answerTimeoutMs how long Podman may take until the reply begins; 0 for ever
+   */
+  stream(
+    method: Method,
+    path: string,
+    signal: AbortSignal,
+    answerTimeoutMs = ANSWER_TIMEOUT_MS,
+  ): Promise<IncomingMessage> {
+    return new Promise((resolve, reject) => {
+      const { socketPath } = this;
+      const call = request({ socketPath, path: `${BASE}${path}`, method, agent: false });
+      const onAbort = () => call.destroy(new OrchdError("timedOut", "the call was given up"));
+      call.setTimeout(answerTimeoutMs, () => call.destroy(noAnswer(socketPath)));
+      signal.addEventListener("abort", onAbort, { once: true });
+      call.on("close", () => signal.removeEventListener("abort", onAbort));
+      call.on("error", (error) => reject(connectionError(error, socketPath)));
+      call.on("response", (reply) => {
+        call.setTimeout(0);
+        if (reply.statusCode === 200) return resolve(reply);
+        collect(reply).then((text) => reject(classifyReply(reply.statusCode ?? 0, text)), reject);
+      });
+      if (signal.aborted) onAbort();
+      else call.end();
+    });
+  }
+
+  /** A call that turns into a two-way byte stream; `head` came with the answer already. */
+  upgrade(path: string, body: unknown): Promise<{ socket: Duplex; head: Buffer }> {
+    return new Promise((resolve, reject) => {
+      const { socketPath } = this;
+      const headers = {
+        "content-type": "application/json",
+        connection: "Upgrade",
+        upgrade: "tcp",
+      };
+      const call = request({
+        socketPath,
+        path: `${BASE}${path}`,
+        method: "POST",
+        headers,
+        agent: false,
+      });
+      call.setTimeout(CALL_TIMEOUT_MS, () => call.destroy(noAnswer(socketPath)));
+      call.on("error", (error) => reject(connectionError(error, socketPath)));
+      call.on("upgrade", (_reply, socket, head) => {
+        call.setTimeout(0);
+        resolve({ socket, head });
+      });
+      call.on("response", (reply) => {
+        collect(reply).then((text) => reject(classifyReply(reply.statusCode ?? 0, text)), reject);
+      });
+      call.end(JSON.stringify(body));
+    });
+  }
+
+  async #call(
+    method: Method,
+    path: string,
+    options: CallOptions,
+  ): Promise<{ status: number; text: string }> {
+    const giveUp = new AbortController();
+    const timer = setTimeout(() => giveUp.abort(), options.timeoutMs ?? CALL_TIMEOUT_MS);
+    try {
+      const reply = await fetch(`http://podman${BASE}${path}${queryOf(options.query)}`, {
+        method,
+        unix: this.socketPath,
+        signal: giveUp.signal,
+        timeout: false,
+        ...bodyOf(options),
+      });
+      const failed = reply.status >= 400;
+      const text = await textOf(reply, failed ? ERROR_BYTES_MAX : REPLY_BYTES_MAX, failed);
+      if (failed) throw classifyReply(reply.status, text);
+      return { status: reply.status, text };
+    } catch (error) {
+      if (error instanceof OrchdError) throw error;
+      if (giveUp.signal.aborted) throw noAnswer(this.socketPath, error);
+      throw connectionError(error, this.socketPath);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+const BASE = "/v4.0.0/libpod";
+
+/** What Podman wants for its `filters` parameter. */
+export function filtersOf(filters: Record<string, string[]>): string {
+  return JSON.stringify(filters);
+}
+
+/** A reply's text as JSON of a known shape. */
+export function parseReply<T>(schema: z.ZodType<T>, text: string, path: string): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    // Not JSON at all: something else listens there, or the reply was cut off.
+    throw damagedReply(path, error);
+  }
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) throw damagedReply(path, parsed.error);
+  return parsed.data;
+}
+
+/** `?a=1&b=2`, or nothing. */
+export function queryOf(query: CallOptions["query"]): string {
+  if (query === undefined) return "";
+  const pairs = Object.entries(query).map(([key, value]): [string, string] => [key, `${value}`]);
+  return pairs.length === 0 ? "" : `?${new URLSearchParams(pairs)}`;
+}
+
+function bodyOf(options: CallOptions): {
+  body?: string | ReadableStream;
+  headers?: Record<string, string>;
+} {
+  if (options.body !== undefined) {
+    return { body: options.body, headers: { "content-type": "application/x-tar" } };
+  }
+  if (options.json === undefined) return {};
+  return { body: JSON.stringify(options.json), headers: { "content-type": "application/json" } };
+}
+
+/** The whole body, or an error once it is larger than `bytesMax`; an error's text is cut instead. */
+async function textOf(reply: Response, bytesMax: number, cut: boolean): Promise<string> {
+  if (reply.body === null) return "";
+  const decoder = new TextDecoder();
+  let bytes = 0;
+  let text = "";
+  for await (const chunk of reply.body) {
+    bytes += chunk.byteLength;
+    if (bytes > bytesMax && !cut) {
+      throw new OrchdError("runtime", "Podman's reply is far larger than any that makes sense");
+    }
+    text += decoder.decode(chunk, { stream: true });
+    if (bytes > bytesMax) break;
+  }
+  return text + decoder.decode();
+}
+
+async function collect(reply: IncomingMessage): Promise<string> {
+  let text = "";
+  for await (const chunk of reply) {
+    text += String(chunk);
+    if (text.length > ERROR_BYTES_MAX) break;
+  }
+  return text;
+}
+
+function connectionError(error: unknown, socketPath: string): OrchdError {
+  if (error instanceof OrchdError) return error;
+  const code = systemCodeOf(error) ?? messageOf(error);
+  return noAnswer(socketPath, error, code);
+}

@@ -1,0 +1,155 @@
+import { z } from "zod";
+import { OrchdError } from "../../lib/errors.ts";
+import type { ImageSummary } from "../../model/session.ts";
+import { sentenceOf } from "./errors.ts";
+import { queryOf, type PodmanHttp } from "./http.ts";
+import { linesOf } from "./lines.ts";
+
+const listedImageSchema = z.object({
+  Id: z.string(),
+  RepoTags: z.array(z.string()).nullish(),
+  Created: z.number(),
+  Size: z.number(),
+});
+const pullLineSchema = z.object({ error: z.string().optional() });
+const loadedSchema = z.object({ Names: z.array(z.string()).nullish() });
+
+const LINE_LENGTH_MAX = 1024 * 1024;
+/** An archive of some gigabytes onto an SD card. */
+const LOAD_TIMEOUT_MS = 3_600_000;
+
+export async function hasImage(http: PodmanHttp, reference: string): Promise<boolean> {
+  if (await exists(http, reference)) return true;
+  const qualified = qualifiedNameOf(reference);
+  return qualified !== reference && (await exists(http, qualified));
+}
+
+/**
+ * Fetches an image from its registry; one without a registry in its name is Docker Hub's.
+ * @throws OrchdError `notFound` for images that no registry has, `noSpace`, else `runtime`
+ */
+export async function pullImage(
+  http: PodmanHttp,
+  reference: string,
+  platform?: string,
+): Promise<void> {
+  const name = qualifiedNameOf(reference);
+  if (name.startsWith("localhost/")) {
+    throw new OrchdError(
+      "notFound",
+      `image ${reference} is not on this node, and localhost/ images are in no registry; ` +
+        `load it with: orchd image load`,
+    );
+  }
+  const [os, arch, variant] = (platform ?? "").split("/");
+  const query = {
+    reference: name,
+    ...(os ? { OS: os } : {}),
+    ...(arch ? { Arch: arch } : {}),
+    ...(variant ? { Variant: variant } : {}),
+  };
+  const signal = new AbortController().signal;
+  try {
+    const reply = await http.stream("POST", `/images/pull${queryOf(query)}`, signal);
+    for await (const line of linesOf(reply, LINE_LENGTH_MAX)) requirePulling(line);
+  } catch (error) {
+    if (!(error instanceof OrchdError) || error.code === "unreachable") throw error;
+    throw pullError(reference, error.message);
+  }
+  // A reply that was cut off looks like one that ended.
+  if (!(await exists(http, name))) throw pullError(reference, "the transfer was cut off");
+}
+
+/** Podman answers 200 before it knows, so errors come as lines of the body. */
+function requirePulling(line: string): void {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    // A line that was cut off; whether the image came is checked at the end.
+    return;
+  }
+  const parsed = pullLineSchema.safeParse(value);
+  if (parsed.success && parsed.data.error !== undefined) {
+    throw new OrchdError("runtime", parsed.data.error);
+  }
+}
+
+/** Takes a docker-archive or OCI archive; answers the references that it held. */
+export async function loadImage(
+  http: PodmanHttp,
+  archive: ReadableStream<Uint8Array>,
+): Promise<string[]> {
+  try {
+    const loaded = await http.json(loadedSchema, "POST", "/images/load", {
+      body: archive,
+      timeoutMs: LOAD_TIMEOUT_MS,
+    });
+    return loaded.Names ?? [];
+  } catch (error) {
+    if (!(error instanceof OrchdError) || error.code !== "runtime") throw error;
+    throw new OrchdError(
+      "invalid",
+      "the file is damaged or is no image archive; make one with: podman save -o FILE IMAGE",
+      { cause: error },
+    );
+  }
+}
+
+export async function listImages(http: PodmanHttp): Promise<ImageSummary[]> {
+  const images = await http.json(z.array(listedImageSchema), "GET", "/images/json");
+  return images.map((image) => ({
+    id: image.Id,
+    references: image.RepoTags ?? [],
+    sizeBytes: image.Size,
+    createdAt: image.Created * 1000,
+  }));
+}
+
+/** `nginx` is `docker.io/library/nginx`, as people who write Compose files mean it. */
+export function qualifiedNameOf(reference: string): string {
+  if (/^(sha256:)?[0-9a-f]{64}$/.test(reference)) return reference;
+  const slash = reference.indexOf("/");
+  const first = slash < 0 ? "" : reference.slice(0, slash);
+  if (first === "localhost" || first.includes(".") || first.includes(":")) return reference;
+  return slash < 0 ? `docker.io/library/${reference}` : `docker.io/${reference}`;
+}
+
+async function exists(http: PodmanHttp, reference: string): Promise<boolean> {
+  try {
+    await http.send("GET", `/images/${encodeURIComponent(reference)}/exists`);
+    return true;
+  } catch (error) {
+    // Not here: an expected answer.
+    if (error instanceof OrchdError && error.code === "notFound") return false;
+    throw error;
+  }
+}
+
+function pullError(reference: string, reason: string): OrchdError {
+  const told = reasonOf(reason);
+  const code = told.code;
+  const message = `image ${reference} is not on this node and could not be fetched: ${told.text}`;
+  return new OrchdError(code, message, { retryable: code === "runtime" });
+}
+
+/** What a failed transfer means, without the registry client's chain of calls. */
+function reasonOf(text: string): { code: "notFound" | "noSpace" | "runtime"; text: string } {
+  if (/no space left/i.test(text)) return { code: "noSpace", text: "the node's disk is full" };
+  if (/manifest unknown|name unknown|not found: manifest|repository .* not found/i.test(text)) {
+    return { code: "notFound", text: "its registry does not have it" };
+  }
+  if (/unauthorized|access .*denied|authentication required/i.test(text)) {
+    return { code: "notFound", text: "its registry does not have it or asks for a login" };
+  }
+  if (/no such host|server misbehaving|temporary failure in name/i.test(text)) {
+    return { code: "runtime", text: "its registry's name can't be resolved (is there a network?)" };
+  }
+  if (/connection refused|no route|unreachable|i\/o timeout|deadline exceeded/i.test(text)) {
+    return { code: "runtime", text: "its registry can't be reached" };
+  }
+  if (/no image found in manifest list|no matching manifest/i.test(text)) {
+    return { code: "notFound", text: "its registry has it for other kinds of processor only" };
+  }
+  return { code: "runtime", text: sentenceOf(text) };
+}

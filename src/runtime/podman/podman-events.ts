@@ -1,0 +1,104 @@
+import { z } from "zod";
+import type { Clock } from "../../lib/clock.ts";
+import { OrchdError } from "../../lib/errors.ts";
+import { taskIdSchema, type NodeId } from "../../model/ids.ts";
+import { LABELS, type RuntimeEvent } from "../driver.ts";
+import { filtersOf, queryOf } from "./http.ts";
+import { linesOf } from "./lines.ts";
+import { watchRotation } from "./rotation-watch.ts";
+import type { PodmanService } from "./service.ts";
+import { waitFor } from "./wait-for.ts";
+
+const eventSchema = z.object({
+  Action: z.string(),
+  Actor: z.object({ ID: z.string(), Attributes: z.record(z.string(), z.string()).default({}) }),
+});
+
+/** What Podman calls it, as orchd does; all else (init, cleanup, exec …) says nothing new. */
+const TYPES: ReadonlyMap<string, "started" | "exited" | "removed"> = new Map([
+  ["start", "started"],
+  ["died", "exited"],
+  ["remove", "removed"],
+]);
+
+const LINE_LENGTH_MAX = 1024 * 1024;
+const BACKOFF_FIRST_MS = 50;
+const BACKOFF_MAX_MS = 5_000;
+/** A stream is begun anew now and then, should events get lost in a way that nobody has seen yet. */
+const RENEW_AFTER_MS = 600_000;
+
+/**
+ * Events of this node's containers. The stream begins with `resync`, and again each time that the
+ * connection was lost: what happened in between is found by listing. Ends when `signal` aborts.
+ */
+export async function* podmanEvents(
+  service: PodmanService,
+  nodeId: NodeId,
+  clock: Clock,
+  signal: AbortSignal,
+): AsyncGenerator<RuntimeEvent> {
+  let backoffMs = BACKOFF_FIRST_MS;
+  while (!signal.aborted) {
+    try {
+      const reply = await service.http.stream("GET", eventsPath(nodeId, clock.now()), signal);
+      backoffMs = BACKOFF_FIRST_MS;
+      const done = endInTime(service, clock, () => reply.destroy());
+      try {
+        yield { type: "resync" };
+        for await (const line of linesOf(reply, LINE_LENGTH_MAX)) {
+          const event = parseEvent(line);
+          if (event !== undefined) yield event;
+        }
+      } finally {
+        done();
+      }
+    } catch (error) {
+      // The service went away or answers nonsense: a new connection is tried either way.
+      if (!(error instanceof OrchdError)) throw error;
+    }
+    if (signal.aborted) return;
+    await service.revive().catch((error: unknown) => {
+      // Told to those who make calls meanwhile; the next round tries again.
+      if (!(error instanceof OrchdError)) throw error;
+    });
+    await waitFor(clock, backoffMs, signal);
+    backoffMs = Math.min(backoffMs * 2, BACKOFF_MAX_MS);
+  }
+}
+
+/** Calls `end` when the stream can't be trusted any more. Answers how to stop watching. */
+function endInTime(service: PodmanService, clock: Clock, end: () => void): () => void {
+  const over = new AbortController();
+  const renewal = clock.after(RENEW_AFTER_MS, end);
+  const pid = service.pid();
+  if (pid !== undefined) void watchRotation(pid, clock, end, over.signal);
+  return () => {
+    renewal.cancel();
+    over.abort();
+  };
+}
+
+/** `since` closes the gap between the answer's first byte and the moment that Podman listens. */
+function eventsPath(nodeId: NodeId, now: number): string {
+  const filters = { type: ["container"], label: [`${LABELS.owner}=${nodeId}`] };
+  const since = Math.floor(now / 1000);
+  return `/events${queryOf({ stream: true, since, filters: filtersOf(filters) })}`;
+}
+
+/** One line of the stream; undefined for what is not of interest. */
+export function parseEvent(line: string): RuntimeEvent | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    // Podman ends a broken stream with plain text; the connection's end follows.
+    return undefined;
+  }
+  const parsed = eventSchema.safeParse(value);
+  if (!parsed.success) return undefined;
+  const { Action, Actor } = parsed.data;
+  const type = TYPES.get(Action);
+  const taskId = taskIdSchema.safeParse(Actor.Attributes[LABELS.task]);
+  if (type === undefined || !taskId.success) return undefined;
+  return { type, taskId: taskId.data, containerId: Actor.ID };
+}

@@ -1,0 +1,300 @@
+import { mkdir } from "node:fs/promises";
+import { z } from "zod";
+import type { Clock } from "../../lib/clock.ts";
+import { OrchdError } from "../../lib/errors.ts";
+import { containerNameOf, type Assignment } from "../../model/assignment.ts";
+import type { Mount } from "../../model/container.ts";
+import type { NodeId, TaskId } from "../../model/ids.ts";
+import type {
+  ExecOptions,
+  ExecSession,
+  ImageSummary,
+  LogLine,
+  LogOptions,
+} from "../../model/session.ts";
+import {
+  LABELS,
+  type BridgeNetwork,
+  type ContainerStatus,
+  type CreateOptions,
+  type Runtime,
+  type RuntimeEvent,
+  type RuntimeInfo,
+} from "../driver.ts";
+import { readContainerLog } from "./container-log.ts";
+import { inspectedSchema, listedSchema, statusOf, type Inspected } from "./container-status.ts";
+import { createSpecOf } from "./create-spec.ts";
+import { openExec } from "./exec.ts";
+import { filtersOf, type PodmanHttp } from "./http.ts";
+import { hasImage, listImages, loadImage, pullImage, qualifiedNameOf } from "./images.ts";
+import { readProcessLimits } from "./machine.ts";
+import { ensureNetwork } from "./network.ts";
+import { podmanEvents } from "./podman-events.ts";
+import type { ProcessLimits } from "./process-limits.ts";
+import { PodmanService, type ServiceOptions } from "./service.ts";
+import { StatusCache } from "./status-cache.ts";
+import { ensureVolume, removeVolume } from "./volumes.ts";
+import { waitFor } from "./wait-for.ts";
+
+export interface PodmanOptions extends ServiceOptions {
+  nodeId: NodeId;
+}
+
+const createdSchema = z.object({ Id: z.string() });
+const versionSchema = z.object({ Version: z.string() });
+
+const LIST_TIMEOUT_MS = 60_000;
+/** How much longer than the grace period Podman may take to kill and to tidy up. */
+const STOP_MARGIN_MS = 30_000;
+
+const INSPECT_TRIES = 50;
+const INSPECT_AGAIN_MS = 20;
+const VANISHED_PROCESS = /\/proc\/\d+\/.*no such (process|file)/;
+
+/** Containers by Podman, through its libpod REST interface. See src/runtime/README.md. */
+export class PodmanRuntime implements Runtime {
+  readonly #http: PodmanHttp;
+  readonly #service: PodmanService;
+  readonly #nodeId: NodeId;
+  readonly #clock: Clock;
+  readonly #limits: ProcessLimits;
+  readonly #statuses: StatusCache;
+  /** Ids of containers by task: saves a call; whatever is not in here is looked up by label. */
+  readonly #ids = new Map<TaskId, string>();
+  #network: BridgeNetwork = { name: "orchd0", subnet: "", gateway: "127.0.0.1" };
+
+  private constructor(service: PodmanService, options: PodmanOptions, limits: ProcessLimits) {
+    this.#service = service;
+    this.#http = service.http;
+    this.#nodeId = options.nodeId;
+    this.#clock = options.clock;
+    this.#limits = limits;
+    this.#statuses = new StatusCache((id) => this.#inspectId(id));
+  }
+
+  /** Finds Podman's service or starts one. */
+  static async open(options: PodmanOptions): Promise<PodmanRuntime> {
+    const service = await PodmanService.open(options);
+    return new PodmanRuntime(service, options, await readProcessLimits(service.pid()));
+  }
+
+  async info(): Promise<RuntimeInfo> {
+    const { Version } = await this.#http.json(versionSchema, "GET", "/version");
+    return { name: "podman", version: Version };
+  }
+
+  async list(): Promise<ContainerStatus[]> {
+    const listed = await this.#http.json(z.array(listedSchema), "GET", "/containers/json", {
+      query: { all: true, filters: filtersOf({ label: [`${LABELS.owner}=${this.#nodeId}`] }) },
+      timeoutMs: LIST_TIMEOUT_MS,
+    });
+    const statuses = await this.#statuses.complete(listed);
+    for (const status of statuses) this.#ids.set(status.taskId, status.containerId);
+    return statuses;
+  }
+
+  async inspect(taskId: TaskId): Promise<ContainerStatus | undefined> {
+    const id = await this.#findId(taskId);
+    const inspected = id === undefined ? undefined : await this.#inspectId(id);
+    if (inspected === undefined) this.#ids.delete(taskId);
+    return inspected === undefined ? undefined : statusOf(inspected);
+  }
+
+  async create(options: CreateOptions): Promise<string> {
+    const { assignment, address } = options;
+    await makeSources(assignment.container.mounts);
+    const spec = createSpecOf({
+      assignment,
+      nodeId: this.#nodeId,
+      network: this.#network,
+      limits: this.#limits,
+      ...(address === undefined ? {} : { address }),
+    });
+    const id = await this.#createOrAdopt(spec, options);
+    this.#ids.set(assignment.taskId, id);
+    return id;
+  }
+
+  async start(taskId: TaskId): Promise<void> {
+    await this.#onContainer(taskId, (id) => this.#http.send("POST", `/containers/${id}/start`));
+  }
+
+  async stop(taskId: TaskId, graceMs: number): Promise<void> {
+    const timeout = Math.ceil(Math.max(0, graceMs) / 1000);
+    await this.#onContainer(taskId, (id) =>
+      this.#http.send("POST", `/containers/${id}/stop`, {
+        query: { timeout },
+        timeoutMs: timeout * 1000 + STOP_MARGIN_MS,
+      }),
+    );
+  }
+
+  async remove(taskId: TaskId): Promise<void> {
+    const id = await this.#findId(taskId);
+    if (id === undefined) return;
+    await this.#removeContainer(id);
+    this.#ids.delete(taskId);
+    this.#statuses.forget(id);
+  }
+
+  events(signal: AbortSignal): AsyncIterable<RuntimeEvent> {
+    return podmanEvents(this.#service, this.#nodeId, this.#clock, signal);
+  }
+
+  async *logs(taskId: TaskId, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine> {
+    const id = await this.#requireId(taskId);
+    const container = {
+      http: this.#http,
+      clock: this.#clock,
+      inspect: () => this.#inspectId(id),
+    };
+    yield* readContainerLog(container, options, signal);
+  }
+
+  async exec(taskId: TaskId, options: ExecOptions): Promise<ExecSession> {
+    return openExec(this.#http, await this.#requireId(taskId), options);
+  }
+
+  hasImage(reference: string): Promise<boolean> {
+    return hasImage(this.#http, reference);
+  }
+
+  pullImage(reference: string, platform?: string): Promise<void> {
+    return pullImage(this.#http, reference, platform);
+  }
+
+  loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]> {
+    return loadImage(this.#http, archive);
+  }
+
+  images(): Promise<ImageSummary[]> {
+    return listImages(this.#http);
+  }
+
+  async ensureNetwork(network: BridgeNetwork): Promise<void> {
+    await ensureNetwork(this.#http, network, this.#nodeId);
+    this.#network = network;
+  }
+
+  ensureVolume(mount: Extract<Mount, { type: "volume" }>): Promise<void> {
+    return ensureVolume(this.#http, mount, this.#nodeId);
+  }
+
+  removeVolume(name: string): Promise<void> {
+    return removeVolume(this.#http, name, this.#nodeId);
+  }
+
+  async close(): Promise<void> {
+    await this.#service.close();
+  }
+
+  /** One call when nothing is in the way, which is nearly always. */
+  async #createOrAdopt(spec: Record<string, unknown>, options: CreateOptions): Promise<string> {
+    try {
+      return await this.#post(spec);
+    } catch (error) {
+      if (!(error instanceof OrchdError)) throw error;
+      if (error.code === "conflict") return this.#resolveConflict(spec, options);
+      const image = options.assignment.container.image;
+      const qualified = qualifiedNameOf(image);
+      if (error.code !== "notFound" || qualified === image) throw error;
+      // A short name: what was pulled for it is known to Podman by its full one.
+      return this.#createOrAdopt(
+        { ...spec, image: qualified },
+        { ...options, assignment: withImage(options.assignment, qualified) },
+      );
+    }
+  }
+
+  async #post(spec: Record<string, unknown>): Promise<string> {
+    return (await this.#http.json(createdSchema, "POST", "/containers/create", { json: spec })).Id;
+  }
+
+  /** The name is taken: by an earlier try of ours, by its remains, or by somebody else's container. */
+  async #resolveConflict(spec: Record<string, unknown>, options: CreateOptions): Promise<string> {
+    const { assignment, address } = options;
+    const name = containerNameOf(assignment);
+    const found = await this.#inspectId(name);
+    if (found !== undefined) {
+      const labels = found.Config.Labels ?? {};
+      if (labels[LABELS.owner] !== this.#nodeId || labels[LABELS.task] !== assignment.taskId) {
+        throw new OrchdError(
+          "conflict",
+          `a container named ${name} that orchd did not make is in the way; remove or rename it`,
+        );
+      }
+      const unused = statusOf(found)?.state === "created";
+      if (!unused || labels[LABELS.address] === address) return found.Id;
+    }
+    // Either Podman was stopped in the midst of creating it, or it was made for another address.
+    await this.#removeContainer(found?.Id ?? name);
+    return this.#post(spec);
+  }
+
+  async #removeContainer(idOrName: string): Promise<void> {
+    await this.#http.send("DELETE", `/containers/${idOrName}`, {
+      query: { force: true, volumes: true, timeout: 0, ignore: true },
+    });
+  }
+
+  async #onContainer(taskId: TaskId, call: (id: string) => Promise<unknown>): Promise<void> {
+    const id = await this.#requireId(taskId);
+    try {
+      await call(id);
+    } catch (error) {
+      // Removed behind our back: the next call looks it up afresh.
+      if (error instanceof OrchdError && error.code === "notFound") this.#ids.delete(taskId);
+      throw error;
+    }
+  }
+
+  async #requireId(taskId: TaskId): Promise<string> {
+    const id = await this.#findId(taskId);
+    if (id === undefined) throw new OrchdError("notFound", `task ${taskId} has no container here`);
+    return id;
+  }
+
+  async #findId(taskId: TaskId): Promise<string | undefined> {
+    const known = this.#ids.get(taskId);
+    if (known !== undefined) return known;
+    const labels = [`${LABELS.owner}=${this.#nodeId}`, `${LABELS.task}=${taskId}`];
+    const [found] = await this.#http.json(z.array(listedSchema), "GET", "/containers/json", {
+      query: { all: true, filters: filtersOf({ label: labels }) },
+    });
+    if (found !== undefined) this.#ids.set(taskId, found.Id);
+    return found?.Id;
+  }
+
+  async #inspectId(idOrName: string): Promise<Inspected | undefined> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#http.json(inspectedSchema, "GET", `/containers/${idOrName}/json`);
+      } catch (error) {
+        if (!(error instanceof OrchdError)) throw error;
+        if (error.code === "notFound") return undefined;
+        // Podman looks at a process that has just ended, and knows better a moment later.
+        if (tries === INSPECT_TRIES || !VANISHED_PROCESS.test(error.message)) throw error;
+        await waitFor(this.#clock, INSPECT_AGAIN_MS);
+      }
+    }
+  }
+}
+
+function withImage(assignment: Assignment, image: string): Assignment {
+  return { ...assignment, container: { ...assignment.container, image } };
+}
+
+/** Directories of bind mounts that are to be made when they are missing, as Docker does. */
+async function makeSources(mounts: readonly Mount[]): Promise<void> {
+  for (const mount of mounts) {
+    if (mount.type !== "bind" || !mount.createSource) continue;
+    try {
+      await mkdir(mount.source, { recursive: true });
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "EEXIST") continue;
+      throw new OrchdError("runtime", `the mounted path ${mount.source} could not be made`, {
+        cause: error,
+      });
+    }
+  }
+}

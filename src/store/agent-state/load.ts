@@ -1,0 +1,61 @@
+import { z } from "zod";
+import { assignmentSchema } from "../../model/assignment.ts";
+import { nodeIdSchema, taskIdSchema, type TaskId } from "../../model/ids.ts";
+import { taskStatusSchema } from "../../model/task.ts";
+import { damagedError, type DatabaseFile } from "../database-errors.ts";
+import type { Db } from "../database-file.ts";
+import type { AgentRows } from "./rows.ts";
+import { addressTable, agentTable, assignmentTable, statusTable } from "./schema.ts";
+
+/** Reads the whole file; each row must be what its schema says. Throws `damaged` otherwise. */
+export function loadRows(file: DatabaseFile, db: Db): AgentRows {
+  const agent = db.select().from(agentTable).get();
+  if (agent === undefined) throw damagedError(file, " in table agent");
+  const assignments = db.select().from(assignmentTable).all();
+  const statuses = db.select().from(statusTable).all();
+  const addresses = db.select().from(addressTable).all();
+  return {
+    nodeId: parse(file, "agent", "", () =>
+      nodeIdSchema.optional().parse(agent.nodeId ?? undefined),
+    ),
+    generation: agent.generation ?? undefined,
+    assignments: mapOf(file, "assignment", assignments, (row) =>
+      withId(row.taskId, assignmentSchema.parse(JSON.parse(row.body))),
+    ),
+    statuses: mapOf(file, "status", statuses, (row) =>
+      withId(row.taskId, taskStatusSchema.parse(JSON.parse(row.body))),
+    ),
+    addresses: mapOf(file, "address", addresses, (row) => z.string().max(64).parse(row.address)),
+  };
+}
+
+function mapOf<Row extends { taskId: string }, Value>(
+  file: DatabaseFile,
+  table: string,
+  rows: readonly Row[],
+  parseValue: (row: Row) => Value,
+): Map<TaskId, Value> {
+  const found = new Map<TaskId, Value>();
+  for (const row of rows) {
+    parse(file, table, row.taskId, () =>
+      found.set(taskIdSchema.parse(row.taskId), parseValue(row)),
+    );
+  }
+  return found;
+}
+
+function withId<Value extends { taskId: TaskId }>(key: string, value: Value): Value {
+  if (value.taskId !== key) throw new Error("its body belongs to another task");
+  return value;
+}
+
+function parse<Value>(file: DatabaseFile, table: string, key: string, run: () => Value): Value {
+  try {
+    return run();
+  } catch (error) {
+    // Broken JSON and a broken shape are one thing to the reader: this row is not what was written.
+    const cause = error instanceof z.ZodError ? new Error(z.prettifyError(error)) : error;
+    const row = key === "" ? "" : `, row ${JSON.stringify(key.slice(0, 64))}`;
+    throw damagedError(file, ` in table ${table}${row}`, cause);
+  }
+}

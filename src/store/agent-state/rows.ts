@@ -1,0 +1,55 @@
+import { eq, sql } from "drizzle-orm";
+import type { Assignment } from "../../model/assignment.ts";
+import type { NodeId, TaskId } from "../../model/ids.ts";
+import type { TaskStatus } from "../../model/task.ts";
+import type { Db } from "../database-file.ts";
+import { addressTable, agentTable, assignmentTable, statusTable } from "./schema.ts";
+
+/** Everything that the file holds, in memory. */
+export interface AgentRows {
+  nodeId: NodeId | undefined;
+  /** Absent until the first assignment set has come. */
+  generation: number | undefined;
+  assignments: Map<TaskId, Assignment>;
+  statuses: Map<TaskId, TaskStatus>;
+  addresses: Map<TaskId, string>;
+}
+
+export type Statements = ReturnType<typeof prepareStatements>;
+
+export function prepareStatements(db: Db) {
+  const taskId = sql.placeholder("taskId");
+  const body = sql.placeholder("body");
+  const address = sql.placeholder("address");
+  return {
+    putAssignment: db
+      .insert(assignmentTable)
+      .values({ taskId, body })
+      .onConflictDoUpdate({ target: assignmentTable.taskId, set: { body: sql`excluded.body` } })
+      .prepare(),
+    deleteAssignment: db
+      .delete(assignmentTable)
+      .where(eq(assignmentTable.taskId, taskId))
+      .prepare(),
+    putStatus: db
+      .insert(statusTable)
+      .values({ taskId, body })
+      .onConflictDoUpdate({ target: statusTable.taskId, set: { body: sql`excluded.body` } })
+      .prepare(),
+    deleteStatus: db.delete(statusTable).where(eq(statusTable.taskId, taskId)).prepare(),
+    putAddress: db
+      .insert(addressTable)
+      .values({ taskId, address })
+      .onConflictDoUpdate({ target: addressTable.taskId, set: { address: sql`excluded.address` } })
+      .prepare(),
+    deleteAddress: db.delete(addressTable).where(eq(addressTable.taskId, taskId)).prepare(),
+    setNodeId: db
+      .update(agentTable)
+      .set({ nodeId: sql`${sql.placeholder("nodeId")}` })
+      .prepare(),
+    setGeneration: db
+      .update(agentTable)
+      .set({ generation: sql`${sql.placeholder("generation")}` })
+      .prepare(),
+  };
+}

@@ -1,0 +1,214 @@
+import type { Brand } from "../src/lib/ids.ts";
+import type { Assignment } from "../src/model/assignment.ts";
+import type { ContainerSpec } from "../src/model/container.ts";
+import { put } from "../src/model/change.ts";
+import type { Node } from "../src/model/node.ts";
+import type { Port, Service, ServiceSpec } from "../src/model/service.ts";
+import type { Stack } from "../src/model/stack.ts";
+import type { Task, TaskStatus } from "../src/model/task.ts";
+import { MemoryView } from "../src/model/view.ts";
+
+/** A valid id that a reader can tell apart: `web` becomes `webxxxxxxxxx`. */
+export function anId<Name extends string>(name: string): Brand<Name> {
+  return name.padEnd(12, "x") as Brand<Name>;
+}
+
+/** An active, ready node with 4 cores and 4 GiB, named by its id. */
+export function aNode(name = "n1", over: Partial<Node> = {}): Node {
+  return {
+    id: anId(name),
+    hostname: name,
+    address: "192.0.2.1",
+    platform: { os: "linux", arch: "amd64" },
+    resources: { cpuMillis: 4000, memoryBytes: 4 * 2 ** 30 },
+    runtime: { name: "fake", version: "1" },
+    orchdVersion: "0.1.0",
+    roles: { server: false, agent: true },
+    labels: {},
+    availability: "active",
+    health: "ready",
+    createdAt: 0,
+    since: 0,
+    version: 0,
+    ...over,
+  };
+}
+
+export function aContainer(over: Partial<ContainerSpec> = {}): ContainerSpec {
+  return {
+    image: "localhost/web:1",
+    pullPolicy: "missing",
+    environment: {},
+    labels: {},
+    annotations: {},
+    groupAdd: [],
+    init: false,
+    tty: false,
+    stdinOpen: false,
+    readOnly: false,
+    privileged: false,
+    capAdd: [],
+    capDrop: [],
+    securityOptions: [],
+    devices: [],
+    mounts: [],
+    sysctls: {},
+    ulimits: [],
+    oomKillDisable: false,
+    networkMode: "bridge",
+    pidMode: "private",
+    ipcMode: "private",
+    utsMode: "private",
+    extraHosts: [],
+    dns: [],
+    dnsSearch: [],
+    dnsOptions: [],
+    stopGraceMs: 10_000,
+    ...over,
+  };
+}
+
+export function aPort(over: Partial<Port> = {}): Port {
+  return { target: 80, published: 8080, protocol: "tcp", mode: "ingress", ...over };
+}
+
+/** One replica that is restarted by orchd's defaults and replaced stop-first, one at a time. */
+export function aSpec(over: Partial<ServiceSpec> = {}): ServiceSpec {
+  return {
+    mode: "replicated",
+    replicas: 1,
+    container: aContainer(),
+    resources: { limits: {}, reservations: { cpuMillis: 0, memoryBytes: 0 } },
+    ports: [],
+    placement: { constraints: [], spread: [], maxReplicasPerNode: 0 },
+    restart: aRestart(),
+    update: { order: "stop-first", parallelism: 1, delayMs: 0 },
+    labels: {},
+    restarts: 0,
+    ...over,
+  };
+}
+
+export function aRestart(over: Partial<ServiceSpec["restart"]> = {}): ServiceSpec["restart"] {
+  return {
+    condition: "any",
+    delayMs: 1000,
+    delayMaxMs: 300_000,
+    resetAfterMs: 600_000,
+    windowMs: 0,
+    ...over,
+  };
+}
+
+/** The reservations of a spec, with no limits. */
+export function reserving(cpuMillis: number, memoryBytes = 0): ServiceSpec["resources"] {
+  return { limits: {}, reservations: { cpuMillis, memoryBytes } };
+}
+
+/** The service `shop/web` at its first revision. */
+export function aService(spec: Partial<ServiceSpec> = {}, over: Partial<Service> = {}): Service {
+  return {
+    id: anId("web"),
+    stack: "shop",
+    name: "web",
+    revisions: [{ revision: 1, at: 0, spec: aSpec(spec) }],
+    templateRevision: 1,
+    createdAt: 0,
+    removing: false,
+    version: 0,
+    ...over,
+  };
+}
+
+/** The same service after its image changed: every task of an older revision is outdated. */
+export function withNewImage(service: Service, spec: Partial<ServiceSpec> = {}): Service {
+  const [head] = service.revisions;
+  const revision = (head?.revision ?? 0) + 1;
+  const container = aContainer({ image: `localhost/web:${revision}` });
+  const next = { ...(head?.spec ?? aSpec()), container, ...spec };
+  return {
+    ...service,
+    revisions: [{ revision, at: 0, spec: next }, ...service.revisions],
+    templateRevision: revision,
+  };
+}
+
+/** A task of `service` in slot 1 of node n1, running and ready since time 0. */
+export function aTask(service: Service, name: string, over: Partial<Task> = {}): Task {
+  return {
+    id: anId(name),
+    serviceId: service.id,
+    stack: service.stack,
+    service: service.name,
+    slot: "1",
+    revision: service.templateRevision,
+    createdAt: 0,
+    failures: 0,
+    nodeId: anId("n1"),
+    desired: "running",
+    state: "running",
+    health: "none",
+    message: "",
+    since: 0,
+    startedAt: 0,
+    version: 0,
+    ...over,
+  };
+}
+
+/** A task without a node, as the reconciler makes it. */
+export function aPendingTask(service: Service, name: string, over: Partial<Task> = {}): Task {
+  const { nodeId: _, startedAt: __, ...task } = aTask(service, name, { state: "pending" });
+  return { ...task, ...over };
+}
+
+export function aStack(name = "shop", over: Partial<Stack> = {}): Stack {
+  const flags = { removing: false, removeVolumes: false };
+  return { name, volumes: [], createdAt: 0, updatedAt: 0, ...flags, version: 0, ...over };
+}
+
+export interface World {
+  nodes?: Node[];
+  stacks?: Stack[];
+  services?: Service[];
+  tasks?: Task[];
+}
+
+/** A view at version 1 that holds all of these; node n1 where none is named. */
+export function aView({
+  nodes = [aNode()],
+  stacks = [],
+  services = [],
+  tasks = [],
+}: World): MemoryView {
+  const view = new MemoryView();
+  const changes = [
+    ...nodes.map(put.node),
+    ...stacks.map(put.stack),
+    ...services.map(put.service),
+    ...tasks.map(put.task),
+  ];
+  view.apply(changes, 1);
+  return view;
+}
+
+export function anAssignment(name: string, over: Partial<Assignment> = {}): Assignment {
+  return {
+    taskId: anId(name),
+    serviceId: anId("web"),
+    stack: "shop",
+    service: "web",
+    slot: "1",
+    revision: 1,
+    desired: "running",
+    state: "assigned",
+    container: aContainer({ networkMode: "none" }),
+    resources: aSpec().resources,
+    ports: [],
+    ...over,
+  };
+}
+
+export function aStatus(name: string, over: Partial<TaskStatus> = {}): TaskStatus {
+  return { taskId: anId(name), state: "running", health: "none", message: "", since: 0, ...over };
+}

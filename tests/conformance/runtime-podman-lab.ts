@@ -1,0 +1,170 @@
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { systemClock } from "../../src/lib/clock.ts";
+import { newId } from "../../src/lib/ids.ts";
+import { systemRandom } from "../../src/lib/random.ts";
+import type { NodeId, TaskId } from "../../src/model/ids.ts";
+import { PodmanRuntime } from "../../src/runtime/podman/podman-runtime.ts";
+import type { RuntimeLab } from "./runtime.ts";
+
+const IMAGE = "localhost/orchd-conformance:1";
+const APPLETS = [
+  "sh",
+  "sleep",
+  "cat",
+  "echo",
+  "true",
+  "stty",
+  "id",
+  "pwd",
+  "ls",
+  "dd",
+  "tr",
+  "head",
+];
+
+/** Why the suite can't run against Podman here; undefined when it can. */
+export function whyNoPodman(): string | undefined {
+  if (process.getuid?.() !== 0) return "it needs root";
+  if (Bun.which("podman") === null) return "podman is not installed (apt install podman runc)";
+  if (busybox() === undefined) return "busybox is not installed (apt install busybox-static)";
+  return undefined;
+}
+
+/** More than the suite needs: what the tests of Podman alone look at. */
+export interface PodmanLab extends RuntimeLab {
+  runtime: PodmanRuntime;
+  nodeId: NodeId;
+  dir: string;
+  /** Podman's command line on the lab's own storage. */
+  podman(...args: string[]): Promise<string>;
+  options(): Parameters<typeof PodmanRuntime.open>[0];
+  socketPath: string;
+}
+
+/** A Podman of its own: storage, networks, locks and service in a directory that goes afterwards. */
+export async function makePodmanLab(bridge: string, subnet: string): Promise<PodmanLab> {
+  const dir = await mkdtemp(join(tmpdir(), "orchd-conformance-"));
+  // Locks in files: those in shared memory would be common with the machine's own Podman.
+  await writeFile(join(dir, "containers.conf"), '[engine]\nlock_type = "file"\n');
+  const nodeId = newId<"node">(systemRandom) satisfies NodeId;
+  const environment = { CONTAINERS_CONF: join(dir, "containers.conf") };
+  const flags = [
+    ["--root", join(dir, "root")],
+    ["--runroot", join(dir, "runroot")],
+    ["--tmpdir", join(dir, "tmp")],
+    ["--network-config-dir", join(dir, "networks")],
+  ].flat();
+  const options = () => ({ nodeId, runDir: dir, clock: systemClock, flags, environment });
+  const runtime = await PodmanRuntime.open(options());
+  const socketPath = join(dir, "podman.sock");
+  const podman = (...args: string[]) => runPodman([...flags, ...args], environment);
+  await importImage(dir, socketPath);
+  const archive = join(dir, "image.tar");
+  await podman("save", "--quiet", "--output", archive, IMAGE);
+  const opened: PodmanRuntime[] = [];
+  return {
+    runtime,
+    nodeId,
+    dir,
+    podman,
+    options,
+    socketPath,
+    image: IMAGE,
+    archive: () => Bun.file(archive).stream(),
+    network: { name: bridge, subnet: `${subnet}.0/24`, gateway: `${subnet}.1` },
+    reopen: async () => {
+      const again = await PodmanRuntime.open(options());
+      opened.push(again);
+      return again;
+    },
+    crash: async (taskId) => {
+      process.kill(await pidOf(podman, taskId), "SIGKILL");
+    },
+    removeBehindBack: async (taskId) => {
+      await podman("rm", "--force", "--time", "0", await idOf(podman, taskId));
+    },
+    interrupt: async () => {
+      process.kill(await servicePid(socketPath), "SIGKILL");
+    },
+    close: async () => {
+      await podman("rm", "--all", "--force", "--time", "0");
+      await podman("network", "rm", "--force", bridge).catch(() => {
+        // Not every test run came so far as to make it.
+      });
+      await runtime.close();
+      await unmountBelow(dir);
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The process behind a socket, by its command line. */
+export async function servicePid(socketPath: string): Promise<number> {
+  for (const entry of await readdir("/proc")) {
+    if (!/^\d+$/.test(entry)) continue;
+    const line = await readFile(`/proc/${entry}/cmdline`, "utf8").catch(() => "");
+    if (line.includes(`unix://${socketPath}`)) return Number(entry);
+  }
+  throw new Error("Podman's service does not run");
+}
+
+async function runPodman(args: string[], environment: Record<string, string>): Promise<string> {
+  const child = Bun.spawn(
+    ["podman", "--cgroup-manager", "cgroupfs", "--events-backend", "file", ...args],
+    {
+      env: { ...process.env, ...environment },
+      stdio: ["ignore", "pipe", "pipe"],
+    },
+  );
+  const [out, err, code] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  if (code !== 0) throw new Error(`podman ${args.join(" ")}: ${err}`);
+  return out.trim();
+}
+
+async function idOf(podman: PodmanLab["podman"], taskId: TaskId): Promise<string> {
+  return podman("ps", "--all", "--quiet", "--no-trunc", "--filter", `label=orchd.task=${taskId}`);
+}
+
+async function pidOf(podman: PodmanLab["podman"], taskId: TaskId): Promise<number> {
+  const id = await idOf(podman, taskId);
+  return Number(await podman("inspect", "--format", "{{.State.Pid}}", id));
+}
+
+function busybox(): string | undefined {
+  return ["/bin/busybox", "/usr/bin/busybox"].find((path) => existsSync(path));
+}
+
+/** An image of busybox alone, made without any registry. */
+async function importImage(dir: string, socketPath: string): Promise<void> {
+  const bin = join(dir, "rootfs", "bin");
+  await mkdir(bin, { recursive: true });
+  await Bun.write(join(bin, "busybox"), Bun.file(busybox() ?? ""));
+  await Bun.$`chmod 755 ${join(bin, "busybox")}`.quiet();
+  for (const applet of APPLETS) await symlink("busybox", join(bin, applet));
+  const tar = join(dir, "rootfs.tar");
+  await Bun.$`tar -C ${join(dir, "rootfs")} -cf ${tar} .`.quiet();
+  const query = new URLSearchParams({ reference: IMAGE });
+  const reply = await fetch(`http://podman/v4.0.0/libpod/images/import?${query}`, {
+    method: "POST",
+    unix: socketPath,
+    body: Bun.file(tar),
+    headers: { "content-type": "application/x-tar" },
+  });
+  if (!reply.ok) throw new Error(`the test image could not be made: ${await reply.text()}`);
+}
+
+/** Podman keeps its storage mounted on itself. */
+async function unmountBelow(dir: string): Promise<void> {
+  const mounts = (await readFile("/proc/self/mounts", "utf8")).split("\n");
+  const below = mounts
+    .flatMap((line) => line.split(" ")[1] ?? [])
+    .filter((path) => path.startsWith(`${dir}/`));
+  for (const path of below.reverse()) await Bun.$`umount --lazy ${path}`.quiet().nothrow();
+}

@@ -1,0 +1,103 @@
+import { seededRandom } from "../../src/lib/random.ts";
+import { newId } from "../../src/lib/ids.ts";
+import type { Assignment } from "../../src/model/assignment.ts";
+import type { ContainerSpec } from "../../src/model/container.ts";
+import type { ServiceId, TaskId } from "../../src/model/ids.ts";
+
+/** What a task of the suite does, told at once to a real shell and to the fake runtime. */
+export interface Behaviour {
+  /** Lines that it prints at the start. */
+  prints?: string[];
+  /** Ends by itself after so long; absent means that it runs until it is stopped. */
+  exitAfterMs?: number;
+  exitCode?: number;
+  /** Does not end when it is asked to. */
+  ignoresStop?: boolean;
+  /** Uses more memory than it may. */
+  outOfMemory?: boolean;
+  /** A command that the image lacks, instead of all that. */
+  badCommand?: string;
+}
+
+const random = seededRandom(`runtime conformance ${process.pid} ${Date.now()}`);
+
+/** An assignment of a task with a new id. */
+export function aTask(
+  image: string,
+  behaviour: Behaviour = {},
+  change: Partial<ContainerSpec> = {},
+): Assignment {
+  const container: ContainerSpec = {
+    image,
+    pullPolicy: "missing",
+    command:
+      behaviour.badCommand === undefined
+        ? ["/bin/sh", "-c", scriptOf(behaviour)]
+        : [behaviour.badCommand],
+    environment: { PATH: "/bin" },
+    annotations: {},
+    groupAdd: [],
+    init: false,
+    tty: false,
+    stdinOpen: false,
+    readOnly: false,
+    privileged: false,
+    capAdd: [],
+    capDrop: [],
+    securityOptions: [],
+    devices: [],
+    mounts: [],
+    sysctls: {},
+    ulimits: [],
+    oomKillDisable: false,
+    networkMode: "none",
+    pidMode: "private",
+    ipcMode: "private",
+    utsMode: "private",
+    extraHosts: [],
+    dns: [],
+    dnsSearch: [],
+    dnsOptions: [],
+    stopGraceMs: 10_000,
+    ...change,
+    labels: { ...labelsOf(behaviour), ...change.labels },
+  };
+  const memory = behaviour.outOfMemory ? { memoryBytes: 16 * 1024 * 1024 } : {};
+  return {
+    taskId: newId<"task">(random) satisfies TaskId,
+    serviceId: newId<"service">(random) satisfies ServiceId,
+    stack: "shop",
+    service: "web",
+    slot: "1",
+    revision: 1,
+    desired: "running",
+    state: "assigned",
+    container,
+    resources: { limits: memory, reservations: { cpuMillis: 0, memoryBytes: 0 } },
+    ports: [],
+  };
+}
+
+function scriptOf(behaviour: Behaviour): string {
+  const { prints = [], exitAfterMs, exitCode = 0, ignoresStop, outOfMemory } = behaviour;
+  const lines = prints.map((text) => `echo '${text}'`);
+  lines.push(ignoresStop ? "trap '' TERM" : "trap 'exit 0' TERM");
+  if (outOfMemory) lines.push("x=0123456789; while :; do x=$x$x; done");
+  if (exitAfterMs === undefined) lines.push("while :; do sleep 0.05; done");
+  else lines.push(`sleep ${exitAfterMs / 1000}`, `exit ${exitCode}`);
+  return lines.join("\n");
+}
+
+function labelsOf(behaviour: Behaviour): Record<string, string> {
+  const { prints, exitAfterMs, exitCode, ignoresStop, outOfMemory, badCommand } = behaviour;
+  return {
+    ...(prints === undefined ? {} : { "orchd.fake/output": prints.join("\n") }),
+    ...(exitAfterMs === undefined ? {} : { "orchd.fake/exit-after": `${exitAfterMs}ms` }),
+    ...(exitCode === undefined ? {} : { "orchd.fake/exit-code": String(exitCode) }),
+    ...(ignoresStop ? { "orchd.fake/ignore-stop": "true" } : {}),
+    ...(outOfMemory ? { "orchd.fake/out-of-memory": "true", "orchd.fake/exit-after": "0ms" } : {}),
+    ...(badCommand === undefined
+      ? {}
+      : { "orchd.fake/start-error": `the command "${badCommand}" was not found in the image` }),
+  };
+}

@@ -1,0 +1,83 @@
+import { afterAll, afterEach, beforeAll, describe } from "bun:test";
+import type { Assignment } from "../../src/model/assignment.ts";
+import type { ContainerSpec } from "../../src/model/container.ts";
+import type { TaskId } from "../../src/model/ids.ts";
+import type { BridgeNetwork, Runtime } from "../../src/runtime/driver.ts";
+import { eventCases } from "./runtime-events.ts";
+import { imageCases, networkCases, volumeCases } from "./runtime-images.ts";
+import { lifeCases } from "./runtime-life.ts";
+import { execCases, logCases } from "./runtime-streams.ts";
+import { aTask, type Behaviour } from "./runtime-task.ts";
+
+/** A runtime to test, with the means to do to it what the world does. */
+export interface RuntimeLab {
+  runtime: Runtime;
+  /** Another driver object for the same containers, as a restarted orchd makes one. */
+  reopen(): Promise<Runtime>;
+  /** An image with a shell that is there, and an archive of one that can be loaded. */
+  image: string;
+  archive(): ReadableStream<Uint8Array>;
+  network: BridgeNetwork;
+  /** The task's process dies. */
+  crash(taskId: TaskId): Promise<void>;
+  /** Somebody removes the container by hand. */
+  removeBehindBack(taskId: TaskId): Promise<void>;
+  /** The runtime's service is killed, and comes back as it does. */
+  interrupt(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface Tools {
+  lab(): RuntimeLab;
+  /** Makes a task's container, which is removed after the test. */
+  create(behaviour?: Behaviour, change?: Partial<ContainerSpec>): Promise<Assignment>;
+  /** The same, and starts it. */
+  run(behaviour?: Behaviour, change?: Partial<ContainerSpec>): Promise<TaskId>;
+}
+
+const SETUP_TIMEOUT_MS = 120_000;
+
+/** What every driver has to do. `makeLab` is called once; each test removes what it made. */
+export function runtimeConformance(name: string, makeLab: () => Promise<RuntimeLab>): void {
+  describe(`the ${name} runtime`, () => {
+    let current: RuntimeLab | undefined;
+    const made: TaskId[] = [];
+    const lab = () => {
+      if (current === undefined) throw new Error("the runtime to test could not be set up");
+      return current;
+    };
+
+    beforeAll(async () => {
+      current = await makeLab();
+      await current.runtime.ensureNetwork(current.network);
+    }, SETUP_TIMEOUT_MS);
+
+    afterEach(async () => {
+      for (const taskId of made.splice(0)) await lab().runtime.remove(taskId);
+    }, SETUP_TIMEOUT_MS);
+
+    afterAll(async () => {
+      await current?.close();
+    }, SETUP_TIMEOUT_MS);
+
+    const create: Tools["create"] = async (behaviour, change) => {
+      const assignment = aTask(lab().image, behaviour, change);
+      made.push(assignment.taskId);
+      await lab().runtime.create({ assignment });
+      return assignment;
+    };
+    const run: Tools["run"] = async (behaviour, change) => {
+      const { taskId } = await create(behaviour, change);
+      await lab().runtime.start(taskId);
+      return taskId;
+    };
+    const tools = { lab, create, run };
+    lifeCases(tools);
+    eventCases(tools);
+    logCases(tools);
+    execCases(tools);
+    imageCases(tools);
+    networkCases(tools);
+    volumeCases(tools);
+  });
+}

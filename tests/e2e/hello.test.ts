@@ -1,0 +1,167 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { HELLO_IMAGE } from "../../scripts/image.ts";
+import { root } from "../../scripts/project.ts";
+import type { Event } from "../../src/model/event.ts";
+import type { Explanation, StackSummary, TaskLogLine } from "../../src/model/summary.ts";
+import { HELLO, Host } from "../../scripts/lab/host.ts";
+
+const ADDRESS = "http://127.0.0.1:8080/";
+
+describe("the hello stack, from an empty machine to an empty machine", () => {
+  let host: Host;
+  beforeAll(async () => {
+    host = await Host.withServer();
+  });
+  afterAll(async () => host.stop());
+
+  test("the version names the release and the commit", async () => {
+    expect(await host.must("version")).toMatch(/^orchd \d+\.\d+\.\d+ \(commit \w+/);
+    expect(await host.json<object>("version")).toMatchObject({ api: "v1" });
+  });
+
+  test("the server's own machine is a node that is ready", async () => {
+    const nodes = await host.json<{ health: string; roles: object }[]>("nodes");
+    expect(nodes).toMatchObject([{ health: "ready", roles: { server: true, agent: true } }]);
+  });
+
+  test("a loaded image is listed under its name", async () => {
+    expect(await host.must("image", "ls")).toContain(HELLO_IMAGE);
+  });
+
+  test("a dry run tells the plan and changes nothing", async () => {
+    const { code, stdout } = await host.up(HELLO, "--dry-run");
+    expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining("web-app") });
+    expect(await host.json<StackSummary[]>("ls")).toEqual([]);
+  });
+
+  test("up returns when three tasks run", async () => {
+    await host.mustUp(HELLO);
+    expect(await host.running("hello")).toHaveLength(3);
+    const stacks = await host.json<StackSummary[]>("ls");
+    expect(stacks).toMatchObject([{ name: "hello", state: "running", tasksReady: 3 }]);
+  });
+
+  test("the published port reaches all three tasks", async () => {
+    const seen = new Set<string>();
+    await host.waitFor("every task has answered", async () => {
+      const answer = await host.get(ADDRESS);
+      if (answer !== undefined) seen.add(answer);
+      return seen.size === 3;
+    });
+    expect([...seen].every((answer) => answer.startsWith("Hello from "))).toBe(true);
+  });
+
+  test("up again changes nothing", async () => {
+    const before = await host.containers("hello");
+    await host.mustUp(HELLO);
+    expect(await host.containers("hello")).toEqual(before);
+  });
+
+  test("scale web-app=4 as it is typed adds one task and keeps the others", async () => {
+    const before = await host.containers("hello");
+    await host.must("scale", "web-app=4");
+    await host.waitConverged("hello/web-app");
+    const after = await host.containers("hello");
+    expect(after).toHaveLength(4);
+    expect(after).toEqual(expect.arrayContaining(before));
+  });
+
+  test("scale down stops the surplus and keeps the others", async () => {
+    const before = await host.containers("hello");
+    await host.must("scale", "hello/web-app=2");
+    await host.waitConverged("hello/web-app");
+    const after = await host.containers("hello");
+    expect(after).toHaveLength(2);
+    expect(before).toEqual(expect.arrayContaining(after));
+  });
+
+  test("exec passes on output and exit code", async () => {
+    const [task] = await host.running("hello");
+    const name = task?.name ?? "";
+    const { code, stdout, stderr } = await host.orchd(
+      ...["exec", name, "--", "sh", "-c", "echo out; echo err >&2; exit 7"],
+    );
+    expect({ code, stdout, stderr }).toEqual({ code: 7, stdout: "out\n", stderr: "err\n" });
+  });
+
+  test("exec -i passes on input", async () => {
+    const [task] = await host.running("hello");
+    const words = ["exec", "-i", task?.name ?? "", "--", "tr", "a-z", "A-Z"];
+    const { code, stdout } = await host.orchdWith({ input: "some text\n" }, ...words);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "SOME TEXT\n" });
+  });
+
+  test("logs of a service come from all its tasks, each line with its task", async () => {
+    const tasks = await host.running("hello");
+    for (const { name } of tasks) {
+      await host.must("exec", name, "--", "sh", "-c", `echo this is ${name} > /proc/1/fd/1`);
+    }
+    const expected = tasks.map(({ name }) => `this is ${name}`).sort();
+    await host.waitFor("the lines are there", async () => {
+      const text = await host.must("logs", "web-app");
+      return expected.every((line) => text.includes(line));
+    });
+    const lines = (await host.must("logs", "web-app", "--json")).trim().split("\n");
+    const parsed = lines.map((line) => JSON.parse(line) as TaskLogLine);
+    expect(parsed.map(({ task, text }) => ({ task, text }))).toEqual(
+      expect.arrayContaining(tasks.map(({ name }) => ({ task: name, text: `this is ${name}` }))),
+    );
+  });
+
+  test("logs --tail 1 gives the last line of one task alone", async () => {
+    const [task] = await host.running("hello");
+    const text = await host.must("logs", "--tail", "1", task?.name ?? "");
+    expect(text.trim().split("\n")).toHaveLength(1);
+  });
+
+  test("explain answers for a service, a task and a node", async () => {
+    const [task] = await host.running("hello");
+    for (const name of ["web-app", task?.name ?? "", task?.node ?? ""]) {
+      const explanation = await host.json<Explanation>("explain", name);
+      expect(explanation.summary).not.toBe("");
+    }
+    expect(await host.must("explain", "web-app")).toContain("hello/web-app");
+  });
+
+  test("events tell what happened, in order", async () => {
+    const lines = (await host.must("events", "--json")).trim().split("\n");
+    const events = lines.map((line) => JSON.parse(line) as Event);
+    const actions = events.filter(({ kind }) => kind === "task").map(({ action }) => action);
+    expect(actions).toContain("running");
+    expect(actions.indexOf("assigned")).toBeLessThan(actions.indexOf("running"));
+    const versions = events.map(({ version }) => version);
+    expect(versions).toEqual(versions.toSorted((a, b) => a - b));
+  });
+
+  test("check tells what each property means here", async () => {
+    const { code, stdout } = await host.orchd("check", join(root, "compose/hello/compose.yaml"));
+    expect(code).toBe(0);
+    expect(stdout).toContain("update_config");
+  });
+
+  test("restart replaces every task", async () => {
+    const before = await host.containers("hello");
+    await host.must("restart", "web-app");
+    await host.waitConverged("hello/web-app");
+    const after = await host.containers("hello");
+    expect(after).toHaveLength(2);
+    expect(after.filter((container) => before.includes(container))).toEqual([]);
+  });
+
+  test("down removes the stack, its containers and its port", async () => {
+    await host.must("down", "hello");
+    expect(await host.containers("hello")).toEqual([]);
+    expect(await host.json<StackSummary[]>("ls")).toEqual([]);
+    expect(await host.get(ADDRESS)).toBeUndefined();
+    expect(await host.podman("ps", "--all", "--quiet")).toBe("");
+  });
+
+  test("a server that is asked to stop ends with 0 and takes its socket along", async () => {
+    expect(await host.endServer("SIGTERM")).toBe(0);
+    const { code, stderr } = await host.orchd("ps");
+    expect({ code, stderr }).toMatchObject({ code: 3, stderr: expect.stringContaining("server") });
+    expect(existsSync(join(host.dataDir, "orchd.sock"))).toBe(false);
+  });
+});

@@ -1,0 +1,65 @@
+import { Agent } from "../../src/agent/agent.ts";
+import { silentLog } from "../../src/lib/log.ts";
+import type { Random } from "../../src/lib/random.ts";
+import type { NodeId, TaskId } from "../../src/model/ids.ts";
+import type { NodeFacts } from "../../src/model/node.ts";
+import type { Bug } from "./bugs.ts";
+import { happens } from "./chance.ts";
+import { Link, type LinkOptions } from "./link.ts";
+import type { Machine } from "./machine.ts";
+import { SimulatedAgentState, type AgentDisk } from "./simulated-agent-state.ts";
+import { SimulatedRuntime } from "./simulated-runtime.ts";
+import type { ProcessClock } from "./virtual-clock.ts";
+
+export interface AgentProcessOptions extends LinkOptions {
+  nodeId: NodeId;
+  facts: NodeFacts;
+  machine: Machine;
+  busyUntil: Map<string, number>;
+  disk: AgentDisk;
+  bug: Bug | undefined;
+  random: Random;
+  /** Probability that a write to the agent's disk fails. */
+  refuses(): number;
+  /** The agent is about to remove a container. */
+  onRemoval(taskId: TaskId): void;
+}
+
+/** One life of an agent: all that it has in memory ends with it, and no container does. */
+export class AgentProcess {
+  readonly link: Link;
+  readonly #clock: ProcessClock;
+  readonly #runtime: SimulatedRuntime;
+  readonly #state: SimulatedAgentState;
+  readonly #agent: Agent;
+
+  constructor(options: AgentProcessOptions) {
+    const { bug, machine, busyUntil, disk, refuses, random } = options;
+    this.#clock = options.clock.process();
+    this.link = new Link(options);
+    this.#runtime = new SimulatedRuntime(machine, busyUntil, options.onRemoval);
+    this.#state = new SimulatedAgentState(disk, () => happens(random, refuses()));
+    this.#agent = new Agent({
+      nodeId: options.nodeId,
+      clock: this.#clock,
+      log: silentLog,
+      runtime: bug?.runtime?.(this.#runtime) ?? this.#runtime,
+      state: bug?.agentState?.(this.#state) ?? this.#state,
+      server: this.link,
+      facts: options.facts,
+      network: undefined,
+    });
+  }
+
+  start(): void {
+    void this.#agent.start();
+  }
+
+  /** Ends it without a word. */
+  kill(): void {
+    this.#clock.kill();
+    this.link.kill();
+    this.#runtime.kill();
+    this.#state.kill();
+  }
+}

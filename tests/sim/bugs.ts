@@ -1,0 +1,194 @@
+import type { AgentMemory } from "../../src/agent/agent.ts";
+import type { Node } from "../../src/model/node.ts";
+import type { Service } from "../../src/model/service.ts";
+import { isLive, isTerminal, type Task } from "../../src/model/task.ts";
+import type { View } from "../../src/model/view.ts";
+import type { Runtime } from "../../src/runtime/driver.ts";
+import type { Store } from "../../src/store/store.ts";
+import type { Invariant } from "./violation.ts";
+
+/** A fault of ours, put into a run on purpose: the checkers must find it. */
+export interface Bug {
+  name: string;
+  /** What it breaks; any of these counts as found. */
+  breaks: Invariant[];
+  /** The store of the whole server. */
+  store?(store: Store): Store;
+  controllersStore?(store: Store): Store;
+  dispatcherStore?(store: Store): Store;
+  runtime?(runtime: Runtime): Runtime;
+  agentState?(state: AgentMemory): AgentMemory;
+}
+
+export const BUGS: readonly Bug[] = [
+  {
+    name: "acknowledges-too-early",
+    breaks: ["S7"],
+    store: (store) =>
+      withCommit(store, async (changes) => {
+        const version = store.view().version + 1;
+        // The caller hears of success while the write is still on its way, and never of failure.
+        void store.commit(changes).catch(() => undefined);
+        return { ok: true, version };
+      }),
+  },
+  {
+    name: "tells-agents-too-early",
+    breaks: ["durable", "S12"],
+    dispatcherStore: (store) =>
+      withCommit(store, async (changes) =>
+        changes.length === 0 ? { ok: true, version: 0 } : store.commit(changes),
+      ),
+  },
+  {
+    name: "ignores-drain",
+    breaks: ["S4"],
+    controllersStore: (store) =>
+      withNodes(store, (node) => ({ ...node, availability: "active", health: "ready" })),
+  },
+  {
+    name: "ignores-constraints",
+    breaks: ["S3"],
+    controllersStore: (store) =>
+      withServices(store, (service) => ({
+        ...service,
+        revisions: service.revisions.map(({ spec, ...rest }) => {
+          const placement = { ...spec.placement, constraints: [] };
+          return { ...rest, spec: { ...spec, placement } };
+        }),
+      })),
+  },
+  {
+    name: "overfills-nodes",
+    breaks: ["S1"],
+    controllersStore: (store) =>
+      withNodes(store, (node) => ({
+        ...node,
+        resources: { cpuMillis: node.resources.cpuMillis * 9, memoryBytes: 2 ** 50 },
+      })),
+  },
+  {
+    name: "restarts-without-backoff",
+    breaks: ["S15"],
+    controllersStore: (store) =>
+      withServices(store, (service) => ({
+        ...service,
+        revisions: service.revisions.map(({ spec, ...rest }) => {
+          const restart = { ...spec.restart, delayMs: 0, delayMaxMs: 0 };
+          return { ...rest, spec: { ...spec, restart } };
+        }),
+      })),
+  },
+  {
+    name: "forgets-tasks-that-still-end",
+    breaks: ["surge"],
+    controllersStore: (store) =>
+      withTasks(store, (tasks) => tasks.filter((t) => isLive(t) || isTerminal(t.state))),
+  },
+  {
+    name: "agent-forgets-what-it-was-told",
+    breaks: ["S10", "surge"],
+    agentState: (state) => ({
+      ...methodsOf(state),
+      assignments: () => ({ generation: 0, assignments: [] }),
+    }),
+  },
+  {
+    name: "agent-forgets-what-it-saw",
+    breaks: ["once"],
+    agentState: (state) => ({ ...methodsOf(state), statuses: () => [], saveStatus: () => {} }),
+  },
+  {
+    name: "starts-what-has-ended",
+    breaks: ["once"],
+    runtime: (runtime) =>
+      wrap(runtime, {
+        list: async () =>
+          (await runtime.list()).map((found) => ({ ...found, state: "created" as const })),
+        inspect: async (taskId) => {
+          const found = await runtime.inspect(taskId);
+          return found && { ...found, state: "created" };
+        },
+      }),
+  },
+  {
+    name: "hears-nothing-of-the-runtime",
+    breaks: ["T8", "S12"],
+    runtime: (runtime) =>
+      wrap(runtime, {
+        list: async () => (await runtime.list()).filter(() => false),
+        async *events(signal) {
+          for await (const event of runtime.events(signal))
+            if (event.type === "resync") yield event;
+        },
+      }),
+  },
+  {
+    name: "loses-updates",
+    breaks: ["T5", "T6", "S1", "S15", "surge", "T8", "T4", "T1"],
+    store: (store) => {
+      let stale: { version: number; task: Task } | undefined;
+      return withCommit(store, (changes) => {
+        const fresh = changes.map((change) => {
+          if (change.kind !== "task" || change.op !== "put") return change;
+          const { value } = change;
+          const old = stale?.task.id === value.id ? stale.task : undefined;
+          stale ??= { version: 0, task: value };
+          if (old !== undefined) stale = undefined;
+          // A writer that takes its old copy for the newest one.
+          return old === undefined
+            ? change
+            : { ...change, value: { ...old, version: value.version } };
+        });
+        return store.commit(fresh);
+      });
+    },
+  },
+];
+
+function methodsOf(state: AgentMemory): AgentMemory {
+  return {
+    assignments: () => state.assignments(),
+    saveAssignments: (set) => state.saveAssignments(set),
+    statuses: () => state.statuses(),
+    saveStatus: (statuses) => state.saveStatus(statuses),
+    deleteStatus: (taskIds) => state.deleteStatus(taskIds),
+  };
+}
+
+/** The same object, but for some of its methods. */
+function wrap<T extends object>(whole: T, over: Partial<T>): T {
+  return new Proxy(whole, {
+    get(target, key) {
+      const own: unknown = Reflect.get(over, key);
+      if (own !== undefined) return own;
+      const value: unknown = Reflect.get(target, key);
+      return typeof value === "function" ? (value.bind(target) as unknown) : value;
+    },
+  });
+}
+
+function withCommit(store: Store, commit: Store["commit"]): Store {
+  return wrap(store, { commit });
+}
+
+function withView(store: Store, see: (view: View) => Partial<View>): Store {
+  return wrap(store, { view: () => wrap(store.view(), see(store.view())) });
+}
+
+/** Changes what is seen; what is written goes through what was seen, and so stays as it was. */
+function withNodes(store: Store, see: (node: Node) => Node): Store {
+  return withView(store, (view) => ({
+    nodes: new Map([...view.nodes].map(([id, node]) => [id, see(node)])),
+  }));
+}
+
+function withServices(store: Store, see: (service: Service) => Service): Store {
+  return withView(store, (view) => ({
+    services: new Map([...view.services].map(([id, service]) => [id, see(service)])),
+  }));
+}
+
+function withTasks(store: Store, see: (tasks: readonly Task[]) => readonly Task[]): Store {
+  return withView(store, (view) => ({ tasksOf: (service) => see(view.tasksOf(service)) }));
+}

@@ -1,0 +1,100 @@
+import type { AssignmentSet } from "../../src/model/assignment.ts";
+import type { NodeId, ServiceId, TaskId } from "../../src/model/ids.ts";
+import { specOf } from "../../src/model/service.ts";
+import type { Commit } from "../../src/store/store.ts";
+import { CommitChecks, checkState } from "./commit-checks.ts";
+import type { Machine } from "./machine.ts";
+import type { Disk } from "./simulated-store.ts";
+import type { Invariant, Violation } from "./violation.ts";
+
+/** Watches a whole run and keeps the first invariant that is broken. */
+export class Checks {
+  violation: Violation | undefined;
+  readonly #disk: Disk;
+  readonly #machines: () => Iterable<Machine>;
+  readonly #commits = new CommitChecks();
+  readonly #slots = new Map<TaskId, { serviceId: ServiceId; slot: string }>();
+  readonly #starts = new Map<TaskId, number>();
+  #checkedVersion = 0;
+
+  constructor(disk: Disk, machines: () => Iterable<Machine>) {
+    this.#disk = disk;
+    this.#machines = machines;
+  }
+
+  /** A commit is about to become durable. */
+  onDurable({ applied }: Commit): void {
+    this.#note(this.#commits.check(applied, this.#disk.view));
+    for (const { kind, after } of applied) {
+      if (kind === "task" && after !== undefined) {
+        this.#slots.set(after.id, { serviceId: after.serviceId, slot: after.slot });
+      }
+    }
+  }
+
+  /** One event of the simulation has passed. */
+  afterEvent(): void {
+    const { view } = this.#disk;
+    if (this.#checkedVersion === view.version) return;
+    this.#checkedVersion = view.version;
+    this.#note(checkState(view));
+  }
+
+  onContainer(what: "created" | "started" | "exited" | "removed", taskId: TaskId): void {
+    if (what !== "started") return;
+    const starts = (this.#starts.get(taskId) ?? 0) + 1;
+    this.#starts.set(taskId, starts);
+    if (starts > 1) this.broken("once", `task ${taskId} is started for the ${starts}nd time`);
+    this.#checkSurge(taskId);
+  }
+
+  /** An agent removes a container, rather than somebody behind our back. */
+  onRemoval(taskId: TaskId): void {
+    const task = this.#disk.view.tasks.get(taskId);
+    if (task === undefined || task.desired === "removed") return;
+    this.broken("S10", `the container of task ${taskId} goes, which is to be ${task.desired}`);
+  }
+
+  onDelivered(nodeId: NodeId, set: AssignmentSet): void {
+    const { view } = this.#disk;
+    if (set.generation > view.version) {
+      const told = `generation ${set.generation}, and the disk holds ${view.version}`;
+      this.broken("durable", `node ${nodeId} is told of ${told}`);
+    }
+  }
+
+  broken(invariant: Invariant, message: string): void {
+    this.violation ??= { invariant, message };
+  }
+
+  #note(violation: Violation | undefined): void {
+    this.violation ??= violation;
+  }
+
+  /** Running containers of the slot of a task that has just started. */
+  #checkSurge(taskId: TaskId): void {
+    const place = this.#slots.get(taskId);
+    if (place === undefined) {
+      return this.broken("S12", `a container runs for task ${taskId}, which never was`);
+    }
+    const service = this.#disk.view.services.get(place.serviceId);
+    if (service === undefined) return;
+    const startFirst = specOf(service).update.order === "start-first";
+    const running = [...this.#running()].filter((id) => {
+      const other = this.#slots.get(id);
+      if (other?.serviceId !== place.serviceId || other.slot !== place.slot) return false;
+      // Beside the two that a start-first update needs, others may be on their way out.
+      return !startFirst || this.#disk.view.tasks.get(id)?.desired === "running";
+    });
+    if (running.length <= (startFirst ? 2 : 1)) return;
+    this.broken("surge", `slot ${service.name}.${place.slot} runs ${running.join(", ")}`);
+  }
+
+  *#running(): Iterable<TaskId> {
+    for (const machine of this.#machines()) {
+      for (const { taskId, state } of machine.containers.values()) {
+        if (state === "running") yield taskId;
+      }
+    }
+  }
+}

@@ -1,0 +1,174 @@
+import { messageOf, OrchdError } from "../../src/lib/errors.ts";
+import { seededRandom, type Random } from "../../src/lib/random.ts";
+import { put, type Applied } from "../../src/model/change.ts";
+import { aNode } from "../builders.ts";
+import { AgentProcess } from "./agent-process.ts";
+import type { Bug } from "./bugs.ts";
+import { between } from "./chance.ts";
+import { Checks } from "./checks.ts";
+import { drawFaults, NO_FAULTS, type Faults } from "./faults.ts";
+import { Machine } from "./machine.ts";
+import { ServerProcess } from "./server-process.ts";
+import type { AgentDisk } from "./simulated-agent-state.ts";
+import { Disk } from "./simulated-store.ts";
+import type { Trace } from "./trace.ts";
+import type { Deed } from "./users.ts";
+import { VirtualClock } from "./virtual-clock.ts";
+import type { Node } from "../../src/model/node.ts";
+
+const START_MS = 1_000_000;
+
+/** One machine of the cluster, with what outlives its agent. */
+export interface Place {
+  node: Node;
+  machine: Machine;
+  disk: AgentDisk;
+  busyUntil: Map<string, number>;
+  agent: AgentProcess | undefined;
+}
+
+export interface ClusterOptions {
+  seed: string;
+  trace: Trace;
+  bug?: Bug | undefined;
+}
+
+/** A server and its nodes in one process and in virtual time, running what production runs. */
+export class Cluster {
+  readonly clock = new VirtualClock(START_MS);
+  readonly disk = new Disk();
+  readonly checks: Checks;
+  readonly places: Place[];
+  server: ServerProcess | undefined;
+  faults: Faults;
+  readonly #random: Random;
+  readonly #options: ClusterOptions;
+  /** How many processes there were: each gets random numbers of its own. */
+  #lives = 0;
+
+  constructor(options: ClusterOptions) {
+    this.#options = options;
+    this.#random = seededRandom(options.seed);
+    this.faults = drawFaults(this.#random.split("faults"));
+    this.checks = new Checks(this.disk, () => this.places.map(({ machine }) => machine));
+    const count = between(this.#random, 1, 3);
+    this.places = Array.from({ length: count }, (_, i) => this.#placeOf(`n${i + 1}`));
+    // Nodes that joined before the run, so that users can name them.
+    const applied = this.places.map(({ node }): Applied => {
+      return { kind: "node", before: undefined, after: node };
+    });
+    this.disk.write({ version: 1, applied });
+    for (const kind of Object.keys(this.faults) as (keyof Faults)[]) {
+      if (this.faults[kind] > 0) this.note(`fault ${kind} ${this.faults[kind].toFixed(3)}`);
+    }
+  }
+
+  note(text: string): void {
+    this.#options.trace.add(this.clock.now() - START_MS, text);
+  }
+
+  startServer(): void {
+    const server = new ServerProcess({
+      clock: this.clock,
+      disk: this.disk,
+      random: this.#random.split(`server/${this.#lives++}`),
+      bug: this.#options.bug,
+      refuses: () => this.faults.diskRefuses,
+      onDurable: (commit) => {
+        for (const one of commit.applied) this.#noteApplied(one);
+        this.checks.onDurable(commit);
+      },
+    });
+    this.server = server;
+    server.start();
+    for (const { agent } of this.places) agent?.link.connect();
+    this.note("server starts");
+  }
+
+  killServer(): void {
+    this.server?.kill();
+    this.server = undefined;
+    this.note("server dies");
+  }
+
+  startAgent(place: Place): void {
+    place.agent = new AgentProcess({
+      clock: this.clock,
+      random: this.#random.split(`agent/${this.#lives++}`),
+      server: () => this.server,
+      onDelivered: (nodeId, set) => this.checks.onDelivered(nodeId, set),
+      nodeId: place.node.id,
+      facts: factsOf(place.node),
+      machine: place.machine,
+      busyUntil: place.busyUntil,
+      disk: place.disk,
+      bug: this.#options.bug,
+      refuses: () => this.faults.agentDiskRefuses,
+      onRemoval: (taskId) => this.checks.onRemoval(taskId),
+    });
+    place.agent.start();
+    this.note(`agent ${place.node.hostname} starts`);
+  }
+
+  killAgent(place: Place): void {
+    place.agent?.kill();
+    place.agent = undefined;
+    this.note(`agent ${place.node.hostname} dies`);
+  }
+
+  /** Does what a user asked for; what the server acknowledges must be on its disk. */
+  async serve(deed: Deed): Promise<void> {
+    const { server } = this;
+    if (server === undefined) return;
+    this.note(`user: ${deed.text}`);
+    try {
+      await Promise.race([deed.run(server), server.end]);
+    } catch (error) {
+      // Refused, or never answered: the user knows that it may not have happened.
+      if (!(error instanceof OrchdError)) throw error;
+      this.note(`refused: ${messageOf(error)}`);
+      return;
+    }
+    this.note("done");
+    if (deed.isOnDisk(this.disk)) return;
+    this.checks.broken("S7", `"${deed.text}" was acknowledged and is not on the disk`);
+  }
+
+  stopFaults(): void {
+    this.faults = NO_FAULTS;
+    this.note("faults stop");
+  }
+
+  #placeOf(name: string): Place {
+    const labels = { zone: name === "n1" ? "north" : "south" };
+    const node = put.node(aNode(name, { labels, version: 0 }));
+    if (node.kind !== "node" || node.op !== "put") throw new Error("a node is a node");
+    const machine = new Machine({
+      name,
+      clock: this.clock,
+      random: this.#random.split(`machine/${name}`),
+      faults: () => this.faults,
+      onChange: (what, taskId) => this.checks.onContainer(what, taskId),
+      trace: (text) => this.note(text),
+    });
+    const disk: AgentDisk = { set: undefined, statuses: new Map() };
+    return { node: node.value, machine, disk, busyUntil: new Map(), agent: undefined };
+  }
+
+  #noteApplied({ kind, before, after }: Applied): void {
+    if (kind !== "task") {
+      this.note(`${kind} ${after === undefined ? "deleted" : "written"}`);
+      return;
+    }
+    const task = after ?? before;
+    if (task === undefined) return;
+    const name = `${task.stack}/${task.service}.${task.slot} ${task.id}`;
+    const what = after === undefined ? "deleted" : `${task.desired} ${task.state} ${task.message}`;
+    this.note(`task ${name} on ${task.nodeId ?? "no node"}: ${what}`);
+  }
+}
+
+function factsOf(node: Node) {
+  const { hostname, address, platform, resources, runtime, orchdVersion } = node;
+  return { hostname, address, platform, resources, runtime, orchdVersion };
+}

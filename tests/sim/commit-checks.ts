@@ -1,0 +1,154 @@
+import { unmetConstraint } from "../../src/model/constraint.ts";
+import type { Applied } from "../../src/model/change.ts";
+import type { NodeId, TaskId } from "../../src/model/ids.ts";
+import { specAt, specOf, type RestartPolicy, type Service } from "../../src/model/service.ts";
+import { isTerminal, occupiesNode, rankOf, type Task } from "../../src/model/task.ts";
+import type { View } from "../../src/model/view.ts";
+import type { Invariant, Violation } from "./violation.ts";
+
+type Problem = Violation | undefined;
+
+/** Checks of one write, against the state right before it. */
+export class CommitChecks {
+  readonly #idsUsed = new Set<TaskId>();
+
+  /** The first invariant that a commit breaks. */
+  check(applied: readonly Applied[], before: View): Problem {
+    for (const one of applied) {
+      const problem = this.#checkOne(one, before);
+      if (problem !== undefined) return problem;
+    }
+    return undefined;
+  }
+
+  #checkOne(applied: Applied, view: View): Problem {
+    if (applied.kind === "service") return checkService(applied.before, applied.after, view);
+    if (applied.kind !== "task" || applied.after === undefined) return undefined;
+    const { before, after } = applied;
+    if (before !== undefined) return checkChange(before, after, view);
+    const isUsed = this.#idsUsed.has(after.id);
+    this.#idsUsed.add(after.id);
+    if (isUsed) return broken("T4", after, "was there before");
+    return checkBirth(after, view);
+  }
+}
+
+/** What must hold in the whole state after each commit. */
+export function checkState(view: View): Problem {
+  for (const task of view.tasks.values()) {
+    if (!view.services.has(task.serviceId)) return broken("T1", task, "has no service");
+    if (task.nodeId === undefined && rankOf(task.state) >= rankOf("assigned")) {
+      if (task.state !== "shutdown") return broken("T2", task, `is ${task.state} without a node`);
+    }
+  }
+  for (const nodeId of view.nodes.keys()) {
+    const problem = checkCapacity(view, nodeId);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
+
+function checkCapacity(view: View, nodeId: NodeId): Problem {
+  let cpuMillis = 0;
+  let memoryBytes = 0;
+  for (const task of view.tasksOn(nodeId)) {
+    const service = view.services.get(task.serviceId);
+    if (service === undefined || !occupiesNode(task)) continue;
+    const { reservations } = specAt(service, task.revision).resources;
+    cpuMillis += reservations.cpuMillis;
+    memoryBytes += reservations.memoryBytes;
+  }
+  const has = view.nodes.get(nodeId)?.resources;
+  if (has === undefined) return undefined;
+  if (cpuMillis <= has.cpuMillis && memoryBytes <= has.memoryBytes) return undefined;
+  return { invariant: "S1", message: `node ${nodeId} holds ${cpuMillis} of ${has.cpuMillis}` };
+}
+
+function checkService(
+  before: Service | undefined,
+  after: Service | undefined,
+  view: View,
+): Problem {
+  if (before !== undefined && after === undefined && view.tasksOf(before.id).length > 0) {
+    return { invariant: "T1", message: `service ${before.name} goes before its tasks` };
+  }
+  if (before === undefined || after === undefined) return undefined;
+  if (specOf(before).mode === specOf(after).mode) return undefined;
+  return { invariant: "T7", message: `service ${before.name} changes its mode` };
+}
+
+function checkChange(before: Task, after: Task, view: View): Problem {
+  if (rankOf(after.state) < rankOf(before.state)) {
+    return broken("T5", after, `goes from ${before.state} back to ${after.state}`);
+  }
+  if (isTerminal(before.state) && after.state !== before.state && after.state !== "removed") {
+    return broken("T5", after, `had ended as ${before.state} and is ${after.state}`);
+  }
+  const wishes = ["running", "shutdown", "removed"];
+  if (wishes.indexOf(after.desired) < wishes.indexOf(before.desired)) {
+    return broken("T5", after, `was to be ${before.desired} and is to be ${after.desired}`);
+  }
+  for (const key of ["serviceId", "slot", "revision", "stack", "service", "createdAt"] as const) {
+    if (before[key] !== after[key]) return broken("T6", after, `changes its ${key}`);
+  }
+  if (before.nodeId !== undefined && before.nodeId !== after.nodeId) {
+    return broken("T6", after, "moves to another node");
+  }
+  return before.nodeId === undefined && after.nodeId !== undefined
+    ? checkPlacement(after, after.nodeId, view)
+    : undefined;
+}
+
+function checkPlacement(task: Task, nodeId: NodeId, view: View): Problem {
+  const node = view.nodes.get(nodeId);
+  const service = view.services.get(task.serviceId);
+  if (node === undefined || service === undefined) return broken("T2", task, "is placed nowhere");
+  if (node.availability !== "active" || node.health !== "ready") {
+    return broken("S4", task, `is placed on a node that is ${node.availability}, ${node.health}`);
+  }
+  const { constraints } = specAt(service, task.revision).placement;
+  if (unmetConstraint(node, constraints) === undefined) return undefined;
+  return broken("S3", task, `is placed on ${node.hostname}, against its constraints`);
+}
+
+function checkBirth(task: Task, view: View): Problem {
+  const service = view.services.get(task.serviceId);
+  if (service === undefined) return broken("T1", task, "has no service");
+  if (task.state !== "pending") return broken("T5", task, `begins as ${task.state}`);
+  const last = lastAttempt(task, service, view);
+  const { restart } = specOf(service);
+  if (last === undefined || ["shutdown", "removed"].includes(last.state)) {
+    return task.failures === 0 ? undefined : broken("S15", task, "counts failures of nobody");
+  }
+  if (task.failures < 1 || task.failures > last.failures + 1) {
+    return broken("S15", task, `counts ${task.failures} failures after ${last.failures}`);
+  }
+  if (task.failures > (restart.maxAttempts ?? Number.POSITIVE_INFINITY)) {
+    return broken("S15", task, `is restart ${task.failures} of ${restart.maxAttempts}`);
+  }
+  const waitedMs = task.createdAt - (last.finishedAt ?? last.since);
+  const expectedMs = backoffMs(task.failures, restart);
+  if (waitedMs >= expectedMs) return undefined;
+  return broken("S15", task, `came after ${waitedMs} ms instead of ${expectedMs} ms`);
+}
+
+/** The slot's latest attempt of the current template. */
+function lastAttempt(task: Task, service: Service, view: View): Task | undefined {
+  return view
+    .tasksOf(service.id)
+    .filter(({ slot, state, revision }) => {
+      return slot === task.slot && isTerminal(state) && revision >= service.templateRevision;
+    })
+    .toSorted((a, b) => b.createdAt - a.createdAt)[0];
+}
+
+function backoffMs(failures: number, { delayMs, delayMaxMs }: RestartPolicy): number {
+  let waitMs = delayMs;
+  for (let i = 1; i < failures && waitMs < delayMaxMs; i++) waitMs *= 2;
+  return Math.min(waitMs, Math.max(delayMs, delayMaxMs));
+}
+
+function broken(invariant: Invariant, task: Task, what: string): Violation {
+  const name = `${task.stack}/${task.service}.${task.slot} ${task.id}`;
+  return { invariant, message: `task ${name} ${what}` };
+}

@@ -1,0 +1,123 @@
+import type { TaskId } from "../../src/model/ids.ts";
+import type { Random } from "../../src/lib/random.ts";
+import type { ContainerStatus, RuntimeEvent } from "../../src/runtime/driver.ts";
+import { between, happens } from "./chance.ts";
+import type { Faults } from "./faults.ts";
+import type { VirtualClock } from "./virtual-clock.ts";
+
+export interface Container extends ContainerStatus {
+  /** What the program does, by its image. */
+  program: string;
+}
+
+export interface MachineOptions {
+  name: string;
+  clock: VirtualClock;
+  random: Random;
+  faults(): Faults;
+  /** Something happened to a container. */
+  onChange(what: "created" | "started" | "exited" | "removed", taskId: TaskId): void;
+  trace(text: string): void;
+}
+
+/** Where the runtime's events go: one that a process follows. */
+export interface Subscriber {
+  push(event: RuntimeEvent): void;
+}
+
+/** A machine with a container runtime, which knows nothing of agents. */
+export class Machine {
+  readonly options: MachineOptions;
+  readonly containers = new Map<TaskId, Container>();
+  readonly subscribers = new Set<Subscriber>();
+  /** Whether the runtime's service answers; containers go on without it. */
+  isUp = true;
+  /** Events of before the service last left: they never arrive. */
+  epoch = 0;
+  #ids = 0;
+
+  constructor(options: MachineOptions) {
+    this.options = options;
+  }
+
+  create(taskId: TaskId, image: string, address: string | undefined): Container {
+    const found = this.containers.get(taskId);
+    if (found !== undefined) return found;
+    const containerId = `${this.options.name}-${++this.#ids}`;
+    const container: Container = { taskId, containerId, state: "created", program: image };
+    if (address !== undefined) container.address = address;
+    this.containers.set(taskId, container);
+    this.#note("created", container);
+    return container;
+  }
+
+  /** Starts a container in whatever state, as runtimes do. */
+  start(container: Container): void {
+    if (container.state === "running") return;
+    container.state = "running";
+    container.startedAt = this.options.clock.now();
+    delete container.finishedAt;
+    delete container.exitCode;
+    this.#note("started", container);
+    this.#live(container);
+  }
+
+  exit(container: Container, exitCode: number): void {
+    if (container.state !== "running") return;
+    container.state = "exited";
+    container.exitCode = exitCode;
+    container.finishedAt = this.options.clock.now();
+    this.#note("exited", container);
+  }
+
+  remove(container: Container): void {
+    if (this.containers.get(container.taskId) !== container) return;
+    if (container.state === "running") this.exit(container, 137);
+    this.containers.delete(container.taskId);
+    this.#note("removed", container);
+  }
+
+  /** The service goes away; what it had to tell is lost. */
+  leave(): void {
+    this.isUp = false;
+    this.epoch += 1;
+    this.options.trace(`${this.options.name}: the runtime's service is away`);
+  }
+
+  comeBack(): void {
+    this.isUp = true;
+    this.options.trace(`${this.options.name}: the runtime's service is back`);
+    this.#tell({ type: "resync" });
+  }
+
+  /** The program of a started container: it runs on, ends by itself, or crashes soon. */
+  #live(container: Container): void {
+    const { clock, random } = this.options;
+    const { startedAt, program } = container;
+    const endAfter = (delayMs: number, exitCode: number) =>
+      clock.after(delayMs, () => {
+        if (container.startedAt === startedAt) this.exit(container, exitCode);
+      });
+    if (program === "job") endAfter(between(random, 0, 3000), 0);
+    if (program === "crashing") endAfter(between(random, 0, 20_000), 1);
+    if (program === "flaky" && happens(random, 0.5)) endAfter(between(random, 0, 500), 1);
+  }
+
+  #note(what: "created" | "started" | "exited" | "removed", container: Container): void {
+    const { taskId, containerId } = container;
+    this.options.trace(`${this.options.name}: ${taskId} ${what}`);
+    this.options.onChange(what, taskId);
+    if (what !== "created" && this.isUp) this.#tell({ type: what, taskId, containerId });
+  }
+
+  #tell(event: RuntimeEvent): void {
+    const { clock, random } = this.options;
+    const { epoch } = this;
+    const delayMs = happens(random, 0.1) ? between(random, 0, 2000) : between(random, 0, 20);
+    for (const subscriber of this.subscribers) {
+      clock.after(delayMs, () => {
+        if (this.epoch === epoch) subscriber.push(event);
+      });
+    }
+  }
+}

@@ -1,0 +1,265 @@
+import { HISTORY_PER_SLOT, isConverged } from "../../src/core/reconcile/service.ts";
+import { slotsOf } from "../../src/core/reconcile/slot.ts";
+import { seededRandom, type Random } from "../../src/lib/random.ts";
+import { specOf } from "../../src/model/service.ts";
+import type { Bug } from "./bugs.ts";
+import { between, happens, oneOf } from "./chance.ts";
+import { Cluster, type Place } from "./cluster.ts";
+import { Trace } from "./trace.ts";
+import { drawDeed, restart, scale, setAvailability } from "./users.ts";
+import type { Violation } from "./violation.ts";
+
+/** How long the cluster may take to become what was asked for, once nothing fails any more. */
+const CONVERGE_MAX_MS = 30 * 60_000;
+const STEPS_MAX = 200_000;
+
+export interface RunResult {
+  violation: Violation | undefined;
+  /** Two runs of one seed have the same hash. */
+  hash: string;
+  /** The last lines of what happened. */
+  trace: readonly string[];
+  steps: number;
+  /** Virtual time from the end of the faults until everything was as asked for. */
+  convergedAfterMs: number;
+}
+
+export interface RunOptions {
+  seed: string;
+  bug?: Bug | undefined;
+  onLine?: ((line: string) => void) | undefined;
+}
+
+/** One run: everything goes wrong for a while, then nothing does and the cluster has to heal. */
+export async function runSimulation({ seed, bug, onLine }: RunOptions): Promise<RunResult> {
+  const trace = new Trace(onLine);
+  const cluster = new Cluster({ seed, trace, bug });
+  const run = new Run(cluster, seededRandom(seed).split("run"));
+  await run.suffer();
+  const convergedAfterMs = await run.heal();
+  return {
+    violation: cluster.checks.violation,
+    hash: trace.hash(),
+    trace: trace.last(),
+    steps: cluster.clock.steps,
+    convergedAfterMs,
+  };
+}
+
+class Run {
+  readonly #cluster: Cluster;
+  readonly #random: Random;
+  #isBusy = false;
+  #suffers = true;
+
+  constructor(cluster: Cluster, random: Random) {
+    this.#cluster = cluster;
+    this.#random = random;
+  }
+
+  /** The phase in which users act and things fail; what must always hold is checked. */
+  async suffer(): Promise<void> {
+    const { clock, places } = this.#cluster;
+    this.#cluster.startServer();
+    for (const place of places) this.#cluster.startAgent(place);
+    this.#act();
+    this.#fail();
+    await this.#pass(clock.now() + between(this.#random, 60, 240) * 1000);
+    this.#suffers = false;
+  }
+
+  /** The phase in which nothing fails: answers how long it took to become what was asked for. */
+  async heal(): Promise<number> {
+    const { clock, checks } = this.#cluster;
+    if (checks.violation !== undefined) return 0;
+    this.#cluster.stopFaults();
+    this.#revive();
+    // What was under way when the faults stopped may still wait for a lost answer.
+    await this.#pass(clock.now() + 60_000);
+    await this.#calmDown();
+    const begin = clock.now();
+    let trouble = this.#trouble();
+    while (trouble !== undefined && clock.now() < begin + CONVERGE_MAX_MS) {
+      await this.#pass(clock.now() + 1000);
+      if (checks.violation !== undefined) return 0;
+      trouble = this.#trouble();
+    }
+    if (trouble !== undefined) checks.broken("T8", trouble);
+    else this.#checkLeftovers();
+    return clock.now() - begin;
+  }
+
+  /** Lets time pass, with every check after every event, until `untilMs` or the first violation. */
+  async #pass(untilMs: number): Promise<void> {
+    const { clock, checks } = this.#cluster;
+    while (checks.violation === undefined && (await clock.step(untilMs))) {
+      checks.afterEvent();
+      if (clock.steps > STEPS_MAX) checks.broken("T8", "the cluster never comes to rest");
+    }
+  }
+
+  /** Users do one thing after the other. */
+  #act(): void {
+    const { clock, disk } = this.#cluster;
+    clock.after(between(this.#random, 0, 8000), () => {
+      if (!this.#suffers) return;
+      if (!this.#isBusy) {
+        this.#isBusy = true;
+        const deed = drawDeed(this.#random, disk);
+        void this.#cluster.serve(deed).finally(() => (this.#isBusy = false));
+      }
+      this.#act();
+    });
+  }
+
+  /** Each second, each kind of fault may come. */
+  #fail(): void {
+    const { clock, faults, places } = this.#cluster;
+    clock.after(between(this.#random, 0, 2000), () => {
+      if (!this.#suffers) return;
+      if (happens(this.#random, faults.serverDies)) this.#killServer();
+      for (const place of places) {
+        if (happens(this.#random, faults.agentDies)) this.#killAgent(place);
+        this.#harm(place);
+      }
+      this.#fail();
+    });
+  }
+
+  #harm({ machine }: Place): void {
+    const { clock, faults } = this.#cluster;
+    const containers = [...machine.containers.values()];
+    if (containers.length > 0 && happens(this.#random, faults.containerCrashes)) {
+      machine.exit(oneOf(this.#random, containers), oneOf(this.#random, [0, 1, 137]));
+    }
+    if (containers.length > 0 && happens(this.#random, faults.containerVanishes)) {
+      machine.remove(oneOf(this.#random, containers));
+    }
+    if (machine.isUp && happens(this.#random, faults.runtimeLeaves)) {
+      machine.leave();
+      clock.after(between(this.#random, 100, 15_000), () => {
+        if (!machine.isUp) machine.comeBack();
+      });
+    }
+  }
+
+  #killServer(): void {
+    if (this.#cluster.server === undefined) return;
+    this.#cluster.killServer();
+    this.#cluster.clock.after(between(this.#random, 0, 10_000), () => {
+      if (this.#cluster.server === undefined) this.#cluster.startServer();
+    });
+  }
+
+  #killAgent(place: Place): void {
+    if (place.agent === undefined) return;
+    this.#cluster.killAgent(place);
+    this.#cluster.clock.after(between(this.#random, 0, 10_000), () => {
+      if (place.agent === undefined) this.#cluster.startAgent(place);
+    });
+  }
+
+  #revive(): void {
+    if (this.#cluster.server === undefined) this.#cluster.startServer();
+    for (const place of this.#cluster.places) {
+      if (!place.machine.isUp) place.machine.comeBack();
+      if (place.agent === undefined) this.#cluster.startAgent(place);
+    }
+  }
+
+  /** Users make room, put an end to programs that never run, and take back what they paused. */
+  async #calmDown(): Promise<void> {
+    const { disk, places } = this.#cluster;
+    for (const { node } of places) await this.#do(setAvailability(node.id, "active"));
+    for (const place of places) {
+      for (const container of place.machine.containers.values()) container.program = "steady";
+    }
+    for (const service of [...disk.view.services.values()]) {
+      if (service.removing) continue;
+      const { container, restart: policy, mode, replicas } = specOf(service);
+      const program = container.image.split(":")[0] ?? "";
+      const isLimited = policy.condition === "none" || policy.maxAttempts !== undefined;
+      const neverRuns = ["broken", "missing", "crashing"].includes(program);
+      if (neverRuns || (program === "job" && policy.condition === "any")) {
+        await this.#do(mode === "global" ? removal(service.stack) : scale(service, 0));
+      } else {
+        if (replicas > 2) await this.#do(scale(service, 2));
+        if (isLimited) await this.#do(restart(service));
+      }
+    }
+  }
+
+  async #do(deed: Parameters<Cluster["serve"]>[0]): Promise<void> {
+    let isDone = false;
+    void this.#cluster.serve(deed).finally(() => (isDone = true));
+    const { clock } = this.#cluster;
+    while (!isDone && this.#cluster.checks.violation === undefined) {
+      await this.#pass(clock.now() + 10);
+    }
+  }
+
+  /** Why the cluster is not yet what was asked for. */
+  #trouble(): string | undefined {
+    const { view } = this.#cluster.disk;
+    for (const stack of view.stacks.values()) {
+      if (stack.removing) return `stack ${stack.name} is still there`;
+    }
+    for (const service of view.services.values()) {
+      const name = `service ${service.stack}/${service.name}`;
+      if (service.removing) return `${name} is still there`;
+      if (isConverged(view, service) || this.#hasGivenUp(service.id)) continue;
+      const tasks = view.tasksOf(service.id).map((t) => `${t.slot} ${t.desired} ${t.state}`);
+      return `${name} has not converged: ${tasks.join("; ")}`;
+    }
+    return this.#leftover();
+  }
+
+  /** A task that ended, under a policy that lets it rest, is as asked for. */
+  #hasGivenUp(id: Parameters<Cluster["disk"]["view"]["tasksOf"]>[0]): boolean {
+    const { view } = this.#cluster.disk;
+    const service = view.services.get(id);
+    if (service === undefined) return false;
+    const { restart: policy } = specOf(service);
+    if (policy.condition !== "none" && policy.maxAttempts === undefined) return false;
+    return view.tasksOf(id).some((task) => task.state === "failed" || task.state === "complete");
+  }
+
+  #checkLeftovers(): void {
+    const { checks, disk } = this.#cluster;
+    for (const service of disk.view.services.values()) {
+      const slots = slotsOf(disk.view.tasksOf(service.id), service.templateRevision);
+      for (const { slot, ended } of slots.values()) {
+        if (ended.length <= HISTORY_PER_SLOT) continue;
+        checks.broken("T8", `slot ${service.name}.${slot} keeps ${ended.length} ended tasks`);
+      }
+    }
+  }
+
+  /** What is on a machine and in no task, or the other way round. */
+  #leftover(): string | undefined {
+    const { disk, places } = this.#cluster;
+    for (const { node, machine } of places) {
+      for (const { taskId, state } of machine.containers.values()) {
+        const task = disk.view.tasks.get(taskId);
+        if (task === undefined) return `container of ${taskId} on ${node.hostname} has no task`;
+        if (state === "running" && task.state !== "running") {
+          return `container of ${taskId} runs on ${node.hostname}, and the task is ${task.state}`;
+        }
+      }
+      for (const task of disk.view.tasksOn(node.id)) {
+        if (task.state !== "running") continue;
+        if (machine.containers.get(task.id)?.state === "running") continue;
+        return `task ${task.id} is running on ${node.hostname} without a container`;
+      }
+    }
+    return undefined;
+  }
+}
+
+function removal(stack: string): Parameters<Cluster["serve"]>[0] {
+  return {
+    text: `down ${stack}`,
+    run: (server) => server.writes.removeStack(stack, { volumes: false }),
+    isOnDisk: ({ view }) => view.stacks.get(stack)?.removing !== false,
+  };
+}

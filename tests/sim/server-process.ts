@@ -1,0 +1,60 @@
+import { OrchdError } from "../../src/lib/errors.ts";
+import { silentLog } from "../../src/lib/log.ts";
+import type { Random } from "../../src/lib/random.ts";
+import { Controllers } from "../../src/server/controllers.ts";
+import { Dispatcher } from "../../src/server/dispatcher.ts";
+import { Writes } from "../../src/server/writes.ts";
+import type { Store } from "../../src/store/store.ts";
+import type { Bug } from "./bugs.ts";
+import { hostLike } from "./chance.ts";
+import { SimulatedStore, type StoreOptions } from "./simulated-store.ts";
+import type { ProcessClock, VirtualClock } from "./virtual-clock.ts";
+
+export interface ServerOptions extends Omit<StoreOptions, "clock"> {
+  clock: VirtualClock;
+  bug: Bug | undefined;
+}
+
+/** One life of the server: all that it has in memory ends with it. */
+export class ServerProcess {
+  readonly clock: ProcessClock;
+  readonly store: Store;
+  readonly dispatcher: Dispatcher;
+  readonly writes: Writes;
+  /** Rejects when the process dies, as every open connection does. */
+  readonly end: Promise<never>;
+  isDead = false;
+  readonly #controllers: Controllers;
+  #endWith: (error: OrchdError) => void = () => {};
+
+  constructor(options: ServerOptions) {
+    const { bug } = options;
+    this.clock = options.clock.process();
+    const simulated = new SimulatedStore({ ...options, clock: this.clock });
+    this.store = bug?.store?.(simulated) ?? simulated;
+    const random: Random = hostLike(options.random.split("ids"));
+    this.dispatcher = new Dispatcher(bug?.dispatcherStore?.(this.store) ?? this.store, this.clock);
+    this.#controllers = new Controllers({
+      store: bug?.controllersStore?.(this.store) ?? this.store,
+      clock: this.clock,
+      random,
+      log: silentLog,
+      sessions: () => this.dispatcher.sessions(),
+    });
+    this.writes = new Writes(this.store, this.clock, random);
+    this.end = new Promise((_, reject) => (this.#endWith = reject));
+    // Most lives end while nobody waits for that.
+    this.end.catch(() => undefined);
+  }
+
+  start(): void {
+    this.#controllers.start();
+  }
+
+  /** Ends it without a word: nothing is flushed, no timer runs any more. */
+  kill(): void {
+    this.isDead = true;
+    this.clock.kill();
+    this.#endWith(new OrchdError("unreachable", "the server has gone", { retryable: true }));
+  }
+}

@@ -1,0 +1,56 @@
+import { OrchdError } from "../../src/lib/errors.ts";
+import type { AgentMemory } from "../../src/agent/agent.ts";
+import type { AssignmentSet } from "../../src/model/assignment.ts";
+import type { TaskId } from "../../src/model/ids.ts";
+import type { TaskStatus } from "../../src/model/task.ts";
+
+/** What one agent has on its disk. */
+export interface AgentDisk {
+  set: AssignmentSet | undefined;
+  statuses: Map<TaskId, TaskStatus>;
+}
+
+/** An agent's memory whose every write is durable when it returns, until its process is killed. */
+export class SimulatedAgentState implements AgentMemory {
+  readonly #disk: AgentDisk;
+  readonly #refuses: () => boolean;
+  #killed = false;
+
+  constructor(disk: AgentDisk, refuses: () => boolean) {
+    this.#disk = disk;
+    this.#refuses = refuses;
+  }
+
+  kill(): void {
+    this.#killed = true;
+  }
+
+  assignments(): AssignmentSet | undefined {
+    return this.#disk.set;
+  }
+
+  saveAssignments(set: AssignmentSet): void {
+    this.#write(() => (this.#disk.set = set));
+  }
+
+  statuses(): TaskStatus[] {
+    return [...this.#disk.statuses.values()];
+  }
+
+  saveStatus(statuses: readonly TaskStatus[]): void {
+    this.#write(() => {
+      for (const status of statuses) this.#disk.statuses.set(status.taskId, status);
+    });
+  }
+
+  deleteStatus(taskIds: readonly TaskId[]): void {
+    this.#write(() => taskIds.forEach((taskId) => this.#disk.statuses.delete(taskId)));
+  }
+
+  /** What a killed process still computes in this simulation reaches no disk. */
+  #write(run: () => void): void {
+    if (this.#killed) return;
+    if (this.#refuses()) throw new OrchdError("noSpace", "the disk is full", { retryable: true });
+    run();
+  }
+}

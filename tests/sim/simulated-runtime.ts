@@ -1,0 +1,204 @@
+import { OrchdError } from "../../src/lib/errors.ts";
+import type { TaskId } from "../../src/model/ids.ts";
+import type { ExecSession, ImageSummary, LogLine } from "../../src/model/session.ts";
+import type {
+  ContainerStatus,
+  CreateOptions,
+  Runtime,
+  RuntimeEvent,
+  RuntimeInfo,
+} from "../../src/runtime/driver.ts";
+import { between, happens } from "./chance.ts";
+import type { Container, Machine } from "./machine.ts";
+
+/** Longer than any caller waits for an answer. */
+const HANG_MS = 30_000;
+
+/** A process's own connection to the runtime of a machine; what it asked for outlives it. */
+export class SimulatedRuntime implements Runtime {
+  readonly #machine: Machine;
+  readonly #busyUntil: Map<string, number>;
+  readonly #onRemoval: (taskId: TaskId) => void;
+  #killed = false;
+
+  /** @param busyUntil when each container's lock is free, shared by all processes of a machine */
+  constructor(
+    machine: Machine,
+    busyUntil: Map<string, number>,
+    onRemoval: (taskId: TaskId) => void,
+  ) {
+    this.#machine = machine;
+    this.#busyUntil = busyUntil;
+    this.#onRemoval = onRemoval;
+  }
+
+  kill(): void {
+    this.#killed = true;
+  }
+
+  async info(): Promise<RuntimeInfo> {
+    return { name: "simulated", version: "1" };
+  }
+
+  list(): Promise<ContainerStatus[]> {
+    return this.#call("", 20, () => [...this.#machine.containers.values()].map(statusOf));
+  }
+
+  inspect(taskId: TaskId): Promise<ContainerStatus | undefined> {
+    return this.#call(taskId, 10, () => {
+      const found = this.#machine.containers.get(taskId);
+      return found && statusOf(found);
+    });
+  }
+
+  create({ assignment, address }: CreateOptions): Promise<string> {
+    const { taskId, container } = assignment;
+    return this.#call(taskId, 100, () => {
+      const image = container.image.split(":")[0] ?? "";
+      if (image === "missing") throw new OrchdError("notFound", "there is no such image");
+      return this.#machine.create(taskId, image, address).containerId;
+    });
+  }
+
+  start(taskId: TaskId): Promise<void> {
+    return this.#call(taskId, 300, () => {
+      const container = this.#find(taskId);
+      if (container.program === "broken") {
+        throw new OrchdError("runtime", "its command was not found in the image");
+      }
+      this.#machine.start(container);
+    });
+  }
+
+  stop(taskId: TaskId, graceMs: number): Promise<void> {
+    const { random } = this.#machine.options;
+    const takesMs = happens(random, 0.2) ? graceMs : Math.min(graceMs, 200);
+    return this.#call(taskId, takesMs, () => {
+      this.#machine.exit(this.#find(taskId), takesMs === graceMs ? 137 : 143);
+    });
+  }
+
+  remove(taskId: TaskId): Promise<void> {
+    return this.#call(taskId, 50, () => {
+      const container = this.#machine.containers.get(taskId);
+      if (container === undefined) return;
+      this.#onRemoval(taskId);
+      this.#machine.remove(container);
+    });
+  }
+
+  async *events(signal: AbortSignal): AsyncIterable<RuntimeEvent> {
+    const machine = this.#machine;
+    const queue: RuntimeEvent[] = machine.isUp ? [{ type: "resync" }] : [];
+    let wake = () => {};
+    const subscriber = {
+      push: (event: RuntimeEvent) => {
+        queue.push(event);
+        wake();
+      },
+    };
+    machine.subscribers.add(subscriber);
+    try {
+      while (!signal.aborted) {
+        const event = queue.shift();
+        if (event !== undefined) yield event;
+        else await new Promise<void>((resolve) => (wake = resolve));
+      }
+    } finally {
+      machine.subscribers.delete(subscriber);
+    }
+  }
+
+  async pullImage(): Promise<void> {
+    throw new OrchdError("notFound", "no registry has this image");
+  }
+
+  async hasImage(): Promise<boolean> {
+    return true;
+  }
+
+  async ensureNetwork(): Promise<void> {}
+
+  async ensureVolume(): Promise<void> {}
+
+  async removeVolume(): Promise<void> {}
+
+  async close(): Promise<void> {}
+
+  logs(): AsyncIterable<LogLine> {
+    throw new Error("no run reads logs");
+  }
+
+  exec(): Promise<ExecSession> {
+    throw new Error("no run executes commands");
+  }
+
+  loadImage(): Promise<string[]> {
+    throw new Error("no run loads images");
+  }
+
+  images(): Promise<ImageSummary[]> {
+    throw new Error("no run lists images");
+  }
+
+  #find(taskId: TaskId): Container {
+    const container = this.#machine.containers.get(taskId);
+    if (container === undefined) throw new OrchdError("notFound", "there is no such container");
+    return container;
+  }
+
+  /**
+   * One request: calls on one container follow each other, as behind a lock; the work is done even
+   * when the process that asked for it is gone by then.
+   * @param key the container that it locks, or empty
+   */
+  #call<T>(key: string, takesMs: number, work: () => T): Promise<T> {
+    const { clock, random, faults } = this.#machine.options;
+    const { callFails, answerIsLost, callHangs } = faults();
+    const luck = random.next();
+    const hangs = happens(random, callHangs);
+    const ownMs = between(random, 1, Math.max(1, takesMs)) + (hangs ? HANG_MS : 0);
+    const begin = Math.max(clock.now(), key === "" ? 0 : (this.#busyUntil.get(key) ?? 0));
+    const at = this.#machine.isUp ? begin + ownMs : clock.now() + 1;
+    if (key !== "" && this.#machine.isUp) this.#busyUntil.set(key, at);
+    return new Promise<T>((resolve, reject) => {
+      clock.after(at - clock.now(), () => {
+        const answer = this.#attempt(work, { luck, callFails, answerIsLost, hangs });
+        if (this.#killed) return;
+        if (answer.error === undefined) resolve(answer.value);
+        else reject(answer.error);
+      });
+    });
+  }
+
+  #attempt<T>(
+    work: () => T,
+    chance: { luck: number; callFails: number; answerIsLost: number; hangs: boolean },
+  ): { value: T; error?: undefined } | { error: OrchdError } {
+    const { luck, callFails, answerIsLost, hangs } = chance;
+    if (!this.#machine.isUp) return { error: away() };
+    if (luck < callFails) {
+      const failed = new OrchdError("runtime", "the runtime failed for no reason");
+      return { error: luck < callFails / 2 ? failed : away() };
+    }
+    try {
+      const value = work();
+      if (luck < callFails + answerIsLost) {
+        const odd = new OrchdError("runtime", "the runtime says that it failed");
+        return { error: luck < callFails + answerIsLost / 4 ? odd : away() };
+      }
+      return hangs ? { error: away() } : { value };
+    } catch (error) {
+      if (error instanceof OrchdError) return { error };
+      throw error;
+    }
+  }
+}
+
+function away(): OrchdError {
+  return new OrchdError("unreachable", "the runtime does not answer", { retryable: true });
+}
+
+function statusOf({ program: _, ...status }: Container): ContainerStatus {
+  return { ...status };
+}

@@ -1,0 +1,129 @@
+import { put } from "../../src/model/change.ts";
+import type { NodeId } from "../../src/model/ids.ts";
+import { specOf, type Service, type ServiceSpec } from "../../src/model/service.ts";
+import type { Random } from "../../src/lib/random.ts";
+import { commitFresh } from "../../src/server/commit-fresh.ts";
+import { aContainer, aRestart, aSpec, reserving } from "../builders.ts";
+import { between, happens, oneOf } from "./chance.ts";
+import type { ServerProcess } from "./server-process.ts";
+import type { Disk } from "./simulated-store.ts";
+
+/** What a user did, and how the disk shows that it was done. */
+export interface Deed {
+  text: string;
+  run(server: ServerProcess): Promise<void>;
+  isOnDisk(disk: Disk): boolean;
+}
+
+const STACKS = ["shop", "blog"];
+/** Each service keeps its mode and its order, so that checkers know what to expect. */
+const SERVICES = {
+  web: { mode: "replicated", order: "start-first" },
+  api: { mode: "replicated", order: "stop-first" },
+  probe: { mode: "global", order: "stop-first" },
+} as const;
+type ServiceName = keyof typeof SERVICES;
+
+const PROGRAMS = ["steady", "steady", "steady", "flaky", "crashing", "job", "broken", "missing"];
+
+/** One thing that somebody might do now. */
+export function drawDeed(random: Random, disk: Disk): Deed {
+  const { view } = disk;
+  const services = [...view.services.values()].filter((service) => !service.removing);
+  const service = services.length === 0 ? undefined : oneOf(random, services);
+  const choice = random.next();
+  if (service === undefined || choice < 0.4) return up(random, disk);
+  if (choice < 0.65) return scale(service, between(random, 0, 5));
+  if (choice < 0.75) return restart(service);
+  if (choice < 0.85) return down(oneOf(random, STACKS));
+  const nodeId = oneOf(random, [...view.nodes.keys()]);
+  return setAvailability(nodeId, oneOf(random, ["active", "active", "pause", "drain"] as const));
+}
+
+function up(random: Random, disk: Disk): Deed {
+  const name = oneOf(random, STACKS);
+  const names = (Object.keys(SERVICES) as ServiceName[]).filter(() => happens(random, 0.7));
+  const zones = [...disk.view.nodes.values()].map((node) => node.labels["zone"] ?? "");
+  const services = Object.fromEntries(names.map((s) => [s, drawSpec(random, s, zones)]));
+  const prune = happens(random, 0.3);
+  return {
+    text: `up ${name} ${Object.entries(services).map(formatSpec).join(", ")}`,
+    run: async (server) => {
+      await server.writes.applyStack(name, { services, volumes: [] }, { dryRun: false, prune });
+    },
+    isOnDisk: ({ view }) =>
+      names.every((s) => {
+        const service = view.serviceNamed(name, s);
+        return service && specOf(service).container.image === services[s]?.container.image;
+      }),
+  };
+}
+
+function drawSpec(random: Random, name: ServiceName, zones: readonly string[]): ServiceSpec {
+  const { mode, order } = SERVICES[name];
+  const image = `${oneOf(random, PROGRAMS)}:${between(random, 1, 3)}`;
+  const zone = happens(random, 0.2) ? oneOf(random, zones) : undefined;
+  const key = "node.labels.zone";
+  const constraints = zone === undefined ? [] : [{ key, operator: "==" as const, value: zone }];
+  const condition = oneOf(random, ["any", "any", "on-failure", "none"] as const);
+  const limit = happens(random, 0.2) ? { maxAttempts: between(random, 1, 4) } : {};
+  return aSpec({
+    mode,
+    replicas: mode === "global" ? 1 : between(random, 0, 4),
+    container: aContainer({ image, networkMode: "none", stopGraceMs: between(random, 0, 3000) }),
+    resources: reserving(between(random, 0, 4) * 100, between(random, 0, 4) * 2 ** 20),
+    placement: { constraints, spread: [], maxReplicasPerNode: happens(random, 0.1) ? 2 : 0 },
+    restart: aRestart({ condition, ...limit }),
+    update: { order, parallelism: between(random, 0, 3), delayMs: between(random, 0, 2) * 1000 },
+  });
+}
+
+function formatSpec([name, { container, replicas }]: [string, ServiceSpec]): string {
+  return `${name}=${replicas}x${container.image}`;
+}
+
+export function scale(service: Service, replicas: number): Deed {
+  if (specOf(service).mode === "global") return restart(service);
+  return {
+    text: `scale ${service.stack}/${service.name}=${replicas}`,
+    run: (server) => server.writes.scale(new Map([[service.id, replicas]])),
+    isOnDisk: ({ view }) => {
+      const now = view.services.get(service.id);
+      return now !== undefined && specOf(now).replicas === replicas;
+    },
+  };
+}
+
+export function restart(service: Service): Deed {
+  const { restarts } = specOf(service);
+  return {
+    text: `restart ${service.stack}/${service.name}`,
+    run: (server) => server.writes.restart(service.id),
+    isOnDisk: ({ view }) => {
+      const now = view.services.get(service.id);
+      return now !== undefined && specOf(now).restarts > restarts;
+    },
+  };
+}
+
+function down(name: string): Deed {
+  return {
+    text: `down ${name}`,
+    run: (server) => server.writes.removeStack(name, { volumes: false }),
+    isOnDisk: ({ view }) => view.stacks.get(name)?.removing !== false,
+  };
+}
+
+type Availability = "active" | "pause" | "drain";
+
+export function setAvailability(nodeId: NodeId, availability: Availability): Deed {
+  return {
+    text: `node ${nodeId} ${availability}`,
+    run: (server) =>
+      commitFresh(server.store, (view) => {
+        const node = view.nodes.get(nodeId);
+        return node === undefined ? [] : [put.node({ ...node, availability })];
+      }),
+    isOnDisk: ({ view }) => view.nodes.get(nodeId)?.availability === availability,
+  };
+}

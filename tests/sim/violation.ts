@@ -1,0 +1,31 @@
+/** What must hold after every event; numbered as the checkers name them. */
+export const INVARIANTS = {
+  T1: "every task has a service",
+  T2: "a task that is assigned, or further on its way, has a node",
+  T4: "the id of a task is used once",
+  T5: "a task's state only moves forward, and an ended task only to removed",
+  T6: "a change leaves a task's identity, slot, revision and node alone",
+  T7: "a service keeps its mode",
+  T8: "when the faults stop, the cluster becomes what was asked for",
+  S1: "the tasks of a node reserve no more than it has",
+  S3: "a task is placed where its constraints hold",
+  S4: "a drained or paused node gets no new task",
+  S7: "what was acknowledged is on the disk",
+  S10: "an agent removes no container that is still wanted",
+  S12: "in the end each container belongs to a task, and each running task has one",
+  S15: "attempts wait as the restart policy says, and are as many as it allows",
+  surge: "no more tasks of a slot run than its update order allows",
+  once: "a task is started once",
+  durable: "an agent is told only what is on the server's disk",
+} as const;
+export type Invariant = keyof typeof INVARIANTS;
+
+/** The first invariant that was broken in a run. */
+export interface Violation {
+  invariant: Invariant;
+  message: string;
+}
+
+export function formatViolation({ invariant, message }: Violation): string {
+  return `${invariant} (${INVARIANTS[invariant]}) is broken: ${message}`;
+}

@@ -1,0 +1,241 @@
+import { createApi } from "../../../src/api/api.ts";
+import type { ApiDeps } from "../../../src/api/deps.ts";
+import type { Clock } from "../../../src/lib/clock.ts";
+import { type Change, put } from "../../../src/model/change.ts";
+import type { NodeId } from "../../../src/model/ids.ts";
+import type {
+  AgentSession,
+  ExecOptions,
+  ExecSession,
+  LogLine,
+  LogOptions,
+} from "../../../src/model/session.ts";
+import type { Explanation } from "../../../src/model/summary.ts";
+import { MemoryView } from "../../../src/model/view.ts";
+import type { Commit, CommitResult, Store } from "../../../src/store/store.ts";
+import { anId, type World } from "../../builders.ts";
+
+/** A store that is durable for as long as the test lasts. */
+export class MemoryStore implements Store {
+  readonly #view = new MemoryView();
+  readonly #watchers = new Set<(commit: Commit) => void>();
+
+  view(): MemoryView {
+    return this.#view;
+  }
+
+  get watchers(): number {
+    return this.#watchers.size;
+  }
+
+  async commit(changes: readonly Change[]): Promise<CommitResult> {
+    const conflict = this.#view.conflictIn(changes);
+    if (conflict !== undefined) return { ok: false, conflict };
+    const version = this.#view.version + 1;
+    const applied = this.#view.apply(changes, version);
+    for (const watcher of this.#watchers) watcher({ version, applied });
+    return { ok: true, version };
+  }
+
+  watch(onCommit: (commit: Commit) => void): () => void {
+    this.#watchers.add(onCommit);
+    return () => void this.#watchers.delete(onCommit);
+  }
+
+  async close(): Promise<void> {}
+}
+
+/** Time that passes only when it is told to. */
+export class TestClock implements Clock {
+  #now = 1000;
+  readonly #timers = new Set<{ at: number; run: () => void }>();
+
+  now(): number {
+    return this.#now;
+  }
+
+  after(delayMs: number, run: () => void): { cancel(): void } {
+    const timer = { at: this.#now + delayMs, run };
+    this.#timers.add(timer);
+    return { cancel: () => void this.#timers.delete(timer) };
+  }
+
+  get waiting(): number {
+    return this.#timers.size;
+  }
+
+  advance(ms: number): void {
+    this.#now += ms;
+    for (const timer of this.#timers) {
+      if (timer.at > this.#now) continue;
+      this.#timers.delete(timer);
+      timer.run();
+    }
+  }
+}
+
+/** An agent whose answers are laid down beforehand. */
+export class FakeAgent implements AgentSession {
+  readonly nodeId: NodeId;
+  /** By task id; `undefined` lines stand for a failure. */
+  readonly lines = new Map<string, LogLine[]>();
+  readonly asked: LogOptions[] = [];
+  readonly loaded: string[] = [];
+  failure: Error | undefined;
+  /** What the next exec answers. */
+  session: ExecSession | undefined;
+  readonly executed: ExecOptions[] = [];
+
+  constructor(node: string) {
+    this.nodeId = anId(node);
+  }
+
+  assign(): void {}
+
+  async *logs(taskId: string, options: LogOptions, signal: AbortSignal): AsyncGenerator<LogLine> {
+    this.asked.push(options);
+    if (this.failure !== undefined) throw this.failure;
+    yield* this.lines.get(taskId) ?? [];
+    if (options.follow) await aborted(signal);
+  }
+
+  async exec(_taskId: string, options: ExecOptions): Promise<ExecSession> {
+    this.executed.push(options);
+    if (this.failure !== undefined) throw this.failure;
+    if (this.session === undefined) throw new Error("the test laid down no session");
+    return this.session;
+  }
+
+  async images() {
+    return [{ id: "sha256:1", references: ["localhost/web:1"], sizeBytes: 1, createdAt: 0 }];
+  }
+
+  async loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]> {
+    if (this.failure !== undefined) throw this.failure;
+    this.loaded.push(await new Response(archive).text());
+    return ["localhost/web:1"];
+  }
+
+  async removeVolumes(): Promise<void> {}
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+const EXPLANATION: Explanation = {
+  kind: "task",
+  id: "",
+  name: "",
+  summary: "It runs.",
+  facts: [],
+  placement: [],
+  history: [],
+  next: "",
+};
+
+/** Everything that the server was asked to do, in order. */
+export type Call = [name: string, ...args: unknown[]];
+
+/** The API over `world`, without a port. */
+export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
+  const store = new MemoryStore();
+  const clock = new TestClock();
+  const calls: Call[] = [];
+  const logged: string[] = [];
+  const log = (line: string) => void logged.push(line);
+  const deps: ApiDeps = {
+    store,
+    clock,
+    version: { version: "1.2.3", commit: "abc", api: "v1" },
+    log: { info: log, warn: log, error: log },
+    async applyStack(...args) {
+      calls.push(["applyStack", ...args]);
+      return { stack: args[0], plan: [], orphans: [] };
+    },
+    async removeStack(...args) {
+      calls.push(["removeStack", ...args]);
+    },
+    async scale(services) {
+      calls.push(["scale", Object.fromEntries(services)]);
+    },
+    async restart(id) {
+      calls.push(["restart", id]);
+    },
+    explain(target) {
+      calls.push(["explain", target.kind]);
+      return EXPLANATION;
+    },
+    session: (node) => agents.find((agent) => agent.nodeId === node),
+    sessions: () => agents,
+  };
+  await store.commit(changesFor(world));
+  return { app: createApi(deps), store, clock, calls, logged, deps };
+}
+
+function changesFor({ nodes = [], stacks = [], services = [], tasks = [] }: World): Change[] {
+  return [
+    ...nodes.map(put.node),
+    ...stacks.map(put.stack),
+    ...services.map(put.service),
+    ...tasks.map(put.task),
+  ];
+}
+
+/** A JSON body with its type. */
+export function json(method: "PUT" | "POST", body: unknown): RequestInit {
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  return { method, body: text, headers: { "content-type": "application/json" } };
+}
+
+export interface Refusal {
+  error: { code: string; message: string; details: string[] };
+}
+
+/** The values of an NDJSON answer; an empty line is `undefined`. Ends with the stream. */
+export class LineReader {
+  readonly #reader: Pick<ReadableStreamDefaultReader<Uint8Array>, "read" | "cancel">;
+  readonly #decoder = new TextDecoder();
+  #text = "";
+
+  constructor(response: Response) {
+    if (response.body === null) throw new Error("the answer has no body");
+    this.#reader = response.body.getReader();
+  }
+
+  /** The next line's value; `"end"` after the last. */
+  async next(): Promise<unknown> {
+    while (!this.#text.includes("\n")) {
+      const { done, value } = await this.#reader.read();
+      if (done) return "end";
+      this.#text += this.#decoder.decode(value, { stream: true });
+    }
+    const end = this.#text.indexOf("\n");
+    const line = this.#text.slice(0, end);
+    this.#text = this.#text.slice(end + 1);
+    return line === "" ? undefined : JSON.parse(line);
+  }
+
+  async rest(): Promise<unknown[]> {
+    const values: unknown[] = [];
+    for (let value = await this.next(); value !== "end"; value = await this.next()) {
+      values.push(value);
+    }
+    return values;
+  }
+
+  cancel(): Promise<void> {
+    return this.#reader.cancel();
+  }
+}
+
+/** Waits until `isSo`; fails after a second. */
+export async function until(isSo: () => boolean): Promise<void> {
+  for (const deadline = Date.now() + 1000; !isSo();) {
+    if (Date.now() > deadline) throw new Error(`waited in vain for ${isSo.toString()}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}

@@ -1,0 +1,135 @@
+import { describe, expect, test } from "bun:test";
+import { COMMANDS } from "../../../src/cli/commands.ts";
+import { runDirOf, socketPathOf } from "../../../src/cli/socket-path.ts";
+import { FakeIo, run } from "./fake-io.ts";
+
+describe("wrong usage ends with 2 and says what to do", () => {
+  const cases: [argv: string[], told: string][] = [
+    [[], "Usage: orchd COMMAND"],
+    [["pss"], 'there is no command "pss": did you mean `orchd ps`?'],
+    [["frobnicate"], "see `orchd --help`"],
+    [["--frob"], 'there is no option "--frob"'],
+    [["join", "token"], "`orchd join` is not in this version"],
+    [["ps", "--alll"], "(Did you mean --all?)\nSee `orchd ps --help`."],
+    [["ps", "a", "b"], "too many arguments"],
+    [["down"], "missing required argument 'stack'"],
+    [["scale", "web"], "write SERVICE=N"],
+    [["scale", "web=-1"], "write SERVICE=N"],
+    [["scale", "web=99999"], "the most is 10000"],
+    [["scale", "web=1", "web=2"], "named twice"],
+    [["logs", "--tail", "few", "web"], "must be a whole number"],
+    [["logs", "--since", "soon", "web"], "names no moment"],
+    [["up", "--timeout", "5"], "Write it like 90s"],
+    [["up", "-f", "-", "-f", "-"], "only once"],
+    [["image"], "it needs one of load, ls"],
+    [["image", "lsx"], "(Did you mean ls?)"],
+    [["completion", "tcsh"], "bash, zsh, fish"],
+    [["server", "--runtime", "docker"], "podman, fake"],
+    [["exec", "web"], "missing required argument 'command'"],
+    [["exec", "web", "--"], "exec needs a command"],
+    [["exec", "-t", "web", "sh"], "-t needs a terminal"],
+    [["exec", "-e", "=x", "web", "sh"], "is not NAME=VALUE"],
+    [["ps", "--watch"], "--watch draws on a terminal"],
+    [["ps", "--socket", `/${"s".repeat(200)}`], "too long"],
+  ];
+  for (const [argv, told] of cases) {
+    test(`orchd ${argv.join(" ").slice(0, 40)}`, async () => {
+      const { code, out, err } = await run(argv);
+      expect({ code, out }).toEqual({ code: 2, out: "" });
+      expect(err).toContain(told);
+    });
+  }
+});
+
+describe("a server that is not there ends with 3 and says how to start it", () => {
+  const remote = ["ls", "ps", "services", "nodes", "down shop", "scale web=1", "restart web"];
+  const streams = ["logs web", "exec web sh", "events -f", "explain web", "image ls"];
+  for (const line of [...remote, ...streams]) {
+    test(`orchd ${line}`, async () => {
+      const io = new FakeIo({ env: { ORCHD_SOCKET: "/no" } });
+      const { code, out, err } = await run(line.split(" "), io);
+      expect({ code, out }).toEqual({ code: 3, out: "" });
+      expect(err).toBe(
+        "orchd server does not answer on /no: start it with `orchd server`, " +
+          "or name its socket with --socket\n",
+      );
+    });
+  }
+});
+
+describe("help", () => {
+  test("lists every command, but none that is not there", async () => {
+    const { code, out } = await run(["--help"]);
+    expect(code).toBe(0);
+    for (const { name } of COMMANDS) expect(out).toContain(`\n  ${name} `);
+    expect(out).not.toContain("join");
+  });
+
+  for (const { name } of COMMANDS) {
+    test(`orchd ${name} --help shows its use and an example`, async () => {
+      const { code, out, err } = await run([name, "--help"]);
+      expect({ code, err }).toEqual({ code: 0, err: "" });
+      expect(out).toStartWith(`Usage: orchd ${name}`);
+      expect(out).toContain("Examples:\n  ");
+      expect(await run(["help", name])).toMatchObject({ code: 0, out });
+    });
+  }
+});
+
+describe("the socket", () => {
+  const choose = (choice: object, env: Record<string, string> = {}) =>
+    socketPathOf(choice, env, "/home/ann");
+
+  test("is the usual one, or that of the data directory, or the one that is named", () => {
+    expect(choose({})).toBe("/run/orchd/orchd.sock");
+    expect(choose({ dataDir: "/srv/a" })).toBe("/srv/a/orchd.sock");
+    expect(choose({ dataDir: "data" })).toBe("/home/ann/data/orchd.sock");
+    expect(choose({ socket: "/x.sock", dataDir: "/srv/a" })).toBe("/x.sock");
+  });
+
+  test("comes from the environment where the command line says nothing", () => {
+    const env = { ORCHD_SOCKET: "/env.sock", ORCHD_DATA_DIR: "/srv/env" };
+    expect(choose({}, env)).toBe("/env.sock");
+    expect(choose({}, { ORCHD_DATA_DIR: "/srv/env" })).toBe("/srv/env/orchd.sock");
+    expect(choose({ dataDir: "/srv/a" }, env)).toBe("/srv/a/orchd.sock");
+    expect(choose({}, { ORCHD_SOCKET: "", ORCHD_DATA_DIR: "" })).toBe("/run/orchd/orchd.sock");
+  });
+
+  test("is where a server with the same options puts it", () => {
+    expect(runDirOf("/var/lib/orchd")).toBe("/run/orchd");
+    expect(runDirOf("/srv/a")).toBe("/srv/a");
+  });
+
+  test("can be named before the command", async () => {
+    expect((await run(["--socket", "/no", "ls"])).err).toContain("answer on /no:");
+    expect((await run(["--data-dir=/no", "ls"])).err).toContain("answer on /no/orchd.sock:");
+  });
+});
+
+describe("orchd server", () => {
+  test("starts with the usual directories", async () => {
+    expect((await run(["server"])).started).toEqual([
+      { dataDir: "/var/lib/orchd", runDir: "/run/orchd", runtime: "podman", agent: true },
+    ]);
+  });
+
+  test("takes paths from where it is started", async () => {
+    const io = new FakeIo({ cwd: "/home/ann" });
+    const argv = ["server", "--data-dir", "d", "--no-agent", "--podman-socket", "p.sock"];
+    expect((await run([...argv, "--runtime", "fake"], io)).started).toEqual([
+      {
+        dataDir: "/home/ann/d",
+        runDir: "/home/ann/d",
+        runtime: "fake",
+        agent: false,
+        podmanSocket: "/home/ann/p.sock",
+      },
+    ]);
+  });
+});
+
+test("the version is told as text and as JSON", async () => {
+  expect((await run(["version"])).out).toBe("orchd 1.2.3 (commit abc)\n");
+  const { out } = await run(["version", "--json"]);
+  expect(JSON.parse(out)).toEqual({ version: "1.2.3", commit: "abc", api: "v1" });
+});

@@ -1,0 +1,169 @@
+import { describe, expect, test } from "bun:test";
+import { planStep, type FoundContainer } from "../../../../src/core/task/step.ts";
+import type { DesiredState, TaskState } from "../../../../src/model/task.ts";
+import { isTerminal, rankOf, TASK_STATES } from "../../../../src/model/task.ts";
+import { anAssignment, aStatus } from "../../../builders.ts";
+import { settle } from "./settle.ts";
+
+const CONTAINERS = ["none", "created", "running", "exited 0", "exited 1"] as const;
+type Container = (typeof CONTAINERS)[number];
+const FOUND: Record<Container, FoundContainer | undefined> = {
+  none: undefined,
+  created: { state: "created" },
+  running: { state: "running", startedAt: 5 },
+  "exited 0": { state: "exited", startedAt: 5, finishedAt: 9, exitCode: 0 },
+  "exited 1": { state: "exited", startedAt: 5, finishedAt: 9, exitCode: 1 },
+};
+
+/** The step as a word, with the state that it reports. */
+function stepOf(desired: DesiredState, state: TaskState, container: Container): string {
+  const assignment = anAssignment("t", { desired });
+  const status = rankOf(state) > rankOf("assigned") ? aStatus("t", { state }) : undefined;
+  const step = planStep({ assignment, status, container: FOUND[container] }, 100);
+  if (step === undefined) return "-";
+  return step.type === "report" ? `report ${step.status.state}` : step.type;
+}
+
+/** For each state that was reached: the step for each container, in the order of CONTAINERS. */
+const TABLE: Record<DesiredState, Partial<Record<TaskState, string[]>>> = {
+  running: {
+    assigned: [
+      "report preparing",
+      "report starting",
+      "report running",
+      "report complete",
+      "report failed",
+    ],
+    preparing: ["create", "report starting", "report running", "report complete", "report failed"],
+    starting: ["report failed", "start", "report running", "report complete", "report failed"],
+    running: ["report failed", "report failed", "-", "report complete", "report failed"],
+    complete: ["-", "-", "stop", "-", "-"],
+    shutdown: ["-", "-", "stop", "-", "-"],
+    failed: ["-", "-", "stop", "-", "-"],
+    rejected: ["-", "-", "stop", "-", "-"],
+    lost: ["-", "-", "stop", "-", "-"],
+    removed: ["-", "-", "stop", "-", "-"],
+  },
+  shutdown: {
+    assigned: ["report shutdown", "report shutdown", "stop", "report shutdown", "report shutdown"],
+    preparing: ["report shutdown", "report shutdown", "stop", "report shutdown", "report shutdown"],
+    starting: ["report shutdown", "report shutdown", "stop", "report shutdown", "report shutdown"],
+    running: ["report shutdown", "report shutdown", "stop", "report shutdown", "report shutdown"],
+    complete: ["-", "-", "stop", "-", "-"],
+    shutdown: ["-", "-", "stop", "-", "-"],
+    failed: ["-", "-", "stop", "-", "-"],
+    rejected: ["-", "-", "stop", "-", "-"],
+    lost: ["-", "-", "stop", "-", "-"],
+    removed: ["-", "-", "stop", "-", "-"],
+  },
+  removed: {
+    assigned: ["report shutdown", "remove", "stop", "remove", "remove"],
+    preparing: ["report shutdown", "remove", "stop", "remove", "remove"],
+    starting: ["report shutdown", "remove", "stop", "remove", "remove"],
+    running: ["report shutdown", "remove", "stop", "remove", "remove"],
+    complete: ["report removed", "remove", "stop", "remove", "remove"],
+    shutdown: ["report removed", "remove", "stop", "remove", "remove"],
+    failed: ["report removed", "remove", "stop", "remove", "remove"],
+    rejected: ["report removed", "remove", "stop", "remove", "remove"],
+    lost: ["report removed", "remove", "stop", "remove", "remove"],
+    removed: ["-", "remove", "stop", "remove", "remove"],
+  },
+};
+
+describe("the next step of a task", () => {
+  for (const desired of ["running", "shutdown", "removed"] as const) {
+    for (const state of TASK_STATES.filter((s) => rankOf(s) >= rankOf("assigned"))) {
+      test(`that is wanted ${desired} and is ${state}, for each container`, () => {
+        const steps = CONTAINERS.map((container) => stepOf(desired, state, container));
+        expect(steps).toEqual(TABLE[desired][state] ?? []);
+      });
+    }
+  }
+
+  test("that is not wanted here any more is to remove the container, then to forget", () => {
+    const status = aStatus("t");
+    for (const container of CONTAINERS.slice(1)) {
+      expect(planStep({ status, container: FOUND[container] }, 100)).toEqual({ type: "remove" });
+    }
+    expect(planStep({ status }, 100)).toEqual({ type: "forget" });
+    expect(planStep({}, 100)).toBeUndefined();
+  });
+});
+
+describe("a report", () => {
+  test("of a task that runs carries its start and its address", () => {
+    const container = { state: "running", startedAt: 7, address: "10.210.1.2" } as const;
+    const step = planStep({ assignment: anAssignment("t"), container }, 100);
+    expect(step).toMatchObject({
+      status: { state: "running", startedAt: 7, address: "10.210.1.2" },
+    });
+  });
+
+  test("of a start that nobody timed takes the present", () => {
+    const container = { state: "running" } as const;
+    const step = planStep({ assignment: anAssignment("t"), container }, 100);
+    expect(step).toMatchObject({ status: { startedAt: 100 } });
+  });
+
+  test("of an end carries the code, in words", () => {
+    const exited = { state: "exited", exitCode: 137, outOfMemory: true, finishedAt: 9 } as const;
+    const step = planStep({ assignment: anAssignment("t"), container: exited }, 100);
+    expect(step).toMatchObject({
+      status: {
+        state: "failed",
+        exitCode: 137,
+        finishedAt: 9,
+        message: "ran out of memory and was killed (code 137)",
+      },
+    });
+  });
+
+  test("of an asked end carries the code as well", () => {
+    const assignment = anAssignment("t", { desired: "shutdown" });
+    const step = planStep({ assignment, container: FOUND["exited 1"] }, 100);
+    expect(step).toMatchObject({ status: { state: "shutdown", exitCode: 1, finishedAt: 9 } });
+  });
+
+  test("never steps behind what the server knows", () => {
+    const assignment = anAssignment("t", { state: "failed" });
+    expect(planStep({ assignment }, 100)).toBeUndefined();
+    expect(planStep({ assignment: { ...assignment, state: "running" } }, 100)).toMatchObject({
+      status: { state: "failed", message: "its container was removed by somebody else" },
+    });
+  });
+});
+
+test("a container gets the time to stop that its service gives it", () => {
+  const assignment = anAssignment("t", { desired: "shutdown" });
+  const step = planStep({ assignment, container: FOUND.running }, 100);
+  expect(step).toEqual({ type: "stop", graceMs: 10_000 });
+});
+
+describe("steps come to an end", () => {
+  for (const desired of ["running", "shutdown", "removed", undefined] as const) {
+    for (const state of TASK_STATES) {
+      for (const container of CONTAINERS) {
+        test(`${desired ?? "not wanted"}, ${state}, container ${container}`, () => {
+          const before = state === "new" ? undefined : aStatus("t", { state });
+          const world = settle({
+            assignment: desired && anAssignment("t", { desired }),
+            status: before,
+            container: FOUND[container],
+          });
+          expect(world.steps.length).toBeLessThan(8);
+          if (desired === undefined)
+            expect([world.status, world.container]).toEqual([undefined, undefined]);
+          if (desired === "shutdown") expect(world.container?.state).not.toBe("running");
+          if (desired === "removed") {
+            expect([world.status?.state, world.container]).toEqual(["removed", undefined]);
+          }
+          if (before !== undefined && isTerminal(before.state)) {
+            expect(world.steps).not.toContain("start");
+            expect(world.container?.state).not.toBe("running");
+          }
+          expect(world.starts).toBeLessThanOrEqual(1);
+        });
+      }
+    }
+  }
+});

@@ -1,0 +1,97 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { systemClock } from "../../../src/lib/clock.ts";
+import { containerNameOf } from "../../../src/model/assignment.ts";
+import type { NodeId } from "../../../src/model/ids.ts";
+import { PodmanRuntime } from "../../../src/runtime/podman/podman-runtime.ts";
+import { aTask } from "../../conformance/runtime-task.ts";
+
+const NAME_TAKEN = "creating container storage: that name is already in use";
+
+describe("calls that a task costs Podman", () => {
+  let dir = "";
+  let calls: string[] = [];
+  let runtime: PodmanRuntime;
+  let server: ReturnType<typeof Bun.serve>;
+  /** Answers by method and path; everything else is told to be fine. */
+  let answers: Record<string, () => Response>;
+
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), "orchd-create-"));
+    calls = [];
+    answers = {};
+    const socket = join(dir, "podman.sock");
+    server = Bun.serve({
+      unix: socket,
+      fetch(request) {
+        const { pathname } = new URL(request.url);
+        const path = pathname.replace("/v4.0.0/libpod", "");
+        if (path === "/_ping") return new Response("OK");
+        calls.push(`${request.method} ${path}`);
+        return answers[`${request.method} ${path}`]?.() ?? new Response('{"Id":"c1"}');
+      },
+    });
+    const nodeId = "nnnnnnnnnnnn" as NodeId;
+    runtime = await PodmanRuntime.open({ nodeId, runDir: dir, clock: systemClock, socket });
+  });
+
+  afterEach(async () => {
+    await server.stop(true);
+    await rm(dir, { recursive: true, force: true });
+  });
+
+  const refusal =
+    (message: string, status = 500) =>
+    () =>
+      Response.json({ message, cause: message, response: status }, { status });
+  const once = (first: () => Response, then: () => Response) => {
+    let used = false;
+    return () => {
+      if (used) return then();
+      used = true;
+      return first();
+    };
+  };
+  const created = () => Response.json({ Id: "c2" }, { status: 201 });
+
+  test("creating and starting are one call each", async () => {
+    const assignment = aTask("localhost/web:1");
+    await runtime.create({ assignment });
+    await runtime.start(assignment.taskId);
+    expect(calls).toEqual(["POST /containers/create", "POST /containers/c1/start"]);
+  });
+
+  test("what Podman left half made is cleared away and made again", async () => {
+    const assignment = aTask("localhost/web:1");
+    const name = containerNameOf(assignment);
+    answers["POST /containers/create"] = once(refusal(NAME_TAKEN), created);
+    answers[`GET /containers/${name}/json`] = refusal("no such container", 404);
+    expect(await runtime.create({ assignment })).toBe("c2");
+    expect(calls).toEqual([
+      "POST /containers/create",
+      `GET /containers/${name}/json`,
+      `DELETE /containers/${name}`,
+      "POST /containers/create",
+    ]);
+  });
+
+  test("a short name is tried as it stands, and then as Docker Hub's", async () => {
+    const assignment = aTask("web");
+    answers["POST /containers/create"] = once(refusal("web: image not known"), created);
+    expect(await runtime.create({ assignment })).toBe("c2");
+    expect(calls).toEqual(["POST /containers/create", "POST /containers/create"]);
+  });
+
+  test("a process that vanishes while Podman looks at it is looked at again", async () => {
+    const assignment = aTask("localhost/web:1");
+    await runtime.create({ assignment });
+    answers["GET /containers/c1/json"] = once(
+      refusal("read /proc/17045/cgroup: no such process"),
+      refusal("no such container", 404),
+    );
+    expect(await runtime.inspect(assignment.taskId)).toBeUndefined();
+    expect(calls.slice(1)).toEqual(["GET /containers/c1/json", "GET /containers/c1/json"]);
+  });
+});

@@ -1,0 +1,117 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import * as fs from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type AgentState, openAgentState } from "../../../src/store/agent-state/agent-state.ts";
+import { anAssignment, anId, aStatus } from "../../builders.ts";
+
+let directory: string;
+let path: string;
+let state: AgentState;
+beforeEach(() => {
+  directory = fs.mkdtempSync(join(tmpdir(), "orchd-agent-"));
+  path = join(directory, "agent.db");
+  state = openAgentState(path);
+});
+afterEach(() => {
+  state.close();
+  fs.rmSync(directory, { recursive: true });
+});
+
+function reopen(): void {
+  state.close();
+  state = openAgentState(path);
+}
+
+/** Bytes that a call adds to the file's journal. */
+function bytesWritten(run: () => void): number {
+  const size = () => fs.statSync(`${path}-wal`).size;
+  const before = size();
+  run();
+  return size() - before;
+}
+
+describe("what an agent remembers", () => {
+  test("is nothing before it first joined a cluster", () => {
+    expect(state.loadNodeId()).toBeUndefined();
+    expect(state.assignments()).toBeUndefined();
+    expect(state.statuses()).toEqual([]);
+    expect([...state.addresses()]).toEqual([]);
+  });
+
+  test("is which node it is", () => {
+    state.saveNodeId(anId("node"));
+    reopen();
+    expect(state.loadNodeId()).toBe(anId("node"));
+  });
+
+  test("is the set of assignments that was saved last, whole", () => {
+    state.saveAssignments({ generation: 1, assignments: [anAssignment("a"), anAssignment("b")] });
+    const changed = { ...anAssignment("b"), desired: "shutdown" as const };
+    state.saveAssignments({ generation: 2, assignments: [changed, anAssignment("c")] });
+    reopen();
+    const { generation, assignments = [] } = state.assignments() ?? {};
+    expect(generation).toBe(2);
+    expect(new Set(assignments)).toEqual(new Set([changed, anAssignment("c")]));
+  });
+
+  test("is an empty set, which is not the same as none", () => {
+    state.saveAssignments({ generation: 0, assignments: [] });
+    reopen();
+    expect(state.assignments()).toEqual({ generation: 0, assignments: [] });
+  });
+
+  test("is the latest status of each task, until it is deleted", () => {
+    state.saveStatus([aStatus("a"), aStatus("b")]);
+    state.saveStatus([{ ...aStatus("a"), state: "failed", exitCode: 137 }]);
+    state.deleteStatus([anId("b"), anId("unknown")]);
+    reopen();
+    expect(state.statuses()).toEqual([{ ...aStatus("a"), state: "failed", exitCode: 137 }]);
+  });
+
+  test("is the address that each task holds", () => {
+    state.saveAddress(anId("a"), "10.210.1.2");
+    state.saveAddress(anId("b"), "10.210.1.3");
+    state.saveAddress(anId("a"), "10.210.1.4");
+    state.deleteAddress([anId("b")]);
+    reopen();
+    expect([...state.addresses()]).toEqual([[anId("a"), "10.210.1.4"]]);
+  });
+});
+
+describe("what an agent writes", () => {
+  test("is nothing when it is told what it knows already", () => {
+    const set = { generation: 1, assignments: [anAssignment("a"), anAssignment("b")] };
+    state.saveNodeId(anId("node"));
+    state.saveAssignments(set);
+    state.saveStatus([aStatus("a")]);
+    state.saveAddress(anId("a"), "10.210.1.2");
+    const written = bytesWritten(() => {
+      state.saveNodeId(anId("node"));
+      state.saveAssignments(structuredClone(set));
+      state.saveStatus([aStatus("a")]);
+      state.saveAddress(anId("a"), "10.210.1.2");
+      state.deleteStatus([anId("b")]);
+    });
+    expect(written).toBe(0);
+  });
+
+  test("does not grow with what did not change", () => {
+    const many = Array.from({ length: 200 }, (_, i) => anAssignment(`t${i}`));
+    state.saveAssignments({ generation: 1, assignments: many });
+    const [first, ...others] = many;
+    const changed = { ...(first ?? anAssignment("t0")), desired: "shutdown" as const };
+    const written = bytesWritten(() =>
+      state.saveAssignments({ generation: 2, assignments: [changed, ...others] }),
+    );
+    // The row's page and the one of the generation.
+    expect(written).toBeLessThan(4 * 4096);
+  });
+
+  test("is refused when it could not be read back, and nothing of the call remains", () => {
+    const broken = { ...aStatus("b"), message: "x".repeat(5000) };
+    expect(() => state.saveStatus([aStatus("a"), broken])).toThrow(/status\.message/);
+    reopen();
+    expect(state.statuses()).toEqual([]);
+  });
+});
