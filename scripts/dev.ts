@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { spawn } from "node:child_process";
@@ -10,6 +10,17 @@ import { bun, root, sayStep } from "./project.ts";
  * `npm run dev`: a server from the sources with the runtime in memory and a seeded stack, for
  * trying things without root. It starts again when a source changes; its data goes when it ends.
  */
+const SEED = `name: shop
+services:
+  web:
+    image: example/web:1
+    deploy: {replicas: 3}
+  worker:
+    image: example/worker:1
+  log-shipper:
+    image: example/log-shipper:1
+    deploy: {mode: global}
+`;
 const READY_TIMEOUT_MS = 15_000;
 const dir = mkdtempSync(join(tmpdir(), "orchd-dev-"));
 const main = join(root, "src", "main.ts");
@@ -21,12 +32,14 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => se
 
 try {
   await waitUntilReady();
-  await orchd({ stdio: "inherit" })`${bun} ${main} up -f compose/hello/compose.yaml`;
+  const seed = join(dir, "compose.yaml");
+  writeFileSync(seed, SEED);
+  await orchd({ stdio: "inherit" })`${bun} ${main} up -f ${seed}`;
   await orchd({ stdio: "inherit" })`${bun} ${main} ps`;
   sayStep("Try, in another terminal");
   console.log(`  export ORCHD_DATA_DIR=${dir}`);
   console.log("  alias orchd='node_modules/.bin/bun src/main.ts'");
-  console.log("  orchd scale web-app=5");
+  console.log("  orchd scale web=5");
   await ended;
 } finally {
   server.kill();

@@ -8,6 +8,10 @@ export class Containers {
   readonly #known = new Map<TaskId, ContainerStatus>();
   /** Tasks whose container we made or removed while a list was on its way: it knows less. */
   readonly #touched = new Set<TaskId>();
+  /** Tasks for which a call failed that may have done its work all the same. */
+  readonly #doubtful = new Set<TaskId>();
+  /** Tasks whose container is being started by us. */
+  readonly #starting = new Set<TaskId>();
   #listed = false;
 
   constructor(runtime: Runtime, onChange: (taskId: TaskId) => void) {
@@ -38,15 +42,32 @@ export class Containers {
     this.#known.delete(taskId);
   }
 
+  /** Notes that a start of ours is under way: the event of it is no news. */
+  noteStarting(taskId: TaskId): void {
+    this.#starting.add(taskId);
+  }
+
   /** Notes a start of ours, unless the container has ended in the meantime. */
   noteStarted(taskId: TaskId, now: number): void {
+    this.#starting.delete(taskId);
     const known = this.#known.get(taskId);
     if (known?.state === "created") this.set({ ...known, state: "running", startedAt: now });
+  }
+
+  /** Says that the picture of a container may be wrong until it was looked at afresh. */
+  doubt(taskId: TaskId): void {
+    this.#doubtful.add(taskId);
+  }
+
+  isDoubtful(taskId: TaskId): boolean {
+    return this.#doubtful.has(taskId);
   }
 
   /** Looks at one container afresh. */
   async refresh(taskId: TaskId): Promise<void> {
     const found = await this.#runtime.inspect(taskId);
+    this.#doubtful.delete(taskId);
+    this.#starting.delete(taskId);
     if (found === undefined) this.delete(taskId);
     else this.set(found);
   }
@@ -61,7 +82,8 @@ export class Containers {
         await this.#relist();
         onListed();
       } else if (event.type === "removed") this.#onRemoved(event.taskId, event.containerId);
-      else if (event.type === "exited") await this.#onExited(event.taskId);
+      else if (event.type === "exited") await this.#look(event.taskId);
+      else if (!this.#isKnownToRun(event.taskId)) await this.#look(event.taskId);
     }
   }
 
@@ -84,7 +106,11 @@ export class Containers {
     this.#onChange(taskId);
   }
 
-  async #onExited(taskId: TaskId): Promise<void> {
+  #isKnownToRun(taskId: TaskId): boolean {
+    return this.#starting.has(taskId) || this.#known.get(taskId)?.state === "running";
+  }
+
+  async #look(taskId: TaskId): Promise<void> {
     await this.refresh(taskId);
     this.#onChange(taskId);
   }

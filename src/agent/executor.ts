@@ -57,24 +57,44 @@ export class Executor {
     });
   }
 
+  /**
+   * Brings the picture of a task's container up to date.
+   * @throws OrchdError `unreachable` (retryable) while that can't be told
+   */
+  async look(taskId: TaskId): Promise<void> {
+    try {
+      await this.#options.containers.refresh(taskId);
+    } catch (cause) {
+      const message = "the runtime does not say what became of the container";
+      throw new OrchdError("unreachable", message, { retryable: true, cause });
+    }
+  }
+
   /** Starts a task's container, unless an earlier call whose answer was lost has done so. */
   async start({ taskId }: Assignment): Promise<void> {
     const { runtime, containers, clock } = this.#options;
+    const hasStarted = () => containers.get(taskId)?.startedAt !== undefined;
     await this.#starts.run(async () => {
       if (!this.#unstarted.delete(taskId)) {
-        await containers.refresh(taskId);
+        await this.look(taskId);
         if (containers.get(taskId)?.state !== "created") return;
       }
-      await this.#orLook(taskId, () => runtime.start(taskId));
+      containers.noteStarting(taskId);
+      try {
+        await this.#orLook(taskId, () => runtime.start(taskId));
+      } catch (error) {
+        // It runs, or did, whatever was said of the start.
+        if (!hasStarted()) throw error;
+      }
       containers.noteStarted(taskId, clock.now());
     });
   }
 
   async stop(taskId: TaskId, graceMs: number): Promise<void> {
-    const { runtime, containers, withdraw } = this.#options;
+    const { runtime, withdraw } = this.#options;
     await withdraw(taskId);
     await this.#stops.run(() => this.#orLook(taskId, () => runtime.stop(taskId, graceMs)));
-    await containers.refresh(taskId);
+    await this.look(taskId);
   }
 
   async remove(taskId: TaskId): Promise<void> {
@@ -101,13 +121,14 @@ export class Executor {
 
   /**
    * A call that failed may have done its work all the same: what it left behind is looked at before
-   * anybody decides on the failure. While that can't be told, it is the runtime's silence that counts.
+   * anybody decides on the failure.
    */
   async #orLook(taskId: TaskId, call: () => Promise<void>): Promise<void> {
     try {
       await call();
     } catch (error) {
-      await this.#options.containers.refresh(taskId);
+      this.#options.containers.doubt(taskId);
+      await this.look(taskId);
       throw error;
     }
   }

@@ -107,9 +107,11 @@ export class Worker {
     runner.running = true;
     while (runner.dirty && !this.#closed) {
       runner.dirty = false;
-      const step = this.#nextStep(taskId);
-      if (step === undefined) continue;
+      let step: Step | undefined;
       try {
+        if (this.#options.containers.isDoubtful(taskId)) await this.#options.executor.look(taskId);
+        step = this.#nextStep(taskId);
+        if (step === undefined) continue;
         await this.#take(taskId, step);
         runner.retryMs = 0;
         runner.dirty = true;
@@ -161,16 +163,17 @@ export class Worker {
    * A passing trouble of the runtime is waited out. Any other failure before a task ran rejects it,
    * so that the server can try elsewhere; a stop or removal is tried until it succeeds.
    */
-  #onFailure(taskId: TaskId, runner: Runner, step: Step, error: unknown): void {
+  #onFailure(taskId: TaskId, runner: Runner, step: Step | undefined, error: unknown): void {
     const { clock, log } = this.#options;
-    const final = step.type === "create" || step.type === "start";
+    const final = step?.type === "create" || step?.type === "start";
     if (final && !(error instanceof OrchdError && error.retryable)) {
       this.#setStatus(this.#rejection(taskId, error));
       runner.dirty = true;
       return;
     }
     runner.retryMs = Math.min(Math.max(RETRY_FIRST_MS, runner.retryMs * 2), RETRY_MAX_MS);
-    log.warn(`task ${taskId}: ${step.type} is tried again: ${messageChainOf(error)}`);
+    const what = step?.type ?? "look";
+    log.warn(`task ${taskId}: ${what} is tried again: ${messageChainOf(error)}`);
     clock.after(runner.retryMs, () => this.poke(taskId));
   }
 

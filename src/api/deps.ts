@@ -24,7 +24,7 @@ export interface ApiDeps {
   ): Promise<ApplyResult>;
   /** Begins the end of a stack that is there. */
   removeStack(name: string, options: { volumes: boolean }): Promise<void>;
-  /** Sets the replicas of all these services, or of none. Each is there, replicated, and may have them. */
+  /** Sets the replicas of all these services, or of none. Each is replicated and may have them. */
   scale(services: ReadonlyMap<ServiceId, number>): Promise<void>;
   /** Replaces all tasks of a service that is there. */
   restart(service: ServiceId): Promise<void>;

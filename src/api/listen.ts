@@ -58,7 +58,8 @@ async function makeWay(socketPath: string): Promise<void> {
       throw new OrchdError("invalid", message);
     }
     if (await answers(socketPath)) {
-      const message = `another orchd server listens on ${socketPath}: ` + "stop it, or name another socket";
+      const message =
+        `another orchd server listens on ${socketPath}: ` + "stop it, or name another socket";
       throw new OrchdError("conflict", message);
     }
     fs.unlinkSync(socketPath);

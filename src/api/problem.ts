@@ -17,7 +17,7 @@ export type Problem = z.infer<typeof problemSchema>;
 const DETAILS_MAX = 50;
 const DETAIL_LENGTH_MAX = 300;
 
-/** What is answered for anything thrown: our own errors as they are, others without their inside. */
+/** What is answered for anything thrown: our errors as they are, others without their inside. */
 export function problemOf(error: unknown, log: Log): { status: number; body: Problem } {
   if (error instanceof OrchdError) {
     const details = error.cause === undefined ? [] : [messageChainOf(error.cause)];

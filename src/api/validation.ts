@@ -49,7 +49,7 @@ export function validJson<Schema extends z.ZodType>(schema: Schema) {
   return validator<Schema, "json", ApiEnv, string>("json", schema, refuseInvalid("the body"));
 }
 
-/** Refuses a body that is not JSON, is nested absurdly, or has keys that JavaScript treats apart. */
+/** Refuses a body that is no JSON, nests absurdly, or has a key that JavaScript treats apart. */
 export const plainJson: MiddlewareHandler<ApiEnv> = async (c, next) => {
   const type = c.req.header("content-type") ?? "";
   if (!/^application\/json\s*(;|$)/i.test(type)) {

@@ -16,7 +16,7 @@ export interface RuntimeOptions {
   socket?: string;
 }
 
-/** Opens a driver; only the one that is asked for is loaded. Throws `OrchdError` when it can't work. */
+/** Opens a driver; only that one is loaded. Throws `OrchdError` when it can't work here. */
 export async function openRuntime(kind: RuntimeKind, options: RuntimeOptions): Promise<Runtime> {
   if (kind === "fake") {
     const { FakeRuntime } = await import("./fake/fake-runtime.ts");

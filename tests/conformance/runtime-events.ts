@@ -7,20 +7,7 @@ import { until } from "./runtime-until.ts";
 const NOTICE_MS = 1000;
 
 export function eventCases({ lab, create, run }: Tools): void {
-  const watching = async (use: (seen: RuntimeEvent[]) => Promise<void>): Promise<void> => {
-    const enough = new AbortController();
-    const seen: RuntimeEvent[] = [];
-    const reading = (async () => {
-      for await (const event of lab().runtime.events(enough.signal)) seen.push(event);
-    })();
-    try {
-      await until("the first resync", () => seen.some(({ type }) => type === "resync"));
-      await use(seen);
-    } finally {
-      enough.abort();
-      await reading;
-    }
-  };
+  const watching = watcherOf(lab);
 
   test("events begin with a resync and end when they are given up", async () => {
     await watching(async (seen) => {
@@ -84,4 +71,24 @@ export function eventCases({ lab, create, run }: Tools): void {
       );
     });
   });
+}
+
+type Watched = (use: (seen: RuntimeEvent[]) => Promise<void>) => Promise<void>;
+
+/** Runs `use` with the events as they come in, once the first resync is there. */
+function watcherOf(lab: Tools["lab"]): Watched {
+  return async (use) => {
+    const enough = new AbortController();
+    const seen: RuntimeEvent[] = [];
+    const reading = (async () => {
+      for await (const event of lab().runtime.events(enough.signal)) seen.push(event);
+    })();
+    try {
+      await until("the first resync", () => seen.some(({ type }) => type === "resync"));
+      await use(seen);
+    } finally {
+      enough.abort();
+      await reading;
+    }
+  };
 }

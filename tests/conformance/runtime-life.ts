@@ -2,16 +2,11 @@ import { expect, test } from "bun:test";
 import type { TaskId } from "../../src/model/ids.ts";
 import type { ContainerStatus } from "../../src/runtime/driver.ts";
 import { aTask } from "./runtime-task.ts";
-import type { Tools } from "./runtime.ts";
+import type { RuntimeLab, Tools } from "./runtime.ts";
 import { failureOf, until } from "./runtime-until.ts";
 
-export function lifeCases(tools: Tools): void {
-  const { lab, create, run } = tools;
-  const ended = (taskId: TaskId): Promise<ContainerStatus> =>
-    until("the container's end", async () => {
-      const status = await lab().runtime.inspect(taskId);
-      return status?.state === "exited" && status;
-    });
+export function stateCases({ lab, create, run }: Tools): void {
+  const ended = endingOf(lab);
 
   test("a container is created, runs, ends and is gone, and each state can be seen", async () => {
     const { runtime } = lab();
@@ -59,7 +54,9 @@ export function lifeCases(tools: Tools): void {
     expect(await runtime.create({ assignment })).toBe(first?.containerId ?? "none");
     expect(await runtime.list()).toHaveLength(1);
   });
+}
 
+export function adoptionCases({ lab, create, run }: Tools): void {
   test("a new driver object adopts what runs, without starting it again", async () => {
     const { runtime } = lab();
     const assignment = await create();
@@ -80,11 +77,13 @@ export function lifeCases(tools: Tools): void {
     await runtime.start(taskId);
     expect(await runtime.inspect(taskId)).toEqual(before);
   });
+}
 
+export function stopCases({ lab, create, run }: Tools): void {
   test("stop asks politely first, and has ended the container when it returns", async () => {
     const { runtime } = lab();
     const taskId = await run({ prints: ["up"] });
-    await firstLine(tools, taskId);
+    await firstLine(lab(), taskId);
     await runtime.stop(taskId, 10_000);
     expect(await runtime.inspect(taskId)).toMatchObject({ state: "exited", exitCode: 0 });
   });
@@ -92,7 +91,7 @@ export function lifeCases(tools: Tools): void {
   test("stop kills what does not end within its grace period", async () => {
     const { runtime } = lab();
     const taskId = await run({ prints: ["up"], ignoresStop: true });
-    await firstLine(tools, taskId);
+    await firstLine(lab(), taskId);
     const before = performance.now();
     await runtime.stop(taskId, 1000);
     expect(performance.now() - before).toBeGreaterThan(900);
@@ -102,7 +101,7 @@ export function lifeCases(tools: Tools): void {
   test("stopping what has ended already, or never began, changes nothing", async () => {
     const { runtime } = lab();
     const over = await run({ exitAfterMs: 0, exitCode: 4 });
-    await ended(over);
+    await endingOf(lab)(over);
     await runtime.stop(over, 1000);
     expect(await runtime.inspect(over)).toMatchObject({ state: "exited", exitCode: 4 });
     const { taskId: fresh } = await create();
@@ -117,6 +116,10 @@ export function lifeCases(tools: Tools): void {
     await runtime.remove(taskId);
     expect(await runtime.list()).toEqual([]);
   });
+}
+
+export function failureCases({ lab, create, run }: Tools): void {
+  const ended = endingOf(lab);
 
   test("a task that is killed for its memory limit is told apart from a crash", async () => {
     const killed = await ended(await run({ outOfMemory: true }));
@@ -146,7 +149,7 @@ export function lifeCases(tools: Tools): void {
     expect(await runtime.inspect(taskId)).toBeUndefined();
   });
 
-  test("a container of an image that is not there says notFound, with the image's name", async () => {
+  test("an image that is not there is told by its name", async () => {
     const assignment = aTask("missing.invalid/web:1");
     const error = await failureOf(lab().runtime.create({ assignment }));
     expect(error.code).toBe("notFound");
@@ -154,9 +157,19 @@ export function lifeCases(tools: Tools): void {
   });
 }
 
+/** Waits for a task's container to end. */
+function endingOf(lab: Tools["lab"]): (taskId: TaskId) => Promise<ContainerStatus> {
+  return (taskId) =>
+    until("the container's end", async () => {
+      const status = await lab().runtime.inspect(taskId);
+      return status?.state === "exited" && status;
+    });
+}
+
 /** Resolves once the task has printed something: its traps are set by then. */
-async function firstLine({ lab }: Tools, taskId: TaskId): Promise<void> {
+async function firstLine(lab: RuntimeLab, taskId: TaskId): Promise<void> {
   const enough = new AbortController();
-  for await (const _ of lab().runtime.logs(taskId, { follow: true }, enough.signal)) break;
+  const logs = lab.runtime.logs(taskId, { follow: true }, enough.signal);
+  for await (const _ of logs) break;
   enough.abort();
 }

@@ -1,3 +1,4 @@
+import { test } from "bun:test";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -25,8 +26,20 @@ const APPLETS = [
   "head",
 ];
 
-/** Why the suite can't run against Podman here; undefined when it can. */
-export function whyNoPodman(): string | undefined {
+/**
+ * Whether suites against a real Podman can run here. Where they can't it registers a skipped test
+ * that says why, and prints it.
+ */
+export function hasPodman(suite: string): boolean {
+  const reason = whyNoPodman();
+  if (reason === undefined) return true;
+  console.error(`\n*** SKIPPED: ${suite}: ${reason}.\n`);
+  test.skip(`${suite} (skipped: ${reason})`, () => {});
+  return false;
+}
+
+/** Why a real Podman can't be tested here; undefined when it can. */
+function whyNoPodman(): string | undefined {
   if (process.getuid?.() !== 0) return "it needs root";
   if (Bun.which("podman") === null) return "podman is not installed (apt install podman runc)";
   if (busybox() === undefined) return "busybox is not installed (apt install busybox-static)";
@@ -44,7 +57,7 @@ export interface PodmanLab extends RuntimeLab {
   socketPath: string;
 }
 
-/** A Podman of its own: storage, networks, locks and service in a directory that goes afterwards. */
+/** A Podman of its own: storage, networks, locks and service in a directory of the suite. */
 export async function makePodmanLab(bridge: string, subnet: string): Promise<PodmanLab> {
   const dir = await mkdtemp(join(tmpdir(), "orchd-conformance-"));
   // Locks in files: those in shared memory would be common with the machine's own Podman.
@@ -151,7 +164,7 @@ async function importImage(dir: string, socketPath: string): Promise<void> {
   const tar = join(dir, "rootfs.tar");
   await Bun.$`tar -C ${join(dir, "rootfs")} -cf ${tar} .`.quiet();
   const query = new URLSearchParams({ reference: IMAGE });
-  const reply = await fetch(`http://podman/v4.0.0/libpod/images/import?${query}`, {
+  const reply = await fetch(`http://podman/v4.0.0/libpod/images/import?${query.toString()}`, {
     method: "POST",
     unix: socketPath,
     body: Bun.file(tar),

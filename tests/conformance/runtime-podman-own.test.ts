@@ -6,193 +6,188 @@ import { systemClock } from "../../src/lib/clock.ts";
 import { containerNameOf } from "../../src/model/assignment.ts";
 import type { NodeId } from "../../src/model/ids.ts";
 import { PodmanRuntime } from "../../src/runtime/podman/podman-runtime.ts";
-import { makePodmanLab, servicePid, whyNoPodman, type PodmanLab } from "./runtime-podman-lab.ts";
+import { hasPodman, makePodmanLab, servicePid, type PodmanLab } from "./runtime-podman-lab.ts";
 import { aTask } from "./runtime-task.ts";
 import { failureOf, until } from "./runtime-until.ts";
 
-const reason = whyNoPodman();
 const TIMEOUT_MS = 60_000;
 
-describe.skipIf(reason !== undefined)(
-  `Podman on its own${reason ? ` (skipped: ${reason})` : ""}`,
-  () => {
-    let lab: PodmanLab;
+describe("Podman, its service and its other users", () => {
+  if (!hasPodman("Podman, its service and its other users")) return;
+  let lab: PodmanLab;
 
-    beforeAll(async () => {
-      lab = await makePodmanLab("orchdt1", "10.213.1");
-      await lab.runtime.ensureNetwork(lab.network);
-    }, TIMEOUT_MS);
+  beforeAll(async () => {
+    lab = await makePodmanLab("orchdt1", "10.213.1");
+    await lab.runtime.ensureNetwork(lab.network);
+  }, TIMEOUT_MS);
 
-    afterAll(async () => {
-      await lab.close();
-    }, TIMEOUT_MS);
+  afterAll(async () => {
+    await lab.close();
+  }, TIMEOUT_MS);
 
-    test("containers of others are not listed, and a name of theirs is not taken", async () => {
-      const assignment = aTask(lab.image);
-      const name = containerNameOf(assignment);
-      const id = await lab.podman(
-        "create",
-        "--network",
-        "none",
-        "--name",
-        name,
-        lab.image,
-        "sleep",
-        "9",
-      );
-      expect(await lab.runtime.list()).toEqual([]);
-      const error = await failureOf(lab.runtime.create({ assignment }));
-      expect(error.code).toBe("conflict");
-      expect(error.message).toContain(`a container named ${name} that orchd did not make`);
-      await lab.runtime.remove(assignment.taskId);
-      expect(await lab.podman("ps", "-a", "--quiet", "--no-trunc")).toBe(id);
-      await lab.podman("rm", id);
-    });
-
-    test("containers of another node on the same Podman are not ours", async () => {
-      const other = await PodmanRuntime.open({
-        ...lab.options(),
-        nodeId: "zzzzzzzzzzzz" as NodeId,
-      });
-      const assignment = aTask(lab.image);
-      await other.create({ assignment });
-      expect(await lab.runtime.list()).toEqual([]);
-      expect(await lab.runtime.inspect(assignment.taskId)).toBeUndefined();
-      await lab.runtime.remove(assignment.taskId);
-      expect(await other.list()).toHaveLength(1);
-      await other.remove(assignment.taskId);
-    });
-
-    test("a volume of somebody else is used as it is and never removed", async () => {
-      await lab.podman("volume", "create", "precious");
-      const mount = {
-        type: "volume" as const,
-        volume: "precious",
-        target: "/data",
-        readOnly: false,
-        noCopy: false,
-        external: false,
-        driverOptions: {},
-        labels: {},
-      };
-      await lab.runtime.ensureVolume(mount);
-      const error = await failureOf(lab.runtime.removeVolume("precious"));
-      expect(error.code).toBe("conflict");
-      expect(await lab.podman("volume", "ls", "--quiet")).toBe("precious");
-      await lab.podman("volume", "rm", "precious");
-    });
-
-    test(
-      "a second orchd takes over the service, and closing it ends the service alone",
-      async () => {
-        const dir = await mkdtemp(join(tmpdir(), "orchd-conformance-"));
-        try {
-          const options = { ...lab.options(), runDir: dir };
-          const first = await PodmanRuntime.open(options);
-          const pid = await servicePid(join(dir, "podman.sock"));
-          const { taskId } = await startedIn(first, lab);
-          const second = await PodmanRuntime.open(options);
-          expect(await servicePid(join(dir, "podman.sock"))).toBe(pid);
-          await second.close();
-          await until("the service's end", () => !isAlive(pid));
-          expect(await lab.runtime.inspect(taskId)).toMatchObject({ state: "running" });
-          await lab.runtime.remove(taskId);
-          await first.close();
-        } finally {
-          await rm(dir, { recursive: true, force: true });
-        }
-      },
-      TIMEOUT_MS,
+  test("containers of others are not listed, and a name of theirs is not taken", async () => {
+    const assignment = aTask(lab.image);
+    const name = containerNameOf(assignment);
+    const id = await lab.podman(
+      "create",
+      "--network",
+      "none",
+      "--name",
+      name,
+      lab.image,
+      "sleep",
+      "9",
     );
+    expect(await lab.runtime.list()).toEqual([]);
+    const error = await failureOf(lab.runtime.create({ assignment }));
+    expect(error.code).toBe("conflict");
+    expect(error.message).toContain(`a container named ${name} that orchd did not make`);
+    await lab.runtime.remove(assignment.taskId);
+    expect(await lab.podman("ps", "-a", "--quiet", "--no-trunc")).toBe(id);
+    await lab.podman("rm", id);
+  });
 
-    test(
-      "kill -9 of orchd stops neither its containers nor its service",
-      async () => {
-        const dir = await mkdtemp(join(tmpdir(), "orchd-conformance-"));
-        const assignment = aTask(lab.image);
-        const child = Bun.spawn(
-          [process.execPath, join(import.meta.dir, "runtime-podman-victim.ts")],
-          {
-            env: {
-              ...process.env,
-              VICTIM: JSON.stringify({ ...lab.options(), runDir: dir, assignment }),
-            },
-            stdio: ["ignore", "pipe", "inherit"],
-          },
-        );
-        try {
-          for await (const chunk of child.stdout) if (chunk.length > 0) break;
-          child.kill("SIGKILL");
-          await child.exited;
-          const pid = await servicePid(join(dir, "podman.sock"));
-          const again = await PodmanRuntime.open({ ...lab.options(), runDir: dir });
-          expect(await servicePid(join(dir, "podman.sock"))).toBe(pid);
-          expect(await again.list()).toMatchObject([
-            { taskId: assignment.taskId, state: "running" },
-          ]);
-          await again.remove(assignment.taskId);
-          await again.close();
-        } finally {
-          await rm(dir, { recursive: true, force: true });
-        }
-      },
-      TIMEOUT_MS,
-    );
+  test("containers of another node on the same Podman are not ours", async () => {
+    const other = await PodmanRuntime.open({
+      ...lab.options(),
+      nodeId: "zzzzzzzzzzzz" as NodeId,
+    });
+    const assignment = aTask(lab.image);
+    await other.create({ assignment });
+    expect(await lab.runtime.list()).toEqual([]);
+    expect(await lab.runtime.inspect(assignment.taskId)).toBeUndefined();
+    await lab.runtime.remove(assignment.taskId);
+    expect(await other.list()).toHaveLength(1);
+    await other.remove(assignment.taskId);
+  });
 
-    test(
-      "a service that can't start says why, in its own last words",
-      async () => {
-        const dir = await mkdtemp(join(tmpdir(), "orchd-conformance-"));
-        const flags = ["--root", join(dir, "root"), "--storage-driver", "no-such-driver"];
-        const error = await failureOf(PodmanRuntime.open({ ...lab.options(), runDir: dir, flags }));
-        expect(error.message).toStartWith("Podman's service did not start: ");
-        expect(error.message).toContain("no-such-driver");
-        await rm(dir, { recursive: true, force: true });
-      },
-      TIMEOUT_MS,
-    );
+  test("a volume of somebody else is used as it is and never removed", async () => {
+    await lab.podman("volume", "create", "precious");
+    const mount = {
+      type: "volume" as const,
+      volume: "precious",
+      target: "/data",
+      readOnly: false,
+      noCopy: false,
+      external: false,
+      driverOptions: {},
+      labels: {},
+    };
+    await lab.runtime.ensureVolume(mount);
+    const error = await failureOf(lab.runtime.removeVolume("precious"));
+    expect(error.code).toBe("conflict");
+    expect(await lab.podman("volume", "ls", "--quiet")).toBe("precious");
+    await lab.podman("volume", "rm", "precious");
+  });
 
-    test("a machine without Podman is told what to install", async () => {
+  test(
+    "a second orchd takes over the service, and closing it ends the service alone",
+    async () => {
       const dir = await mkdtemp(join(tmpdir(), "orchd-conformance-"));
-      const environment = { PATH: join(dir, "empty") };
-      const options = { ...lab.options(), runDir: dir, environment };
-      const error = await failureOf(PodmanRuntime.open(options));
-      expect(error.message).toContain("apt install podman runc");
-      await rm(dir, { recursive: true, force: true });
-    });
+      try {
+        const options = { ...lab.options(), runDir: dir };
+        const first = await PodmanRuntime.open(options);
+        const pid = await servicePid(join(dir, "podman.sock"));
+        const { taskId } = await startedIn(first, lab);
+        const second = await PodmanRuntime.open(options);
+        expect(await servicePid(join(dir, "podman.sock"))).toBe(pid);
+        await second.close();
+        await until("the service's end", () => !isAlive(pid));
+        expect(await lab.runtime.inspect(taskId)).toMatchObject({ state: "running" });
+        await lab.runtime.remove(taskId);
+        await first.close();
+      } finally {
+        await rm(dir, { recursive: true, force: true });
+      }
+    },
+    TIMEOUT_MS,
+  );
 
-    test("a socket that nothing answers on is told by its path", async () => {
-      const socket = join(lab.dir, "nobody.sock");
-      const error = await failureOf(
-        PodmanRuntime.open({ nodeId: lab.nodeId, runDir: lab.dir, clock: systemClock, socket }),
+  test(
+    "kill -9 of orchd stops neither its containers nor its service",
+    async () => {
+      const dir = await mkdtemp(join(tmpdir(), "orchd-conformance-"));
+      const assignment = aTask(lab.image);
+      const child = Bun.spawn(
+        [process.execPath, join(import.meta.dir, "runtime-podman-victim.ts")],
+        {
+          env: {
+            ...process.env,
+            VICTIM: JSON.stringify({ ...lab.options(), runDir: dir, assignment }),
+          },
+          stdio: ["ignore", "pipe", "inherit"],
+        },
       );
-      expect(error).toMatchObject({ code: "unreachable", retryable: true });
-      expect(error.message).toContain(socket);
-    });
+      try {
+        for await (const chunk of child.stdout) if (chunk.length > 0) break;
+        child.kill("SIGKILL");
+        await child.exited;
+        const pid = await servicePid(join(dir, "podman.sock"));
+        const again = await PodmanRuntime.open({ ...lab.options(), runDir: dir });
+        expect(await servicePid(join(dir, "podman.sock"))).toBe(pid);
+        expect(await again.list()).toMatchObject([{ taskId: assignment.taskId, state: "running" }]);
+        await again.remove(assignment.taskId);
+        await again.close();
+      } finally {
+        await rm(dir, { recursive: true, force: true });
+      }
+    },
+    TIMEOUT_MS,
+  );
 
-    test(
-      "a followed log goes on while the service is killed and comes back",
-      async () => {
-        const assignment = aTask(lab.image, {}, { command: ["/bin/sh", "-c", TICKS] });
-        await lab.runtime.create({ assignment });
-        const enough = new AbortController();
-        const events = drain(lab.runtime.events(enough.signal));
-        await lab.runtime.start(assignment.taskId);
-        const texts: string[] = [];
-        const { signal } = new AbortController();
-        for await (const line of lab.runtime.logs(assignment.taskId, { follow: true }, signal)) {
-          texts.push(line.text);
-          if (texts.length === 2) await lab.interrupt();
-        }
-        expect(texts).toEqual(["1", "2", "3", "4", "5", "6", "7", "8"]);
-        enough.abort();
-        await events;
-        await lab.runtime.remove(assignment.taskId);
-      },
-      TIMEOUT_MS,
+  test(
+    "a service that can't start says why, in its own last words",
+    async () => {
+      const dir = await mkdtemp(join(tmpdir(), "orchd-conformance-"));
+      const flags = ["--root", join(dir, "root"), "--storage-driver", "no-such-driver"];
+      const error = await failureOf(PodmanRuntime.open({ ...lab.options(), runDir: dir, flags }));
+      expect(error.message).toStartWith("Podman's service did not start: ");
+      expect(error.message).toContain("no-such-driver");
+      await rm(dir, { recursive: true, force: true });
+    },
+    TIMEOUT_MS,
+  );
+
+  test("a machine without Podman is told what to install", async () => {
+    const dir = await mkdtemp(join(tmpdir(), "orchd-conformance-"));
+    const environment = { PATH: join(dir, "empty") };
+    const options = { ...lab.options(), runDir: dir, environment };
+    const error = await failureOf(PodmanRuntime.open(options));
+    expect(error.message).toContain("apt install podman runc");
+    await rm(dir, { recursive: true, force: true });
+  });
+
+  test("a socket that nothing answers on is told by its path", async () => {
+    const socket = join(lab.dir, "nobody.sock");
+    const error = await failureOf(
+      PodmanRuntime.open({ nodeId: lab.nodeId, runDir: lab.dir, clock: systemClock, socket }),
     );
-  },
-);
+    expect(error).toMatchObject({ code: "unreachable", retryable: true });
+    expect(error.message).toContain(socket);
+  });
+
+  test(
+    "a followed log goes on while the service is killed and comes back",
+    async () => {
+      const assignment = aTask(lab.image, {}, { command: ["/bin/sh", "-c", TICKS] });
+      await lab.runtime.create({ assignment });
+      const enough = new AbortController();
+      const events = drain(lab.runtime.events(enough.signal));
+      await lab.runtime.start(assignment.taskId);
+      const texts: string[] = [];
+      const { signal } = new AbortController();
+      for await (const line of lab.runtime.logs(assignment.taskId, { follow: true }, signal)) {
+        texts.push(line.text);
+        if (texts.length === 2) await lab.interrupt();
+      }
+      expect(texts).toEqual(["1", "2", "3", "4", "5", "6", "7", "8"]);
+      enough.abort();
+      await events;
+      await lab.runtime.remove(assignment.taskId);
+    },
+    TIMEOUT_MS,
+  );
+});
 
 const TICKS = "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.15; done";
 

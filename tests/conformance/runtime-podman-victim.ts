@@ -1,8 +1,20 @@
+import { z } from "zod";
 import { systemClock } from "../../src/lib/clock.ts";
+import { assignmentSchema } from "../../src/model/assignment.ts";
+import { nodeIdSchema } from "../../src/model/ids.ts";
 import { PodmanRuntime } from "../../src/runtime/podman/podman-runtime.ts";
 
 // Starts a container and then waits to be killed, as an orchd does whose machine's owner is rude.
-const { assignment, ...options } = JSON.parse(process.env["VICTIM"] ?? "");
+const victimSchema = z.object({
+  assignment: assignmentSchema,
+  nodeId: nodeIdSchema,
+  runDir: z.string(),
+  flags: z.array(z.string()),
+  environment: z.record(z.string(), z.string()),
+});
+
+const victim = victimSchema.parse(JSON.parse(process.env["VICTIM"] ?? ""));
+const { assignment, ...options } = victim;
 const runtime = await PodmanRuntime.open({ ...options, clock: systemClock });
 await runtime.create({ assignment });
 await runtime.start(assignment.taskId);

@@ -2,7 +2,7 @@ import { seededRandom } from "../../src/lib/random.ts";
 import { newId } from "../../src/lib/ids.ts";
 import type { Assignment } from "../../src/model/assignment.ts";
 import type { ContainerSpec } from "../../src/model/container.ts";
-import type { ServiceId, TaskId } from "../../src/model/ids.ts";
+import { aContainer, anAssignment } from "../builders.ts";
 
 /** What a task of the suite does, told at once to a real shell and to the fake runtime. */
 export interface Behaviour {
@@ -27,55 +27,21 @@ export function aTask(
   behaviour: Behaviour = {},
   change: Partial<ContainerSpec> = {},
 ): Assignment {
-  const container: ContainerSpec = {
+  const { badCommand } = behaviour;
+  const container = aContainer({
     image,
-    pullPolicy: "missing",
-    command:
-      behaviour.badCommand === undefined
-        ? ["/bin/sh", "-c", scriptOf(behaviour)]
-        : [behaviour.badCommand],
+    command: badCommand === undefined ? ["/bin/sh", "-c", scriptOf(behaviour)] : [badCommand],
     environment: { PATH: "/bin" },
-    annotations: {},
-    groupAdd: [],
-    init: false,
-    tty: false,
-    stdinOpen: false,
-    readOnly: false,
-    privileged: false,
-    capAdd: [],
-    capDrop: [],
-    securityOptions: [],
-    devices: [],
-    mounts: [],
-    sysctls: {},
-    ulimits: [],
-    oomKillDisable: false,
     networkMode: "none",
-    pidMode: "private",
-    ipcMode: "private",
-    utsMode: "private",
-    extraHosts: [],
-    dns: [],
-    dnsSearch: [],
-    dnsOptions: [],
-    stopGraceMs: 10_000,
     ...change,
     labels: { ...labelsOf(behaviour), ...change.labels },
-  };
+  });
   const memory = behaviour.outOfMemory ? { memoryBytes: 16 * 1024 * 1024 } : {};
-  return {
-    taskId: newId<"task">(random) satisfies TaskId,
-    serviceId: newId<"service">(random) satisfies ServiceId,
-    stack: "shop",
-    service: "web",
-    slot: "1",
-    revision: 1,
-    desired: "running",
-    state: "assigned",
+  return anAssignment("", {
+    taskId: newId<"task">(random),
     container,
     resources: { limits: memory, reservations: { cpuMillis: 0, memoryBytes: 0 } },
-    ports: [],
-  };
+  });
 }
 
 function scriptOf(behaviour: Behaviour): string {

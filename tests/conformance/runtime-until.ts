@@ -1,3 +1,4 @@
+import { scheduler } from "node:timers/promises";
 import { OrchdError } from "../../src/lib/errors.ts";
 
 const DEADLINE_MS = 10_000;
@@ -14,7 +15,7 @@ export async function until<T>(
     const found = await look();
     if (found !== undefined && found !== false) return found;
     if (performance.now() > giveUpAt) throw new Error(`waited in vain for ${what}`);
-    await Bun.sleep(LOOK_AGAIN_MS);
+    await scheduler.wait(LOOK_AGAIN_MS);
   }
 }
 

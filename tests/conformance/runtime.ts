@@ -5,7 +5,7 @@ import type { TaskId } from "../../src/model/ids.ts";
 import type { BridgeNetwork, Runtime } from "../../src/runtime/driver.ts";
 import { eventCases } from "./runtime-events.ts";
 import { imageCases, networkCases, volumeCases } from "./runtime-images.ts";
-import { lifeCases } from "./runtime-life.ts";
+import { adoptionCases, failureCases, stateCases, stopCases } from "./runtime-life.ts";
 import { execCases, logCases } from "./runtime-streams.ts";
 import { aTask, type Behaviour } from "./runtime-task.ts";
 
@@ -28,11 +28,11 @@ export interface RuntimeLab {
 }
 
 export interface Tools {
-  lab(): RuntimeLab;
+  lab: () => RuntimeLab;
   /** Makes a task's container, which is removed after the test. */
-  create(behaviour?: Behaviour, change?: Partial<ContainerSpec>): Promise<Assignment>;
+  create: (behaviour?: Behaviour, change?: Partial<ContainerSpec>) => Promise<Assignment>;
   /** The same, and starts it. */
-  run(behaviour?: Behaviour, change?: Partial<ContainerSpec>): Promise<TaskId>;
+  run: (behaviour?: Behaviour, change?: Partial<ContainerSpec>) => Promise<TaskId>;
 }
 
 const SETUP_TIMEOUT_MS = 120_000;
@@ -72,7 +72,10 @@ export function runtimeConformance(name: string, makeLab: () => Promise<RuntimeL
       return taskId;
     };
     const tools = { lab, create, run };
-    lifeCases(tools);
+    stateCases(tools);
+    adoptionCases(tools);
+    stopCases(tools);
+    failureCases(tools);
     eventCases(tools);
     logCases(tools);
     execCases(tools);

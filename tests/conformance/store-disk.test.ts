@@ -26,7 +26,7 @@ describe.skipIf(whyNot !== undefined)("on a small disk", () => {
     fs.rmdirSync(disk);
   });
 
-  test("a commit that does not fit is refused, and what it was built upon goes with it", async () => {
+  test("a commit that does not fit is refused with what was built upon it", async () => {
     const store = await openSqliteStore(path);
     const heard: number[] = [];
     store.watch(({ version }) => heard.push(version));
@@ -42,7 +42,7 @@ describe.skipIf(whyNot !== undefined)("on a small disk", () => {
     await store.close();
   });
 
-  test("commits work again when there is room, and all that was acknowledged is there", async () => {
+  test("commits work again when there is room, and nothing acknowledged is lost", async () => {
     const store = await openSqliteStore(path);
     fillUp(disk);
     const acknowledged = await commitUntilFull(store);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { Host } from "../../scripts/lab/host.ts";
-import { hasEnded } from "../../scripts/lab/lab.ts";
+import { hasEnded, pidInside } from "../../scripts/lab/lab.ts";
 import { root } from "../../scripts/project.ts";
 
 const START_TIMEOUT_MS = 55_000;
@@ -45,7 +45,7 @@ describe("npm start, from a machine without orchd", () => {
     expect(second.text).toContain("One is running already");
     expect(second.code).toBe(0);
     const before = await host.containers("hello");
-    await host.lab.run(["sh", "-c", "kill -INT -- -$(pgrep -o -f 'npm start')"]);
+    process.kill(-pidInside(first), "SIGINT");
     await host.waitFor("it has ended", () => hasEnded(first));
     expect(text).toContain("The server has stopped; the containers keep running.");
     expect(await host.containers("hello")).toEqual(before);

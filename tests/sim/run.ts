@@ -5,6 +5,7 @@ import { specOf } from "../../src/model/service.ts";
 import type { Bug } from "./bugs.ts";
 import { between, happens, oneOf } from "./chance.ts";
 import { Cluster, type Place } from "./cluster.ts";
+import { IN_FLIGHT_MAX_MS } from "./simulated-runtime.ts";
 import { Trace } from "./trace.ts";
 import { drawDeed, restart, scale, setAvailability } from "./users.ts";
 import type { Violation } from "./violation.ts";
@@ -85,7 +86,6 @@ class Run {
       trouble = this.#trouble();
     }
     if (trouble !== undefined) checks.broken("T8", trouble);
-    else this.#checkLeftovers();
     return clock.now() - begin;
   }
 
@@ -154,7 +154,7 @@ class Run {
   #killAgent(place: Place): void {
     if (place.agent === undefined) return;
     this.#cluster.killAgent(place);
-    this.#cluster.clock.after(between(this.#random, 0, 10_000), () => {
+    this.#cluster.clock.after(between(this.#random, IN_FLIGHT_MAX_MS, 10_000), () => {
       if (place.agent === undefined) this.#cluster.startAgent(place);
     });
   }
@@ -211,7 +211,7 @@ class Run {
       const tasks = view.tasksOf(service.id).map((t) => `${t.slot} ${t.desired} ${t.state}`);
       return `${name} has not converged: ${tasks.join("; ")}`;
     }
-    return this.#leftover();
+    return this.#leftover() ?? this.#excess();
   }
 
   /** A task that ended, under a policy that lets it rest, is as asked for. */
@@ -224,15 +224,17 @@ class Run {
     return view.tasksOf(id).some((task) => task.state === "failed" || task.state === "complete");
   }
 
-  #checkLeftovers(): void {
-    const { checks, disk } = this.#cluster;
-    for (const service of disk.view.services.values()) {
-      const slots = slotsOf(disk.view.tasksOf(service.id), service.templateRevision);
+  /** Ended tasks that a slot keeps beyond its history. */
+  #excess(): string | undefined {
+    const { view } = this.#cluster.disk;
+    for (const service of view.services.values()) {
+      const slots = slotsOf(view.tasksOf(service.id), service.templateRevision);
       for (const { slot, ended } of slots.values()) {
-        if (ended.length <= HISTORY_PER_SLOT) continue;
-        checks.broken("T8", `slot ${service.name}.${slot} keeps ${ended.length} ended tasks`);
+        if (ended.length > HISTORY_PER_SLOT)
+          return `slot ${slot} keeps ${ended.length} ended tasks`;
       }
     }
+    return undefined;
   }
 
   /** What is on a machine and in no task, or the other way round. */

@@ -14,12 +14,15 @@ import type { Container, Machine } from "./machine.ts";
 /** Longer than any caller waits for an answer. */
 const HANG_MS = 30_000;
 
+/** How long work goes on for a caller that died. No agent starts again faster than that. */
+export const IN_FLIGHT_MAX_MS = 1000;
+
 /** A process's own connection to the runtime of a machine; what it asked for outlives it. */
 export class SimulatedRuntime implements Runtime {
   readonly #machine: Machine;
   readonly #busyUntil: Map<string, number>;
   readonly #onRemoval: (taskId: TaskId) => void;
-  #killed = false;
+  #killedAt: number | undefined;
 
   /** @param busyUntil when each container's lock is free, shared by all processes of a machine */
   constructor(
@@ -33,7 +36,7 @@ export class SimulatedRuntime implements Runtime {
   }
 
   kill(): void {
-    this.#killed = true;
+    this.#killedAt = this.#machine.options.clock.now();
   }
 
   async info(): Promise<RuntimeInfo> {
@@ -163,8 +166,10 @@ export class SimulatedRuntime implements Runtime {
     if (key !== "" && this.#machine.isUp) this.#busyUntil.set(key, at);
     return new Promise<T>((resolve, reject) => {
       clock.after(at - clock.now(), () => {
+        // Work that was not begun when its caller died is dropped with the connection.
+        if (this.#killedAt !== undefined && clock.now() > this.#killedAt + IN_FLIGHT_MAX_MS) return;
         const answer = this.#attempt(work, { luck, callFails, answerIsLost, hangs });
-        if (this.#killed) return;
+        if (this.#killedAt !== undefined) return;
         if (answer.error === undefined) resolve(answer.value);
         else reject(answer.error);
       });

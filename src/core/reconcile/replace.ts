@@ -1,12 +1,12 @@
 import { specOf, type Service } from "../../model/service.ts";
-import { isReady } from "../../model/task.ts";
+import { isReady, type Task } from "../../model/task.ts";
 import { decideRestart } from "./restart.ts";
 import { keeperOf, type Slot } from "./slot.ts";
 
 /** What moving slots from an older template to the current one asks for now. */
 export interface Replacements {
-  /** Slots whose outdated tasks are to end. */
-  stop: Slot[];
+  /** Outdated tasks that are to end. */
+  stop: Task[];
   /** Slots that get a current task beside the outdated one. */
   start: { slot: Slot; failures: number }[];
   /** Look again at this time, in ms since 1970. */
@@ -25,48 +25,67 @@ export function replacementsOf(
   now: number,
 ): Replacements {
   const result: Replacements = { stop: [], start: [] };
-  const old = slots.filter((slot) => slot.outdated.length > 0);
-  if (old.length === 0) return result;
-  const wake = (at: number) => (result.wakeAt = Math.min(result.wakeAt ?? at, at));
-
-  const { order, parallelism, delayMs } = specOf(service).update;
+  if (slots.every((slot) => slot.outdated.length === 0)) return result;
+  const { order, parallelism } = specOf(service).update;
   let busy = 0;
-  const waiting: Slot[] = [];
+  const waiting: { slot: Slot; serving: Task }[] = [];
   for (const slot of slots) {
-    const successor = keeperOf(slot.current);
-    if (slot.outdated.length > 0 && !slot.outdated.some(isReady)) {
-      result.stop.push(slot);
+    // A third revision can find two outdated tasks in a slot: one at most goes on serving.
+    const serving = slot.outdated.find(isReady);
+    result.stop.push(...slot.outdated.filter((task) => task !== serving));
+    if (serving === undefined) busy += isSettled(service, slot, now, result) ? 0 : 1;
+    else if (isWaiting(service, slot)) waiting.push({ slot, serving });
+    else {
       busy += 1;
-    } else if (slot.outdated.length > 0 && successor === undefined) {
-      const failed = afterSuccessor(service, slot);
-      if (failed === undefined) {
-        waiting.push(slot);
-        continue;
-      }
-      busy += 1;
-      if (failed.type !== "retry") continue;
-      if (failed.at > now) wake(failed.at);
-      else result.start.push({ slot, failures: failed.failures });
-    } else if (slot.outdated.length > 0 && successor !== undefined && isReady(successor)) {
-      result.stop.push(slot);
-      busy += 1;
-    } else if (successor === undefined) {
-      if (!isDone(service, slot)) busy += 1;
-    } else if (!isReady(successor)) {
-      busy += 1;
-    } else {
-      const settledAt = (successor.startedAt ?? successor.since) + delayMs;
-      if (settledAt <= now) continue;
-      busy += 1;
-      wake(settledAt);
+      goOn(service, slot, serving, now, result);
     }
   }
   const turns = parallelism === 0 ? waiting.length : Math.max(0, parallelism - busy);
-  for (const slot of waiting.slice(0, turns)) {
+  for (const { slot, serving } of waiting.slice(0, turns)) {
     if (order === "start-first") result.start.push({ slot, failures: 0 });
-    else result.stop.push(slot);
+    else result.stop.push(serving);
   }
   return result;
+}
+
+/** Whether the slot's turn has not come yet: nothing of the current template was ever in it. */
+function isWaiting(service: Service, slot: Slot): boolean {
+  return slot.current.length === 0 && afterSuccessor(service, slot) === undefined;
+}
+
+/** The next step in a slot where a ready outdated task has, or had, a successor beside it. */
+function goOn(
+  service: Service,
+  slot: Slot,
+  serving: Task,
+  now: number,
+  result: Replacements,
+): void {
+  const successor = keeperOf(slot.current);
+  if (successor !== undefined) {
+    if (isReady(successor)) result.stop.push(serving);
+    return;
+  }
+  const next = afterSuccessor(service, slot);
+  if (next?.type !== "retry") return;
+  if (next.at > now) wake(result, next.at);
+  else result.start.push({ slot, failures: next.failures });
+}
+
+/** Whether a slot without a ready outdated task leaves its turn to the next one. */
+function isSettled(service: Service, slot: Slot, now: number, result: Replacements): boolean {
+  if (slot.outdated.length > 0) return false;
+  const successor = keeperOf(slot.current);
+  if (successor === undefined) return isDone(service, slot);
+  if (!isReady(successor)) return false;
+  const settledAt = (successor.startedAt ?? successor.since) + specOf(service).update.delayMs;
+  if (settledAt <= now) return true;
+  wake(result, settledAt);
+  return false;
+}
+
+function wake(result: Replacements, at: number): void {
+  result.wakeAt = Math.min(result.wakeAt ?? at, at);
 }
 
 /** Whether an empty slot is to stay empty because its work is done. */

@@ -42,9 +42,7 @@ export function planService(view: View, id: ServiceId, now: number, random: Rand
   }
   const replacements = replacementsOf(service, filled, now);
   if (replacements.wakeAt !== undefined) wake(replacements.wakeAt);
-  for (const slot of replacements.stop) {
-    for (const task of slot.outdated) plan.actions.push(stopForUpdate(service, task));
-  }
+  for (const task of replacements.stop) plan.actions.push(stopForUpdate(service, task));
   for (const { slot, failures } of replacements.start) {
     plan.actions.push(createTask(service, slot, failures, now, draw));
   }

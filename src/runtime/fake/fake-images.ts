@@ -15,8 +15,10 @@ export class FakeImages {
 
   pull(reference: string): void {
     if (this.has(reference)) return;
-    const message = `image ${reference} is not on this node and could not be fetched: it is missing`;
-    throw new OrchdError("notFound", message);
+    throw new OrchdError(
+      "notFound",
+      `image ${reference} is not on this node and could not be fetched: it is missing`,
+    );
   }
 
   /** Takes any tar file for an image and answers one reference made of its size. */

@@ -34,7 +34,7 @@ export async function* readContainerLog(
   yield* readLog({ path: Path, ended }, options, signal);
 }
 
-/** Resolves when the container has ended or is gone, or `signal` aborts; Podman may be away meanwhile. */
+/** Resolves when the container has ended or is gone, or `signal` aborts. Podman may be away. */
 async function waitForEnd(container: LogContainer, id: string, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {

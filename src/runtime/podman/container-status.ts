@@ -54,7 +54,7 @@ export function stateOf(status: string): ContainerStatus["state"] {
   }
 }
 
-/** What orchd knows of a container of its own; undefined for one whose labels are not as we write. */
+/** What orchd knows of a container; undefined for one whose labels are not as orchd writes them. */
 export function statusOf(inspected: Inspected): ContainerStatus | undefined {
   const labels = inspected.Config.Labels ?? {};
   const taskId = taskIdSchema.safeParse(labels[LABELS.task]);

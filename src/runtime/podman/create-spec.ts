@@ -168,7 +168,7 @@ function resourcesSpecOf(spec: ContainerSpec, resources: Resources): Record<stri
   };
 }
 
-/** Podman tells an absent field from an empty one; `JSON.stringify` alone would leave that to luck. */
+/** Podman tells an absent field from an empty one. */
 function dropAbsent(value: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined));
 }

@@ -47,7 +47,7 @@ function codeOf(status: number, text: string): ErrorCode {
   return "runtime";
 }
 
-/** Known failures with what they mean for the person who wrote the stack; the first match counts. */
+/** Known failures with what they mean for people; the first match counts. */
 const KNOWN: readonly (readonly [RegExp, (match: RegExpMatchArray) => string])[] = [
   [
     /exec: "([^"]*)": executable file not found|executable file [`'"]([^`'"]*)[`'"] not found/,
@@ -61,8 +61,8 @@ const KNOWN: readonly (readonly [RegExp, (match: RegExpMatchArray) => string])[]
     /exec: "([^"]*)": permission denied|open executable: Permission denied/i,
     (m) =>
       m[1] === undefined
-        ? "the command may not be executed"
-        : `the command "${m[1]}" may not be executed: it is a directory or lacks the right`,
+        ? "the command can't be executed"
+        : `the command "${m[1]}" can't be executed; is it a directory?`,
   ],
   [
     /exec format error/i,
@@ -108,8 +108,17 @@ const KNOWN: readonly (readonly [RegExp, (match: RegExpMatchArray) => string])[]
 ];
 
 /** Parts of Podman's chains that say nothing to anyone. */
-const NOISE =
-  /^(OCI runtime error|OCI permission denied|OCI runtime attempted to invoke.*|runc|crun|runc create failed|exec failed|unable to start container process|error during container init|creating container storage|unable to load image)$/i;
+const NOISE: readonly RegExp[] = [
+  /^OCI runtime error$/i,
+  /^OCI permission denied$/i,
+  /^OCI runtime attempted to invoke/i,
+  /^(runc|crun)$/i,
+  /^runc create failed$/i,
+  /^exec failed$/i,
+  /^unable to start container process$/i,
+  /^error during container init$/i,
+  /^creating container storage$/i,
+];
 
 /** The part of an error chain that a person can act on, without its wrapping. */
 export function sentenceOf(message: string): string {
@@ -122,7 +131,8 @@ export function sentenceOf(message: string): string {
     .split(": ")
     .map((part) => part.trim());
   const useful = parts.filter(
-    (part, i) => part !== "" && !NOISE.test(part) && part !== parts[i - 1],
+    (part, i) =>
+      part !== "" && !NOISE.some((pattern) => pattern.test(part)) && part !== parts[i - 1],
   );
   const text = useful.length === 0 ? message.trim() : useful.join(": ");
   const short = text.length > MESSAGE_LENGTH_MAX ? `${text.slice(0, MESSAGE_LENGTH_MAX)}…` : text;

@@ -1,11 +1,13 @@
 import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import { z } from "zod";
+import type { Clock } from "../../lib/clock.ts";
 import { OrchdError } from "../../lib/errors.ts";
 import type { ExecOptions, ExecSession, TerminalSize } from "../../model/session.ts";
 import { sentenceOf } from "./errors.ts";
 import { FrameReader, type OutputChunk } from "./frames.ts";
 import type { PodmanHttp } from "./http.ts";
+import { waitFor } from "./wait-for.ts";
 
 const createdSchema = z.object({ Id: z.string() });
 const inspectedSchema = z.object({ Running: z.boolean(), ExitCode: z.number() });
@@ -21,6 +23,7 @@ const EXIT_TIMEOUT_MS = 5_000;
 /** Runs a command in a container and answers its session. */
 export async function openExec(
   http: PodmanHttp,
+  clock: Clock,
   containerId: string,
   options: ExecOptions,
 ): Promise<ExecSession> {
@@ -43,25 +46,35 @@ export async function openExec(
     ...(size === undefined ? {} : { h: size.rows, w: size.columns }),
   };
   const { socket, head } = await http.upgrade(`/exec/${Id}/start`, start);
-  return new PodmanExec(http, Id, socket, head, options.tty);
+  return new PodmanExec(http, clock, Id, { socket, head, tty: options.tty });
+}
+
+interface Connection {
+  socket: Duplex;
+  /** What came with the answer already. */
+  head: Buffer;
+  tty: boolean;
 }
 
 class PodmanExec implements ExecSession {
   readonly #http: PodmanHttp;
+  readonly #clock: Clock;
   readonly #id: string;
   readonly #socket: Duplex;
   readonly output: AsyncIterable<OutputChunk>;
   readonly exitCode: Promise<number>;
 
-  constructor(http: PodmanHttp, id: string, socket: Duplex, head: Buffer, tty: boolean) {
+  constructor(http: PodmanHttp, clock: Clock, id: string, connection: Connection) {
+    const { socket } = connection;
     this.#http = http;
+    this.#clock = clock;
     this.#id = id;
     this.#socket = socket;
     const ended = new Promise<void>((resolve) => socket.once("close", () => resolve()));
     socket.on("error", () => {
       // The connection broke: `close` follows, output ends, and the exit code tells what is known.
     });
-    this.output = outputOf(socket, head, tty);
+    this.output = outputOf(connection);
     this.exitCode = ended.then(() => this.#readExitCode());
     this.exitCode.catch(() => {
       // Those who wait for it are told; nobody has to wait.
@@ -103,13 +116,14 @@ class PodmanExec implements ExecSession {
         `/exec/${this.#id}/json`,
       );
       if (!Running) return ExitCode;
-      await Bun.sleep(EXIT_POLL_MS);
+      await waitFor(this.#clock, EXIT_POLL_MS);
     }
     throw new OrchdError("timedOut", "the command still runs although its connection has ended");
   }
 }
 
-async function* outputOf(socket: Duplex, head: Buffer, tty: boolean): AsyncGenerator<OutputChunk> {
+async function* outputOf(connection: Connection): AsyncGenerator<OutputChunk> {
+  const { socket, head, tty } = connection;
   const frames = new FrameReader();
   const split = (chunk: Uint8Array): OutputChunk[] => {
     const parts = tty ? [{ stream: "stdout" as const, data: chunk }] : frames.read(chunk);
@@ -121,7 +135,7 @@ async function* outputOf(socket: Duplex, head: Buffer, tty: boolean): AsyncGener
   };
   if (head.length > 0) yield* split(head);
   try {
-    for await (const chunk of socket) yield* split(chunk);
+    for await (const chunk of socket as AsyncIterable<Uint8Array>) yield* split(chunk);
   } catch (error) {
     // A connection that was closed or broke is the output's end; the exit code tells the rest.
     if (error instanceof OrchdError) throw error;

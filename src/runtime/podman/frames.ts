@@ -15,7 +15,7 @@ export class FrameReader {
   #headerBytes = 0;
   #payloadBytes = 0;
 
-  /** The payload in `chunk`; frames may begin and end anywhere in it. Undefined for what is no frame. */
+  /** The payload in `chunk`, in which frames begin and end anywhere; undefined for no frames. */
   read(chunk: Uint8Array): OutputChunk[] | undefined {
     const result: OutputChunk[] = [];
     let at = 0;

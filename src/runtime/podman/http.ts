@@ -182,8 +182,8 @@ export function parseReply<T>(schema: z.ZodType<T>, text: string, path: string):
 /** `?a=1&b=2`, or nothing. */
 export function queryOf(query: CallOptions["query"]): string {
   if (query === undefined) return "";
-  const pairs = Object.entries(query).map(([key, value]): [string, string] => [key, `${value}`]);
-  return pairs.length === 0 ? "" : `?${new URLSearchParams(pairs)}`;
+  const pairs = Object.entries(query).map(([key, value]): [string, string] => [key, String(value)]);
+  return pairs.length === 0 ? "" : `?${new URLSearchParams(pairs).toString()}`;
 }
 
 function bodyOf(options: CallOptions): {
@@ -197,13 +197,13 @@ function bodyOf(options: CallOptions): {
   return { body: JSON.stringify(options.json), headers: { "content-type": "application/json" } };
 }
 
-/** The whole body, or an error once it is larger than `bytesMax`; an error's text is cut instead. */
+/** The whole body, or an error once it is larger than `bytesMax`; with `cut`, its beginning. */
 async function textOf(reply: Response, bytesMax: number, cut: boolean): Promise<string> {
   if (reply.body === null) return "";
   const decoder = new TextDecoder();
   let bytes = 0;
   let text = "";
-  for await (const chunk of reply.body) {
+  for await (const chunk of reply.body as ReadableStream<Uint8Array>) {
     bytes += chunk.byteLength;
     if (bytes > bytesMax && !cut) {
       throw new OrchdError("runtime", "Podman's reply is far larger than any that makes sense");

@@ -1,8 +1,9 @@
 import type { LogLine } from "../../model/session.ts";
 
 /**
- * The k8s-file log format of conmon: `2026-01-31T12:00:00.123456789+00:00 stdout F text`, one record
- * a line; `P` instead of `F` marks a part whose line goes on in the stream's next record.
+ * The k8s-file log format of conmon, one record a line:
+ * `2026-01-31T12:00:00.123456789+00:00 stdout F text`;
+ * `P` instead of `F` marks a part whose line goes on in the stream's next record.
  */
 export interface LogRecord {
   at: number;

@@ -1,4 +1,3 @@
-import type { FileHandle } from "node:fs/promises";
 import { parseLogRecord } from "./k8s-log.ts";
 
 const BLOCK_BYTES = 64 * 1024;
@@ -6,12 +5,22 @@ const BLOCK_BYTES = 64 * 1024;
 const HEADER_BYTES = 64;
 const NEWLINE = 10;
 
+/** As much of a `FileHandle` as is needed. */
+export interface ReadableFile {
+  read(
+    buffer: Buffer,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<{ bytesRead: number }>;
+}
+
 /**
- * Where the last `count` lines of a k8s-file log begin: read backwards from the end, block by block,
- * as far as needed. A line's parts (`P`) stand before its end (`F`) and come with it; a record that
- * is still being written does not count.
+ * Where the last `count` lines of a k8s-file log begin: read backwards from the end, block by
+ * block, as far as needed. A line's parts (`P`) stand before its end (`F`) and come with it; a
+ * record that is still being written does not count.
  */
-export async function tailOffset(file: FileHandle, size: number, count: number): Promise<number> {
+export async function tailOffset(file: ReadableFile, size: number, count: number): Promise<number> {
   if (count <= 0) return size;
   const buffer = Buffer.alloc(BLOCK_BYTES + HEADER_BYTES);
   let left = count;

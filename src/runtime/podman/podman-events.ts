@@ -24,12 +24,13 @@ const TYPES: ReadonlyMap<string, "started" | "exited" | "removed"> = new Map([
 const LINE_LENGTH_MAX = 1024 * 1024;
 const BACKOFF_FIRST_MS = 50;
 const BACKOFF_MAX_MS = 5_000;
-/** A stream is begun anew now and then, should events get lost in a way that nobody has seen yet. */
+/** A stream is begun anew now and then, should events get lost in a way not seen yet. */
 const RENEW_AFTER_MS = 600_000;
 
 /**
- * Events of this node's containers. The stream begins with `resync`, and again each time that the
- * connection was lost: what happened in between is found by listing. Ends when `signal` aborts.
+ * Events of this node's containers. The stream begins with `resync`, and says so again each time
+ * that the connection was lost: what happened in between is found by listing. Ends when `signal`
+ * aborts.
  */
 export async function* podmanEvents(
   service: PodmanService,
@@ -45,10 +46,7 @@ export async function* podmanEvents(
       const done = endInTime(service, clock, () => reply.destroy());
       try {
         yield { type: "resync" };
-        for await (const line of linesOf(reply, LINE_LENGTH_MAX)) {
-          const event = parseEvent(line);
-          if (event !== undefined) yield event;
-        }
+        yield* eventsOf(reply);
       } finally {
         done();
       }
@@ -63,6 +61,13 @@ export async function* podmanEvents(
     });
     await waitFor(clock, backoffMs, signal);
     backoffMs = Math.min(backoffMs * 2, BACKOFF_MAX_MS);
+  }
+}
+
+async function* eventsOf(reply: AsyncIterable<Uint8Array>): AsyncGenerator<RuntimeEvent> {
+  for await (const line of linesOf(reply, LINE_LENGTH_MAX)) {
+    const event = parseEvent(line);
+    if (event !== undefined) yield event;
   }
 }
 

@@ -152,7 +152,7 @@ export class PodmanRuntime implements Runtime {
   }
 
   async exec(taskId: TaskId, options: ExecOptions): Promise<ExecSession> {
-    return openExec(this.#http, await this.#requireId(taskId), options);
+    return openExec(this.#http, this.#clock, await this.#requireId(taskId), options);
   }
 
   hasImage(reference: string): Promise<boolean> {
@@ -210,7 +210,7 @@ export class PodmanRuntime implements Runtime {
     return (await this.#http.json(createdSchema, "POST", "/containers/create", { json: spec })).Id;
   }
 
-  /** The name is taken: by an earlier try of ours, by its remains, or by somebody else's container. */
+  /** The name is taken: by an earlier try of ours, by its remains, or by somebody else. */
   async #resolveConflict(spec: Record<string, unknown>, options: CreateOptions): Promise<string> {
     const { assignment, address } = options;
     const name = containerNameOf(assignment);

@@ -1,9 +1,9 @@
 import type { Ulimit } from "../../model/container.ts";
 
 /**
- * The highest value of each limit that a container may get, by the name that Podman uses (`NOFILE`);
- * a limit without an entry has no bound. A container's limits are set by descendants of the Podman
- * service, which can't raise its own without CAP_SYS_RESOURCE: starting fails then.
+ * The highest value of each limit that a container may get, by the name that Podman uses
+ * (`NOFILE`); a limit without an entry has no bound. A container's limits are set by descendants
+ * of the Podman service, which can't raise its own without CAP_SYS_RESOURCE: starting fails then.
  */
 export type ProcessLimits = ReadonlyMap<string, number>;
 

@@ -54,5 +54,5 @@ function addSecurityOption(flags: Record<string, unknown>, option: string): void
 
 function append(flags: Record<string, unknown>, key: string, values: string[]): void {
   const before = flags[key];
-  flags[key] = [...(Array.isArray(before) ? before : []), ...values];
+  flags[key] = Array.isArray(before) ? before.concat(values) : values;
 }

@@ -163,7 +163,8 @@ export class PodmanService {
         // A session of its own: Ctrl-C in the terminal of orchd is not meant for it.
         detached: true,
         env: environment,
-        cwd: "/",
+        // conmon inherits it, and leaves a file named `oom` where it happens to be.
+        cwd: this.#options.runDir,
       });
     } finally {
       closeSync(fd);

@@ -4,7 +4,7 @@ import { constants } from "node:os";
 const REAL_TIME_MIN = 34;
 const REAL_TIME_MAX = 64;
 
-/** The number of `SIGTERM`, `term`, `SIGRTMIN+3` or `15`; undefined when there is no such signal. */
+/** The number of `SIGTERM`, `term`, `SIGRTMIN+3` or `15`; undefined for no such signal. */
 export function signalNumberOf(text: string): number | undefined {
   const name = text.trim().toUpperCase();
   if (/^\d+$/.test(name)) return within(Number(name));

@@ -108,23 +108,6 @@ export class AgentState {
     });
   }
 
-  /** Which address each task holds on the node's own network. */
-  addresses(): ReadonlyMap<TaskId, string> {
-    return this.#rows.addresses;
-  }
-
-  saveAddress(taskId: TaskId, address: string): void {
-    if (this.#rows.addresses.get(taskId) === address) return;
-    this.#write(() => this.#statements.putAddress.run({ taskId, address }));
-    this.#rows.addresses.set(taskId, address);
-  }
-
-  deleteAddress(taskIds: readonly TaskId[]): void {
-    this.#deleteFrom(this.#rows.addresses, taskIds, (taskId) => {
-      this.#statements.deleteAddress.run({ taskId });
-    });
-  }
-
   close(): void {
     this.#db.$client.close(true);
   }

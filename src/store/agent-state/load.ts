@@ -5,7 +5,7 @@ import { taskStatusSchema } from "../../model/task.ts";
 import { damagedError, type DatabaseFile } from "../database-errors.ts";
 import type { Db } from "../database-file.ts";
 import type { AgentRows } from "./rows.ts";
-import { addressTable, agentTable, assignmentTable, statusTable } from "./schema.ts";
+import { agentTable, assignmentTable, statusTable } from "./schema.ts";
 
 /** Reads the whole file; each row must be what its schema says. Throws `damaged` otherwise. */
 export function loadRows(file: DatabaseFile, db: Db): AgentRows {
@@ -13,7 +13,6 @@ export function loadRows(file: DatabaseFile, db: Db): AgentRows {
   if (agent === undefined) throw damagedError(file, " in table agent");
   const assignments = db.select().from(assignmentTable).all();
   const statuses = db.select().from(statusTable).all();
-  const addresses = db.select().from(addressTable).all();
   return {
     nodeId: parse(file, "agent", "", () =>
       nodeIdSchema.optional().parse(agent.nodeId ?? undefined),
@@ -25,7 +24,6 @@ export function loadRows(file: DatabaseFile, db: Db): AgentRows {
     statuses: mapOf(file, "status", statuses, (row) =>
       withId(row.taskId, taskStatusSchema.parse(JSON.parse(row.body))),
     ),
-    addresses: mapOf(file, "address", addresses, (row) => z.string().max(64).parse(row.address)),
   };
 }
 

@@ -3,7 +3,7 @@ import type { Assignment } from "../../model/assignment.ts";
 import type { NodeId, TaskId } from "../../model/ids.ts";
 import type { TaskStatus } from "../../model/task.ts";
 import type { Db } from "../database-file.ts";
-import { addressTable, agentTable, assignmentTable, statusTable } from "./schema.ts";
+import { agentTable, assignmentTable, statusTable } from "./schema.ts";
 
 /** Everything that the file holds, in memory. */
 export interface AgentRows {
@@ -12,7 +12,6 @@ export interface AgentRows {
   generation: number | undefined;
   assignments: Map<TaskId, Assignment>;
   statuses: Map<TaskId, TaskStatus>;
-  addresses: Map<TaskId, string>;
 }
 
 export type Statements = ReturnType<typeof prepareStatements>;
@@ -20,7 +19,6 @@ export type Statements = ReturnType<typeof prepareStatements>;
 export function prepareStatements(db: Db) {
   const taskId = sql.placeholder("taskId");
   const body = sql.placeholder("body");
-  const address = sql.placeholder("address");
   return {
     putAssignment: db
       .insert(assignmentTable)
@@ -37,12 +35,6 @@ export function prepareStatements(db: Db) {
       .onConflictDoUpdate({ target: statusTable.taskId, set: { body: sql`excluded.body` } })
       .prepare(),
     deleteStatus: db.delete(statusTable).where(eq(statusTable.taskId, taskId)).prepare(),
-    putAddress: db
-      .insert(addressTable)
-      .values({ taskId, address })
-      .onConflictDoUpdate({ target: addressTable.taskId, set: { address: sql`excluded.address` } })
-      .prepare(),
-    deleteAddress: db.delete(addressTable).where(eq(addressTable.taskId, taskId)).prepare(),
     setNodeId: db
       .update(agentTable)
       .set({ nodeId: sql`${sql.placeholder("nodeId")}` })

@@ -18,9 +18,3 @@ export const statusTable = sqliteTable("status", {
   taskId: text("task_id").primaryKey(),
   body: text("body").notNull(),
 });
-
-/** Addresses on the node's own network that tasks hold. */
-export const addressTable = sqliteTable("address", {
-  taskId: text("task_id").primaryKey(),
-  address: text("address").notNull(),
-});

@@ -6,6 +6,10 @@ import { anApi, json, type Refusal } from "./fixture.ts";
 const SECRET = "hunter2";
 const web = JSON.stringify(aSpec());
 
+function withReplicas(number: string): string {
+  return `{"services":{"web":${web.replace('"replicas":1', `"replicas":${number}`)}},"volumes":[]}`;
+}
+
 /** Bodies that may change nothing, with the status and the start of the refusal. */
 const BODIES: [title: string, body: string, status: number, message: string][] = [
   ["is empty", "", 400, "the body is not valid JSON"],
@@ -39,18 +43,8 @@ const BODIES: [title: string, body: string, status: number, message: string][] =
     400,
     "the body is",
   ],
-  [
-    "has a number past counting",
-    `{"services":{"web":${web.replace('"replicas":1', '"replicas":1e308')}},"volumes":[]}`,
-    400,
-    "the body is not valid",
-  ],
-  [
-    "has a number beyond 2^53",
-    `{"services":{"web":${web.replace('"replicas":1', '"replicas":18446744073709551616')}},"volumes":[]}`,
-    400,
-    "the body is not valid",
-  ],
+  ["has a number past counting", withReplicas("1e308"), 400, "the body is not valid"],
+  ["has a number beyond 2^53", withReplicas("18446744073709551616"), 400, "the body is not valid"],
   ["is larger than 4 MiB", `"${"x".repeat(BODY_BYTES_MAX)}"`, 413, "the body is larger than 4 MiB"],
 ];
 

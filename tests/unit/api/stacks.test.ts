@@ -73,7 +73,7 @@ describe("stacks", () => {
 });
 
 describe("a stack's progress", () => {
-  test("tells the present state at once, then each change, and ends when it is removed", async () => {
+  test("tells the present state at once, then each change, and ends with the stack", async () => {
     const { app, store, clock } = await anApi({
       ...running,
       tasks: [aPendingTask(service, "t1", { message: "no node has room" })],

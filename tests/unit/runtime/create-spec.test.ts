@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { OrchdError } from "../../../src/lib/errors.ts";
 import type { Assignment } from "../../../src/model/assignment.ts";
 import type { ContainerSpec } from "../../../src/model/container.ts";
-import type { NodeId, ServiceId, TaskId } from "../../../src/model/ids.ts";
+import { aContainer, anAssignment, anId } from "../../builders.ts";
 import { createSpecOf } from "../../../src/runtime/podman/create-spec.ts";
 
 const network = { name: "orchd0", subnet: "10.210.1.0/24", gateway: "10.210.1.1" };
@@ -17,68 +17,29 @@ function specOf(
   resources: Assignment["resources"]["limits"] = {},
   address?: string,
 ): Record<string, unknown> {
-  const assignment: Assignment = {
-    taskId: "tttttttttttt" as TaskId,
-    serviceId: "ssssssssssss" as ServiceId,
-    stack: "shop",
-    service: "web",
-    slot: "1",
+  const assignment = anAssignment("t", {
     revision: 3,
-    desired: "running",
-    state: "assigned",
-    container: { ...plain, ...change },
+    container: aContainer(change),
     resources: { limits: resources, reservations: { cpuMillis: 0, memoryBytes: 0 } },
-    ports: [],
-  };
+  });
   return createSpecOf({
     assignment,
-    nodeId: "nnnnnnnnnnnn" as NodeId,
+    nodeId: anId("n"),
     network,
     limits,
     ...(address === undefined ? {} : { address }),
   });
 }
 
-const plain: ContainerSpec = {
-  image: "localhost/web:1",
-  pullPolicy: "missing",
-  environment: {},
-  labels: {},
-  annotations: {},
-  groupAdd: [],
-  init: false,
-  tty: false,
-  stdinOpen: false,
-  readOnly: false,
-  privileged: false,
-  capAdd: [],
-  capDrop: [],
-  securityOptions: [],
-  devices: [],
-  mounts: [],
-  sysctls: {},
-  ulimits: [],
-  oomKillDisable: false,
-  networkMode: "bridge",
-  pidMode: "private",
-  ipcMode: "private",
-  utsMode: "private",
-  extraHosts: [],
-  dns: [],
-  dnsSearch: [],
-  dnsOptions: [],
-  stopGraceMs: 10_000,
-};
-
 describe("what Podman is asked to create", () => {
-  test("a plain container has its name, its labels, its address and nothing that was not asked for", () => {
+  test("a plain container has its name, labels and address, and nothing besides", () => {
     expect(specOf({}, {}, "10.210.1.7")).toEqual({
-      name: "orchd-shop-web-1-tttttttttttt",
+      name: "orchd-shop-web-1-txxxxxxxxxxx",
       image: "localhost/web:1",
       env: {},
       labels: {
-        "orchd.node": "nnnnnnnnnnnn",
-        "orchd.task": "tttttttttttt",
+        "orchd.node": "nxxxxxxxxxxx",
+        "orchd.task": "txxxxxxxxxxx",
         "orchd.stack": "shop",
         "orchd.service": "web",
         "orchd.slot": "1",
@@ -113,7 +74,7 @@ describe("what Podman is asked to create", () => {
 
   test("a container's own labels can't pretend to be orchd's", () => {
     const { labels } = specOf({ labels: { "orchd.node": "somebody", team: "red" } });
-    expect(labels).toMatchObject({ "orchd.node": "nnnnnnnnnnnn", team: "red" });
+    expect(labels).toMatchObject({ "orchd.node": "nxxxxxxxxxxx", team: "red" });
   });
 
   test("mounts of each kind become what Podman calls them", () => {

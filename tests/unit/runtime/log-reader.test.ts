@@ -120,30 +120,27 @@ describe("a log file of a container", () => {
     await writeFile(path, record("x".repeat(8000)).repeat(1000) + records(1, 3));
     const file = await open(path, "r");
     let bytes = 0;
-    const counted = new Proxy(file, {
-      get(target, key) {
-        if (key !== "read") return Reflect.get(target, key);
-        return async (...args: Parameters<typeof target.read>) => {
-          const result = await target.read(...args);
-          bytes += result.bytesRead;
-          return result;
-        };
+    const counted = {
+      read: async (buffer: Buffer, offset: number, length: number, position: number) => {
+        const result = await file.read(buffer, offset, length, position);
+        bytes += result.bytesRead;
+        return result;
       },
-    });
+    };
     const size = (await file.stat()).size;
     expect(await tailOffset(counted, size, 3)).toBe(size - records(1, 3).length);
     expect(bytes).toBeLessThan(100_000);
     await file.close();
   });
 
-  test("parts come with the end of their line, and a record half written does not count", async () => {
+  test("parts come with their line, and a record half written does not count", async () => {
     const parts = record("a", "P") + record("b", "P") + record("c");
     await writeFile(path, records(1, 3) + parts + "2026-01-31T12:00:00.5+00:00 stdo");
     expect(await read({ follow: false, tail: 1 })).toEqual(["abc"]);
     expect(await read({ follow: false, tail: 2 })).toEqual(["line 3", "abc"]);
   });
 
-  test("the last lines are found where blocks of the file meet, whatever their length", async () => {
+  test("the last lines are found wherever blocks of the file meet", async () => {
     for (const length of [1, 20, 21, 63, 64, 65, 1000, 65_000, 65_536, 70_000]) {
       const log = Array.from({ length: 6 }, (_, i) => record(`${i}${"y".repeat(length)}`)).join("");
       await writeFile(path, log);

@@ -1,26 +1,30 @@
 import { describe, expect, test } from "bun:test";
 import { classifyReply, sentenceOf } from "../../../src/runtime/podman/errors.ts";
 
+const RUNC = "runc: runc create failed: unable to start container process: ";
+const NOT_FOUND = ": OCI runtime attempted to invoke a command that was not found";
+
 /** What Podman 4.3 says, and what a person reads. */
 const SENTENCES: readonly (readonly [string, string])[] = [
   [
-    'runc: runc create failed: unable to start container process: exec: "nosuch": executable file not found in $PATH: OCI runtime attempted to invoke a command that was not found',
+    `${RUNC}exec: "nosuch": executable file not found in $PATH${NOT_FOUND}`,
     'the command "nosuch" was not found in the image',
   ],
   [
-    'runc: runc create failed: unable to start container process: exec: "/nosuch": stat /nosuch: no such file or directory: OCI runtime attempted to invoke a command that was not found',
+    `${RUNC}exec: "/nosuch": stat /nosuch: no such file or directory${NOT_FOUND}`,
     'the command "/nosuch" was not found in the image',
   ],
   [
-    "crun: executable file `nosuch` not found in $PATH: No such file or directory: OCI runtime attempted to invoke a command that was not found",
+    "crun: executable file `nosuch` not found in $PATH: No such file or directory" + NOT_FOUND,
     'the command "nosuch" was not found in the image',
   ],
   [
-    'runc: runc create failed: unable to start container process: exec: "/bin": permission denied: OCI permission denied',
-    'the command "/bin" may not be executed: it is a directory or lacks the right',
+    `${RUNC}exec: "/bin": permission denied: OCI permission denied`,
+    `the command "/bin" can't be executed; is it a directory?`,
   ],
   [
-    "runc: runc create failed: unable to start container process: error during container init: error setting rlimits for ready process: error setting rlimit type 6: operation not permitted: OCI permission denied",
+    `${RUNC}error during container init: error setting rlimits for ready process: ` +
+      "error setting rlimit type 6: operation not permitted: OCI permission denied",
     "a ulimit of the container is above what Podman may set on the node",
   ],
   [
@@ -32,7 +36,8 @@ const SENTENCES: readonly (readonly [string, string])[] = [
     "the mounted path /nosuch does not exist on the node",
   ],
   [
-    "container-init binary not found on the host: stat /usr/libexec/podman/catatonit: no such file or directory",
+    "container-init binary not found on the host: " +
+      "stat /usr/libexec/podman/catatonit: no such file or directory",
     "`init: true` needs catatonit on the node (Debian: apt install catatonit)",
   ],
   [
@@ -40,7 +45,8 @@ const SENTENCES: readonly (readonly [string, string])[] = [
     "the address 10.213.9.5 is taken on the node's network",
   ],
   [
-    'runc: runc create failed: sysctl "kernel.nosuch" is not in a separate kernel namespace: OCI runtime error',
+    'runc: runc create failed: sysctl "kernel.nosuch" is not in a separate kernel namespace' +
+      ": OCI runtime error",
     'sysctl "kernel.nosuch" is not in a separate kernel namespace',
   ],
   ["invalid reference format", "invalid reference format"],

@@ -45,7 +45,7 @@ describe("a Podman that can't be trusted", () => {
       (reason: unknown) => reason,
     );
     if (error instanceof OrchdError) return error;
-    throw new Error(`not an OrchdError: ${error}`);
+    throw new Error("not an OrchdError", { cause: error });
   };
   const reply = (status: string, body: string) => (socket: Socket) =>
     socket.end(`HTTP/1.1 ${status}\r\nContent-Length: ${body.length}\r\n\r\n${body}`);

@@ -50,7 +50,9 @@ describe("the two outputs of a command on one connection", () => {
     const plain = (text: string) =>
       decode([withPlainError({ stream: "stderr", data: encode(text) })]);
     const chain =
-      'runc: exec failed: unable to start container process: exec: "nope": executable file not found in $PATH: OCI runtime attempted to invoke a command that was not found';
+      "runc: exec failed: unable to start container process: " +
+      'exec: "nope": executable file not found in $PATH: ' +
+      "OCI runtime attempted to invoke a command that was not found";
     expect(plain(`Error: ${chain}\n`)).toEqual([
       ["stderr", 'the command "nope" was not found in the image\r\n'],
     ]);

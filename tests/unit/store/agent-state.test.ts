@@ -36,7 +36,6 @@ describe("what an agent remembers", () => {
     expect(state.loadNodeId()).toBeUndefined();
     expect(state.assignments()).toBeUndefined();
     expect(state.statuses()).toEqual([]);
-    expect([...state.addresses()]).toEqual([]);
   });
 
   test("is which node it is", () => {
@@ -69,28 +68,15 @@ describe("what an agent remembers", () => {
     expect(state.statuses()).toEqual([{ ...aStatus("a"), state: "failed", exitCode: 137 }]);
   });
 
-  test("is the address that each task holds", () => {
-    state.saveAddress(anId("a"), "10.210.1.2");
-    state.saveAddress(anId("b"), "10.210.1.3");
-    state.saveAddress(anId("a"), "10.210.1.4");
-    state.deleteAddress([anId("b")]);
-    reopen();
-    expect([...state.addresses()]).toEqual([[anId("a"), "10.210.1.4"]]);
-  });
-});
-
-describe("what an agent writes", () => {
   test("is nothing when it is told what it knows already", () => {
     const set = { generation: 1, assignments: [anAssignment("a"), anAssignment("b")] };
     state.saveNodeId(anId("node"));
     state.saveAssignments(set);
     state.saveStatus([aStatus("a")]);
-    state.saveAddress(anId("a"), "10.210.1.2");
     const written = bytesWritten(() => {
       state.saveNodeId(anId("node"));
       state.saveAssignments(structuredClone(set));
       state.saveStatus([aStatus("a")]);
-      state.saveAddress(anId("a"), "10.210.1.2");
       state.deleteStatus([anId("b")]);
     });
     expect(written).toBe(0);

@@ -1,8 +1,3 @@
-CREATE TABLE `address` (
-	`task_id` text PRIMARY KEY NOT NULL,
-	`address` text NOT NULL
-);
---> statement-breakpoint
 CREATE TABLE `agent` (
 	`id` integer PRIMARY KEY NOT NULL,
 	`node_id` text,

@@ -69,8 +69,8 @@ describe("a name that people type", () => {
     ],
     [
       "web.1",
-      'conflict: "web.1" could be task blog/web.1 (blogtaskxxxx), task shop/web.1 (livexxxxxxxx): ' +
-        "say which by its full name",
+      'conflict: "web.1" could be task blog/web.1 (blogtaskxxxx), ' +
+        "task shop/web.1 (livexxxxxxxx): say which by its full name",
     ],
     [
       "global",
