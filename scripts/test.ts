@@ -61,8 +61,19 @@ async function runWithContainers(suite: Suite, files: string[]): Promise<Count> 
     console.log(chalk.yellow.bold(`SKIPPED ${skipped} tests. ${problem}\n${list}`));
     return { ...NOTHING, skipped };
   }
-  if (suite.name === "e2e") console.log(`dist/orchd: ${await buildForThisMachine()}`);
+  if (suite.name === "e2e" && !(await buildExecutable())) return { ...NOTHING, failed: 1 };
   return runTests(suite, files, "containers");
+}
+
+async function buildExecutable(): Promise<boolean> {
+  try {
+    console.log(`dist/orchd: ${await buildForThisMachine()}`);
+    return true;
+  } catch (error) {
+    // The other suites are still to be told of.
+    console.log(chalk.red(error instanceof Error ? error.message : String(error)));
+    return false;
+  }
 }
 
 async function runTests(suite: Suite, files: string[], part: string): Promise<Count> {

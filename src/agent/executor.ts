@@ -29,6 +29,7 @@ export class Executor {
   readonly #starts = new Limit(STARTS_AT_ONCE);
   readonly #stops = new Limit(STOPS_AT_ONCE);
   readonly #addresses = new Map<TaskId, string>();
+  #lastAddress: string | undefined;
   readonly #volumes = new Set<string>();
   /** Tasks whose container we made and never asked to start: only of these do we know that. */
   readonly #unstarted = new Set<TaskId>();
@@ -165,10 +166,11 @@ export class Executor {
     if (held !== undefined) return held;
     const taken = new Set(this.#addresses.values());
     for (const { address } of containers.all()) if (address !== undefined) taken.add(address);
-    const address = freeAddress(subnet, taken);
+    const address = freeAddress(subnet, taken, this.#lastAddress);
     if (address === undefined) {
       throw new OrchdError("runtime", "every address of this node's network is taken by a task");
     }
+    this.#lastAddress = address;
     this.#addresses.set(taskId, address);
     return address;
   }

@@ -62,7 +62,7 @@ export async function makePodmanLab(bridge: string, subnet: string): Promise<Pod
   const dir = await mkdtemp(join(tmpdir(), "orchd-conformance-"));
   // Locks in files: those in shared memory would be common with the machine's own Podman.
   await writeFile(join(dir, "containers.conf"), '[engine]\nlock_type = "file"\n');
-  const nodeId = newId<"node">(systemRandom) satisfies NodeId;
+  const nodeId = newId<"node">(systemRandom);
   const environment = { CONTAINERS_CONF: join(dir, "containers.conf") };
   const flags = [
     ["--root", join(dir, "root")],
@@ -71,13 +71,24 @@ export async function makePodmanLab(bridge: string, subnet: string): Promise<Pod
     ["--network-config-dir", join(dir, "networks")],
   ].flat();
   const options = () => ({ nodeId, runDir: dir, clock: systemClock, flags, environment });
-  const runtime = await PodmanRuntime.open(options());
-  const socketPath = join(dir, "podman.sock");
   const podman = (...args: string[]) => runPodman([...flags, ...args], environment);
-  await importImage(dir, socketPath);
+  const socketPath = join(dir, "podman.sock");
   const archive = join(dir, "image.tar");
-  await podman("save", "--quiet", "--output", archive, IMAGE);
-  const opened: PodmanRuntime[] = [];
+  const runtime = await PodmanRuntime.open(options());
+  const close = async () => {
+    await podman("rm", "--all", "--force", "--time", "0");
+    const networks = (await podman("network", "ls", "--quiet")).split("\n");
+    if (networks.includes(bridge)) await podman("network", "rm", "--force", bridge);
+    await runtime.close();
+    await leaveNothing(dir);
+  };
+  try {
+    await importImage(dir, socketPath);
+    await podman("save", "--quiet", "--output", archive, IMAGE);
+  } catch (error) {
+    await close();
+    throw error;
+  }
   return {
     runtime,
     nodeId,
@@ -88,11 +99,7 @@ export async function makePodmanLab(bridge: string, subnet: string): Promise<Pod
     image: IMAGE,
     archive: () => Bun.file(archive).stream(),
     network: { name: bridge, subnet: `${subnet}.0/24`, gateway: `${subnet}.1` },
-    reopen: async () => {
-      const again = await PodmanRuntime.open(options());
-      opened.push(again);
-      return again;
-    },
+    reopen: () => PodmanRuntime.open(options()),
     crash: async (taskId) => {
       process.kill(await pidOf(podman, taskId), "SIGKILL");
     },
@@ -102,26 +109,26 @@ export async function makePodmanLab(bridge: string, subnet: string): Promise<Pod
     interrupt: async () => {
       process.kill(await servicePid(socketPath), "SIGKILL");
     },
-    close: async () => {
-      await podman("rm", "--all", "--force", "--time", "0");
-      await podman("network", "rm", "--force", bridge).catch(() => {
-        // Not every test run came so far as to make it.
-      });
-      await runtime.close();
-      await unmountBelow(dir);
-      await rm(dir, { recursive: true, force: true });
-    },
+    close,
   };
 }
 
 /** The process behind a socket, by its command line. */
 export async function servicePid(socketPath: string): Promise<number> {
+  const [pid] = await processesWith(`unix://${socketPath}`);
+  if (pid === undefined) throw new Error("Podman's service does not run");
+  return pid;
+}
+
+async function processesWith(text: string): Promise<number[]> {
+  const found: number[] = [];
   for (const entry of await readdir("/proc")) {
     if (!/^\d+$/.test(entry)) continue;
+    // Empty for one that has ended meanwhile.
     const line = await readFile(`/proc/${entry}/cmdline`, "utf8").catch(() => "");
-    if (line.includes(`unix://${socketPath}`)) return Number(entry);
+    if (line.includes(text)) found.push(Number(entry));
   }
-  throw new Error("Podman's service does not run");
+  return found;
 }
 
 async function runPodman(args: string[], environment: Record<string, string>): Promise<string> {
@@ -173,11 +180,18 @@ async function importImage(dir: string, socketPath: string): Promise<void> {
   if (!reply.ok) throw new Error(`the test image could not be made: ${await reply.text()}`);
 }
 
-/** Podman keeps its storage mounted on itself. */
-async function unmountBelow(dir: string): Promise<void> {
+/**
+ * Ends the monitors that Podman leaves for five minutes after each command that was run in a
+ * container, unmounts its storage, which is mounted on itself, and removes the directory.
+ */
+async function leaveNothing(dir: string): Promise<void> {
+  for (const pid of await processesWith(`${dir}/`)) {
+    // One that ends by itself just now is as good.
+    await Bun.$`kill -KILL ${pid}`.quiet().nothrow();
+  }
   const mounts = (await readFile("/proc/self/mounts", "utf8")).split("\n");
-  const below = mounts
-    .flatMap((line) => line.split(" ")[1] ?? [])
-    .filter((path) => path.startsWith(`${dir}/`));
+  const paths = mounts.flatMap((line) => line.split(" ")[1] ?? []);
+  const below = paths.filter((path) => path.startsWith(`${dir}/`));
   for (const path of below.reverse()) await Bun.$`umount --lazy ${path}`.quiet().nothrow();
+  await rm(dir, { recursive: true, force: true });
 }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { systemClock } from "../../src/lib/clock.ts";
 import { containerNameOf } from "../../src/model/assignment.ts";
 import type { NodeId } from "../../src/model/ids.ts";
@@ -109,7 +110,7 @@ describe("Podman, its service and its other users", () => {
       const dir = await mkdtemp(join(tmpdir(), "orchd-conformance-"));
       const assignment = aTask(lab.image);
       const child = Bun.spawn(
-        [process.execPath, join(import.meta.dir, "runtime-podman-victim.ts")],
+        [process.execPath, fileURLToPath(import.meta.resolve("./runtime-podman-victim.ts"))],
         {
           env: {
             ...process.env,

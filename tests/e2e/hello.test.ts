@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { HELLO_IMAGE } from "../../scripts/image.ts";
-import { root } from "../../scripts/project.ts";
+import { hasEnded, signalInside } from "../../scripts/lab/lab.ts";
+import { orchd, root } from "../../scripts/project.ts";
 import type { Event } from "../../src/model/event.ts";
 import type { Explanation, StackSummary, TaskLogLine } from "../../src/model/summary.ts";
 import { HELLO, Host } from "../../scripts/lab/host.ts";
@@ -93,6 +94,21 @@ describe("the hello stack, from an empty machine to an empty machine", () => {
     expect({ code, stdout }).toEqual({ code: 0, stdout: "SOME TEXT\n" });
   });
 
+  test("exec -it has a terminal on both sides, and Ctrl-D ends it", async () => {
+    const [task] = await host.running("hello");
+    const inner = "test -t 0 && test -t 1 && echo a terminal; stty size; cat; exit 4";
+    const command = `${orchd} exec -it ${task?.name ?? ""} -- sh -c '${inner}'`;
+    const typed = `stty rows 33 cols 77; exec ${command}`;
+    const terminal = host.lab.spawn(["script", "-qec", typed, "/dev/null"]);
+    let text = "";
+    terminal.stdout?.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+    await host.waitFor("the size is told", () => text.includes("33 77"));
+    terminal.stdin?.write("\u0004");
+    await host.waitFor("it has ended", () => hasEnded(terminal));
+    expect(text).toContain("a terminal");
+    expect(terminal.exitCode).toBe(4);
+  });
+
   test("logs of a service come from all its tasks, each line with its task", async () => {
     const tasks = await host.running("hello");
     for (const { name } of tasks) {
@@ -114,6 +130,20 @@ describe("the hello stack, from an empty machine to an empty machine", () => {
     const [task] = await host.running("hello");
     const text = await host.must("logs", "--tail", "1", task?.name ?? "");
     expect(text.trim().split("\n")).toHaveLength(1);
+  });
+
+  test("logs --follow goes on with what is printed, and ends with Ctrl-C", async () => {
+    const [task] = await host.running("hello");
+    const follower = host.lab.spawn([orchd, "logs", "--follow", "--tail", "0", "web-app"]);
+    let text = "";
+    follower.stdout?.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+    await host.waitFor("a new line has come", async () => {
+      await host.must("exec", task?.name ?? "", "--", "sh", "-c", "echo new > /proc/1/fd/1");
+      return text.includes("| new\n");
+    });
+    signalInside(follower, "SIGINT");
+    await host.waitFor("it has ended", () => hasEnded(follower));
+    expect(text).toStartWith(`${task?.name} | new\n`);
   });
 
   test("explain answers for a service, a task and a node", async () => {

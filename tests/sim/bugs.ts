@@ -81,7 +81,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "forgets-tasks-that-still-end",
-    breaks: ["surge"],
+    breaks: ["surge", "T1"],
     controllersStore: (store) =>
       withTasks(store, (tasks) => tasks.filter((t) => isLive(t) || isTerminal(t.state))),
   },
@@ -100,7 +100,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "starts-what-has-ended",
-    breaks: ["once"],
+    breaks: ["once", "surge"],
     runtime: (runtime) =>
       wrap(runtime, {
         list: async () =>

@@ -67,12 +67,14 @@ function drawSpec(random: Random, name: ServiceName, zones: readonly string[]): 
   const constraints = zone === undefined ? [] : [{ key, operator: "==" as const, value: zone }];
   const condition = oneOf(random, ["any", "any", "on-failure", "none"] as const);
   const limit = happens(random, 0.2) ? { maxAttempts: between(random, 1, 4) } : {};
+  // A new task beside the old one would be one too many, for ever.
+  const maxReplicasPerNode = order === "stop-first" && happens(random, 0.1) ? 2 : 0;
   return aSpec({
     mode,
     replicas: mode === "global" ? 1 : between(random, 0, 4),
     container: aContainer({ image, networkMode: "none", stopGraceMs: between(random, 0, 3000) }),
     resources: reserving(between(random, 0, 4) * 100, between(random, 0, 4) * 2 ** 20),
-    placement: { constraints, spread: [], maxReplicasPerNode: happens(random, 0.1) ? 2 : 0 },
+    placement: { constraints, spread: [], maxReplicasPerNode },
     restart: aRestart({ condition, ...limit }),
     update: { order, parallelism: between(random, 0, 3), delayMs: between(random, 0, 2) * 1000 },
   });

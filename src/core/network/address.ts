@@ -19,11 +19,22 @@ export function gatewayOf(subnet: Subnet): string {
   return formatAddress(subnet.base + 1);
 }
 
-/** The lowest address that no task holds, or undefined when all are taken. */
-export function freeAddress(subnet: Subnet, taken: ReadonlySet<string>): string | undefined {
-  const broadcast = subnet.base + 2 ** (32 - subnet.prefix) - 1;
-  for (let address = subnet.base + 2; address < broadcast; address++) {
-    const text = formatAddress(address);
+/**
+ * The next address that no task holds, or undefined when all are taken. It goes round: an address
+ * that was just given back, or that somebody else turned out to hold, is not the next one.
+ * @param after the address that was given last
+ */
+export function freeAddress(
+  subnet: Subnet,
+  taken: ReadonlySet<string>,
+  after?: string,
+): string | undefined {
+  const first = subnet.base + 2;
+  const count = 2 ** (32 - subnet.prefix) - 3;
+  const last = after === undefined ? undefined : parseAddress(after);
+  const start = last === undefined || last < first ? 0 : last - first + 1;
+  for (let i = 0; i < count; i++) {
+    const text = formatAddress(first + ((start + i) % count));
     if (!taken.has(text)) return text;
   }
   return undefined;

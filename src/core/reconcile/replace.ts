@@ -26,7 +26,7 @@ export function replacementsOf(
 ): Replacements {
   const result: Replacements = { stop: [], start: [] };
   if (slots.every((slot) => slot.outdated.length === 0)) return result;
-  const { order, parallelism } = specOf(service).update;
+  const { parallelism } = specOf(service).update;
   let busy = 0;
   const waiting: { slot: Slot; serving: Task }[] = [];
   for (const slot of slots) {
@@ -41,11 +41,19 @@ export function replacementsOf(
     }
   }
   const turns = parallelism === 0 ? waiting.length : Math.max(0, parallelism - busy);
-  for (const { slot, serving } of waiting.slice(0, turns)) {
-    if (order === "start-first") result.start.push({ slot, failures: 0 });
-    else result.stop.push(serving);
-  }
+  for (const turn of waiting.slice(0, turns)) takeTurn(service, { ...turn, failures: 0 }, result);
   return result;
+}
+
+/** Begins to replace the task that serves in a slot, by the service's order. */
+function takeTurn(
+  service: Service,
+  turn: { slot: Slot; serving: Task; failures: number },
+  result: Replacements,
+): void {
+  const { slot, serving, failures } = turn;
+  if (specOf(service).update.order === "stop-first") result.stop.push(serving);
+  else result.start.push({ slot, failures });
 }
 
 /** Whether the slot's turn has not come yet: nothing of the current template was ever in it. */
@@ -67,9 +75,11 @@ function goOn(
     return;
   }
   const next = afterSuccessor(service, slot);
+  // A successor that did its work took the slot over, and nothing runs there any more.
+  if (next?.type === "done") result.stop.push(serving);
   if (next?.type !== "retry") return;
   if (next.at > now) wake(result, next.at);
-  else result.start.push({ slot, failures: next.failures });
+  else takeTurn(service, { slot, serving, failures: next.failures }, result);
 }
 
 /** Whether a slot without a ready outdated task leaves its turn to the next one. */

@@ -61,6 +61,8 @@ export class PodmanRuntime implements Runtime {
   readonly #statuses: StatusCache;
   /** Ids of containers by task: saves a call; whatever is not in here is looked up by label. */
   readonly #ids = new Map<TaskId, string>();
+  /** Tasks whose start got no answer: they may have run and ended, and never start twice. */
+  readonly #unsure = new Set<TaskId>();
   #network: BridgeNetwork = { name: "orchd0", subnet: "", gateway: "127.0.0.1" };
 
   private constructor(service: PodmanService, options: PodmanOptions, limits: ProcessLimits) {
@@ -116,7 +118,17 @@ export class PodmanRuntime implements Runtime {
   }
 
   async start(taskId: TaskId): Promise<void> {
-    await this.#onContainer(taskId, (id) => this.#http.send("POST", `/containers/${id}/start`));
+    if (this.#unsure.has(taskId)) {
+      const status = await this.inspect(taskId);
+      this.#unsure.delete(taskId);
+      if (status !== undefined && status.state !== "created") return;
+    }
+    try {
+      await this.#onContainer(taskId, (id) => this.#http.send("POST", `/containers/${id}/start`));
+    } catch (error) {
+      if (error instanceof OrchdError && error.retryable) this.#unsure.add(taskId);
+      throw error;
+    }
   }
 
   async stop(taskId: TaskId, graceMs: number): Promise<void> {
@@ -134,6 +146,7 @@ export class PodmanRuntime implements Runtime {
     if (id === undefined) return;
     await this.#removeContainer(id);
     this.#ids.delete(taskId);
+    this.#unsure.delete(taskId);
     this.#statuses.forget(id);
   }
 

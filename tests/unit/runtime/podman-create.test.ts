@@ -7,6 +7,21 @@ import { containerNameOf } from "../../../src/model/assignment.ts";
 import type { NodeId } from "../../../src/model/ids.ts";
 import { PodmanRuntime } from "../../../src/runtime/podman/podman-runtime.ts";
 import { aTask } from "../../conformance/runtime-task.ts";
+import { failureOf } from "../../conformance/runtime-until.ts";
+
+/** What Podman says of a container that ran to its end. */
+const ended = (taskId: string) => ({
+  Id: "c1",
+  State: {
+    Status: "exited",
+    OOMKilled: false,
+    ExitCode: 0,
+    StartedAt: "2026-01-31T12:00:00.5Z",
+    FinishedAt: "2026-01-31T12:00:01.5Z",
+  },
+  Config: { Labels: { "orchd.task": taskId } },
+  HostConfig: { LogConfig: { Type: "k8s-file", Path: "/log" } },
+});
 
 const NAME_TAKEN = "creating container storage: that name is already in use";
 
@@ -82,6 +97,16 @@ describe("calls that a task costs Podman", () => {
     answers["POST /containers/create"] = once(refusal("web: image not known"), created);
     expect(await runtime.create({ assignment })).toBe("c2");
     expect(calls).toEqual(["POST /containers/create", "POST /containers/create"]);
+  });
+
+  test("a start that got no answer is not made again before a look", async () => {
+    const assignment = aTask("localhost/web:1");
+    await runtime.create({ assignment });
+    answers["POST /containers/c1/start"] = refusal("starting up", 503);
+    expect(await failureOf(runtime.start(assignment.taskId))).toMatchObject({ retryable: true });
+    answers["GET /containers/c1/json"] = () => Response.json(ended(assignment.taskId));
+    await runtime.start(assignment.taskId);
+    expect(calls.slice(1)).toEqual(["POST /containers/c1/start", "GET /containers/c1/json"]);
   });
 
   test("a process that vanishes while Podman looks at it is looked at again", async () => {

@@ -64,7 +64,11 @@ class TreeBuilder {
     const node = this.#anchors.get(yaml.source);
     if (node === undefined) {
       const name = quoted(yaml.source);
-      this.#problems.error(at, path, `${path} uses the anchor ${name}, which is not defined above it`);
+      this.#problems.error(
+        at,
+        path,
+        `${path} uses the anchor ${name}, which is not defined above it`,
+      );
       return scalarNode(at, null);
     }
     return this.#budget.takeNodes(sizeOf(node), at) ? node : scalarNode(at, null);
@@ -110,9 +114,7 @@ class TreeBuilder {
         this.#problems.error(keyAt, child, `${child} is given twice in the same mapping`);
         continue;
       }
-      const value = isYamlNode(pair.value)
-        ? this.node(pair.value, child)
-        : scalarNode(keyAt, null);
+      const value = isYamlNode(pair.value) ? this.node(pair.value, child) : scalarNode(keyAt, null);
       entries.set(key, { key: keyAt, value });
     }
     for (const source of merged) this.#mergeInto(entries, source, path);
@@ -158,7 +160,11 @@ class TreeBuilder {
     if (tag === "!reset") return "reset";
     if (tag === "!override") return "override";
     const shown = quoted(tag);
-    this.#problems.error(at, path, `${path || "the file"} has the tag ${shown}, which is not known`);
+    this.#problems.error(
+      at,
+      path,
+      `${path || "the file"} has the tag ${shown}, which is not known`,
+    );
     return undefined;
   }
 

@@ -1,4 +1,4 @@
-import { Composer, Lexer, Parser, type Document, type Token } from "yaml";
+import { Composer, Lexer, Parser, type CST, type Document } from "yaml";
 import { DEPTH_MAX, TOKENS_MAX, YAML_ERRORS_MAX } from "../limits.ts";
 import type { ProblemList } from "../problem.ts";
 import type { SourceFile } from "../source-file.ts";
@@ -49,7 +49,7 @@ class BoundedTokens {
     this.#problems = problems;
   }
 
-  *read(): Generator<Token, void> {
+  *read(): Generator<CST.Token, void> {
     const parser = new Parser();
     let count = 0;
     for (const lexeme of new Lexer().lex(this.#file.text)) {

@@ -44,6 +44,13 @@ describe("a task's address", () => {
     expect([...taken]).toEqual(["10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6"]);
   });
 
+  test("follows the one that was given last and goes round, so that none is used again at once", () => {
+    const network = subnet("10.0.0.0/29");
+    expect(freeAddress(network, new Set(), "10.0.0.3")).toBe("10.0.0.4");
+    expect(freeAddress(network, new Set(["10.0.0.5"]), "10.0.0.4")).toBe("10.0.0.6");
+    expect(freeAddress(network, new Set(), "10.0.0.6")).toBe("10.0.0.2");
+  });
+
   test("lies in the upper half of the address space as well", () => {
     expect(freeAddress(subnet("203.0.113.0/24"), new Set())).toBe("203.0.113.2");
   });

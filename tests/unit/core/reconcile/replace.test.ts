@@ -148,14 +148,39 @@ describe("a revision that fails", () => {
   });
 });
 
-test("a new task that did its work counts as done, and the rollout goes on", () => {
-  const job = updated({}, { restart: aRestart({ condition: "on-failure" }) });
+describe("a new task that did its work", () => {
+  const restart = aRestart({ condition: "on-failure" });
   const done = young(1, { state: "complete", finishedAt: 9_000 });
-  expect(plan(job, [done, old(2), old(3), old(4)])).toEqual([stop(2)]);
+
+  test("counts as done, and the rollout goes on", () => {
+    expect(plan(updated({}, { restart }), [done, old(2), old(3), old(4)])).toEqual([stop(2)]);
+  });
+
+  test("has taken its slot over from the old one", () => {
+    const startFirst = updated({ order: "start-first" }, { restart });
+    expect(plan(startFirst, [done, ...all(old)])).toEqual([stop(1)]);
+  });
 });
 
-test("a third revision ends what the second began and leaves ready tasks of the first", () => {
-  const third = withNewImage(updated());
-  const tasks = [young(1, { state: "starting" }), old(2), old(3), old(4)];
-  expect(plan(third, tasks)).toEqual(["stop new1: replaced by revision 3"]);
+describe("a third revision", () => {
+  const stopNew = "stop new1: replaced by revision 3";
+
+  test("ends what the second began and leaves ready tasks of the first", () => {
+    const tasks = [young(1, { state: "starting" }), old(2), old(3), old(4)];
+    expect(plan(withNewImage(updated()), tasks)).toEqual([stopNew]);
+  });
+
+  test("ends what the second began beside a ready task of the first", () => {
+    const third = withNewImage(updated({ order: "start-first", parallelism: 1 }));
+    const tasks = [...all(old), young(1, { state: "starting" })];
+    expect(plan(third, tasks)).toEqual([stopNew, "create a task in slot 1 of revision 3"]);
+  });
+
+  test("leaves one of two ready tasks in a slot, until its own is ready", () => {
+    const third = withNewImage(updated({ order: "start-first" }));
+    expect(plan(third, [...all(old), young(1)])).toEqual([
+      stopNew,
+      "create a task in slot 1 of revision 3",
+    ]);
+  });
 });

@@ -1,0 +1,63 @@
+import { grantKey } from "./list-keys.ts";
+import { count, either, flag, list, mapping, mergedBy, parts, text, texts } from "./shape.ts";
+import { dictionary, pairs, scalar, type Shape } from "./shape.ts";
+
+/** A service's share in a config or secret. */
+export const grants = list(
+  either(
+    text,
+    mapping(
+      "a grant of a config or secret",
+      parts({
+        source: text,
+        target: text,
+        uid: text,
+        gid: text,
+        mode: scalar("number", "string"),
+      }),
+    ),
+  ),
+  grantKey,
+);
+
+export const ulimits = dictionary(
+  either(
+    count,
+    mapping("a ulimit", parts({ hard: count, soft: count }), { required: ["soft", "hard"] }),
+  ),
+);
+
+export const extraHosts = mergedBy("hosts", either(dictionary(either(text, list(text))), texts));
+
+export const build: Shape = either(
+  text,
+  mapping(
+    "build",
+    parts({
+      context: text,
+      dockerfile: text,
+      dockerfile_inline: text,
+      entitlements: list(text),
+      args: pairs,
+      ssh: pairs,
+      labels: pairs,
+      cache_from: list(text),
+      cache_to: list(text),
+      no_cache: flag,
+      additional_contexts: pairs,
+      network: text,
+      provenance: flag,
+      sbom: flag,
+      pull: flag,
+      target: text,
+      shm_size: count,
+      extra_hosts: extraHosts,
+      isolation: text,
+      privileged: flag,
+      secrets: grants,
+      tags: texts,
+      ulimits,
+      platforms: texts,
+    }),
+  ),
+);

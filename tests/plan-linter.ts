@@ -1,0 +1,105 @@
+import type { Action, Plan } from "../src/core/reconcile/plan.ts";
+import { slotsOf } from "../src/core/reconcile/slot.ts";
+import { currentRevision, specOf, type Service } from "../src/model/service.ts";
+import { isLive, isReady, type Task } from "../src/model/task.ts";
+import type { View } from "../src/model/view.ts";
+
+/** What is wrong with a service's plan, in the view that it was made from; nothing when it is clean. */
+export function lintPlan(view: View, service: Service, plan: Plan, now: number): string[] {
+  const problems = plan.actions.flatMap((action) => lintAction(view, service, action));
+  const touched = plan.actions.flatMap((action) => ("taskId" in action ? [action.taskId] : []));
+  if (new Set(touched).size < touched.length) problems.push("acts twice on one task");
+  if (plan.wakeAt !== undefined && plan.wakeAt <= now) problems.push("wakes in the past");
+  return [...problems, ...lintSlots(view, service, plan), ...lintTurns(view, service, plan)];
+}
+
+function lintAction(view: View, service: Service, action: Action): string[] {
+  switch (action.type) {
+    case "createTask":
+      return lintCreation(view, service, action.task);
+    case "stopTask": {
+      const task = view.tasks.get(action.taskId);
+      if (task === undefined) return ["stops a task that is not there"];
+      return isLive(task) ? [] : [`stops ${task.id}, which is not live`];
+    }
+    case "removeTask": {
+      const task = view.tasks.get(action.taskId);
+      if (task === undefined) return ["removes a task that is not there"];
+      const hasNode = task.nodeId !== undefined;
+      return hasNode && task.desired !== "removed" ? [] : [`asks in vain to remove ${task.id}`];
+    }
+    case "deleteTask": {
+      const task = view.tasks.get(action.taskId);
+      if (task === undefined) return ["forgets a task that is not there"];
+      const isGone = task.state === "removed" || task.nodeId === undefined;
+      return isGone ? [] : [`forgets ${task.id}, of which something may be left`];
+    }
+    case "deleteService":
+      return service.removing && view.tasksOf(service.id).length === 0
+        ? []
+        : ["deletes a service that is wanted or has tasks"];
+    case "deleteStack":
+      return ["deletes a stack in a service's plan"];
+  }
+}
+
+function lintCreation(view: View, service: Service, task: Task): string[] {
+  const problems: string[] = [];
+  if (view.tasks.has(task.id)) problems.push(`creates ${task.id} again`);
+  if (service.removing) problems.push("creates a task of a service that is being removed");
+  if (task.revision !== currentRevision(service).revision) problems.push("creates an old revision");
+  if (task.state !== "pending" || task.nodeId !== undefined)
+    problems.push("creates no pending task");
+  const { mode, replicas } = specOf(service);
+  const isWanted =
+    mode === "replicated"
+      ? Number(task.slot) >= 1 && Number(task.slot) <= replicas
+      : [...view.nodes.keys()].some((id) => id === task.slot);
+  if (!isWanted) problems.push(`creates a task in slot ${task.slot}, which nobody wants`);
+  return problems;
+}
+
+/** No slot gets more live tasks than the update order allows. */
+function lintSlots(view: View, service: Service, plan: Plan): string[] {
+  const slots = slotsOf(view.tasksOf(service.id), service.templateRevision);
+  const stopped = new Set(
+    plan.actions.flatMap((action) => (action.type === "stopTask" ? [action.taskId] : [])),
+  );
+  const created = plan.actions.flatMap((action) =>
+    action.type === "createTask" ? [action.task.slot] : [],
+  );
+  const problems: string[] = [];
+  if (new Set(created).size < created.length) problems.push("creates two tasks in one slot");
+  for (const name of created) {
+    const slot = slots.get(name);
+    if (slot === undefined) continue;
+    if (slot.current.length > 0) problems.push(`creates a second current task in slot ${name}`);
+    const stays = slot.outdated.filter((task) => !stopped.has(task.id));
+    const startFirst = specOf(service).update.order === "start-first";
+    if (slot.outdated.length > 0 && !startFirst) problems.push(`starts first in slot ${name}`);
+    if (stays.length > 1) problems.push(`leaves ${stays.length} outdated tasks in slot ${name}`);
+    if (slot.outdated.length === 0 && slot.stopping.length > 0) {
+      problems.push(`does not wait for the old task of slot ${name}`);
+    }
+  }
+  return problems;
+}
+
+/** An update takes no more ready tasks away at once than its parallelism. */
+function lintTurns(view: View, service: Service, plan: Plan): string[] {
+  const { parallelism } = specOf(service).update;
+  const slots = slotsOf(view.tasksOf(service.id), service.templateRevision);
+  const uncovered = plan.actions.filter((action) => {
+    if (action.type !== "stopTask") return false;
+    const task = view.tasks.get(action.taskId);
+    if (task === undefined || !isReady(task)) return false;
+    const slot = slots.get(task.slot);
+    const others = [...(slot?.current ?? []), ...(slot?.outdated ?? [])];
+    const hasEnded = slot?.ended.some(({ state, revision }) => {
+      return state === "complete" && revision >= service.templateRevision;
+    });
+    return hasEnded !== true && !others.some((other) => other !== task && isReady(other));
+  });
+  if (parallelism === 0 || uncovered.length <= parallelism) return [];
+  return [`takes ${uncovered.length} ready tasks away at once, beyond ${parallelism}`];
+}

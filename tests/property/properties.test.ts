@@ -1,0 +1,189 @@
+import { describe, expect, test } from "bun:test";
+import { changesOf } from "../../src/core/reconcile/plan.ts";
+import { isConverged, planService } from "../../src/core/reconcile/service.ts";
+import { refusalOf } from "../../src/core/scheduler/filters.ts";
+import { loadOf } from "../../src/core/scheduler/load.ts";
+import { schedule } from "../../src/core/scheduler/schedule.ts";
+import { newId } from "../../src/lib/ids.ts";
+import { seededRandom, systemRandom } from "../../src/lib/random.ts";
+import { put } from "../../src/model/change.ts";
+import { specAt, specOf } from "../../src/model/service.ts";
+import { isLive, rankOf, TASK_STATES, withStatus, type Task } from "../../src/model/task.ts";
+import type { MemoryView } from "../../src/model/view.ts";
+import { aNode, aRestart, aService, aStatus } from "../builders.ts";
+import { lintPlan } from "../plan-linter.ts";
+import { between, oneOf } from "../sim/chance.ts";
+import { liveOn } from "./live-on.ts";
+import { drawWorld, NOW } from "./worlds.ts";
+
+const fresh = process.env["SEED"] ?? newId<"seed">(systemRandom);
+console.log(`fresh seed: ${fresh} (again: SEED=${fresh})`);
+const WORLDS = 300;
+const seeds = [
+  ...Array.from({ length: WORLDS }, (_, i) => `fixed ${i}`),
+  ...Array.from({ length: WORLDS }, (_, i) => `${fresh} ${i}`),
+];
+
+/** What is wrong in all generated worlds, each with its seed. */
+function problemsIn(check: (view: MemoryView, seed: string) => string[]): string[] {
+  return seeds.flatMap((seed) => {
+    const view = drawWorld(seededRandom(seed));
+    return check(view, seed).map((problem) => `seed ${seed}: ${problem}`);
+  });
+}
+
+describe("whatever a cluster looks like", () => {
+  test("every plan is clean", () => {
+    const problems = problemsIn((view, seed) =>
+      [...view.services.values()].flatMap((service) => {
+        const plan = planService(view, service.id, NOW, seededRandom(seed));
+        return lintPlan(view, service, plan, NOW).map((problem) => `${service.name} ${problem}`);
+      }),
+    );
+    expect(problems).toEqual([]);
+  });
+
+  test("a plan that was carried out leaves nothing to do at the same time", () => {
+    const problems = problemsIn((view, seed) => {
+      const random = seededRandom(seed);
+      for (const id of [...view.services.keys()]) {
+        // What asks nobody follows from what did: a task that ended at once may be forgotten then.
+        for (let round = 0; round < 4; round++) {
+          const { actions } = planService(view, id, NOW, random.split(`${id}/${round}`));
+          view.apply(changesOf(view, actions, NOW), view.version + 1);
+        }
+      }
+      return [...view.services.keys()].flatMap((id) =>
+        planService(view, id, NOW, random).actions.map((action) => `${id} ${action.type}`),
+      );
+    });
+    expect(problems).toEqual([]);
+  });
+
+  test("a task is placed only where nothing speaks against it, and no node is overfilled", () => {
+    const problems = problemsIn((view, seed) => {
+      const pending = [...view.tasks.values()].filter((t) => t.state === "pending" && isLive(t));
+      const { placements, unplaced } = schedule(view, pending, seededRandom(seed));
+      const found = placements.flatMap(({ taskId, nodeId }) => place(view, taskId, nodeId));
+      const isComplete = placements.length + unplaced.length === pending.length;
+      return isComplete ? found : [...found, "a task was left out"];
+    });
+    expect(problems).toEqual([]);
+  });
+
+  test("a task is left without a node only where every node refuses it", () => {
+    const problems = problemsIn((view, seed) => {
+      const pending = [...view.tasks.values()].filter((t) => t.state === "pending" && isLive(t));
+      const { placements, unplaced } = schedule(view, pending, seededRandom(seed));
+      for (const { taskId, nodeId } of placements) place(view, taskId, nodeId);
+      return unplaced.flatMap(({ taskId }) => {
+        const fitting = [...view.nodes.keys()].filter(
+          (id) => refusal(view, taskId, id) === undefined,
+        );
+        return fitting.length === 0 ? [] : [`${taskId} would fit on ${fitting.join(", ")}`];
+      });
+    });
+    expect(problems).toEqual([]);
+  });
+});
+
+test("no sequence of reports moves a task's state back", () => {
+  const random = seededRandom(fresh);
+  for (let run = 0; run < 500; run++) {
+    let task: Task = { ...taskOf(random.next()), state: "assigned" };
+    for (let i = 0; i < 20; i++) {
+      const next = withStatus(task, aStatus("t", { state: oneOf(random, TASK_STATES), since: i }));
+      expect(rankOf(next.state)).toBeGreaterThanOrEqual(rankOf(task.state));
+      task = next;
+    }
+  }
+});
+
+describe("a cluster with room, whose programs run, becomes what was asked for", () => {
+  test("from any state, within as many rounds as its slots need", () => {
+    const problems = problemsIn((view, seed) => {
+      makeRoom(view);
+      const random = seededRandom(seed);
+      const slots = [...view.services.values()].reduce((sum, s) => sum + specOf(s).replicas, 0);
+      const roundsMax = 20 + 6 * (slots + view.nodes.size * view.services.size);
+      for (let round = 0; round < roundsMax; round++) {
+        const problem = liveOn(view, NOW + round * 400_000, random.split(String(round)));
+        if (problem !== undefined) return [problem];
+        const left = [...view.services.values()].filter((service) => !isConverged(view, service));
+        if (left.length === 0) return [];
+      }
+      const left = [...view.services.values()].filter((service) => !isConverged(view, service));
+      return left.map((service) => `${service.name} has not converged`);
+    });
+    expect(problems).toEqual([]);
+  });
+});
+
+/** Why the node can't have the task, as the view stands. */
+function refusal(view: MemoryView, taskId: Task["id"], nodeId: string): string | undefined {
+  const task = view.tasks.get(taskId);
+  const node = [...view.nodes.values()].find(({ id }) => id === nodeId);
+  const service = task && view.services.get(task.serviceId);
+  if (task === undefined || node === undefined || service === undefined) return "is not there";
+  return refusalOf({ task, spec: specAt(service, task.revision) }, node, loadOf(view, node.id));
+}
+
+/** Puts the task on the node; answers what speaks against it there. */
+function place(
+  view: MemoryView,
+  taskId: Task["id"],
+  nodeId: NonNullable<Task["nodeId"]>,
+): string[] {
+  const task = view.tasks.get(taskId);
+  const reason = refusal(view, taskId, nodeId);
+  if (task !== undefined) {
+    view.apply([put.task({ ...task, nodeId, state: "assigned" })], view.version + 1);
+  }
+  return reason === undefined ? [] : [`${taskId} is on ${nodeId}, which ${reason}`];
+}
+
+/** Takes away what keeps tasks from running for good. */
+function makeRoom(view: MemoryView): void {
+  const nodes = [...view.nodes.values()].map((node) => {
+    const { hostname } = node;
+    const platform = { os: "linux", arch: "arm64" };
+    const labels = { zone: "north" };
+    return put.node(
+      aNode(hostname, {
+        labels,
+        platform,
+        resources: { cpuMillis: 10 ** 6, memoryBytes: 2 ** 40 },
+      }),
+    );
+  });
+  const services = [...view.services.values()].map((service) =>
+    put.service({
+      ...service,
+      revisions: service.revisions.map(({ spec, ...rest }) => {
+        const placement = { ...spec.placement, maxReplicasPerNode: 0 };
+        return { ...rest, spec: { ...spec, ports: [], placement, restart: aRestart() } };
+      }),
+    }),
+  );
+  view.apply([...nodes, ...services], view.version + 1);
+}
+
+function taskOf(draw: number): Task {
+  const service = aService();
+  return {
+    id: newId<"task">(seededRandom(String(draw))),
+    serviceId: service.id,
+    stack: "shop",
+    service: "web",
+    slot: String(between(seededRandom(String(draw)), 1, 9)),
+    revision: 1,
+    createdAt: 0,
+    failures: 0,
+    desired: "running",
+    state: "pending",
+    health: "none",
+    message: "",
+    since: 0,
+    version: 0,
+  };
+}

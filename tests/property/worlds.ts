@@ -1,0 +1,112 @@
+import type { Random } from "../../src/lib/random.ts";
+import { specOf, type Service, type ServiceSpec } from "../../src/model/service.ts";
+import { isTerminal, TASK_STATES, type Health, type Task } from "../../src/model/task.ts";
+import type { MemoryView } from "../../src/model/view.ts";
+import {
+  aContainer,
+  aNode,
+  aPort,
+  aRestart,
+  aService,
+  aSpec,
+  aTask,
+  aView,
+  anId,
+  reserving,
+} from "../builders.ts";
+import { between, happens, oneOf } from "../sim/chance.ts";
+
+export const NOW = 10_000_000;
+
+/** Any cluster at all: also ones that no sequence of events leads to. */
+export function drawWorld(random: Random): MemoryView {
+  const nodes = Array.from({ length: between(random, 1, 5) }, (_, i) =>
+    aNode(`n${i}`, {
+      labels: happens(random, 0.5) ? { zone: oneOf(random, ["north", "south"]) } : {},
+      availability: oneOf(random, ["active", "active", "active", "pause", "drain"]),
+      health: oneOf(random, ["ready", "ready", "ready", "suspect", "down"]),
+      platform: { os: "linux", arch: oneOf(random, ["amd64", "amd64", "arm64"]) },
+      resources: { cpuMillis: between(random, 1, 4) * 1000, memoryBytes: 2 ** 30 },
+    }),
+  );
+  const services = Array.from({ length: between(random, 1, 4) }, (_, i) =>
+    drawService(random, `s${i}`),
+  );
+  const nodeNames = nodes.map((node) => node.hostname);
+  const tasks = services.flatMap((service, i) =>
+    Array.from({ length: between(random, 0, 12) }, (_, j) =>
+      drawTask(random, service, `t${i}q${j}`, nodeNames),
+    ),
+  );
+  return aView({ nodes, services, tasks });
+}
+
+function drawService(random: Random, name: string): Service {
+  const mode = oneOf(random, ["replicated", "replicated", "replicated", "global"] as const);
+  const count = between(random, 1, 3);
+  const revisions = Array.from({ length: count }, (_, i) => {
+    return { revision: count - i, at: 0, spec: drawSpec(random, mode) };
+  });
+  return aService(
+    {},
+    {
+      id: anId(name),
+      name,
+      revisions,
+      templateRevision: between(random, 1, count),
+      removing: happens(random, 0.1),
+    },
+  );
+}
+
+function drawSpec(random: Random, mode: ServiceSpec["mode"]): ServiceSpec {
+  const platform = happens(random, 0.2) ? { platform: "linux/arm64" } : {};
+  const constraint = { key: "node.labels.zone", operator: "==", value: "north" } as const;
+  const hostPort = aPort({ mode: "host", published: between(random, 8080, 8082) });
+  return aSpec({
+    mode,
+    replicas: mode === "global" ? 1 : between(random, 0, 6),
+    container: aContainer(platform),
+    ports: happens(random, 0.2) ? [hostPort] : [],
+    resources: reserving(between(random, 0, 6) * 100),
+    placement: {
+      constraints: happens(random, 0.2) ? [constraint] : [],
+      spread: happens(random, 0.2) ? ["node.labels.zone"] : [],
+      maxReplicasPerNode: happens(random, 0.2) ? between(random, 1, 2) : 0,
+    },
+    restart: aRestart({
+      condition: oneOf(random, ["any", "on-failure", "none"]),
+      ...(happens(random, 0.3) ? { maxAttempts: between(random, 0, 3) } : {}),
+    }),
+    update: {
+      order: oneOf(random, ["stop-first", "start-first"]),
+      parallelism: between(random, 0, 3),
+      delayMs: between(random, 0, 2) * 5000,
+    },
+  });
+}
+
+function drawTask(random: Random, service: Service, name: string, nodes: string[]): Task {
+  const state = oneOf(random, TASK_STATES.slice(1));
+  const node = oneOf(random, nodes);
+  const { mode, replicas } = specOf(service);
+  const slot = mode === "global" ? anId(node) : String(between(random, 1, replicas + 2));
+  const desired = oneOf(random, ["running", "running", "running", "shutdown", "removed"] as const);
+  const createdAt = between(random, 0, 1000);
+  const startedAt = createdAt + 100;
+  const task = aTask(service, name, {
+    slot,
+    state,
+    desired: state === "removed" ? "removed" : desired,
+    createdAt,
+    startedAt,
+    revision: between(random, 1, service.revisions.length),
+    nodeId: anId(node),
+    failures: between(random, 0, 6),
+    health: oneOf<Health>(random, ["none", "none", "healthy", "starting", "unhealthy"]),
+  });
+  if (isTerminal(state)) return { ...task, finishedAt: between(random, startedAt, NOW) };
+  if (state !== "pending") return task;
+  const { nodeId: _, ...pending } = task;
+  return pending;
+}
