@@ -160,13 +160,14 @@ export class Worker {
   }
 
   /**
-   * A passing trouble of the runtime is waited out. Any other failure before a task ran rejects it,
-   * so that the server can try elsewhere; a stop or removal is tried until it succeeds.
+   * A runtime that does not answer is waited for. Any other failure before a task ran rejects it, so
+   * that people see why and the server can try again, or elsewhere, by the restart policy; a stop or
+   * removal is tried until it succeeds.
    */
   #onFailure(taskId: TaskId, runner: Runner, step: Step | undefined, error: unknown): void {
     const { clock, log } = this.#options;
     const final = step?.type === "create" || step?.type === "start";
-    if (final && !(error instanceof OrchdError && error.retryable)) {
+    if (final && !(error instanceof OrchdError && error.code === "unreachable")) {
       this.#setStatus(this.#rejection(taskId, error));
       runner.dirty = true;
       return;

@@ -107,6 +107,7 @@ function drawTask(random: Random, service: Service, name: string, nodes: string[
   });
   if (isTerminal(state)) return { ...task, finishedAt: between(random, startedAt, NOW) };
   if (state !== "pending") return task;
+  // A task that nobody holds ends in the moment in which that is wished for.
   const { nodeId: _, ...pending } = task;
-  return pending;
+  return { ...pending, desired: "running" };
 }
