@@ -175,12 +175,20 @@ export class Worker {
     runner.retryMs = Math.min(Math.max(RETRY_FIRST_MS, runner.retryMs * 2), RETRY_MAX_MS);
     const what = step?.type ?? "look";
     log.warn(`task ${taskId}: ${what} is tried again: ${messageChainOf(error)}`);
+    if (final) this.#tellWhatItWaitsFor(taskId, error);
     clock.after(runner.retryMs, () => this.poke(taskId));
+  }
+
+  /** The same trouble again is nothing new: it is told, and written down, once. */
+  #tellWhatItWaitsFor(taskId: TaskId, error: unknown): void {
+    const status = this.#statuses.get(taskId);
+    const message = formatTrouble(error);
+    if (status !== undefined && status.message !== message) this.#setStatus({ ...status, message });
   }
 
   #rejection(taskId: TaskId, error: unknown): TaskStatus {
     const now = this.#options.clock.now();
-    const message = messageChainOf(error).slice(0, 1000);
+    const message = formatTrouble(error);
     return { taskId, state: "rejected", health: "none", message, since: now, finishedAt: now };
   }
 
@@ -190,4 +198,9 @@ export class Worker {
     if (state === undefined || rankOf(state) !== rankOf("running")) return false;
     return this.#assignments.get(taskId)?.desired === "running";
   }
+}
+
+/** An error as the message of a task's status, which is bounded. */
+function formatTrouble(error: unknown): string {
+  return messageChainOf(error).slice(0, 1000);
 }

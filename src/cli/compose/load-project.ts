@@ -41,11 +41,11 @@ export async function loadProject(context: Context, options: ProjectOptions): Pr
   return loadCompose({
     files,
     projectDirectory: first === "-" ? io.cwd : dirname(pathFrom(io, first)),
-    profiles: options.profile ?? listIn(io.env["COMPOSE_PROFILES"], ","),
+    profiles: options.profile ?? [],
     environment: definedIn(io.env),
     envFiles: (options.envFile ?? []).map((path) => pathFrom(io, path)),
     read: (path) => readTextFile(pathFrom(io, path)),
-    ...nameFrom(io, options),
+    ...(options.name === undefined ? {} : { name: options.name }),
   });
 }
 
@@ -54,7 +54,8 @@ async function chooseFiles(io: Io, named: readonly string[]): Promise<readonly s
     throw usageError("standard input can be read only once: name - only once");
   }
   if (named.length > 0) return named;
-  const fromEnvironment = listIn(io.env["COMPOSE_FILE"], io.env["COMPOSE_PATH_SEPARATOR"] || ":");
+  const separator = io.env["COMPOSE_PATH_SEPARATOR"] || ":";
+  const fromEnvironment = (io.env["COMPOSE_FILE"] ?? "").split(separator).filter(Boolean);
   if (fromEnvironment.length > 0) return fromEnvironment;
   const { paths, warnings } = findComposeFiles(io.cwd);
   for (const warning of warnings) {
@@ -73,15 +74,6 @@ async function readFile(io: Io, path: string): Promise<{ path: string; text: str
   const name = isStdin ? STDIN_NAME : path;
   if (read.ok) return { path: name, text: read.text };
   throw new OrchdError("invalid", `can't read ${name}: ${read.message}`);
-}
-
-function nameFrom(io: Io, options: ProjectOptions): { name?: string } {
-  const name = options.name ?? io.env["COMPOSE_PROJECT_NAME"];
-  return name === undefined || name === "" ? {} : { name };
-}
-
-function listIn(text: string | undefined, separator: string): string[] {
-  return (text ?? "").split(separator).filter((item) => item !== "");
 }
 
 function definedIn(env: Io["env"]): Record<string, string> {

@@ -1,7 +1,6 @@
 import { assert } from "../../lib/assert.ts";
 import { sortedBy } from "../../lib/order.ts";
 import type { Random } from "../../lib/random.ts";
-import { plural } from "../../lib/text.ts";
 import type { NodeId, TaskId } from "../../model/ids.ts";
 import type { Node } from "../../model/node.ts";
 import { specAt } from "../../model/service.ts";
@@ -90,10 +89,12 @@ function consider(
   return { options, refusals };
 }
 
-/** `no node fits: 1 node is drained; 1 node has …`, the most frequent reason first. */
+/** `no node fits: each of 2 nodes is drained; 1 node has …`, the most frequent reason first. */
 function formatRefusals(refusals: ReadonlyMap<string, number>): string {
   if (refusals.size === 0) return "no node has joined the cluster yet";
   const counted = [...refusals].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
-  const reasons = counted.map(([reason, count]) => `${plural(count, "node")} ${reason}`);
+  const reasons = counted.map(
+    ([reason, count]) => `${count === 1 ? "1 node" : `each of ${count} nodes`} ${reason}`,
+  );
   return `no node fits: ${reasons.join("; ")}`;
 }

@@ -4,7 +4,7 @@ import { FILE_LENGTH_MAX, FILES_MAX } from "../limits.ts";
 import { ProblemList, quoted } from "../problem.ts";
 import { sourceFile, type Lookup, type Place, type SourceFile } from "../source-file.ts";
 import { buildTree } from "../yaml/build-tree.ts";
-import { parseYaml } from "../yaml/parse-yaml.ts";
+import { parseYaml, type YamlContents } from "../yaml/parse-yaml.ts";
 import type { MapNode } from "../yaml/tree.ts";
 import { parseEnvFile, parseRawEnvFile, type Variables } from "./env-file.ts";
 
@@ -21,18 +21,22 @@ export type ReadResult =
 export type Read = (path: string) => ReadResult;
 
 export interface OpenOptions {
+  /** What relative paths in the file are relative to. */
   directory: string;
   lookup: Lookup;
 }
 
 /** Who asks for a file: problems with it are told there. */
 export interface Asker {
-  at: Place;
-  /** Begins the message: `services.web.env_file`. */
+  /** Absent for a file that the command line names. */
+  at?: Place;
+  /** Begins the message: `services.web.env_file`, `--env-file`. */
   path: string;
 }
 
-/** Opens the files of one project, and counts them. */
+type AskOptions = OpenOptions & { asker: Asker };
+
+/** Opens the files of one project, each once, and counts them. */
 export class Loader {
   readonly problems = new ProblemList();
   readonly findings = new Findings(this.problems);
@@ -43,7 +47,7 @@ export class Loader {
   hasResets = false;
   readonly #read: Read;
   readonly #projectDirectory: string;
-  readonly #variables = new Map<string, Variables>();
+  readonly #caches = new Map<Lookup, Map<string, MapNode | Variables>>();
   #opened = 0;
 
   constructor(read: Read, projectDirectory: string) {
@@ -59,35 +63,40 @@ export class Loader {
     return sourceFile({ path, text: withoutMark, order, projectDirectory, ...options });
   }
 
+  /** A Compose file that another one names; undefined, with problems told, when it is none. */
+  composeFile(path: string, options: AskOptions): MapNode | undefined {
+    const key = `compose ${options.directory} ${path}`;
+    return this.#cached(options.lookup, key, () => {
+      const file = this.#open(path, options);
+      if (file === undefined) return undefined;
+      const contents = this.contents(file);
+      return contents === undefined ? undefined : this.tree(file, contents);
+    });
+  }
+
   /**
-   * The text of `path`; undefined when it can't be had, which is a problem unless `optional` and
-   * the file is missing.
+   * The variables of an env file; undefined when it can't be read, which is a problem unless it is
+   * `optional` and missing.
    */
-  open(
+  envFile(
     path: string,
-    options: OpenOptions & { asker: Asker; optional?: boolean },
-  ): SourceFile | undefined {
-    const { asker, optional = false, ...rest } = options;
-    const fail = (message: string) => {
-      this.incomplete = true;
-      this.problems.error(asker.at, asker.path, `${asker.path} names ${quoted(path)}: ${message}`);
-      return undefined;
-    };
-    if (this.#opened >= FILES_MAX) return fail(`a project may have at most ${FILES_MAX} files`);
-    if (path.includes("\0")) return fail("no file has such a name");
-    const read = this.#read(path);
-    if (read.ok) return this.source(path, read.text, rest);
-    return optional && read.reason === "missing" ? undefined : fail(read.message);
+    options: AskOptions & { optional?: boolean; raw?: boolean },
+  ): Variables | undefined {
+    const parse = options.raw === true ? parseRawEnvFile : parseEnvFile;
+    return this.#cached(options.lookup, `${parse.name} ${path}`, () => {
+      const file = this.#open(path, options);
+      return file && parse(file, this.problems);
+    });
   }
 
-  /** The mapping that a Compose file is; undefined, with problems told, when it is none. */
-  tree(file: SourceFile): MapNode | undefined {
-    const node = this.#parse(file);
-    if (node === undefined) this.incomplete = true;
-    return node;
+  /** What a file's text composes to; undefined, with problems told, when it is not a document. */
+  contents(file: SourceFile): YamlContents | undefined {
+    const contents = this.#compose(file);
+    this.incomplete ||= contents === undefined;
+    return contents;
   }
 
-  #parse(file: SourceFile): MapNode | undefined {
+  #compose(file: SourceFile): YamlContents | undefined {
     const refuse = (message: string) => {
       this.problems.error({ file, offset: 0 }, "", message);
       return undefined;
@@ -95,26 +104,48 @@ export class Loader {
     if (file.text.length > FILE_LENGTH_MAX) return refuse("the file is larger than 1 MiB");
     if (file.text.trim() === "") return refuse("the file is empty");
     const contents = parseYaml(file, this.problems);
-    if (contents === undefined) return undefined;
-    if (contents === null) return refuse("the file holds nothing but comments");
+    return contents === null ? refuse("the file holds nothing but comments") : contents;
+  }
+
+  /** The mapping that a Compose file is; undefined, with problems told, when it is none. */
+  tree(file: SourceFile, contents: YamlContents): MapNode | undefined {
     this.hasResets ||= file.text.includes("!reset");
     const node = buildTree(contents, file, this);
     if (node.kind === "map") return node;
     const is = node.kind === "list" ? "a list" : "a single value";
-    return refuse(`the file is ${is}, not a mapping with services`);
+    this.problems.error(node.at, "", `the file is ${is}, not a mapping with services`);
+    this.incomplete = true;
+    return undefined;
   }
 
-  /** The variables of an env file; each file is read once for each way of reading it. */
-  variables(file: SourceFile, format: "env" | "raw" = "env"): Variables {
-    const parse = format === "raw" ? parseRawEnvFile : parseEnvFile;
-    return parse(file, this.problems);
+  #open(path: string, options: AskOptions & { optional?: boolean }): SourceFile | undefined {
+    const { asker, optional = false, directory, lookup } = options;
+    const refuse = (message: string) => {
+      this.incomplete = true;
+      const text = `${quoted(path)} can't be used: ${message}`;
+      if (asker.at === undefined) this.problems.outside(asker.path, text);
+      else this.problems.error(asker.at, asker.path, `${asker.path}: ${text}`);
+      return undefined;
+    };
+    if (this.#opened >= FILES_MAX) return refuse(`a project has at most ${FILES_MAX} files`);
+    if (path.includes("\0")) return refuse("no file has such a name");
+    const read = this.#read(path);
+    if (read.ok) return this.source(path, read.text, { directory, lookup });
+    return optional && read.reason === "missing" ? undefined : refuse(read.message);
   }
 
-  cached(key: string, load: () => Variables): Variables {
-    const known = this.#variables.get(key);
+  #cached<T extends MapNode | Variables>(
+    lookup: Lookup,
+    key: string,
+    load: () => T | undefined,
+  ): T | undefined {
+    const cache = this.#caches.get(lookup) ?? new Map<string, MapNode | Variables>();
+    this.#caches.set(lookup, cache);
+    // A key says what kind of value stands under it.
+    const known = cache.get(key) as T | undefined;
     if (known !== undefined) return known;
     const loaded = load();
-    this.#variables.set(key, loaded);
+    if (loaded !== undefined) cache.set(key, loaded);
     return loaded;
   }
 }

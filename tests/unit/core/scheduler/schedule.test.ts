@@ -108,7 +108,9 @@ describe("a node is filled", () => {
     const nodes = [aNode("n1"), aNode("n2")];
     const lines = place({ nodes, services: [service] }, pending(service, 3));
     expect(lines.slice(0, 2).map((line) => line.slice(0, 5))).toEqual(["p1 ->", "p2 ->"]);
-    expect(lines[2]).toBe("p3: no node fits: 2 nodes has port 8080/tcp in use by another task");
+    expect(lines[2]).toBe(
+      "p3: no node fits: each of 2 nodes has port 8080/tcp in use by another task",
+    );
   });
 
   test("by low slots first, also with more than nine", () => {
@@ -134,7 +136,7 @@ describe("a task without a node is told why", () => {
   test("with the most frequent reason first", () => {
     const nodes = [aNode("n1", { availability: "drain" }), aNode("n2"), aNode("n3")];
     expect(place({ nodes, services: [service] }, pending(service, 1))).toEqual([
-      "p1: no node fits: 2 nodes has 4 cores free, not 5; 1 node is drained",
+      "p1: no node fits: each of 2 nodes has 4 cores free, not 5; 1 node is drained",
     ]);
   });
 

@@ -1,0 +1,82 @@
+import { nearest } from "../../../lib/text.ts";
+import { SERVICE_NAME_PATTERN } from "../../../model/names.ts";
+import type { ServiceSpec } from "../../../model/service.ts";
+import { SERVICES_MAX, type StackSpec } from "../../../model/stack.ts";
+import { quoted } from "../problem.ts";
+import type { Loader } from "../read/loader.ts";
+import type { MapNode, Node } from "../yaml/tree.ts";
+import { Cursor } from "./cursor.ts";
+import { refuseSharedPorts, type PlacedPort } from "./ports.ts";
+import { convertService } from "./service.ts";
+import { volumesOf } from "./volumes.ts";
+
+export interface StackContext {
+  name: string;
+  /** Services that no chosen profile has. */
+  inactive: ReadonlySet<Node>;
+  loader: Loader;
+}
+
+/** A validated project as a stack; only to be used when no problem is an error. */
+export function convertStack(root: MapNode, context: StackContext): StackSpec {
+  const { name, inactive, loader } = context;
+  const file = new Cursor(root, "", loader.findings);
+  const volumes = volumesOf(file.get("volumes"), name);
+  const services = new Map<string, ServiceSpec>();
+  const ports = new Map<string, PlacedPort[]>();
+  const all = file.get("services")?.entries() ?? [];
+  for (const [key, service] of all) {
+    if (!SERVICE_NAME_PATTERN.test(key)) refuseName(key, service);
+    if (!service.isMap || inactive.has(service.node)) continue;
+    const converted = convertService(service, { volumes, loader });
+    services.set(key, converted.spec);
+    ports.set(key, converted.ports);
+  }
+  refuseSharedPorts(ports);
+  refuseUnknownDependencies(all);
+  refuseCount(file, services.size, all.length);
+  return {
+    services: Object.fromEntries(services),
+    volumes: [...volumes.byKey.values()]
+      .filter(({ external }) => !external)
+      .map((volume) => volume.name)
+      .toSorted(),
+  };
+}
+
+function refuseName(key: string, service: Cursor): void {
+  const { findings, keyAt, path } = service;
+  const rule =
+    "use 1 to 63 letters, digits, '-', '_' or '.', with a letter or digit at both ends";
+  findings.problems.error(keyAt, path, `${quoted(key)} is no name for a service: ${rule}`);
+}
+
+function refuseCount(file: Cursor, active: number, all: number): void {
+  if (file.findings.problems.hasErrors && all === 0) return;
+  const at = file.get("services") ?? file;
+  const { problems } = file.findings;
+  if (all === 0) problems.error(at.keyAt, "services", "the files have no services");
+  else if (active === 0 && !problems.hasErrors) {
+    const message = "every service has a profile: choose one with --profile";
+    problems.error(at.keyAt, "services", message);
+  }
+  if (active > SERVICES_MAX) {
+    problems.error(at.keyAt, "services", `there are more than ${SERVICES_MAX} services`);
+  }
+}
+
+/** What `depends_on` and `links` name has to be there, even though it is no order here. */
+function refuseUnknownDependencies(all: readonly [string, Cursor][]): void {
+  const names = new Set(all.map(([name]) => name));
+  for (const [, service] of all) {
+    const dependencies = service.get("depends_on")?.entries("names") ?? [];
+    for (const [name, value] of dependencies) {
+      const optional = value.get("required")?.text() === "false";
+      if (names.has(name) || optional) continue;
+      const guess = nearest(name, names);
+      const hint = guess === undefined ? "" : `; did you mean ${guess}?`;
+      const message = `${value.path} names no service${hint}`;
+      value.findings.problems.error(value.keyAt, value.path, message);
+    }
+  }
+}

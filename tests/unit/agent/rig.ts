@@ -1,0 +1,116 @@
+import { Agent } from "../../../src/agent/agent.ts";
+import { silentLog } from "../../../src/lib/log.ts";
+import { seededRandom } from "../../../src/lib/random.ts";
+import type { Assignment, AssignmentSet } from "../../../src/model/assignment.ts";
+import type { TaskId } from "../../../src/model/ids.ts";
+import type { TaskStatus } from "../../../src/model/task.ts";
+import type { Runtime } from "../../../src/runtime/driver.ts";
+import { aNode, anId } from "../../builders.ts";
+import { NO_FAULTS, type Faults } from "../../sim/faults.ts";
+import { Machine } from "../../sim/machine.ts";
+import { SimulatedAgentState, type AgentDisk } from "../../sim/simulated-agent-state.ts";
+import { SimulatedRuntime } from "../../sim/simulated-runtime.ts";
+import { settled, VirtualClock } from "../../sim/virtual-clock.ts";
+
+/** One agent on one machine in virtual time, with a server that writes down what it hears. */
+export class Rig {
+  readonly clock = new VirtualClock(0);
+  readonly machine: Machine;
+  readonly disk: AgentDisk = { set: undefined, statuses: new Map() };
+  /** `t running`, in the order in which the server heard of it. */
+  readonly heard: string[] = [];
+  /** `started t`, in the order in which it happened on the machine. */
+  readonly happened: string[] = [];
+  readonly latest = new Map<TaskId, TaskStatus>();
+  faults: Faults = NO_FAULTS;
+  diskIsFull = false;
+  serverIsAway = false;
+  agent: Agent | undefined;
+  #generation = 0;
+  #kill = () => {};
+  readonly #busyUntil = new Map<string, number>();
+
+  constructor() {
+    this.machine = new Machine({
+      name: "n1",
+      clock: this.clock,
+      random: seededRandom("rig"),
+      faults: () => this.faults,
+      onChange: (what, taskId) => this.happened.push(`${what} ${shortened(taskId)}`),
+      trace: () => {},
+    });
+  }
+
+  /** Begins a new life of the agent, with what its disk holds. */
+  async start(wrap: (runtime: Runtime) => Runtime = (runtime) => runtime): Promise<void> {
+    const clock = this.clock.process();
+    const runtime = new SimulatedRuntime(this.machine, this.#busyUntil, () => {});
+    const state = new SimulatedAgentState(this.disk, () => this.diskIsFull);
+    this.#kill = () => {
+      clock.kill();
+      runtime.kill();
+      state.kill();
+    };
+    const { hostname, address, platform, resources, orchdVersion } = aNode();
+    this.agent = new Agent({
+      nodeId: anId("n1"),
+      clock,
+      log: silentLog,
+      runtime: wrap(runtime),
+      state,
+      server: {
+        hello: async () => {},
+        report: async (_, statuses) => this.#hear(statuses),
+        goodbye: () => {},
+      },
+      facts: {
+        hostname,
+        address,
+        platform,
+        resources,
+        orchdVersion,
+        runtime: await runtime.info(),
+      },
+      network: undefined,
+    });
+    await this.agent.start();
+    await this.pass(1000);
+  }
+
+  /** Ends the agent as `kill -9` does. */
+  kill(): void {
+    this.#kill();
+  }
+
+  /** Hands over a set of a newer generation than the last. */
+  async assign(...assignments: Assignment[]): Promise<void> {
+    await this.assignSet({ generation: ++this.#generation, assignments });
+  }
+
+  async assignSet(set: AssignmentSet, forMs = 5000): Promise<void> {
+    this.agent?.assign(set);
+    await this.pass(forMs);
+  }
+
+  async pass(ms: number): Promise<void> {
+    await settled();
+    const until = this.clock.now() + ms;
+    while (await this.clock.step(until));
+  }
+
+  container(name: string) {
+    return this.machine.containers.get(anId(name));
+  }
+
+  #hear(statuses: TaskStatus[]): void {
+    if (this.serverIsAway) throw new Error("the server is away");
+    for (const status of statuses) {
+      this.heard.push(`${shortened(status.taskId)} ${status.state}`);
+      this.latest.set(status.taskId, status);
+    }
+  }
+}
+
+function shortened(taskId: TaskId): string {
+  return taskId.replace(/x+$/, "");
+}

@@ -1,0 +1,122 @@
+import { describe, expect, test } from "bun:test";
+import { silentLog } from "../../../src/lib/log.ts";
+import { Controller, type Outcome } from "../../../src/server/controller.ts";
+import { settled, VirtualClock } from "../../sim/virtual-clock.ts";
+
+/** A controller that writes down when it looked at what. */
+function aController(work: (key: string, now: number) => Promise<Outcome> = async () => ({})) {
+  const clock = new VirtualClock(0);
+  const looks: string[] = [];
+  const controller = new Controller<string>({
+    name: "test",
+    clock,
+    log: silentLog,
+    work: (key) => {
+      looks.push(`${key} at ${clock.now()}`);
+      return work(key, clock.now());
+    },
+  });
+  const pass = async (ms: number) => {
+    await settled();
+    const until = clock.now() + ms;
+    while (await clock.step(until));
+  };
+  return { controller, looks, pass };
+}
+
+describe("a key that is touched", () => {
+  test("many times in one turn is looked at once", async () => {
+    const { controller, looks, pass } = aController();
+    for (const key of ["a", "b", "a", "a"]) controller.touch(key);
+    await pass(0);
+    expect(looks).toEqual(["a at 0", "b at 0"]);
+  });
+
+  test("while it is worked at is looked at once more, after that", async () => {
+    const gates: (() => void)[] = [];
+    const { controller, looks, pass } = aController(async () => {
+      await new Promise<void>((resolve) => gates.push(resolve));
+      return {};
+    });
+    controller.touch("a");
+    await pass(0);
+    controller.touch("a");
+    controller.touch("a");
+    await pass(0);
+    expect(looks).toHaveLength(1);
+    gates.shift()?.();
+    await pass(0);
+    expect(looks).toHaveLength(2);
+    gates.shift()?.();
+    await pass(0);
+    expect(looks).toHaveLength(2);
+  });
+});
+
+describe("a look that wants another one later", () => {
+  test("gets it then, and not before", async () => {
+    const { controller, looks, pass } = aController(async (_, now) =>
+      now === 0 ? { wakeAt: 5000 } : {},
+    );
+    controller.touch("a");
+    await pass(4999);
+    expect(looks).toEqual(["a at 0"]);
+    await pass(10_000);
+    expect(looks).toEqual(["a at 0", "a at 5000"]);
+  });
+
+  test("forgets that when something touched the key before", async () => {
+    const { controller, looks, pass } = aController(async (_, now) =>
+      now === 0 ? { wakeAt: 5000 } : {},
+    );
+    controller.touch("a");
+    await pass(1000);
+    controller.touch("a");
+    await pass(10_000);
+    expect(looks).toEqual(["a at 0", "a at 1000"]);
+  });
+
+  test("gets it at once when its time has passed", async () => {
+    let left = 2;
+    const { controller, looks, pass } = aController(async () => (left-- > 0 ? { wakeAt: -5 } : {}));
+    controller.touch("a");
+    await pass(0);
+    expect(looks).toEqual(["a at 0", "a at 0", "a at 0"]);
+  });
+});
+
+describe("a look that fails", () => {
+  test("is taken again after 200 ms, doubling to 30 s", async () => {
+    const { controller, looks, pass } = aController(() => Promise.reject(new Error("disk full")));
+    controller.touch("a");
+    await pass(120_000);
+    const times = looks.map((look) => Number(look.split(" ")[2]));
+    const waits = times.slice(1).map((time, i) => time - (times[i] ?? 0));
+    expect(waits.slice(0, 10)).toEqual([
+      200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000,
+    ]);
+  });
+
+  test("does not keep others waiting, and counts afresh once it succeeded", async () => {
+    const { controller, looks, pass } = aController((key, now) =>
+      key === "a" && now !== 200 ? Promise.reject(new Error("no")) : Promise.resolve({}),
+    );
+    controller.touch("a");
+    controller.touch("b");
+    await pass(1000);
+    expect(looks).toEqual(["a at 0", "b at 0", "a at 200"]);
+    controller.touch("a");
+    await pass(250);
+    expect(looks.slice(3)).toEqual(["a at 1000", "a at 1200"]);
+  });
+});
+
+test("a closed controller looks at nothing any more", async () => {
+  const { controller, looks, pass } = aController(async () => ({ wakeAt: 100 }));
+  controller.touch("a");
+  await pass(0);
+  controller.close();
+  controller.touch("b");
+  await pass(1000);
+  expect(looks).toEqual(["a at 0"]);
+});

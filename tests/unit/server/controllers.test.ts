@@ -1,0 +1,167 @@
+import { describe, expect, test } from "bun:test";
+import { put } from "../../../src/model/change.ts";
+import { revise } from "../../../src/model/service.ts";
+import { aNode, aService, aSpec, aStack, aTask, anId, reserving } from "../../builders.ts";
+import { Rig } from "./rig.ts";
+
+async function aRig(): Promise<Rig> {
+  const rig = new Rig();
+  rig.decide();
+  await rig.connect();
+  return rig;
+}
+
+/** The service of that name as the store holds it. */
+function stored(rig: Rig, name = "web") {
+  const service = rig.store.view().services.get(anId(name));
+  if (service === undefined) throw new Error(`${name} is stored`);
+  return service;
+}
+
+describe("a service that is written", () => {
+  test("gets its tasks, and they get a node, without anybody asking", async () => {
+    const rig = await aRig();
+    await rig.commit(put.service(aService({ replicas: 2 })));
+    expect(rig.tasks()).toEqual(["1 running assigned", "2 running assigned"]);
+    expect(rig.sets.at(-1)?.assignments).toHaveLength(2);
+  });
+
+  test("waits for a node, and says so, until one comes", async () => {
+    const rig = new Rig();
+    rig.decide();
+    await rig.commit(put.service(aService()));
+    const [task] = rig.disk.view.tasks.values();
+    expect([task?.state, task?.message]).toEqual(["pending", "no node has joined the cluster yet"]);
+    await rig.connect();
+    expect(rig.tasks()).toEqual(["1 running assigned"]);
+    expect(rig.disk.view.tasks.get(task?.id ?? anId("none"))?.message).toBe("");
+  });
+
+  test("is decided after a full disk has room again", async () => {
+    const rig = await aRig();
+    await rig.commit(put.service(aService()));
+    rig.diskIsFull = true;
+    await rig.pass(5000);
+    const next = rig.store.commit([put.service(revise(stored(rig), aSpec({ replicas: 3 }), 1))]);
+    await Promise.all([next.catch(() => undefined), rig.pass(5000)]);
+    rig.diskIsFull = false;
+    await rig.commit(put.service(revise(stored(rig), aSpec({ replicas: 2 }), 1)));
+    expect(rig.tasks()).toEqual(["1 running assigned", "2 running assigned"]);
+  });
+});
+
+describe("a task that failed", () => {
+  test("is followed by the next attempt after its wait", async () => {
+    const rig = await aRig();
+    await rig.commit(put.service(aService()));
+    await rig.report("failed", "1");
+    await rig.pass(800);
+    expect(rig.tasks()).toEqual(["1 running failed"]);
+    await rig.pass(200);
+    expect(rig.tasks()).toEqual(["1 running assigned", "1 running failed"]);
+  });
+});
+
+describe("a task that waits for room", () => {
+  test("gets it when another one has ended, not when that is only asked to", async () => {
+    const rig = await aRig();
+    const full = { resources: reserving(4000) };
+    await rig.commit(put.service(aService(full, { id: anId("a"), name: "a" })));
+    await rig.report("running", "1");
+    await rig.commit(put.service(aService({ ...full }, { id: anId("b"), name: "b" })));
+    const waiting = () =>
+      [...rig.disk.view.tasks.values()].find(({ service }) => service === "b")?.state;
+    expect(waiting()).toBe("pending");
+    await rig.commit(put.service(revise(stored(rig, "a"), aSpec({ ...full, replicas: 0 }), 1)));
+    expect(waiting()).toBe("pending");
+    const [leaving] = rig.store.view().tasksOf(anId("a"));
+    const gone = { state: "removed", health: "none", message: "", since: 9 } as const;
+    const statuses = leaving === undefined ? [] : [{ ...gone, taskId: leaving.id }];
+    await Promise.all([rig.dispatcher.report(anId("n1"), statuses), rig.pass(100)]);
+    expect(waiting()).toBe("assigned");
+  });
+
+  test("gets it when a node becomes active again", async () => {
+    const rig = await aRig();
+    const node = rig.store.view().nodes.get(anId("n1")) ?? aNode();
+    await rig.commit(put.node({ ...node, availability: "drain" }));
+    await rig.commit(put.service(aService()));
+    expect(rig.tasks()).toEqual(["1 running pending"]);
+    const drained = rig.store.view().nodes.get(anId("n1")) ?? aNode();
+    await rig.commit(put.node({ ...drained, availability: "active" }));
+    expect(rig.tasks()).toEqual(["1 running assigned"]);
+  });
+
+  test("does not come back to life when it was ended in the moment of its placement", async () => {
+    const rig = await aRig();
+    const node = rig.store.view().nodes.get(anId("n1")) ?? aNode();
+    await rig.commit(put.node({ ...node, availability: "drain" }));
+    await rig.commit(put.service(aService()));
+    const [task] = rig.store.view().tasks.values();
+    const unwatch = rig.store.watch(() => {
+      unwatch();
+      // The controllers have heard of the node by now, and hear of this only once it is durable.
+      const ended = { desired: "shutdown", state: "shutdown", message: "ended" } as const;
+      void rig.store.commit([
+        put.task({ ...(task ?? aTask(aService(), "t")), ...waiting(), ...ended }),
+      ]);
+    });
+    const waiting = () => rig.store.view().tasks.get(task?.id ?? anId("t"));
+    const drained = rig.store.view().nodes.get(anId("n1")) ?? aNode();
+    await rig.commit(put.node({ ...drained, availability: "active" }));
+    expect(waiting()).toMatchObject({ state: "shutdown", desired: "shutdown" });
+  });
+});
+
+describe("a stack that is taken down", () => {
+  test("goes with its last service, its volumes before it", async () => {
+    const rig = await aRig();
+    const stack = aStack("shop", { volumes: ["shop_data"] });
+    await rig.commit(put.stack(stack), put.service(aService()));
+    await rig.report("running", "1");
+    await rig.commit(
+      put.stack({ ...stack, removing: true, removeVolumes: true, version: stackVersion(rig) }),
+      put.service({ ...stored(rig), removing: true }),
+    );
+    expect([rig.tasks(), rig.disk.view.stacks.size]).toEqual([["1 removed running"], 1]);
+    await rig.report("removed", "1");
+    expect([rig.disk.view.tasks.size, rig.disk.view.services.size]).toEqual([0, 0]);
+    expect([rig.disk.view.stacks.size, rig.removedVolumes]).toEqual([0, ["shop_data"]]);
+  });
+
+  test("keeps its volumes unless that was asked for", async () => {
+    const rig = await aRig();
+    await rig.commit(put.stack(aStack("shop", { volumes: ["shop_data"], removing: true })));
+    expect([rig.disk.view.stacks.size, rig.removedVolumes]).toEqual([0, []]);
+  });
+});
+
+test("a server that starts takes up everything that is undone", async () => {
+  const rig = new Rig();
+  await rig.commit(put.service(aService()), put.stack(aStack("gone", { removing: true })));
+  await rig.connect();
+  expect(rig.tasks()).toEqual([]);
+  rig.decide();
+  await rig.pass(100);
+  expect([rig.tasks(), rig.disk.view.stacks.size]).toEqual([["1 running assigned"], 0]);
+});
+
+test("a cluster in which nothing happens writes nothing", async () => {
+  const rig = await aRig();
+  await rig.commit(put.service(aService({ replicas: 3 })));
+  await rig.report("running", "1", "2", "3");
+  const { version } = rig.disk.view;
+  await rig.pass(3_600_000);
+  expect(rig.disk.view.version).toBe(version);
+});
+
+test("controllers that were closed decide nothing any more", async () => {
+  const rig = await aRig();
+  rig.controllers?.close();
+  await rig.commit(put.service(aService()));
+  expect(rig.tasks()).toEqual([]);
+});
+
+function stackVersion(rig: Rig): number {
+  return rig.store.view().stacks.get("shop")?.version ?? 0;
+}

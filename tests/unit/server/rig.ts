@@ -1,0 +1,102 @@
+import { silentLog } from "../../../src/lib/log.ts";
+import { seededRandom } from "../../../src/lib/random.ts";
+import type { AssignmentSet } from "../../../src/model/assignment.ts";
+import type { Change } from "../../../src/model/change.ts";
+import type { AgentSession } from "../../../src/model/session.ts";
+import type { TaskState } from "../../../src/model/task.ts";
+import { Controllers } from "../../../src/server/controllers.ts";
+import { Dispatcher } from "../../../src/server/dispatcher.ts";
+import { aNode, aStatus, anId } from "../../builders.ts";
+import { Disk, SimulatedStore } from "../../sim/simulated-store.ts";
+import { settled, VirtualClock } from "../../sim/virtual-clock.ts";
+
+/** The deciding half of a server in virtual time, on a store whose disk can refuse. */
+export class Rig {
+  readonly clock = new VirtualClock(1000);
+  readonly disk = new Disk();
+  readonly store: SimulatedStore;
+  readonly dispatcher: Dispatcher;
+  controllers: Controllers | undefined;
+  /** Sets as they arrived at node n1. */
+  readonly sets: AssignmentSet[] = [];
+  readonly removedVolumes: string[] = [];
+  diskIsFull = false;
+
+  constructor() {
+    const random = seededRandom("rig");
+    this.store = new SimulatedStore({
+      disk: this.disk,
+      clock: this.clock,
+      random,
+      refuses: () => (this.diskIsFull ? 1 : 0),
+      onDurable: () => {},
+    });
+    this.dispatcher = new Dispatcher(this.store, this.clock);
+  }
+
+  /** Starts the controllers: before that nobody decides anything. */
+  decide(): void {
+    this.controllers = new Controllers({
+      store: this.store,
+      clock: this.clock,
+      random: seededRandom("controllers"),
+      log: silentLog,
+      sessions: () => this.dispatcher.sessions(),
+    });
+    this.controllers.start();
+  }
+
+  /** Writes, and waits until everything that follows from it has come to rest. */
+  async commit(...changes: Change[]): Promise<void> {
+    const result = await Promise.all([this.store.commit(changes), this.pass(100)]);
+    if (!result[0].ok) throw new Error("the test planned on an old object");
+  }
+
+  async pass(ms: number): Promise<void> {
+    await settled();
+    const until = this.clock.now() + ms;
+    while (await this.clock.step(until));
+  }
+
+  /** An agent on node n1 says hello. */
+  async connect(): Promise<void> {
+    await Promise.all([this.dispatcher.hello(this.#session(), factsOfNode()), this.pass(100)]);
+  }
+
+  /** The agent of n1 says that its tasks in these slots reached a state. */
+  async report(state: TaskState, ...slots: string[]): Promise<void> {
+    const tasks = [...this.store.view().tasks.values()].filter(({ slot }) => slots.includes(slot));
+    const statuses = tasks.map(({ id }) => ({
+      ...aStatus("", { state, since: this.clock.now() }),
+      taskId: id,
+      ...(state === "failed" ? { finishedAt: this.clock.now() } : {}),
+    }));
+    await Promise.all([this.dispatcher.report(anId("n1"), statuses), this.pass(100)]);
+  }
+
+  /** `1 running assigned`, by slot. */
+  tasks(): string[] {
+    const tasks = [...this.disk.view.tasks.values()];
+    return tasks.map(({ slot, desired, state }) => `${slot} ${desired} ${state}`).sort();
+  }
+
+  #session(): AgentSession {
+    const unused = () => {
+      throw new Error("no test calls this");
+    };
+    return {
+      nodeId: anId("n1"),
+      assign: (set) => this.sets.push(set),
+      removeVolumes: async (names) => void this.removedVolumes.push(...names),
+      logs: unused,
+      exec: unused,
+      images: unused,
+      loadImage: unused,
+    };
+  }
+}
+
+export function factsOfNode() {
+  const { hostname, address, platform, resources, runtime, orchdVersion } = aNode();
+  return { hostname, address, platform, resources, runtime, orchdVersion };
+}
