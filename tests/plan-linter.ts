@@ -4,7 +4,7 @@ import { currentRevision, specOf, type Service } from "../src/model/service.ts";
 import { isLive, isReady, type Task } from "../src/model/task.ts";
 import type { View } from "../src/model/view.ts";
 
-/** What is wrong with a service's plan, in the view that it was made from; nothing when it is clean. */
+/** What is wrong with a service's plan, in the view that it was made from. */
 export function lintPlan(view: View, service: Service, plan: Plan, now: number): string[] {
   const problems = plan.actions.flatMap((action) => lintAction(view, service, action));
   const touched = plan.actions.flatMap((action) => ("taskId" in action ? [action.taskId] : []));

@@ -3,7 +3,7 @@ import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { gatewayOf, parseSubnet } from "../core/network/address.ts";
 import type { PublishedEndpoint } from "../core/network/ingress.ts";
-import type { AssignmentSet } from "../model/assignment.ts";
+import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
 import type { NodeFacts } from "../model/node.ts";
 import type {
@@ -54,8 +54,8 @@ export interface AgentOptions {
 }
 
 /**
- * One node's agent: it keeps what it was last told on its own disk and makes it true. It answers the
- * server's calls, and works the same while the server is away.
+ * One node's agent: it keeps what it was last told on its own disk and makes it true. It answers
+ * the server's calls, and works the same while the server is away.
  */
 export class Agent implements AgentSession {
   readonly nodeId: NodeId;
@@ -177,16 +177,31 @@ export class Agent implements AgentSession {
     const { clock, log } = this.#options;
     const { signal } = this.#stopped;
     try {
-      await this.#containers.watch(signal, () => {
-        this.#worker.pokeAll();
-        this.#refreshIngress();
-      });
+      await this.#containers.watch(signal, () => this.#onListed());
     } catch (error) {
       // A runtime that restarts answers some calls and fails others; none of that is the end.
       log.warn(`the runtime is looked at again soon: ${messageChainOf(error)}`);
     }
     if (signal.aborted) return;
     this.#watchRetry = clock.after(WATCH_RETRY_MS, () => void this.#watchRuntime());
+  }
+
+  #onListed(): void {
+    this.#worker.pokeAll();
+    this.#refreshIngress();
+    for (const assignment of this.#worker.assignments()) {
+      if (this.#worker.isServing(assignment.taskId)) void this.#holdPorts(assignment);
+    }
+  }
+
+  /** Takes the ports of a task that was adopted; one that is created claims them before. */
+  async #holdPorts({ taskId, ports }: Assignment): Promise<void> {
+    try {
+      for (const port of ports) await this.#ports.claim(port, taskId);
+    } catch (error) {
+      // The rules in the kernel come first for packets, so the task goes on; but somebody lost.
+      this.#options.log.warn(`task ${taskId} runs on: ${messageChainOf(error)}`);
+    }
   }
 
   #onStatus(status: TaskStatus): void {

@@ -92,8 +92,8 @@ export class Executor {
   }
 
   async stop(taskId: TaskId, graceMs: number): Promise<void> {
-    const { runtime, withdraw } = this.#options;
-    await withdraw(taskId);
+    const { runtime } = this.#options;
+    await this.#options.withdraw(taskId);
     await this.#stops.run(() => this.#orLook(taskId, () => runtime.stop(taskId, graceMs)));
     await this.look(taskId);
   }

@@ -36,12 +36,6 @@ export class Ingress {
     return this.#next;
   }
 
-  /** Takes the table away. */
-  async clear(): Promise<void> {
-    await applyNftables(formatIngress([], this.#network));
-    this.#applied = undefined;
-  }
-
   async #apply(): Promise<void> {
     const endpoints = [...this.#endpoints()];
     const script = formatIngress(endpoints, this.#network);

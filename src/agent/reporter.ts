@@ -26,6 +26,7 @@ export class Reporter {
   readonly #unsaved = new Map<TaskId, TaskStatus>();
   #sending = false;
   #retry: Timer | undefined;
+  #closed = false;
 
   constructor(options: ReporterOptions) {
     this.#options = options;
@@ -37,6 +38,7 @@ export class Reporter {
    * removed while the agent was away would be started a second time.
    */
   report(status: TaskStatus): void {
+    if (this.#closed) return;
     if (this.#unsent.size === 0) queueMicrotask(() => this.flush());
     this.#unsent.set(status.taskId, status);
     if (rankOf(status.state) < rankOf("starting")) return;
@@ -46,6 +48,7 @@ export class Reporter {
 
   /** Sends everything that waits; called again when the server is back. */
   flush(): void {
+    if (this.#closed) return;
     this.#save();
     if (this.#sending || this.#unsent.size === 0) return;
     const batch = [...this.#unsent.values()];
@@ -57,9 +60,11 @@ export class Reporter {
     );
   }
 
+  /** Saves what waits and takes nothing more: the next agent finds the rest by itself. */
   close(): void {
-    this.#retry?.cancel();
     this.#save();
+    this.#closed = true;
+    this.#retry?.cancel();
   }
 
   #save(): void {
@@ -90,6 +95,7 @@ export class Reporter {
 
   #retryLater(): void {
     this.#retry?.cancel();
+    if (this.#closed) return;
     this.#retry = this.#options.clock.after(RETRY_MS, () => this.flush());
   }
 }

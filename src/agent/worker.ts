@@ -1,4 +1,4 @@
-import type { Clock } from "../lib/clock.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
 import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { planStep, type Step } from "../core/task/step.ts";
@@ -27,6 +27,7 @@ interface Runner {
   /** Something changed while a step was under way: look again after it. */
   dirty: boolean;
   retryMs: number;
+  retry: Timer | undefined;
 }
 
 /**
@@ -93,14 +94,16 @@ export class Worker {
   /** Takes the steps that are open for a task, unless somebody is at it already. */
   poke(taskId: TaskId): void {
     if (this.#closed || !this.#options.containers.isListed) return;
-    const runner = this.#runners.get(taskId) ?? { running: false, dirty: false, retryMs: 0 };
+    const runner = this.#runners.get(taskId) ?? newRunner();
     this.#runners.set(taskId, runner);
     runner.dirty = true;
     if (!runner.running) void this.#run(taskId, runner);
   }
 
+  /** Takes no further step; those under way end by themselves. */
   close(): void {
     this.#closed = true;
+    for (const runner of this.#runners.values()) runner.retry?.cancel();
   }
 
   async #run(taskId: TaskId, runner: Runner): Promise<void> {
@@ -160,9 +163,9 @@ export class Worker {
   }
 
   /**
-   * A runtime that does not answer is waited for. Any other failure before a task ran rejects it, so
-   * that people see why and the server can try again, or elsewhere, by the restart policy; a stop or
-   * removal is tried until it succeeds.
+   * A runtime that does not answer is waited for. Any other failure before a task ran rejects
+   * it, so that people see why and the server can try again, or elsewhere, by the restart
+   * policy; a stop or removal is tried until it succeeds.
    */
   #onFailure(taskId: TaskId, runner: Runner, step: Step | undefined, error: unknown): void {
     const { clock, log } = this.#options;
@@ -176,7 +179,8 @@ export class Worker {
     const what = step?.type ?? "look";
     log.warn(`task ${taskId}: ${what} is tried again: ${messageChainOf(error)}`);
     if (final) this.#tellWhatItWaitsFor(taskId, error);
-    clock.after(runner.retryMs, () => this.poke(taskId));
+    runner.retry?.cancel();
+    if (!this.#closed) runner.retry = clock.after(runner.retryMs, () => this.poke(taskId));
   }
 
   /** The same trouble again is nothing new: it is told, and written down, once. */
@@ -203,4 +207,8 @@ export class Worker {
 /** An error as the message of a task's status, which is bounded. */
 function formatTrouble(error: unknown): string {
   return messageChainOf(error).slice(0, 1000);
+}
+
+function newRunner(): Runner {
+  return { running: false, dirty: false, retryMs: 0, retry: undefined };
 }

@@ -25,7 +25,7 @@ export class OrchdError extends Error {
 
   /**
    * @param message one sentence that says what is wrong and what to do; never repeats its cause
-   * @param options.retryable whether the same call may succeed later without anyone changing anything
+   * @param options.retryable whether the same call may succeed later though nobody changes anything
    */
   constructor(
     code: ErrorCode,

@@ -7,7 +7,7 @@ export type Brand<Name extends string> = string & { readonly [brand]: Name };
 const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
 const ID_LENGTH = 12;
 
-/** Twelve characters of Crockford's base 32 (60 bits); starts with a letter, so it can be a host name. */
+/** Twelve characters of Crockford's base 32 (60 bits), a letter first: it can be a host name. */
 export function newId<Name extends string>(random: Random): Brand<Name> {
   let id = ALPHABET[10 + randomBelow(random, 22)] ?? "a";
   while (id.length < ID_LENGTH) id += ALPHABET[randomBelow(random, 32)] ?? "0";

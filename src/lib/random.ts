@@ -6,7 +6,7 @@ export interface Random {
   split(key: string): Random;
 }
 
-/** A seeded source: the same seed gives the same numbers (xoshiro128**, Blackman and Vigna 2018). */
+/** A seeded source: one seed, always the same numbers (xoshiro128**, Blackman and Vigna 2018). */
 export function seededRandom(seed: string): Random {
   const state = seedState(seed);
   return {

@@ -28,7 +28,7 @@ export const assignmentSetSchema = z.object({
 });
 export type AssignmentSet = z.infer<typeof assignmentSetSchema>;
 
-/** `orchd-shop-web-1-k3v…`: unique, legal for every runtime, and found by prefix when cleaning up. */
+/** `orchd-shop-web-1-k3v…`: unique, legal for every runtime, found by prefix when cleaning up. */
 export function containerNameOf(assignment: Assignment): string {
   const { stack, service, taskId } = assignment;
   const slot = assignment.slot.length > 6 ? "" : `-${assignment.slot}`;

@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** What one container is made of, free of Compose spelling: sizes in bytes, times in milliseconds. */
+/** What a container is made of, free of Compose spelling: sizes in bytes, times in milliseconds. */
 
 const text = z.string().max(32_768);
 const textMap = z.record(z.string().max(4096), text);

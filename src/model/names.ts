@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** Names become parts of container names, DNS labels and paths: letters, digits and inner `-`, `_`. */
+/** Names become parts of container names, DNS labels and paths: letters, digits, inner `-`, `_`. */
 export const NAME_PATTERN = /^[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?$/;
 
 /** Service names may hold capitals and dots, as the Compose Specification allows. */

@@ -18,7 +18,10 @@ export const restartPolicySchema = z.object({
   resetAfterMs: milliseconds,
   /** Restarts of a slot within `windowMs`; absent means no limit. */
   maxAttempts: z.int().min(0).optional(),
-  /** A task that ran this long counts as a success, as the Compose Specification has it; 0 leaves it to `resetAfterMs`. */
+  /**
+   * A task that ran this long counts as a success, as the Compose Specification has it; 0 leaves it
+   * to `resetAfterMs`.
+   */
   windowMs: milliseconds,
 });
 export type RestartPolicy = z.infer<typeof restartPolicySchema>;

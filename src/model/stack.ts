@@ -9,7 +9,7 @@ export const stackSpecSchema = z.object({
   services: z
     .record(serviceNameSchema, serviceSpecSchema)
     .refine((s) => Object.keys(s).length <= SERVICES_MAX, `has more than ${SERVICES_MAX} services`),
-  /** Names of the volumes in the runtime that `down --volumes` removes; external ones are not here. */
+  /** Names, in the runtime, of the volumes that `down --volumes` removes; no external ones. */
   volumes: z.array(z.string().max(255)).max(1024),
 });
 export type StackSpec = z.infer<typeof stackSpecSchema>;

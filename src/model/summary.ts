@@ -35,7 +35,7 @@ export const serviceSummarySchema = z.object({
   ports: z.array(portSchema),
   /** Whether everything is as the newest revision says and nothing is left to stop. */
   converged: z.boolean(),
-  /** Why it has not converged, in one sentence: the message of its worst task. Empty otherwise. */
+  /** Why it has not converged, in one sentence: the message of its worst task, if that has one. */
   message: z.string(),
   /** Failed attempts since the newest revision was made. */
   failures: z.int(),

@@ -8,7 +8,7 @@ import type { Task } from "./task.ts";
 
 /**
  * The whole state, read by everything that decides. Objects in it are never changed in place. A
- * view is read within one synchronous turn and not kept across an `await`: the next commit moves it.
+ * view is read within one synchronous turn and not kept across an `await`: each commit moves it.
  */
 export interface View {
   /** The revision of the last commit that it holds. */

@@ -14,7 +14,7 @@ export async function applyNftables(script: string): Promise<void> {
       "nft is not installed, so ports can't be published: install it (Debian: apt install nftables)";
     throw new OrchdError("runtime", message, { cause });
   }
-  child.stdin.write(script);
+  await child.stdin.write(script);
   await child.stdin.end();
   const [exitCode, stderr] = await Promise.all([child.exited, new Response(child.stderr).text()]);
   if (exitCode === 0) return;

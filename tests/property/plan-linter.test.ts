@@ -29,11 +29,23 @@ describe("the linter lets pass", () => {
 describe("the linter refuses", () => {
   const cases: [string, Action[], string][] = [
     ["two acts on one task", [stop("a"), stop("a")], "acts twice on one task"],
-    ["the end of more tasks than the turn is for", [stop("a"), stop("b")], "takes 2 ready tasks away"],
+    [
+      "the end of more tasks than the turn is for",
+      [stop("a"), stop("b")],
+      "takes 2 ready tasks away",
+    ],
     ["a task beside the old one", [create()], "starts first in slot 1"],
-    ["a task that is not of the newest revision", [create({ revision: 1 })], "creates an old revision"],
+    [
+      "a task that is not of the newest revision",
+      [create({ revision: 1 })],
+      "creates an old revision",
+    ],
     ["a task in a slot that nobody wants", [create({ slot: "3" })], "creates a task in slot 3"],
-    ["two tasks in one slot", [create(), create({ id: anId("o") })], "creates two tasks in one slot"],
+    [
+      "two tasks in one slot",
+      [create(), create({ id: anId("o") })],
+      "creates two tasks in one slot",
+    ],
     ["a task that has a node already", [create({ nodeId: anId("n1") })], "creates no pending task"],
     ["a task with the id of another", [create({ id: anId("a") })], "creates axxx"],
     ["the end of an ended task", [stop("ended")], "stops endedxxxxxxx, which is not live"],

@@ -20,9 +20,9 @@ export interface AgentProcessOptions extends LinkOptions {
   bug: Bug | undefined;
   random: Random;
   /** Probability that a write to the agent's disk fails. */
-  refuses(): number;
+  refuses: () => number;
   /** The agent is about to remove a container. */
-  onRemoval(taskId: TaskId): void;
+  onRemoval: (taskId: TaskId) => void;
 }
 
 /** One life of an agent: all that it has in memory ends with it, and no container does. */

@@ -3,7 +3,7 @@ import type { Node } from "../../src/model/node.ts";
 import type { Service } from "../../src/model/service.ts";
 import { isLive, isTerminal, type Task } from "../../src/model/task.ts";
 import type { View } from "../../src/model/view.ts";
-import type { Runtime } from "../../src/runtime/driver.ts";
+import type { ContainerStatus, Runtime } from "../../src/runtime/driver.ts";
 import type { Store } from "../../src/store/store.ts";
 import type { Invariant } from "./violation.ts";
 
@@ -103,11 +103,10 @@ export const BUGS: readonly Bug[] = [
     breaks: ["once", "surge"],
     runtime: (runtime) =>
       wrap(runtime, {
-        list: async () =>
-          (await runtime.list()).map((found) => ({ ...found, state: "created" as const })),
+        list: async () => (await runtime.list()).map(asCreated),
         inspect: async (taskId) => {
           const found = await runtime.inspect(taskId);
-          return found && { ...found, state: "created" };
+          return found && asCreated(found);
         },
       }),
   },
@@ -145,6 +144,10 @@ export const BUGS: readonly Bug[] = [
     },
   },
 ];
+
+function asCreated({ taskId, containerId }: ContainerStatus): ContainerStatus {
+  return { taskId, containerId, state: "created" };
+}
 
 function methodsOf(state: AgentMemory): AgentMemory {
   return {

@@ -13,9 +13,9 @@ export interface LinkOptions {
   clock: VirtualClock;
   random: Random;
   /** The server that answers now. */
-  server(): ServerProcess | undefined;
+  server: () => ServerProcess | undefined;
   /** A set arrived at its agent. */
-  onDelivered(nodeId: NodeId, set: AssignmentSet): void;
+  onDelivered: (nodeId: NodeId, set: AssignmentSet) => void;
 }
 
 const RECONNECT_MS = 1000;

@@ -14,7 +14,7 @@ export interface MachineOptions {
   name: string;
   clock: VirtualClock;
   random: Random;
-  faults(): Faults;
+  faults: () => Faults;
   /** Something happened to a container. */
   onChange(what: "created" | "started" | "exited" | "removed", taskId: TaskId): void;
   trace(text: string): void;

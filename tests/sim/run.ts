@@ -190,12 +190,10 @@ class Run {
   }
 
   async #do(deed: Parameters<Cluster["serve"]>[0]): Promise<void> {
-    let isDone = false;
-    void this.#cluster.serve(deed).finally(() => (isDone = true));
-    const { clock } = this.#cluster;
-    while (!isDone && this.#cluster.checks.violation === undefined) {
-      await this.#pass(clock.now() + 10);
-    }
+    const { clock, checks } = this.#cluster;
+    const pending = new Set(["the deed"]);
+    void this.#cluster.serve(deed).finally(() => pending.clear());
+    while (pending.size > 0 && checks.violation === undefined) await this.#pass(clock.now() + 10);
   }
 
   /** Why the cluster is not yet what was asked for. */

@@ -204,6 +204,15 @@ function away(): OrchdError {
   return new OrchdError("unreachable", "the runtime does not answer", { retryable: true });
 }
 
-function statusOf({ program: _, ...status }: Container): ContainerStatus {
-  return { ...status };
+/** A copy, so that what was answered does not change afterwards. */
+function statusOf(container: Container): ContainerStatus {
+  const { taskId, containerId, state, startedAt, finishedAt, exitCode } = container;
+  return {
+    taskId,
+    containerId,
+    state,
+    ...(startedAt === undefined ? {} : { startedAt }),
+    ...(finishedAt === undefined ? {} : { finishedAt }),
+    ...(exitCode === undefined ? {} : { exitCode }),
+  };
 }

@@ -30,9 +30,9 @@ export interface StoreOptions {
   clock: Clock;
   random: Random;
   /** Probability that the disk refuses a batch. */
-  refuses(): number;
+  refuses: () => number;
   /** Called as each commit becomes durable, before anybody else hears of it. */
-  onDurable(commit: Commit): void;
+  onDurable: (commit: Commit) => void;
 }
 
 interface Waiting extends Commit {
@@ -106,7 +106,7 @@ export class SimulatedStore implements Store {
       onDurable(commit);
       disk.write(commit);
     }
-    for (const { version, resolve } of batch) resolve({ ok: true, version });
+    for (const waiting of batch) waiting.resolve({ ok: true, version: waiting.version });
     for (const { version, applied } of changed) {
       for (const watcher of [...this.#watchers]) watcher({ version, applied });
     }

@@ -35,17 +35,21 @@ export function serviceSummary(view: View, service: Service): ServiceSummary {
     outdated: tasks.filter((t) => !isCurrent(t) && !isTerminal(t.state)).length,
     ports: spec.ports,
     converged,
-    message: converged ? "" : reasonOf(tasks, wanted, ready),
+    message: converged ? "" : reasonOf(tasks, isCurrent),
     failures: failuresOf(tasks, at),
     updatedAt: at,
   };
 }
 
-/** The message of the slot that stands worst, or the count when no task has anything to say. */
-function reasonOf(tasks: readonly Task[], wanted: number, ready: number): string {
-  const waiting = latestAttempts(tasks).filter((task) => !isReady(task) && task.message !== "");
+/**
+ * The message of the slot that stands worst, if it has one. While a slot is being replaced, the
+ * latest attempt at its successor counts beside the task that still holds it.
+ */
+function reasonOf(tasks: readonly Task[], isCurrent: (task: Task) => boolean): string {
+  const attempts = [...latestAttempts(tasks), ...latestAttempts(tasks.filter(isCurrent))];
+  const waiting = attempts.filter((task) => !isReady(task) && task.message !== "");
   const [worst] = waiting.toSorted((a, b) => badness(b) - badness(a) || compareAttempts(a, b));
-  return worst?.message ?? `${ready} of ${wanted} tasks are ready`;
+  return worst?.message ?? "";
 }
 
 /** Failures are worst, then ill health, then waiting: the further from running the worse. */
@@ -57,9 +61,10 @@ function badness(task: Task): number {
 
 /** Attempts that failed in a row in each slot, of those made since the newest revision. */
 function failuresOf(tasks: readonly Task[], since: number): number {
-  return latestAttempts(tasks)
-    .filter((task) => task.createdAt >= since)
-    .reduce((sum, task) => sum + task.failures + (isFailure(task.state) ? 1 : 0), 0);
+  return latestAttempts(tasks.filter((task) => task.createdAt >= since)).reduce(
+    (sum, task) => sum + task.failures + (isFailure(task.state) ? 1 : 0),
+    0,
+  );
 }
 
 /** For each slot the task that holds it, or else its latest attempt. */

@@ -13,7 +13,7 @@ interface Unread {
   message: string;
 }
 
-/** Reads a text file that a person or a Compose file names; never waits, never reads without end. */
+/** Reads a text file that a person or a Compose file names; never waits, never reads on and on. */
 export function readTextFile(path: string): ReadFile {
   let descriptor: number | undefined;
   try {

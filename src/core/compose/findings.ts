@@ -29,6 +29,8 @@ export class Findings {
   readonly bad = new Set<Node>();
   /** Set while a service is looked at that will not run: it is reported, and gives no problems. */
   muted = false;
+  /** Set when something had to be left out: what may refer to it is not blamed as well. */
+  incomplete = false;
   readonly #reported = new Map<string, Reported>();
 
   constructor(problems: ProblemList) {

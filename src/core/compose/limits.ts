@@ -5,7 +5,7 @@ export const FILE_LENGTH_MAX = 1024 * 1024;
 /** Nesting of collections in one file. */
 export const DEPTH_MAX = 64;
 /** Lexical tokens of one file. */
-export const TOKENS_MAX = 600_000;
+export const TOKENS_MAX = 400_000;
 /** Nodes of all files together, each alias and merge key counted with all that it stands for. */
 export const NODES_MAX = 400_000;
 /** Characters that all interpolation together may produce. */

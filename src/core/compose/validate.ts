@@ -34,6 +34,7 @@ class Validation {
   }
 
   check(node: Node, shape: Shape, path: string, inherited: Status): void {
+    if (this.#findings.bad.has(node)) return;
     const { map, list } = shape;
     if (node.kind === "map" && map !== undefined) return this.#checkMap(node, map, path, inherited);
     if (node.kind === "list" && list !== undefined) {

@@ -18,9 +18,9 @@ const TABLE = "orchd";
 
 /**
  * The whole nftables table that spreads published ports over their endpoints, as a script for
- * `nft -f -`. It replaces the table in one step, so no packet ever sees half of it. Connections that
- * are established keep their endpoint: the kernel remembers it for each. Without endpoints the
- * script takes the table away.
+ * `nft -f -`. It replaces the table in one step, so no packet ever sees half of it. Connections
+ * that are established keep their endpoint: the kernel remembers it for each. Without endpoints
+ * the script takes the table away.
  */
 export function formatIngress(
   endpoints: readonly PublishedEndpoint[],

@@ -3,7 +3,7 @@ import { compareText, sortedBy } from "../../lib/order.ts";
 import type { Random } from "../../lib/random.ts";
 import { unmetConstraint } from "../../model/constraint.ts";
 import type { ServiceId } from "../../model/ids.ts";
-import type { Node } from "../../model/node.ts";
+import { acceptsTasks } from "../../model/node.ts";
 import { currentRevision, specOf, type Service } from "../../model/service.ts";
 import { isReady, isTerminal, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
@@ -63,14 +63,10 @@ function wantedSlots(view: View, service: Service): string[] {
   const nodes = [...view.nodes.values()].filter((node) => {
     if (!node.roles.agent || node.availability === "drain") return false;
     if (unmetConstraint(node, spec.placement.constraints) !== undefined) return false;
-    return holds.has(node.id) || takesNewSlot(node);
+    // A node that is paused or away keeps the task that it has, but gets no first one.
+    return holds.has(node.id) || acceptsTasks(node);
   });
   return nodes.map((node) => node.id).sort(compareText);
-}
-
-/** A node that is paused or away keeps the task that it has, but gets no first one. */
-function takesNewSlot(node: Node): boolean {
-  return node.availability === "active" && node.health === "ready";
 }
 
 /**

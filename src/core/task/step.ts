@@ -63,7 +63,8 @@ function stepToRunning(
 ): Step | undefined {
   const state = furthest(assignment.state, status?.state);
   if (isTerminal(state)) {
-    // Its slot has gone on to another task: a start whose answer was lost, or that of somebody else.
+    // Its slot has gone on to another task: this is somebody else's start, or one of ours whose
+    // answer was lost.
     return container?.state === "running" ? stop(assignment) : undefined;
   }
   switch (container?.state) {

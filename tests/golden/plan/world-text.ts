@@ -12,8 +12,8 @@ export interface ParsedWorld {
 }
 
 /**
- * Reads a world: a line for each node, service and task, and one for the time in seconds. `#` begins
- * a comment. A service with `revisions=2` has changed its image once since its first tasks.
+ * Reads a world: a line for each node, service and task, and one for the time in seconds. `#`
+ * begins a comment. A service with `revisions=2` has changed its image once since its first tasks.
  */
 export function parseWorld(text: string): ParsedWorld {
   const nodes: Node[] = [];
@@ -21,7 +21,7 @@ export function parseWorld(text: string): ParsedWorld {
   const tasks: Task[] = [];
   let now = 0;
   for (const line of text.split("\n")) {
-    const [kind = "", rest = ""] = splitFirst(line.replace(/#.*/, "").trim());
+    const [kind, rest] = splitFirst(line.replace(/#.*/, "").trim());
     if (kind === "") continue;
     const words = parseWords(rest);
     if (kind === "at") now = Number(words.name.replace(/s$/, "")) * 1000;

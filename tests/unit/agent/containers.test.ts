@@ -62,7 +62,7 @@ describe("the picture of the runtime", () => {
     expect([...containers.all()].map(({ taskId }) => taskId)).toEqual([anId("made")]);
   });
 
-  test("takes a removal for that of the container which it names, not of its successor", async () => {
+  test("takes a removal for that of the container which it names alone", async () => {
     const { containers, follow, changed } = aPicture([container("a")]);
     const gone = (containerId: string) => ({
       type: "removed" as const,

@@ -2,16 +2,16 @@ import { expect, test } from "bun:test";
 import { Limit } from "../../../src/agent/limit.ts";
 
 /** Work that ends when somebody says so. */
-function gate() {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  return { run: () => promise, resolve, reject };
+function gateOf(name: string) {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  return { name, run: () => promise, resolve };
 }
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 test("no more than the limit runs at once, and the others follow in their order", async () => {
   const limit = new Limit(2);
   const begun: string[] = [];
-  const gates = ["a", "b", "c", "d"].map((name) => ({ name, ...gate() }));
+  const gates = ["a", "b", "c", "d"].map(gateOf);
   const all = gates.map(({ name, run }) =>
     limit.run(() => {
       begun.push(name);

@@ -51,7 +51,7 @@ describe("statuses", () => {
     expect(world.saved).toEqual(["a starting", "a running", "a failed"]);
   });
 
-  test("wait for a server that is away, and newer ones are not overtaken by older ones", async () => {
+  test("wait for a server that is away, and older ones do not overtake newer ones", async () => {
     const { world, pass, report } = aReporter();
     world.away = true;
     report("a", "running");

@@ -66,11 +66,9 @@ export class Rig {
   /** The agent of n1 says that its tasks in these slots reached a state. */
   async report(state: TaskState, ...slots: string[]): Promise<void> {
     const tasks = [...this.store.view().tasks.values()].filter(({ slot }) => slots.includes(slot));
-    const statuses = tasks.map(({ id }) => ({
-      ...aStatus("", { state, since: this.clock.now() }),
-      taskId: id,
-      ...(state === "failed" ? { finishedAt: this.clock.now() } : {}),
-    }));
+    const now = this.clock.now();
+    const ended = state === "failed" ? { finishedAt: now } : {};
+    const statuses = tasks.map(({ id }) => aStatus(id, { state, since: now, ...ended }));
     await Promise.all([this.dispatcher.report(anId("n1"), statuses), this.pass(100)]);
   }
 

@@ -18,6 +18,8 @@ export function imageOf(service: Cursor): string | undefined {
   const text = image?.text();
   if (image === undefined || text === undefined) {
     if (service.has("image") || service.has("provider")) return undefined;
+    // What it extends could not be had, and would have given it one.
+    if (service.has("extends") && service.findings.incomplete) return undefined;
     const build = service.get("build");
     if (build === undefined) service.errorAtKey("has no image");
     else {

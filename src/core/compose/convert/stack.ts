@@ -72,7 +72,7 @@ function refuseUnknownDependencies(all: readonly [string, Cursor][]): void {
     const dependencies = service.get("depends_on")?.entries("names") ?? [];
     for (const [name, value] of dependencies) {
       const optional = value.get("required")?.text() === "false";
-      if (names.has(name) || optional) continue;
+      if (names.has(name) || optional || value.findings.incomplete) continue;
       const guess = nearest(name, names);
       const hint = guess === undefined ? "" : `; did you mean ${guess}?`;
       const message = `${value.path} names no service${hint}`;

@@ -88,7 +88,7 @@ export function volumeNamed(
   volumes: Volumes,
 ): VolumeDefinition | undefined {
   const found = volumes.byKey.get(key);
-  if (found !== undefined || volumes.keys.has(key)) return found;
+  if (found !== undefined || volumes.keys.has(key) || at.findings.incomplete) return found;
   const guess = nearest(key, volumes.keys);
   const hint = guess === undefined ? "add it there, or begin a path with ./" : `did you mean ${guess}?`;
   return at.error(`names the volume ${quoted(key)}, which is not under volumes; ${hint}`);

@@ -88,15 +88,18 @@ function isCircle(links: readonly Link[], next: Link, { extension, path, loader 
   const first = links.findIndex(({ root, name }) => root === next.root && name === next.name);
   if (first >= 0) {
     const names = [...links.slice(first), next].map(({ name }) => quoted(name)).join(" -> ");
+    loader.findings.incomplete = true;
     loader.problems.error(extension.at, path, `${path} goes round in a circle: ${names}`);
     return true;
   }
   if (links.length < CHAIN_MAX) return false;
+  loader.findings.incomplete = true;
   loader.problems.error(extension.at, path, `${path} makes a chain of more than ${CHAIN_MAX}`);
   return true;
 }
 
 function refuseMissing(base: Link, { extension, path, loader }: Where): void {
+  loader.findings.incomplete = true;
   const services = valueAt(base.root, "services");
   const names = services?.kind === "map" ? services.entries.keys() : [];
   const guess = nearest(base.name, names);

@@ -62,7 +62,7 @@ function readInclude(item: Node, path: string, including: Including): MapNode | 
   let merged: MapNode | undefined;
   for (const { path: filePath, at, text } of paths) {
     if (isRemote(text)) {
-      loader.incomplete = true;
+      loader.findings.incomplete = true;
       const message = `${path} names ${quoted(text)}; only files of this machine can be included`;
       loader.problems.error(at, path, message);
       continue;
@@ -90,7 +90,7 @@ function isCircle(
 ): boolean {
   const { chain, loader } = including;
   if (!chain.includes(filePath) && chain.length < CHAIN_MAX) return false;
-  loader.incomplete = true;
+  loader.findings.incomplete = true;
   const message = chain.includes(filePath)
     ? `${path} goes round in a circle: ${quoted(filePath)} includes itself`
     : `${path} makes a chain of more than ${CHAIN_MAX} includes`;

@@ -1,5 +1,5 @@
 import { grantKey } from "./list-keys.ts";
-import { count, either, flag, list, mapping, mergedBy, parts, text, texts } from "./shape.ts";
+import { count, either, flag, honoured, list, mapping, mergedBy, parts, text, texts } from "./shape.ts";
 import { dictionary, pairs, scalar, type Shape } from "./shape.ts";
 
 /** A service's share in a config or secret. */
@@ -23,7 +23,11 @@ export const grants = list(
 export const ulimits = dictionary(
   either(
     count,
-    mapping("a ulimit", parts({ hard: count, soft: count }), { required: ["soft", "hard"] }),
+    mapping(
+      "a ulimit",
+      { hard: honoured(count), soft: honoured(count) },
+      { required: ["soft", "hard"] },
+    ),
   ),
 );
 

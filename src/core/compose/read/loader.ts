@@ -41,8 +41,6 @@ export class Loader {
   readonly problems = new ProblemList();
   readonly findings = new Findings(this.problems);
   readonly budget = new Budget(this.problems);
-  /** Set when a file had to be left out, so that what refers to it is not blamed as well. */
-  incomplete = false;
   /** Whether any file uses `!reset`. */
   hasResets = false;
   readonly #read: Read;
@@ -92,7 +90,7 @@ export class Loader {
   /** What a file's text composes to; undefined, with problems told, when it is not a document. */
   contents(file: SourceFile): YamlContents | undefined {
     const contents = this.#compose(file);
-    this.incomplete ||= contents === undefined;
+    this.findings.incomplete ||= contents === undefined;
     return contents;
   }
 
@@ -112,16 +110,17 @@ export class Loader {
     this.hasResets ||= file.text.includes("!reset");
     const node = buildTree(contents, file, this);
     if (node.kind === "map") return node;
+    this.findings.incomplete = true;
+    if (this.findings.bad.has(node)) return undefined;
     const is = node.kind === "list" ? "a list" : "a single value";
     this.problems.error(node.at, "", `the file is ${is}, not a mapping with services`);
-    this.incomplete = true;
     return undefined;
   }
 
   #open(path: string, options: AskOptions & { optional?: boolean }): SourceFile | undefined {
     const { asker, optional = false, directory, lookup } = options;
     const refuse = (message: string) => {
-      this.incomplete = true;
+      this.findings.incomplete = true;
       const text = `${quoted(path)} can't be used: ${message}`;
       if (asker.at === undefined) this.problems.outside(asker.path, text);
       else this.problems.error(asker.at, asker.path, `${asker.path}: ${text}`);

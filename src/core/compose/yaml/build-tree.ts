@@ -5,7 +5,7 @@ import { interpolate } from "../interpolate.ts";
 import { childPath, quoted, type ProblemList } from "../problem.ts";
 import type { Place, SourceFile } from "../source-file.ts";
 import { listNode, mapNode, scalarNode, sizeOf } from "./tree.ts";
-import type { Entry, MergeTag, Node } from "./tree.ts";
+import type { Entry, Node } from "./tree.ts";
 
 type YamlNode = Alias | Scalar | YAMLMap | YAMLSeq;
 
@@ -21,30 +21,37 @@ const CORE_TAGS = new Set(
 export function buildTree(
   contents: unknown,
   file: SourceFile,
-  context: { problems: ProblemList; budget: Budget },
+  context: TreeContext,
 ): Node {
-  return new TreeBuilder(file, context.problems, context.budget).node(contents, "");
+  return new TreeBuilder(file, context).node(contents, "");
+}
+
+export interface TreeContext {
+  problems: ProblemList;
+  budget: Budget;
+  /** Gets the nodes that a problem was told of, so that nothing more is said of them. */
+  findings: { readonly bad: Set<Node> };
 }
 
 class TreeBuilder {
   readonly #file: SourceFile;
   readonly #problems: ProblemList;
   readonly #budget: Budget;
+  readonly #bad: Set<Node>;
   readonly #anchors = new Map<string, Node>();
 
-  constructor(file: SourceFile, problems: ProblemList, budget: Budget) {
+  constructor(file: SourceFile, { problems, budget, findings }: TreeContext) {
     this.#file = file;
     this.#problems = problems;
     this.#budget = budget;
+    this.#bad = findings.bad;
   }
 
   node(yaml: unknown, path: string): Node {
     const at = this.#placeOf(yaml);
     if (!isYamlNode(yaml) || !this.#budget.takeNodes(1, at)) return scalarNode(at, null);
     if (isAlias(yaml)) return this.#alias(yaml, at, path);
-    const tag = this.#tagOf(yaml, at, path);
-    const plain = this.#untagged(yaml, at, path);
-    const node = tag === undefined ? plain : { ...plain, tag };
+    const node = this.#tagged(this.#untagged(yaml, at, path), yaml.tag, path);
     if (yaml.anchor !== undefined) this.#anchors.set(yaml.anchor, node);
     return node;
   }
@@ -81,10 +88,7 @@ class TreeBuilder {
     }
     if (value === null || value === undefined) return scalarNode(at, null);
     const text = typeof value === "string" ? value : (yaml.source ?? "");
-    if (text.includes("\0")) {
-      this.#problems.error(at, path, `${path} holds a NUL character`);
-      return scalarNode(at, null);
-    }
+    if (text.includes("\0")) return this.#refused(at, path, "holds a NUL character");
     return scalarNode(at, this.#interpolate(text, yaml, at, path));
   }
 
@@ -93,7 +97,7 @@ class TreeBuilder {
     const expanded = interpolate(text, this.#file.lookup, ({ severity, message, token }) => {
       const raw = this.#file.text.slice(at.offset, yaml.range?.[1]);
       const place = { ...at, offset: at.offset + Math.max(0, raw.indexOf(token)) };
-      this.#problems[severity](place, path, `${path} ${message}`);
+      this.#problems[severity](place, path, `${path || "the file"} ${message}`);
     });
     return this.#budget.takeCharacters(expanded.length, at) ? expanded : "";
   }
@@ -154,18 +158,19 @@ class TreeBuilder {
     return node.value;
   }
 
-  #tagOf(yaml: YamlNode, at: Place, path: string): MergeTag | undefined {
-    const { tag } = yaml;
-    if (tag === undefined || CORE_TAGS.has(tag)) return undefined;
-    if (tag === "!reset") return "reset";
-    if (tag === "!override") return "override";
-    const shown = quoted(tag);
-    this.#problems.error(
-      at,
-      path,
-      `${path || "the file"} has the tag ${shown}, which is not known`,
-    );
-    return undefined;
+  #tagged(node: Node, tag: string | undefined, path: string): Node {
+    if (tag === undefined || CORE_TAGS.has(tag)) return node;
+    if (tag === "!reset") return { ...node, tag: "reset" };
+    if (tag === "!override") return { ...node, tag: "override" };
+    const shown = quoted(tag.replace("tag:yaml.org,2002:", "!!"));
+    return this.#refused(node.at, path, `has the tag ${shown}, which is not known`);
+  }
+
+  #refused(at: Place, path: string, message: string): Node {
+    this.#problems.error(at, path, `${path || "the file"} ${message}`);
+    const node = scalarNode(at, null);
+    this.#bad.add(node);
+    return node;
   }
 
   #placeOf(yaml: unknown, otherwise?: Place): Place {

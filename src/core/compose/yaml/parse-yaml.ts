@@ -52,8 +52,13 @@ class BoundedTokens {
   *read(): Generator<CST.Token, void> {
     const parser = new Parser();
     let count = 0;
+    let errors = 0;
     for (const lexeme of new Lexer().lex(this.#file.text)) {
-      yield* parser.next(lexeme);
+      for (const token of parser.next(lexeme)) {
+        yield token;
+        // What has been told by then is enough; composing the rest could take seconds.
+        if (token.type === "error" && ++errors > YAML_ERRORS_MAX) return;
+      }
       // The document and a scalar in the making stand on the stack too.
       if (parser.stack.length > DEPTH_MAX + 2) {
         return this.#stop(parser.offset, `collections are nested deeper than ${DEPTH_MAX} levels`);

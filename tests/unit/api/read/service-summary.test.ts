@@ -58,7 +58,18 @@ describe("the summary of a service", () => {
     const failed = aTask(service, "c", { slot: "3", state: "failed", message: "exited with 1" });
     expect(summaryOf(service, [ready, waiting, failed]).message).toBe("exited with 1");
     expect(summaryOf(service, [ready, waiting]).message).toBe("no node has room");
-    expect(summaryOf(service, [ready]).message).toBe("1 of 3 tasks are ready");
+    expect(summaryOf(service, [ready]).message).toBe("");
+  });
+
+  test("tells why a successor failed while the task that it is to replace still runs", () => {
+    const service = { ...aService({ replicas: 1 }), templateRevision: 2 };
+    const old = aTask(service, "a", { revision: 1 });
+    const failed = aTask(service, "b", {
+      revision: 2,
+      state: "rejected",
+      message: "no such image",
+    });
+    expect(summaryOf(service, [old, failed]).message).toBe("no such image");
   });
 
   test("counts failed attempts in a row, of those made since the newest revision", () => {

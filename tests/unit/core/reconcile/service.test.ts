@@ -82,7 +82,7 @@ describe("a replicated service", () => {
     expect(plan({ services: [none], tasks: [gone] })).toEqual(["forget a"]);
   });
 
-  test("fills a slot that was given up and is wanted again only when the old task has ended", () => {
+  test("fills a slot that is wanted again only when the task that left it has ended", () => {
     const one = aService();
     const leaving = aTask(one, "a", { desired: "removed" });
     expect(plan({ services: [one], tasks: [leaving] })).toEqual([]);
