@@ -21,7 +21,7 @@ export async function benchWrites(): Promise<Figure[]> {
         rates.push(await changesPerSecond(socket, clients, round));
         raw.push(await rawPerSecond(join(host.lab.dir, `raw-${clients}-${round}.db`)));
       }
-      const reference = `raw SQLite loop, one row a transaction, fsync: ${median(raw).toFixed(0)}/s`;
+      const reference = `raw SQLite, one row a transaction, fsync: ${median(raw).toFixed(0)}/s`;
       figures.push({
         what: `changes accepted by the API, ${clients} clients`,
         value: median(rates),

@@ -205,5 +205,6 @@ export const HELLO = readFileSync(join(root, "compose/hello/compose.yaml"), "utf
 export function aStack(name: string, service: string): string {
   const lines = service.trimEnd().split("\n");
   const body = lines.map((line) => `    ${line}`).join("\n");
-  return `name: ${name}\nservices:\n  app:\n    image: ${HELLO_IMAGE}\n    pull_policy: never\n${body}\n`;
+  const image = `    image: ${HELLO_IMAGE}\n    pull_policy: never`;
+  return `name: ${name}\nservices:\n  app:\n${image}\n${body}\n`;
 }

@@ -90,6 +90,7 @@ export class Agent implements AgentSession {
       log,
       containers: this.#containers,
       executor: this.#executor,
+      onStarting: (status) => state.saveStatus([status]),
       onStatus: (status) => this.#onStatus(status),
       onForget: (taskId) => this.#onForget(taskId),
     });
@@ -195,7 +196,8 @@ export class Agent implements AgentSession {
   }
 
   /** Takes the ports of a task that was adopted; one that is created claims them before. */
-  async #holdPorts({ taskId, ports }: Assignment): Promise<void> {
+  async #holdPorts({ taskId, ports, container }: Assignment): Promise<void> {
+    if (container.networkMode !== "bridge") return;
     try {
       for (const port of ports) await this.#ports.claim(port, taskId);
     } catch (error) {

@@ -33,15 +33,14 @@ export class Reporter {
   }
 
   /**
-   * Takes a status. On disk only what must outlive the agent is kept: that a task is about to be
-   * started, before it is, and how it ended. Without the first, a task whose container somebody
-   * removed while the agent was away would be started a second time.
+   * Takes a status. On disk only what must outlive the agent is kept: that a task runs, and how
+   * it ended; the steps before are found again from the container itself.
    */
   report(status: TaskStatus): void {
     if (this.#closed) return;
     if (this.#unsent.size === 0) queueMicrotask(() => this.flush());
     this.#unsent.set(status.taskId, status);
-    if (rankOf(status.state) < rankOf("starting")) return;
+    if (rankOf(status.state) < rankOf("running")) return;
     if (this.#unsaved.size === 0) queueMicrotask(() => this.#save());
     this.#unsaved.set(status.taskId, status);
   }

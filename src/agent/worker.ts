@@ -16,6 +16,11 @@ export interface WorkerOptions {
   log: Log;
   containers: Containers;
   executor: Executor;
+  /**
+   * Called before a task's container is started: what this puts on the disk keeps a later life of
+   * the agent from starting it again. The start waits while it throws.
+   */
+  onStarting(status: TaskStatus): void;
   /** Called with every status that a task reaches. */
   onStatus(status: TaskStatus): void;
   /** Called when nothing of a task is left here. */
@@ -140,6 +145,7 @@ export class Worker {
     const { executor } = this.#options;
     switch (step.type) {
       case "report":
+        if (step.status.state === "starting") this.#options.onStarting(step.status);
         return this.#setStatus(step.status);
       case "forget":
         this.#statuses.delete(taskId);

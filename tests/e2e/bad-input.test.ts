@@ -43,8 +43,8 @@ describe("what a person gets wrong is told in one sentence and touches nothing",
   });
 
   test("a bomb of depth", async () => {
-    const deep = `x-deep: ${"[".repeat(100_000)}${"]".repeat(100_000)}\nservices: {a: {image: x}}\n`;
-    expectRefusal(await host.up(deep), /compose\.yaml/);
+    const deep = `x-deep: ${"[".repeat(100_000)}${"]".repeat(100_000)}`;
+    expectRefusal(await host.up(`${deep}\nservices: {a: {image: x}}\n`), /compose\.yaml/);
   });
 
   test("a bomb of size", async () => {
@@ -57,7 +57,7 @@ describe("what a person gets wrong is told in one sentence and touches nothing",
     expectRefusal(output, /\/dev\/zero/);
   });
 
-  test("misspelt properties, all of them at once, each with its line and a suggestion", async () => {
+  test("misspelt properties, all at once, each with its line and a suggestion", async () => {
     const output = await host.up(aStack("typo", "comand: [a]\nenvironmnt: {A: b}"));
     expectRefusal(output, /:6:\d+.*comand.*command/);
     expect(output.stderr).toMatch(/:7:\d+.*environmnt.*environment/);

@@ -6,12 +6,13 @@ import { formatViolation } from "./violation.ts";
 
 const FIXED_SEEDS = 60;
 
-/** `kept every invariant`, or what was broken with how to see it again. */
+/** `kept every invariant`, or what was broken with how to see it again. Each seed is run twice. */
 async function verdictOf(seed: string): Promise<string> {
-  const { violation, trace } = await runSimulation({ seed });
-  if (violation === undefined) return "kept every invariant";
+  const { violation, trace, hash } = await runSimulation({ seed });
   const replay = `replay: bun scripts/sim.ts --seed ${seed}`;
-  return [...trace, formatViolation(violation), replay].join("\n");
+  if (violation !== undefined) return [...trace, formatViolation(violation), replay].join("\n");
+  const again = await runSimulation({ seed });
+  return again.hash === hash ? "kept every invariant" : `is another run each time; ${replay}`;
 }
 
 describe("a cluster in which everything fails keeps every invariant, and heals", () => {
@@ -28,16 +29,9 @@ describe("a cluster in which everything fails keeps every invariant, and heals",
   });
 });
 
-test("a run is the same, to the last event, each time that its seed is run", async () => {
-  const seeds = Array.from({ length: FIXED_SEEDS }, (_, i) => String(i + 1));
-  const hashes = async () => {
-    const found: string[] = [];
-    for (const seed of seeds) found.push((await runSimulation({ seed })).hash);
-    return found;
-  };
-  const first = await hashes();
-  expect(await hashes()).toEqual(first);
-  expect(new Set(first).size).toBe(FIXED_SEEDS);
+test("another seed is another run", async () => {
+  const [one, other] = [await runSimulation({ seed: "1" }), await runSimulation({ seed: "2" })];
+  expect(one.hash).not.toBe(other.hash);
 });
 
 test("runs reach far: tasks by the hundred, and every kind of fault", async () => {

@@ -109,9 +109,12 @@ export function findLongFunctions(source: Source): Breach[] {
   });
 }
 
-/** `describe(…, () => {…})` holds functions rather than being one. */
+/** `describe(…, () => {…})` and `describe.skipIf(…)(…)` hold functions rather than being one. */
 function isSuite(parent: Node | undefined): boolean {
-  return parent?.type === "CallExpression" && nameOf(parent.callee) === "describe";
+  let callee = parent?.type === "CallExpression" ? parent.callee : undefined;
+  while (callee?.type === "CallExpression") callee = callee.callee;
+  if (callee?.type === "MemberExpression") callee = callee.object;
+  return callee !== undefined && nameOf(callee) === "describe";
 }
 
 /** Too many lines in a file, or too many columns in a line. */

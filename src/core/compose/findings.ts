@@ -60,13 +60,11 @@ export class Findings {
     const order = (a: Place, b: Place) => a.file.order - b.file.order || a.offset - b.offset;
     return [...this.#reported.values()]
       .toSorted((a, b) => order(a.at, b.at))
-      .map(({ path, status, message, at }) => ({
-        path: visible(path),
-        status,
-        message: visible(message),
-        file: visible(at.file.name),
-        ...at.file.positionOf(at.offset),
-      }));
+      .map(({ path, status, message, at }) => {
+        const { line, column } = at.file.positionOf(at.offset);
+        const file = visible(at.file.name);
+        return { path: visible(path), status, message: visible(message), file, line, column };
+      });
   }
 
   /** The report of `path`, or of the property that it is an item of. */

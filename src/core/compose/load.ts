@@ -53,7 +53,8 @@ export function loadCompose(input: ComposeInput): ComposeResult {
   const loader = new Loader((path) => input.read(path), input.projectDirectory);
   const { problems, findings, budget } = loader;
   const { name, root, lookup } = readProject(input, loader);
-  if (root === undefined || budget.isSpent) return { name, problems: problems.sorted(), report: [] };
+  if (root === undefined || budget.isSpent)
+    return { name, problems: problems.sorted(), report: [] };
   const inactive = inactiveServices(root, input.profiles, lookup);
   validate(root, rootShape, { findings, inactive });
   const spec = convertStack(root, { name, inactive, loader });

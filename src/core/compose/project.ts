@@ -42,10 +42,11 @@ export function readProject(sources: ProjectSources, loader: Loader): Project {
     const file = loader.source(path, text, { directory, lookup });
     return { file, contents: loader.contents(file) };
   });
-  name ??= writtenNameOf(
-    read.map(({ contents }) => contents),
-    outer,
-  ) ?? normaliseName(lastSegmentOf(directory));
+  name ??=
+    writtenNameOf(
+      read.map(({ contents }) => contents),
+      outer,
+    ) ?? normaliseName(lastSegmentOf(directory));
   const trees = read.flatMap(({ file, contents }) => {
     return contents === undefined ? [] : (loader.tree(file, contents) ?? []);
   });

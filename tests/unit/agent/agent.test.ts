@@ -244,6 +244,17 @@ describe("what must not confuse an agent", () => {
     expect(rig.heard.at(-1)).toBe("t running");
   });
 
+  test("a start waits until the disk holds that it is coming", async () => {
+    const rig = await aRig();
+    rig.agent?.assign({ generation: 1, assignments: [task("t")] });
+    rig.diskIsFull = true;
+    await rig.pass(5000);
+    expect(rig.happened).toEqual(["created t"]);
+    rig.diskIsFull = false;
+    await rig.pass(10_000);
+    expect(rig.happened).toEqual(["created t", "started t"]);
+  });
+
   test("a runtime that fails one look is looked at again", async () => {
     const rig = new Rig();
     rig.faults = { ...NO_FAULTS, callFails: 1 };

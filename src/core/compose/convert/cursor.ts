@@ -113,8 +113,7 @@ export class Cursor {
 
   #within(value: number, min: number, max: number): number | undefined {
     if (value >= min && value <= max) return value;
-    const bounds =
-      max === Number.MAX_SAFE_INTEGER ? `at least ${min}` : `from ${min} to ${max}`;
+    const bounds = max === Number.MAX_SAFE_INTEGER ? `at least ${min}` : `from ${min} to ${max}`;
     this.error(`must be ${bounds}, not ${value}`);
     return undefined;
   }

@@ -23,7 +23,9 @@ export function imageOf(service: Cursor): string | undefined {
     const build = service.get("build");
     if (build === undefined) service.errorAtKey("has no image");
     else {
-      build.refuse("can't be done here: orchd does not build; build the image and name it in image");
+      build.refuse(
+        "can't be done here: orchd does not build; build the image and name it in image",
+      );
     }
     return undefined;
   }

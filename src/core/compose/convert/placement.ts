@@ -40,7 +40,9 @@ function constraintOf(item: Cursor): Constraint | undefined {
   const text = item.text() ?? "";
   const [, key, operator, value = ""] = /^\s*([^\s=!]+)\s*(==|!=)\s*(.*?)\s*$/s.exec(text) ?? [];
   if (key === undefined) {
-    const hint = text.includes("=") ? "the operator is == or !=" : "such as node.labels.zone == north";
+    const hint = text.includes("=")
+      ? "the operator is == or !="
+      : "such as node.labels.zone == north";
     return item.error(`must be KEY == VALUE or KEY != VALUE, not ${quoted(text)}: ${hint}`);
   }
   if (!isKnownKey(key, item)) return undefined;

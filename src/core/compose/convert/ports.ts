@@ -173,9 +173,7 @@ function refuseTwice(placed: readonly PlacedPort[]): void {
  * Refuses ports that two services of the stack publish. In mode `host` they may, since placement
  * keeps them on different nodes.
  */
-export function refuseSharedPorts(
-  services: ReadonlyMap<string, readonly PlacedPort[]>,
-): void {
+export function refuseSharedPorts(services: ReadonlyMap<string, readonly PlacedPort[]>): void {
   const owners = new Map<string, { service: string; mode: Port["mode"] }>();
   for (const [service, placed] of services) {
     for (const { port, at } of placed) {

@@ -67,7 +67,8 @@ function quotaOf(service: Cursor, cpus: number | undefined): number | undefined 
     return undefined;
   }
   if (quota === undefined || quota <= 0) return undefined;
-  if (cpus !== undefined) return quotaAt.error("does not go with a limit of cpus; keep one of them");
+  if (cpus !== undefined)
+    return quotaAt.error("does not go with a limit of cpus; keep one of them");
   return Math.max(1, Math.round((quota * 1000) / period));
 }
 

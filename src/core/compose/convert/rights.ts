@@ -105,9 +105,9 @@ function device({ source, target, permissions }: Device, item: Cursor): Device[]
 }
 
 const ULIMITS = new Set(
-  (
-    "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack"
-  ).split(" "),
+  "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack".split(
+    " ",
+  ),
 );
 
 function ulimitsOf(cursor: Cursor | undefined): Ulimit[] {

@@ -58,10 +58,7 @@ function scaleOf(service: Cursor): Pick<ServiceSpec, "mode" | "replicas"> {
     }
     return { mode, replicas: 1 };
   }
-  const [wanted, scaled] = [
-    replicas?.integer(0, REPLICAS_MAX),
-    scale?.integer(0, REPLICAS_MAX),
-  ];
+  const [wanted, scaled] = [replicas?.integer(0, REPLICAS_MAX), scale?.integer(0, REPLICAS_MAX)];
   if (wanted !== undefined && scaled !== undefined && wanted !== scaled) {
     scale?.error(`says otherwise than ${replicas?.path ?? ""}; keep one of them`);
   }

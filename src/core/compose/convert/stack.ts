@@ -46,8 +46,7 @@ export function convertStack(root: MapNode, context: StackContext): StackSpec {
 
 function refuseName(key: string, service: Cursor): void {
   const { findings, keyAt, path } = service;
-  const rule =
-    "use 1 to 63 letters, digits, '-', '_' or '.', with a letter or digit at both ends";
+  const rule = "use 1 to 63 letters, digits, '-', '_' or '.', with a letter or digit at both ends";
   findings.problems.error(keyAt, path, `${quoted(key)} is no name for a service: ${rule}`);
 }
 

@@ -74,7 +74,11 @@ function driverOptionsOf(volume: Cursor): Record<string, string> {
     options.set(key, value.text() ?? "");
   }
   const device = options.get("device");
-  const binds = options.get("o")?.split(",").some((option) => /^r?bind$/.test(option)) ?? false;
+  const binds =
+    options
+      .get("o")
+      ?.split(",")
+      .some((option) => /^r?bind$/.test(option)) ?? false;
   if (binds && device !== undefined && /^\.{1,2}(\/|$)/.test(device)) {
     options.set("device", joinPath(volume.directory, device));
   }
@@ -90,6 +94,7 @@ export function volumeNamed(
   const found = volumes.byKey.get(key);
   if (found !== undefined || volumes.keys.has(key) || at.findings.incomplete) return found;
   const guess = nearest(key, volumes.keys);
-  const hint = guess === undefined ? "add it there, or begin a path with ./" : `did you mean ${guess}?`;
+  const hint =
+    guess === undefined ? "add it there, or begin a path with ./" : `did you mean ${guess}?`;
   return at.error(`names the volume ${quoted(key)}, which is not under volumes; ${hint}`);
 }

@@ -80,7 +80,7 @@ function readInclude(item: Node, path: string, including: Including): MapNode | 
 }
 
 function isRemote(path: string): boolean {
-  return /^[a-z][a-z0-9+.-]*:\/\//i.test(path) || /^git@/.test(path);
+  return /^[a-z][a-z0-9+.-]*:\/\//i.test(path) || path.startsWith("git@");
 }
 
 function isCircle(

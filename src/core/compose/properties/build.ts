@@ -1,5 +1,16 @@
 import { grantKey } from "./list-keys.ts";
-import { count, either, flag, honoured, list, mapping, mergedBy, parts, text, texts } from "./shape.ts";
+import {
+  count,
+  either,
+  flag,
+  honoured,
+  list,
+  mapping,
+  mergedBy,
+  parts,
+  text,
+  texts,
+} from "./shape.ts";
 import { dictionary, pairs, scalar, type Shape } from "./shape.ts";
 
 /** A service's share in a config or secret. */

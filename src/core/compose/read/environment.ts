@@ -21,7 +21,10 @@ export function lookupWithEnvFiles(options: EnvFilesOptions, loader: Loader): Lo
     paths.length > 0
       ? paths.map((path) => loader.envFile(path, open))
       : [loader.envFile(joinPath(directory, ".env"), { ...open, optional: true })];
-  const found: Variables = new Map(read.flatMap((variables) => [...(variables ?? [])]));
+  const found: Variables = new Map();
+  for (const variables of read) {
+    for (const [name, value] of variables ?? []) found.set(name, value);
+  }
   if (found.size === 0) return first;
   return (name) => first(name) ?? found.get(name);
 }

@@ -53,7 +53,10 @@ function refusal(name: string): string {
 /** What remains of a text that is a name: `My Shop.v2` becomes `myshopv2`. */
 export function normaliseName(text: string): string {
   const kept = text.toLowerCase().replace(/[^a-z0-9_-]/g, "");
-  return kept.replace(/^[_-]+/, "").slice(0, 63).replace(/[_-]+$/, "");
+  return kept
+    .replace(/^[_-]+/, "")
+    .slice(0, 63)
+    .replace(/[_-]+$/, "");
 }
 
 /** `name:` as the files say it, before anything is interpolated with it. */

@@ -18,11 +18,7 @@ const CORE_TAGS = new Set(
  * Turns a composed document into nodes: aliases and merge keys are followed, strings interpolated.
  * What can't be used becomes a problem and null.
  */
-export function buildTree(
-  contents: unknown,
-  file: SourceFile,
-  context: TreeContext,
-): Node {
+export function buildTree(contents: unknown, file: SourceFile, context: TreeContext): Node {
   return new TreeBuilder(file, context).node(contents, "");
 }
 
@@ -70,13 +66,8 @@ class TreeBuilder {
   #alias(yaml: Alias, at: Place, path: string): Node {
     const node = this.#anchors.get(yaml.source);
     if (node === undefined) {
-      const name = quoted(yaml.source);
-      this.#problems.error(
-        at,
-        path,
-        `${path} uses the anchor ${name}, which is not defined above it`,
-      );
-      return scalarNode(at, null);
+      const message = `uses the anchor ${quoted(yaml.source)}, which is not defined above it`;
+      return this.#refused(at, path, message);
     }
     return this.#budget.takeNodes(sizeOf(node), at) ? node : scalarNode(at, null);
   }

@@ -1,4 +1,9 @@
-import type { MapShape, Property, Shape, Status } from "../../../../src/core/compose/properties/shape.ts";
+import type {
+  MapShape,
+  Property,
+  Shape,
+  Status,
+} from "../../../../src/core/compose/properties/shape.ts";
 
 /** What may stand at one path: JSON types, and the values of a closed list. */
 export interface Allowed {
@@ -28,7 +33,8 @@ export function pathsOfSchema(root: Schema): Paths {
   const visit = (given: Schema, path: string): void => {
     const schema = resolve(root, given);
     note(paths, path, schema);
-    for (const [key, value] of Object.entries(schema.properties ?? {})) visit(value, `${path}.${key}`);
+    for (const [key, value] of Object.entries(schema.properties ?? {}))
+      visit(value, `${path}.${key}`);
     for (const [pattern, value] of Object.entries(schema.patternProperties ?? {})) {
       if (pattern !== "^x-") visit(value, `${path}.*`);
     }

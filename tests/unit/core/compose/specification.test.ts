@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { sortedBy } from "../../../../src/lib/order.ts";
 import { root } from "../../../../src/core/compose/properties/root.ts";
 import { pathsOfSchema, pathsOfShape, statusesOf, type Paths } from "./schema-paths.ts";
 
@@ -47,5 +48,5 @@ function describeTypes(paths: Paths): Record<string, string> {
     const list = [...types].toSorted().join(", ");
     return [path, values.size === 0 ? list : `${list}: ${[...values].toSorted().join(", ")}`];
   });
-  return Object.fromEntries(described.toSorted());
+  return Object.fromEntries(sortedBy(described, ([path]) => path));
 }
