@@ -140,15 +140,23 @@ function templateOf(spec: ServiceSpec) {
 
 /**
  * The service with `spec` as its newest revision, or the very same object when nothing changes.
+ * Forgets revisions beyond the last ten that none of `tasks`, those of the service, was made from.
  * @param now milliseconds since 1970
  */
-export function revise(service: Service, spec: ServiceSpec, now: number): Service {
+export function revise(
+  service: Service,
+  spec: ServiceSpec,
+  now: number,
+  tasks: readonly { revision: number }[],
+): Service {
   const head = currentRevision(service);
   if (equalJson(head.spec, spec)) return service;
   const revision = head.revision + 1;
+  const inUse = new Set(tasks.map((task) => task.revision));
+  const older = service.revisions.filter((r, i) => i < REVISIONS_KEPT || inUse.has(r.revision));
   return {
     ...service,
-    revisions: [{ revision, at: now, spec }, ...service.revisions].slice(0, REVISIONS_KEPT + 1),
+    revisions: [{ revision, at: now, spec }, ...older],
     templateRevision: sameTemplate(head.spec, spec) ? service.templateRevision : revision,
   };
 }

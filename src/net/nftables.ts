@@ -11,7 +11,7 @@ export async function applyNftables(script: string): Promise<void> {
   } catch (cause) {
     if (systemCodeOf(cause) !== "ENOENT") throw cause;
     const message =
-      "nft is not installed, so ports can't be published: install it (Debian: apt install nftables)";
+      "nft is not installed, so no port is published: install it (Debian: apt install nftables)";
     throw new OrchdError("runtime", message, { cause });
   }
   await child.stdin.write(script);

@@ -19,7 +19,7 @@ function classify(path: string, flag: string, cause: unknown): unknown {
     case "EACCES":
     case "EPERM":
     case "EROFS": {
-      const message = `the directory ${path} can't be made: run as root, or name another with ${flag}`;
+      const message = `the directory ${path} can't be made: run as root, or give another ${flag}`;
       return new OrchdError("forbidden", message, { cause });
     }
     case "ENOSPC":

@@ -78,11 +78,12 @@ export function explainService(view: View, service: Service, now: number): Expla
 export function explainNode(view: View, node: Node, now: number): Explanation {
   const load = loadOf(view, node.id);
   const { cpuMillis, memoryBytes } = node.resources;
+  const healthFor = formatDuration(now - node.since);
   return {
     kind: "node",
     id: node.id,
     name: node.hostname,
-    summary: `It is ${node.health} for ${formatDuration(now - node.since)} and ${node.availability}.`,
+    summary: `It is ${node.health} for ${healthFor} and ${node.availability}.`,
     facts: [
       { label: "platform", value: `${node.platform.os}/${node.platform.arch}` },
       { label: "runtime", value: `${node.runtime.name} ${node.runtime.version}` },
@@ -126,13 +127,14 @@ function nextForSlot(service: Service, tasks: readonly Task[], now: number): str
     if (slot.current.length + slot.outdated.length + slot.stopping.length > 0) continue;
     if (latest === undefined || service.removing) continue;
     const decision = decideRestart(latest, specOf(service).restart);
+    const name = formatTaskName(latest);
     switch (decision.type) {
       case "done":
-        return `${formatTaskName(latest)} has done its work and is not started again.`;
+        return `${name} has done its work and is not started again.`;
       case "giveUp":
-        return `${formatTaskName(latest)} is not started again: ${decision.reason}.`;
+        return `${name} is not started again: ${decision.reason}.`;
       case "retry":
-        return `${formatTaskName(latest)} is started again in ${formatDuration(decision.at - now)}.`;
+        return `${name} is started again in ${formatDuration(decision.at - now)}.`;
     }
   }
   return "";

@@ -68,7 +68,12 @@ export class Writes {
           const message = `service ${name} is global: it has one task on each node that fits`;
           throw new OrchdError("conflict", message);
         }
-        const next = revise(service, { ...spec, replicas: count }, this.#clock.now());
+        const next = revise(
+          service,
+          { ...spec, replicas: count },
+          this.#clock.now(),
+          view.tasksOf(id),
+        );
         return next === service ? [] : [put.service(next)];
       }),
     );
@@ -80,7 +85,7 @@ export class Writes {
       const service = this.#writable(view, id);
       const spec = specOf(service);
       const next = { ...spec, restarts: spec.restarts + 1 };
-      return [put.service(revise(service, next, this.#clock.now()))];
+      return [put.service(revise(service, next, this.#clock.now(), view.tasksOf(id)))];
     });
   }
 

@@ -49,7 +49,7 @@ export function planApply(
       continue;
     }
     // Restarts are counted by the cluster, not by the file.
-    planUpdate(plan, before, { ...wanted, restarts: specOf(before).restarts }, now);
+    planUpdate(plan, view, before, { ...wanted, restarts: specOf(before).restarts }, now);
   }
   planOrphans(plan, view, name, spec, prune);
   planStackItself(plan, stack, name, spec, now);
@@ -57,13 +57,19 @@ export function planApply(
   return plan;
 }
 
-function planUpdate(plan: ApplyPlan, before: Service, wanted: ServiceSpec, now: number): void {
+function planUpdate(
+  plan: ApplyPlan,
+  view: View,
+  before: Service,
+  wanted: ServiceSpec,
+  now: number,
+): void {
   if (before.removing) {
     const service = formatServiceName(before.stack, before.name);
     plan.problems.push(`service ${service} is being removed: try again when it is gone`);
     return;
   }
-  const after = revise(before, wanted, now);
+  const after = revise(before, wanted, now, view.tasksOf(before.id));
   if (after === before) {
     plan.lines.push(line("keep", before.stack, before.name, ""));
     return;

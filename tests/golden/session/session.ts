@@ -80,7 +80,7 @@ export class Session {
 
   #revise(name: string, over: Partial<ServiceSpec>): void {
     const service = this.#service(name);
-    this.#commit([put.service(revise(service, { ...specOf(service), ...over }, this.#now))]);
+    this.#commit([put.service(revise(service, { ...specOf(service), ...over }, this.#now, []))]);
   }
 
   #restart(name: string): void {

@@ -41,7 +41,7 @@ describe("people hear of", () => {
     ],
     [
       "a scaling",
-      { kind: "service", before: service, after: revise(service, aSpec({ replicas: 4 }), 5) },
+      { kind: "service", before: service, after: revise(service, aSpec({ replicas: 4 }), 5, []) },
       "shop/web updated: revision 2, scaled from 1 to 4",
     ],
     [

@@ -13,11 +13,11 @@ import { aContainer, aPort, aService, aSpec, reserving } from "../../builders.ts
 describe("revising a service", () => {
   test("with the spec that it has changes nothing at all", () => {
     const service = aService();
-    expect(revise(service, aSpec(), 5)).toBe(service);
+    expect(revise(service, aSpec(), 5, [])).toBe(service);
   });
 
   test("puts the new revision first and keeps the old one for undo", () => {
-    const after = revise(aService(), aSpec({ replicas: 3 }), 5);
+    const after = revise(aService(), aSpec({ replicas: 3 }), 5, []);
     expect(after.revisions.map(({ revision, at }) => [revision, at])).toEqual([
       [2, 5],
       [1, 0],
@@ -28,10 +28,19 @@ describe("revising a service", () => {
   test("keeps ten revisions besides the current one", () => {
     let service = aService();
     for (let replicas = 2; replicas < 40; replicas++) {
-      service = revise(service, aSpec({ replicas }), replicas);
+      service = revise(service, aSpec({ replicas }), replicas, []);
     }
     expect(service.revisions).toHaveLength(REVISIONS_KEPT + 1);
     expect(currentRevision(service).revision).toBe(39);
+  });
+
+  test("keeps an older revision as long as a task of it is there", () => {
+    let service = aService();
+    for (let replicas = 2; replicas < 40; replicas++) {
+      service = revise(service, aSpec({ replicas }), replicas, [{ revision: 3 }]);
+    }
+    expect(service.revisions).toHaveLength(REVISIONS_KEPT + 2);
+    expect(specAt(service, 3).replicas).toBe(3);
   });
 
   test("gives a task of a forgotten revision the current spec", () => {
@@ -47,7 +56,7 @@ describe("revising a service", () => {
       { update: { order: "start-first", parallelism: 0, delayMs: 5 } as const },
     ];
     for (const change of changes) {
-      expect(revise(aService(), aSpec(change), 5).templateRevision).toBe(1);
+      expect(revise(aService(), aSpec(change), 5, []).templateRevision).toBe(1);
     }
   });
 
@@ -62,7 +71,7 @@ describe("revising a service", () => {
     ];
     for (const change of changes) {
       expect(sameTemplate(aSpec(), aSpec(change))).toBe(false);
-      expect(revise(aService(), aSpec(change), 5).templateRevision).toBe(2);
+      expect(revise(aService(), aSpec(change), 5, []).templateRevision).toBe(2);
     }
   });
 });

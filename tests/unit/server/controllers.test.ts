@@ -42,10 +42,12 @@ describe("a service that is written", () => {
     await rig.commit(put.service(aService()));
     rig.diskIsFull = true;
     await rig.pass(5000);
-    const next = rig.store.commit([put.service(revise(stored(rig), aSpec({ replicas: 3 }), 1))]);
+    const next = rig.store.commit([
+      put.service(revise(stored(rig), aSpec({ replicas: 3 }), 1, [])),
+    ]);
     await Promise.all([next.catch(() => undefined), rig.pass(5000)]);
     rig.diskIsFull = false;
-    await rig.commit(put.service(revise(stored(rig), aSpec({ replicas: 2 }), 1)));
+    await rig.commit(put.service(revise(stored(rig), aSpec({ replicas: 2 }), 1, [])));
     expect(rig.tasks()).toEqual(["1 running assigned", "2 running assigned"]);
   });
 });
@@ -72,7 +74,7 @@ describe("a task that waits for room", () => {
     const waiting = () =>
       [...rig.disk.view.tasks.values()].find(({ service }) => service === "b")?.state;
     expect(waiting()).toBe("pending");
-    await rig.commit(put.service(revise(stored(rig, "a"), aSpec({ ...full, replicas: 0 }), 1)));
+    await rig.commit(put.service(revise(stored(rig, "a"), aSpec({ ...full, replicas: 0 }), 1, [])));
     expect(waiting()).toBe("pending");
     const [leaving] = rig.store.view().tasksOf(anId("a"));
     const gone = { state: "removed", health: "none", message: "", since: 9 } as const;
