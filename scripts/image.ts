@@ -14,8 +14,8 @@ export const HELLO_IMAGE = "localhost/orchd-hello:1";
  * kernel would withhold from a first process that has no handler for it; requests end before.
  */
 const SERVE = `#!/bin/sh
-mkdir -p /www
-echo "\${GREETING:-Hello} from $(hostname)" > /www/index.html
+read -r host < /etc/hostname
+echo "\${GREETING:-Hello} from $host" > /www/index.html
 trap 'sleep 0.2; exit 0' TERM INT
 httpd -f -p "\${PORT:-8080}" -h /www &
 wait $!
@@ -54,7 +54,17 @@ function makeImage(reference: string): Uint8Array {
 }
 
 function rootFiles(): TarEntry[] {
-  const folders = ["bin/", "sbin/", "usr/", "usr/bin/", "usr/sbin/", "etc/", "tmp/", "root/"];
+  const folders = [
+    "bin/",
+    "sbin/",
+    "usr/",
+    "usr/bin/",
+    "usr/sbin/",
+    "etc/",
+    "tmp/",
+    "root/",
+    "www/",
+  ];
   const applets = execFileSync(BUSYBOX, ["--list-full"], { encoding: "utf8" }).trim().split("\n");
   const links = applets
     .filter((name) => name !== "bin/busybox" && /^(usr\/)?s?bin\//.test(name))
