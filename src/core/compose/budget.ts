@@ -2,7 +2,7 @@ import { EXPANSION_LENGTH_MAX, NODES_MAX } from "./limits.ts";
 import type { ProblemList } from "./problem.ts";
 import type { Place } from "./source-file.ts";
 
-/** What one load may still use; when it is used up, that is one problem and everything ends early. */
+/** What one load may still use; when it is used up, that is one problem and the load ends early. */
 export class Budget {
   readonly #problems: ProblemList;
   #nodes = NODES_MAX;

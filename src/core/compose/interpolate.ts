@@ -10,8 +10,8 @@ export interface InterpolationIssue {
 
 /**
  * The template with its variables put in, by the Compose Specification's rules: `$V`, `${V}`,
- * `${V-d}`, `${V:-d}`, `${V?m}`, `${V:?m}`, `${V+a}`, `${V:+a}`, with templates as defaults, and `$$`
- * for a dollar sign. Values are put in as they are and never expanded again. An unset variable
+ * `${V-d}`, `${V:-d}`, `${V?m}`, `${V:?m}`, `${V+a}`, `${V:+a}`, with templates as defaults, and
+ * `$$` for a dollar sign. Values are put in as they are and never expanded again. An unset variable
  * without a default is a warning and blank.
  */
 export function interpolate(

@@ -20,5 +20,13 @@ export const CHAIN_MAX = 32;
 export const PROBLEMS_MAX = 200;
 /** Errors of YAML itself that are told for one file; later ones mostly follow from the first. */
 export const YAML_ERRORS_MAX = 10;
+/** Characters of one value, one key, and items of one list of a service: what a stack can hold. */
+export const VALUE_LENGTH_MAX = 32_768;
+export const KEY_LENGTH_MAX = 4096;
+export const ITEMS_MAX = 4096;
+/** Mounts of one service, and devices of one. */
+export const MOUNTS_MAX = 256;
+/** Volumes of one stack. */
+export const VOLUMES_MAX = 1024;
 /** Characters of one key that are shown. */
 export const SHOWN_LENGTH_MAX = 120;

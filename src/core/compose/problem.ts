@@ -91,8 +91,10 @@ export class ProblemList {
   }
 }
 
-/** The text with everything made visible that could forge or hide a line, and cut when very long. */
+/** The text with all made visible that could forge or hide a line, and cut when very long. */
 export function visible(text: string): string {
+  // Nearly all texts are plain, and the pattern for the others is slow to make.
+  if (text.length <= 2000 && /^[\u0020-\u007e]*$/.test(text)) return text;
   const cut = text.length > 2000 ? `${text.slice(0, 2000)}…` : text;
   return escapeControl(cut).replace(/[\p{Cf}\p{Co}\p{Cs}\p{Cn}]/gu, escapePoint);
 }

@@ -11,7 +11,7 @@ export interface ValidateOptions {
   inactive: ReadonlySet<Node>;
 }
 
-/** Holds a whole tree against a shape: unknown properties, wrong types, what has another meaning. */
+/** Holds a tree against a shape: unknown properties, wrong types, what has another meaning. */
 export function validate(node: Node, shape: Shape, options: ValidateOptions): void {
   new Validation(options).check(node, shape, "", "honoured");
 }
@@ -119,7 +119,10 @@ function refuseUnknown(key: string, entry: Entry, context: UnknownContext): void
 }
 
 function hintFor(key: string, shape: MapShape): string {
-  const guess = nearest(key.toLowerCase(), Object.keys(shape.properties));
+  const known = Object.keys(shape.properties);
+  const lower = key.toLowerCase();
+  const begins = known.filter((name) => lower.length >= 3 && name.startsWith(lower));
+  const guess = nearest(lower, known) ?? (begins.length === 1 ? begins[0] : undefined);
   if (guess !== undefined) return `; did you mean ${guess}?`;
   const inDeploy =
     shape.noun === "a service" && Object.hasOwn(deploy.shape.map?.properties ?? {}, key);
@@ -144,7 +147,7 @@ function wrongType(node: ScalarNode, shape: Shape, actual: ScalarType): string |
   const types = shape.scalar?.types ?? [];
   if (actual === "string" && types.some((type) => parsesAs(node.text, type))) return undefined;
   if (actual === "null") return "is empty; give it a value or remove it";
-  if (types.includes("string") && actual !== "string") {
+  if (types.every((type) => type === "string" || type === "null") && actual !== "string") {
     return `must be text; put it in quotes: "${node.text}"`;
   }
   return `must be ${describe(shape)}, not ${quoted(node.text)}`;

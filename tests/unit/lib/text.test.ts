@@ -5,6 +5,7 @@ test("the nearest word is suggested only when it is near enough to be meant", ()
   const words = ["replicas", "restart", "resources"];
   expect(nearest("replica", words)).toBe("replicas");
   expect(nearest("retsart", words)).toBe("restart");
+  expect(nearest("prots", ["ports"])).toBe("ports");
   expect(nearest("volumes", words)).toBeUndefined();
   expect(nearest("x", [])).toBeUndefined();
 });

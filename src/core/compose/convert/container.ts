@@ -1,5 +1,6 @@
 import type { ContainerSpec } from "../../../model/container.ts";
 import { isAbsolutePath } from "../../../lib/path.ts";
+import { ITEMS_MAX } from "../limits.ts";
 import { quoted } from "../problem.ts";
 import type { Loader } from "../read/loader.ts";
 import { isHostName } from "./addresses.ts";
@@ -63,7 +64,9 @@ function flagOf(service: Cursor, key: string): boolean {
 function wordsOf(cursor: Cursor | undefined): string[] | undefined {
   if (cursor === undefined) return undefined;
   if (cursor.node.kind === "list") return textsOf(cursor);
-  return cursor.parsed(splitWords, "has a quote or backslash that is left open");
+  const words = cursor.parsed(splitWords, "has a quote or backslash that is left open");
+  if (words === undefined || words.length <= ITEMS_MAX) return words;
+  return cursor.error(`has more than ${ITEMS_MAX} words`);
 }
 
 function textOf(cursor: Cursor | undefined, lengthMax: number): string | undefined {

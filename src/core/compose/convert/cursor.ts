@@ -1,4 +1,5 @@
 import type { Findings } from "../findings.ts";
+import { ITEMS_MAX, KEY_LENGTH_MAX, VALUE_LENGTH_MAX } from "../limits.ts";
 import { normalForm } from "../merge/written-otherwise.ts";
 import { childPath, quoted } from "../problem.ts";
 import type { MergeRule } from "../properties/shape.ts";
@@ -42,16 +43,25 @@ export class Cursor {
     return new Cursor(entry.value, childPath(this.path, key), this.findings, entry.key);
   }
 
+  /** The keys of a mapping. */
+  keys(): string[] {
+    return this.node.kind === "map" ? [...this.node.entries.keys()] : [];
+  }
+
   /** Whether something stands under `key`, be it right or wrong. */
   has(key: string): boolean {
     const value = this.node.kind === "map" ? this.node.entries.get(key)?.value : undefined;
-    return value !== undefined && !isNull(value);
+    return value !== undefined && (!isNull(value) || this.findings.bad.has(value));
   }
 
   /** The items of a list, or the value itself where it stands for a list of one. */
   items(): Cursor[] {
     if (this.node.kind === "scalar") return [this];
     if (this.node.kind === "map") return [];
+    if (this.node.items.length > ITEMS_MAX) {
+      this.error(`has more than ${ITEMS_MAX} items`);
+      return [];
+    }
     return this.node.items.flatMap((item, i) =>
       this.findings.bad.has(item) ? [] : [new Cursor(item, `${this.path}[${i}]`, this.findings)],
     );
@@ -64,6 +74,10 @@ export class Cursor {
     return [...node.entries].flatMap(([key, entry]): [string, Cursor][] => {
       if (this.findings.bad.has(entry.value)) return [];
       const path = childPath(this.path, key);
+      if (key.length > KEY_LENGTH_MAX) {
+        this.error(`has a key of more than ${KEY_LENGTH_MAX} characters`);
+        return [];
+      }
       return [[key, new Cursor(entry.value, path, this.findings, entry.key)]];
     });
   }
@@ -74,7 +88,9 @@ export class Cursor {
 
   /** A scalar's text; undefined for null. */
   text(): string | undefined {
-    return this.node.kind === "scalar" && this.node.value !== null ? this.node.text : undefined;
+    if (this.node.kind !== "scalar" || this.node.value === null) return undefined;
+    if (this.node.text.length <= VALUE_LENGTH_MAX) return this.node.text;
+    return this.error(`is longer than ${VALUE_LENGTH_MAX} characters`);
   }
 
   flag(): boolean | undefined {
@@ -102,7 +118,7 @@ export class Cursor {
     return undefined;
   }
 
-  /** @param rule what to tell of a text that `parse` does not take, in words that follow the path */
+  /** @param rule told of a text that `parse` does not take, in words that follow the path */
   parsed<T>(parse: (text: string) => T | undefined, rule: string): T | undefined {
     const text = this.text();
     if (text === undefined) return undefined;

@@ -1,4 +1,5 @@
 import type { PullPolicy } from "../../../model/container.ts";
+import { nearest } from "../../../lib/text.ts";
 import { quoted } from "../problem.ts";
 import type { Cursor } from "./cursor.ts";
 
@@ -20,12 +21,12 @@ export function imageOf(service: Cursor): string | undefined {
     if (service.has("image") || service.has("provider")) return undefined;
     // What it extends could not be had, and would have given it one.
     if (service.has("extends") && service.findings.incomplete) return undefined;
+    // A misspelt one has been told of.
+    if (service.keys().some((key) => nearest(key, ["image"]) !== undefined)) return undefined;
     const build = service.get("build");
     if (build === undefined) service.errorAtKey("has no image");
     else {
-      build.refuse(
-        "can't be done here: orchd does not build; build the image and name it in image",
-      );
+      build.refuse("needs image beside it: build the image elsewhere and name it there");
     }
     return undefined;
   }

@@ -1,5 +1,6 @@
 import { isAbsolutePath, joinPath, normalisePath } from "../../../lib/path.ts";
 import type { Mount } from "../../../model/container.ts";
+import { MOUNTS_MAX } from "../limits.ts";
 import { quoted } from "../problem.ts";
 import { withoutUndefined, type Cursor } from "./cursor.ts";
 import { pairsOf } from "./pairs.ts";
@@ -29,7 +30,9 @@ export function mountsOf(service: Cursor, volumes: Volumes): Mount[] {
     add(item.isMap ? longMount(item, volumes) : shortMount(item, volumes), item);
   }
   for (const item of service.get("tmpfs")?.items() ?? []) add(tmpfsMount(item), item);
-  return mounts;
+  if (mounts.length <= MOUNTS_MAX) return mounts;
+  service.errorAtKey(`has more than ${MOUNTS_MAX} volumes`);
+  return [];
 }
 
 function targetOf(text: string, at: Cursor): string | undefined {
@@ -48,8 +51,9 @@ function shortMount(item: Cursor, volumes: Volumes): Mount | undefined {
   }
   const [source, written] = parts.length === 1 ? [undefined, parts[0]] : parts;
   const target = targetOf(written ?? "", item);
+  if (target === undefined) return undefined;
   const options = mountOptions(parts[2], item);
-  if (target === undefined || options === undefined) return undefined;
+  if (options === undefined) return undefined;
   const { readOnly, noCopy, propagation } = options;
   if (source !== undefined && /^[./~]/.test(source)) {
     const path = bindSource(source, item);

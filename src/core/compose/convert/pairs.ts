@@ -1,4 +1,5 @@
 import { joinPath } from "../../../lib/path.ts";
+import { KEY_LENGTH_MAX, VALUE_LENGTH_MAX } from "../limits.ts";
 import { quoted } from "../problem.ts";
 import type { Variables } from "../read/env-file.ts";
 import type { Loader } from "../read/loader.ts";
@@ -12,14 +13,14 @@ export function pairsOf(cursor: Cursor | undefined): Record<string, string> {
 
 /**
  * The variables of a service: those of `env_file`, then those of `environment`. One without a value
- * is taken from the environment in which the files are loaded, or left out when it is not set there.
+ * is taken from the environment that the files are loaded with, or left out when it is not there.
  */
 export function environmentOf(service: Cursor, loader: Loader): Record<string, string> {
   const variables = new Map<string, string>();
   for (const [read, cursor] of envFilesOf(service.get("env_file"), loader)) {
     for (const [key, value] of read) {
       const text = value ?? cursor.lookup(key);
-      if (text !== undefined) variables.set(key, text);
+      if (text !== undefined) variables.set(key, fitting(text, key, cursor));
     }
   }
   for (const [key, value] of service.get("environment")?.entries("pairs") ?? []) {
@@ -29,7 +30,7 @@ export function environmentOf(service: Cursor, loader: Loader): Record<string, s
     }
     const text = value.text() ?? value.lookup(key);
     if (text === undefined) variables.delete(key);
-    else variables.set(key, text);
+    else variables.set(key, fitting(text, key, value));
   }
   return Object.fromEntries(variables);
 }
@@ -59,9 +60,17 @@ function envFilesOf(list: Cursor | undefined, loader: Loader): [Variables, Curso
 /** The labels of a service's containers: those of `label_file`, then those of `labels`. */
 export function labelsOf(service: Cursor, loader: Loader): Record<string, string> {
   const labels = new Map<string, string>();
-  for (const [read] of envFilesOf(service.get("label_file"), loader)) {
-    for (const [key, value] of read) labels.set(key, value ?? "");
+  for (const [read, at] of envFilesOf(service.get("label_file"), loader)) {
+    for (const [key, value] of read) labels.set(key, fitting(value ?? "", key, at));
   }
   for (const [key, value] of Object.entries(pairsOf(service.get("labels")))) labels.set(key, value);
   return Object.fromEntries(labels);
+}
+
+/** What comes from an env file or the shell is bounded as what stands in the Compose file is. */
+function fitting(text: string, key: string, at: Cursor): string {
+  if (text.length > VALUE_LENGTH_MAX || key.length > KEY_LENGTH_MAX) {
+    at.error(`brings ${quoted(key)}, which is longer than ${VALUE_LENGTH_MAX} characters`);
+  }
+  return text;
 }

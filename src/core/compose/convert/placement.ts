@@ -38,7 +38,8 @@ function bounded(list: Cursor | undefined, max: number): Cursor[] {
 /** `node.labels.zone == north`, with or without blanks. */
 function constraintOf(item: Cursor): Constraint | undefined {
   const text = item.text() ?? "";
-  const [, key, operator, value = ""] = /^\s*([^\s=!]+)\s*(==|!=)\s*(.*?)\s*$/s.exec(text) ?? [];
+  const [, key, operator, rest = ""] = /^([^\s=!]+)\s*(==|!=)(.*)$/s.exec(text.trim()) ?? [];
+  const value = rest.trim();
   if (key === undefined) {
     const hint = text.includes("=")
       ? "the operator is == or !="

@@ -4,6 +4,7 @@ import { isIpv4, isIpv6, withoutBrackets } from "./addresses.ts";
 import type { Cursor } from "./cursor.ts";
 
 const PORT_MAX = 65_535;
+const NAME_LENGTH_MAX = 63;
 /** Ports of one service, ranges counted one by one. */
 const PORTS_MAX = 1024;
 
@@ -79,7 +80,8 @@ function longPort(at: Cursor): Port[] {
     hostIp: at.get("host_ip")?.text(),
   });
   if (number === undefined || published === "bad" || common === undefined) return [];
-  const name = at.get("name")?.text()?.slice(0, 63);
+  const parse = (text: string) => (text.length <= NAME_LENGTH_MAX ? text : undefined);
+  const name = at.get("name")?.parsed(parse, `must have at most ${NAME_LENGTH_MAX} characters`);
   const range = { first: number, last: number };
   return portRange(at, range, published, name === undefined ? common : { ...common, name });
 }
@@ -117,7 +119,7 @@ interface CommonOptions {
   hostIp: string | undefined;
 }
 
-/** What all ports of one item have in common; undefined, with a problem told, when it can't be had. */
+/** What all ports of one item share; undefined, with a problem told, when it can't be had. */
 function commonOf({ at, protocol, mode, hostIp }: CommonOptions): Common | undefined {
   const lower = protocol.toLowerCase();
   if (lower !== "tcp" && lower !== "udp") {

@@ -4,7 +4,7 @@ import { withoutUndefined, type Cursor } from "./cursor.ts";
 type Limits = Resources["limits"];
 type Reservations = Resources["reservations"];
 
-/** Limits and reservations, from `deploy.resources` and from the properties of the service itself. */
+/** Limits and reservations, from `deploy.resources` and from older properties of the service. */
 export function resourcesOf(service: Cursor): Resources {
   const deployed = service.get("deploy")?.get("resources");
   const limits = limitsOf(service, deployed?.get("limits"));
@@ -86,6 +86,6 @@ function swapOf(service: Cursor, memoryBytes: number | undefined): number | unde
 
 function cpuSetOf(cursor: Cursor | undefined): string | undefined {
   const valid = /^\d{1,4}(?:-\d{1,4})?(?:,\d{1,4}(?:-\d{1,4})?){0,63}$/;
-  const parse = (text: string) => (valid.test(text) ? text : undefined);
+  const parse = (text: string) => (text.length < 256 && valid.test(text) ? text : undefined);
   return cursor?.parsed(parse, 'must be numbers of CPUs, such as "0-2,4"');
 }

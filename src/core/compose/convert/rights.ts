@@ -1,6 +1,7 @@
 import { isAbsolutePath, normalisePath } from "../../../lib/path.ts";
 import { nearest } from "../../../lib/text.ts";
 import type { ContainerSpec, Device, Ulimit } from "../../../model/container.ts";
+import { MOUNTS_MAX } from "../limits.ts";
 import { quoted } from "../problem.ts";
 import type { Cursor } from "./cursor.ts";
 import { pairsOf } from "./pairs.ts";
@@ -16,9 +17,7 @@ export function rightsSpecOf(service: Cursor): RightsSpec {
     capAdd: capabilitiesOf(service.get("cap_add")),
     capDrop: capabilitiesOf(service.get("cap_drop")),
     securityOptions: (service.get("security_opt")?.items() ?? []).flatMap(securityOption),
-    devices: (service.get("devices")?.items() ?? []).flatMap((item) =>
-      item.isMap ? longDevice(item) : shortDevice(item),
-    ),
+    devices: devicesOf(service.get("devices")),
     sysctls: pairsOf(service.get("sysctls")),
     ulimits: ulimitsOf(service.get("ulimits")),
   };
@@ -72,6 +71,12 @@ function securityOption(item: Cursor): string[] {
   return [];
 }
 
+function devicesOf(list: Cursor | undefined): Device[] {
+  const items = list?.items() ?? [];
+  if (items.length > MOUNTS_MAX) list?.error(`has more than ${MOUNTS_MAX} devices`);
+  return items.flatMap((item) => (item.isMap ? longDevice(item) : shortDevice(item)));
+}
+
 /** `SOURCE[:TARGET][:PERMISSIONS]` */
 function shortDevice(item: Cursor): Device[] {
   const text = item.text() ?? "";
@@ -97,17 +102,19 @@ function device({ source, target, permissions }: Device, item: Cursor): Device[]
     item.error(`must be absolute paths, such as /dev/ttyUSB0:/dev/ttyUSB0:rwm`);
     return [];
   }
-  if (!/^(?!.*(.).*\1)[rwm]{1,3}$/.test(permissions)) {
+  if (!/^[rwm]{1,3}$/.test(permissions) || new Set(permissions).size < permissions.length) {
     item.error(`has the permissions ${quoted(permissions)}; use r, w and m`);
     return [];
   }
   return [{ source: normalisePath(source), target: normalisePath(target), permissions }];
 }
 
+/** setrlimit(2), in lower case and without `RLIMIT_`. */
 const ULIMITS = new Set(
-  "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack".split(
-    " ",
-  ),
+  (
+    "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime " +
+    "sigpending stack"
+  ).split(" "),
 );
 
 function ulimitsOf(cursor: Cursor | undefined): Ulimit[] {

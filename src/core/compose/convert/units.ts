@@ -1,4 +1,4 @@
-/** Sizes, times and numbers as Compose files write them. Each answers undefined for anything else. */
+/** Sizes, times and numbers as Compose files write them; undefined for anything else. */
 
 const UNIT_MS: Record<string, number> = {
   ns: 1e-6,

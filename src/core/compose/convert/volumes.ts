@@ -1,5 +1,6 @@
 import { joinPath } from "../../../lib/path.ts";
 import { nearest } from "../../../lib/text.ts";
+import { VOLUMES_MAX } from "../limits.ts";
 import { quoted } from "../problem.ts";
 import { withoutUndefined, type Cursor } from "./cursor.ts";
 import { pairsOf } from "./pairs.ts";
@@ -33,6 +34,7 @@ export function volumesOf(top: Cursor | undefined, stack: string): Volumes {
     const definition = definitionOf(key, volume, stack);
     if (definition !== undefined) byKey.set(key, definition);
   }
+  if (byKey.size > VOLUMES_MAX) top?.error(`has more than ${VOLUMES_MAX} volumes`);
   return { byKey, keys };
 }
 
@@ -53,10 +55,15 @@ function definitionOf(key: string, volume: Cursor, stack: string): VolumeDefinit
   return withoutUndefined({
     name,
     external: false,
-    driver: volume.get("driver")?.text(),
+    driver: driverOf(volume.get("driver")),
     driverOptions: driverOptionsOf(volume),
     labels: pairsOf(volume.get("labels")),
   });
+}
+
+function driverOf(driver: Cursor | undefined): string | undefined {
+  const parse = (text: string) => (/^[\w./:-]{1,255}$/.test(text) ? text : undefined);
+  return driver?.parsed(parse, "must be the name of a volume driver");
 }
 
 function externalOf(volume: Cursor): { is: boolean; name?: string } {

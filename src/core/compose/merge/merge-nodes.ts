@@ -6,8 +6,8 @@ import { normalForm } from "./written-otherwise.ts";
 
 /**
  * What two files say together, the later one over the earlier one, by the Compose Specification's
- * rules: mappings join, lists append, a list whose items have a key holds each key once, scalars are
- * replaced, and so is what the shape says. An empty value leaves what was there.
+ * rules: mappings join, lists append, a list whose items have a key holds each key once, scalars
+ * are replaced, and so is what the shape says. An empty value leaves what was there.
  */
 export function mergeNodes(base: Node, over: Node, shape: Shape | undefined, budget: Budget): Node {
   if (over.tag === "override") return over;

@@ -20,7 +20,7 @@ export function normalForm(node: Node, rule: MergeRule | undefined): Node {
 
 type Split = (text: string) => readonly [key: string, value: string | undefined];
 
-/** A list of texts as a mapping; any other node, and a list that holds more than texts, as it is. */
+/** A list of texts as a mapping; any other node, and a list of more than texts, as it is. */
 function asMapping(node: Node, split: Split): Node {
   if (node.kind !== "list") return node;
   const entries = new Map<string, Entry>();

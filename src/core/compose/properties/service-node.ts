@@ -7,7 +7,7 @@ import { text, textKey, texts, warned, type Property, type Shape } from "./shape
 
 /** Said of every property that asks for a network of one's own. */
 export const ONE_NETWORK =
-  "is not separate here: all tasks of a node share one network in this version, without names " +
+  "are not separate here: all tasks of a node share one network in this version, without names " +
   "for services and without isolation";
 const FIXED_ADDRESS = "can't be chosen: orchd gives each task its address";
 

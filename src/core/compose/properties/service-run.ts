@@ -2,7 +2,7 @@ import { build, grants } from "./build.ts";
 import { envFileKey } from "./list-keys.ts";
 import { choice, command, count, dictionary, either, flag, honoured, list } from "./shape.ts";
 import { mapping, mergedBy, oneOrMany, pairs, part, parts, refused, scalar } from "./shape.ts";
-import { text, texts, warned, type Property, type Shape } from "./shape.ts";
+import { text, textKey, texts, warned, type Property, type Shape } from "./shape.ts";
 import { valueAt, type Node } from "../yaml/tree.ts";
 
 const LATER = "is not in this version";
@@ -127,7 +127,7 @@ export const runProperties: Readonly<Record<string, Property>> = {
   label_file: honoured(mergedBy("many", either(text, list(text)))),
   annotations: honoured(pairs),
   user: honoured(text),
-  group_add: honoured(list(scalar("string", "number"))),
+  group_add: honoured(list(scalar("string", "number"), textKey)),
   working_dir: honoured(text),
   hostname: honoured(text),
   domainname: honoured(text),

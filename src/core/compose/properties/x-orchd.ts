@@ -1,6 +1,6 @@
 import { mapping, refused, type Property, type Shape } from "./shape.ts";
 
-const NOTE = "is not in this version; remove it, or keep the service as it is without it";
+const NOTE = "is not in this version; remove it";
 
 const LATER = [
   "autoscale",
@@ -22,7 +22,5 @@ const anything: Shape = {};
 /** What stands under `x-orchd` of a service: what orchd has beyond the Compose Specification. */
 export const xOrchd: Shape = mapping(
   "x-orchd",
-  Object.fromEntries(
-    LATER.map((name): [string, Property] => [name, refused(NOTE, anything, () => false)]),
-  ),
+  Object.fromEntries(LATER.map((name): [string, Property] => [name, refused(NOTE, anything)])),
 );

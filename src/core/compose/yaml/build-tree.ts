@@ -80,17 +80,22 @@ class TreeBuilder {
     if (value === null || value === undefined) return scalarNode(at, null);
     const text = typeof value === "string" ? value : (yaml.source ?? "");
     if (text.includes("\0")) return this.#refused(at, path, "holds a NUL character");
-    return scalarNode(at, this.#interpolate(text, yaml, at, path));
+    if (!text.includes("$")) return scalarNode(at, text);
+    return this.#interpolated(text, yaml, at, path);
   }
 
-  #interpolate(text: string, yaml: Scalar, at: Place, path: string): string {
-    if (!text.includes("$")) return text;
+  #interpolated(text: string, yaml: Scalar, at: Place, path: string): Node {
+    let failed = false;
     const expanded = interpolate(text, this.#file.lookup, ({ severity, message, token }) => {
+      failed ||= severity === "error";
       const raw = this.#file.text.slice(at.offset, yaml.range?.[1]);
       const place = { ...at, offset: at.offset + Math.max(0, raw.indexOf(token)) };
       this.#problems[severity](place, path, `${path || "the file"} ${message}`);
     });
-    return this.#budget.takeCharacters(expanded.length, at) ? expanded : "";
+    const fits = this.#budget.takeCharacters(expanded.length, at);
+    const node = scalarNode(at, fits && !failed ? expanded : null);
+    if (failed) this.#bad.add(node);
+    return node;
   }
 
   #map(yaml: YAMLMap, at: Place, path: string): Node {

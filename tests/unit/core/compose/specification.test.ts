@@ -5,7 +5,7 @@ import { sortedBy } from "../../../../src/lib/order.ts";
 import { root } from "../../../../src/core/compose/properties/root.ts";
 import { pathsOfSchema, pathsOfShape, statusesOf, type Paths } from "./schema-paths.ts";
 
-/** The Compose Specification's own schema is data for development and is not part of the project. */
+/** The Compose Specification's own schema is data for development, no part of the project. */
 const repository = join(import.meta.dir, "../../../..");
 const schemaFile = join(repository, "../shared/data/compose-spec.json");
 const isThere = existsSync(schemaFile);
@@ -31,7 +31,7 @@ describe("the table of properties", () => {
     expect(lacking.map(([path]) => path)).toEqual([]);
   });
 
-  test("says what a property that is warned of or refused means, in words that follow its path", () => {
+  test("says what each that is not honoured means, in words that follow its path", () => {
     for (const [path, { note }] of statusesOf(root)) {
       if (note === "") continue;
       expect(`${path}: ${note}`).toMatch(/: (is|are|has|can't|have) .*[a-z0-9_)]$/s);
