@@ -60,7 +60,7 @@ async function open(port: Port): Promise<Claim> {
   } catch (cause) {
     const where = `port ${port.published}/${port.protocol}`;
     if (systemCodeOf(cause) === "EADDRINUSE") {
-      const message = `${where} is in use by another program on this node: stop it or publish another`;
+      const message = `${where} is in use by another program here: stop it or publish another port`;
       throw new OrchdError("conflict", message, { cause });
     }
     throw new OrchdError("runtime", `${where} could not be taken on this node`, { cause });

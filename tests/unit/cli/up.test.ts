@@ -71,7 +71,7 @@ describe("orchd up", () => {
     expect(code).toBe(1);
     expect(err).toContain("bad.yaml:4:5");
     expect(err).toContain("bad.yaml:6:");
-    expect(err).toEndWith("Nothing was changed: correct 3 errors first.\n");
+    expect(err).toEndWith("Nothing was changed: correct 2 errors first.\n");
     expect(server?.requests).toEqual([]);
   });
 
