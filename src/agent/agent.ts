@@ -3,6 +3,7 @@ import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { gatewayOf, parseSubnet } from "../core/network/address.ts";
 import type { PublishedEndpoint } from "../core/network/ingress.ts";
+import { awaitedPorts } from "../core/task/step.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
 import type { NodeFacts } from "../model/node.ts";
@@ -17,11 +18,13 @@ import type {
 } from "../model/session.ts";
 import { isTerminal, type TaskStatus } from "../model/task.ts";
 import { PortClaims } from "../net/ports.ts";
+import { takesConnections } from "../net/probe.ts";
 import { forwardPackets } from "../net/sysctl.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import type { AgentState } from "../store/agent-state/agent-state.ts";
 import { Containers } from "./containers.ts";
 import { Executor } from "./executor.ts";
+import { FirstAnswer } from "./first-answer.ts";
 import { Ingress } from "./ingress.ts";
 import { Reporter } from "./reporter.ts";
 import { Worker } from "./worker.ts";
@@ -65,6 +68,7 @@ export class Agent implements AgentSession {
   readonly #executor: Executor;
   readonly #worker: Worker;
   readonly #reporter: Reporter;
+  readonly #firstAnswer: FirstAnswer;
   readonly #ingress: Ingress | undefined;
   readonly #stopped = new AbortController();
   /** Tasks on their way out: no new connection goes to them. */
@@ -94,6 +98,11 @@ export class Agent implements AgentSession {
       onStatus: (status) => this.#onStatus(status),
       onForget: (taskId) => this.#onForget(taskId),
     });
+    this.#firstAnswer = new FirstAnswer({
+      clock,
+      takesConnections,
+      onAnswer: (taskId, silent) => this.#onAnswer(taskId, silent),
+    });
     this.#reporter = new Reporter({
       clock,
       log,
@@ -119,6 +128,7 @@ export class Agent implements AgentSession {
     this.#saveRetry?.cancel();
     this.#watchRetry?.cancel();
     this.#worker.close();
+    this.#firstAnswer.close();
     this.#reporter.close();
     this.#options.server.goodbye(this.nodeId);
     await this.#ports.close();
@@ -191,7 +201,10 @@ export class Agent implements AgentSession {
     this.#worker.pokeAll();
     this.#refreshIngress();
     for (const assignment of this.#worker.assignments()) {
-      if (this.#worker.isServing(assignment.taskId)) void this.#holdPorts(assignment);
+      const status = this.#worker.status(assignment.taskId);
+      if (status?.state !== "running") continue;
+      void this.#holdPorts(assignment);
+      if (status.health === "starting") this.#awaitAnswer(assignment.taskId);
     }
   }
 
@@ -208,8 +221,28 @@ export class Agent implements AgentSession {
 
   #onStatus(status: TaskStatus): void {
     this.#reporter.report(status);
-    if (isTerminal(status.state)) void this.#executor.release(status.taskId);
-    if (status.state === "running" || isTerminal(status.state)) this.#refreshIngress();
+    if (status.state === "running" && status.health === "starting") {
+      this.#awaitAnswer(status.taskId);
+    } else if (status.state === "running") {
+      this.#refreshIngress();
+    } else if (isTerminal(status.state)) {
+      this.#firstAnswer.forget(status.taskId);
+      void this.#executor.release(status.taskId);
+      this.#refreshIngress();
+    }
+  }
+
+  #awaitAnswer(taskId: TaskId): void {
+    const assignment = this.#worker.assignment(taskId);
+    const container = this.#containers.get(taskId);
+    if (assignment === undefined || container?.address === undefined) return;
+    this.#firstAnswer.await(taskId, container.address, awaitedPorts(assignment, container));
+  }
+
+  #onAnswer(taskId: TaskId, silent: readonly number[]): void {
+    const message =
+      silent.length === 0 ? "" : `nothing answers on its published port ${silent.join(", ")}`;
+    this.#worker.setHealth(taskId, "none", message);
   }
 
   #onForget(taskId: TaskId): void {

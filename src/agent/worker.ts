@@ -4,7 +4,7 @@ import type { Log } from "../lib/log.ts";
 import { planStep, type Step } from "../core/task/step.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { TaskId } from "../model/ids.ts";
-import { rankOf, type TaskStatus } from "../model/task.ts";
+import { isFit, type Health, type TaskStatus } from "../model/task.ts";
 import type { Containers } from "./containers.ts";
 import type { Executor } from "./executor.ts";
 
@@ -202,10 +202,20 @@ export class Worker {
     return { taskId, state: "rejected", health: "none", message, since: now, finishedAt: now };
   }
 
-  /** Whether a task should get traffic: it runs and is not asked to end. */
+  /** Notes what is known of the health of a task that runs; of any other nothing is. */
+  setHealth(taskId: TaskId, health: Health, message: string): void {
+    const status = this.#statuses.get(taskId);
+    if (status?.state === "running") this.#setStatus({ ...status, health, message });
+  }
+
+  status(taskId: TaskId): TaskStatus | undefined {
+    return this.#statuses.get(taskId);
+  }
+
+  /** Whether a task should get traffic: it runs, is not held back and not asked to end. */
   isServing(taskId: TaskId): boolean {
-    const state = this.#statuses.get(taskId)?.state;
-    if (state === undefined || rankOf(state) !== rankOf("running")) return false;
+    const status = this.#statuses.get(taskId);
+    if (status?.state !== "running" || !isFit(status.health)) return false;
     return this.#assignments.get(taskId)?.desired === "running";
   }
 }

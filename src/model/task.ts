@@ -86,11 +86,12 @@ export function occupiesNode(task: Task): boolean {
 
 /** Whether the task should receive traffic. */
 export function isReady(task: Task): boolean {
-  return (
-    task.state === "running" &&
-    task.desired === "running" &&
-    (task.health === "none" || task.health === "healthy")
-  );
+  return task.state === "running" && task.desired === "running" && isFit(task.health);
+}
+
+/** Whether nothing speaks against sending traffic to a task of this health. */
+export function isFit(health: Health): boolean {
+  return health === "none" || health === "healthy";
 }
 
 /** Whether the attempt ended otherwise than asked: what the restart policy counts. */

@@ -136,13 +136,20 @@ function reportRunning(assignment: Assignment, container: FoundContainer, now: n
     status: {
       taskId: assignment.taskId,
       state: "running",
-      health: "none",
+      health: awaitedPorts(assignment, container).length > 0 ? "starting" : "none",
       message: "",
       since: now,
       startedAt: container.startedAt ?? now,
       ...(container.address === undefined ? {} : { address: container.address }),
     },
   };
+}
+
+/** The ports on which a task is to take connections before it counts as ready. */
+export function awaitedPorts(assignment: Assignment, container: FoundContainer): number[] {
+  if (container.address === undefined) return [];
+  const tcp = assignment.ports.filter((port) => port.protocol === "tcp");
+  return [...new Set(tcp.map((port) => port.target))];
 }
 
 function reportExit(assignment: Assignment, container: FoundContainer, now: number): Step {

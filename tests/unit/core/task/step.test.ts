@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import { planStep, type FoundContainer } from "../../../../src/core/task/step.ts";
+import { awaitedPorts, planStep, type FoundContainer } from "../../../../src/core/task/step.ts";
+import type { Assignment } from "../../../../src/model/assignment.ts";
 import type { DesiredState, TaskState } from "../../../../src/model/task.ts";
 import { isTerminal, rankOf, TASK_STATES } from "../../../../src/model/task.ts";
-import { anAssignment, aStatus } from "../../../builders.ts";
+import { anAssignment, aPort, aStatus } from "../../../builders.ts";
 import { settle } from "./settle.ts";
 
 const CONTAINERS = ["none", "created", "running", "exited 0", "exited 1"] as const;
@@ -166,4 +167,23 @@ describe("steps come to an end", () => {
       }
     }
   }
+});
+
+describe("a container that runs", () => {
+  const ports = [aPort({ target: 80 }), aPort({ target: 53, protocol: "udp" })];
+  const running: FoundContainer = { state: "running", startedAt: 5, address: "10.210.1.2" };
+  const healthOf = (assignment: Assignment, container: FoundContainer) => {
+    const step = planStep({ assignment, status: undefined, container }, 100);
+    return step?.type === "report" ? step.status.health : undefined;
+  };
+
+  test("is held back until its published TCP ports take connections", () => {
+    expect(healthOf(anAssignment("t", { ports }), running)).toBe("starting");
+    expect(awaitedPorts(anAssignment("t", { ports }), running)).toEqual([80]);
+  });
+
+  test("is ready at once where it publishes nothing, or has no address of its own", () => {
+    expect(healthOf(anAssignment("t"), running)).toBe("none");
+    expect(healthOf(anAssignment("t", { ports }), { state: "running" })).toBe("none");
+  });
 });
