@@ -8,9 +8,9 @@ export const ANSWER_WITHIN_MS = 5000;
 
 export interface FirstAnswerOptions {
   clock: Clock;
-  takesConnections(address: string, port: number): Promise<boolean>;
+  takesConnections: (address: string, port: number) => Promise<boolean>;
   /** Called once for a task; `silent` are the ports on which nothing answered in time. */
-  onAnswer(taskId: TaskId, silent: readonly number[]): void;
+  onAnswer: (taskId: TaskId, silent: readonly number[]) => void;
 }
 
 /**
@@ -40,7 +40,7 @@ export class FirstAnswer {
   }
 
   close(): void {
-    for (const taskId of [...this.#waiting.keys()]) this.forget(taskId);
+    for (const taskId of this.#waiting.keys()) this.forget(taskId);
   }
 
   async #try(

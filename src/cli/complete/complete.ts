@@ -2,15 +2,8 @@ import type { Command, Option } from "commander";
 import { COMMANDS, findCommand, type CommandEntry } from "../commands.ts";
 import { printLines, type Context } from "../context.ts";
 import { cleanText } from "../output/clean.ts";
+import { FILES, type Candidate } from "./candidate.ts";
 import { completeName } from "./names.ts";
-
-/** Something that could stand here; `:file` alone asks the shell for files. */
-export interface Candidate {
-  value: string;
-  description: string;
-}
-
-export const FILES: Candidate[] = [{ value: ":file", description: "" }];
 
 /** Options whose value is a path, by their name. */
 const PATH_OPTIONS = new Set(["--file", "--env-file", "--socket", "--podman-socket", "--data-dir"]);

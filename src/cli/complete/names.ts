@@ -2,7 +2,7 @@ import type { ApiClient } from "../../api/client.ts";
 import { OrchdError } from "../../lib/errors.ts";
 import type { Completes } from "../commands.ts";
 import { connect, type ConnectionOptions, type Context } from "../context.ts";
-import type { Candidate } from "./complete.ts";
+import { FILES, type Candidate } from "./candidate.ts";
 
 /** Nobody waits longer for a completion. */
 const DEADLINE_MS = 500;
@@ -15,7 +15,7 @@ export async function completeName(
   connection: ConnectionOptions,
 ): Promise<Candidate[]> {
   if (completes === "none") return [];
-  if (completes === "file") return [{ value: ":file", description: "" }];
+  if (completes === "file") return FILES;
   if (typeof completes !== "string") return completes.map(candidate);
   try {
     const client = await connect(context, connection, DEADLINE_MS);
