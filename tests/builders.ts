@@ -143,6 +143,7 @@ export function aTask(service: Service, name: string, over: Partial<Task> = {}):
     slot: "1",
     revision: service.templateRevision,
     createdAt: 0,
+    attempt: 1 + (over.createdAt ?? 0),
     failures: 0,
     nodeId: anId("n1"),
     desired: "running",

@@ -31,6 +31,7 @@ import { Worker } from "./worker.ts";
 
 const SAVE_RETRY_MS = 1000;
 const WATCH_RETRY_MS = 1000;
+const INGRESS_RETRY_MS = 5000;
 
 /** The node's own network, made on the runtime under the interface's name. */
 export interface AgentNetwork {
@@ -75,6 +76,7 @@ export class Agent implements AgentSession {
   readonly #withdrawn = new Set<TaskId>();
   #saveRetry: Timer | undefined;
   #watchRetry: Timer | undefined;
+  #ingressRetry: Timer | undefined;
 
   constructor(options: AgentOptions) {
     const { clock, log, runtime, state, server, nodeId, network } = options;
@@ -101,7 +103,7 @@ export class Agent implements AgentSession {
     this.#firstAnswer = new FirstAnswer({
       clock,
       takesConnections,
-      onAnswer: (taskId, silent) => this.#onAnswer(taskId, silent),
+      onAnswer: (taskId) => this.#worker.setHealth(taskId, "none"),
     });
     this.#reporter = new Reporter({
       clock,
@@ -118,6 +120,7 @@ export class Agent implements AgentSession {
     this.#worker.restore(state.assignments(), state.statuses());
     if (network !== undefined) await this.#prepareNetwork(network);
     void this.#watchRuntime();
+    this.#worker.beginSession();
     await server.hello(this, facts);
     for (const status of this.#worker.statuses()) this.#reporter.report(status);
   }
@@ -127,6 +130,7 @@ export class Agent implements AgentSession {
     this.#stopped.abort();
     this.#saveRetry?.cancel();
     this.#watchRetry?.cancel();
+    this.#ingressRetry?.cancel();
     this.#worker.close();
     this.#firstAnswer.close();
     this.#reporter.close();
@@ -169,8 +173,16 @@ export class Agent implements AgentSession {
     return this.#options.runtime.loadImage(archive);
   }
 
-  removeVolumes(names: readonly string[]): Promise<void> {
-    return this.#executor.removeVolumes(names);
+  async removeVolumes(names: readonly string[]): Promise<void> {
+    for (const name of names) {
+      try {
+        await this.#options.runtime.removeVolume(name);
+      } catch (error) {
+        if (!(error instanceof OrchdError) || error.code !== "conflict") throw error;
+        // It belongs to somebody else, or somebody else uses it: then it is not ours to remove.
+        this.#options.log.warn(`a volume stays: ${messageChainOf(error)}`);
+      }
+    }
   }
 
   async #prepareNetwork({ interfaceName, subnet }: AgentNetwork): Promise<void> {
@@ -199,7 +211,8 @@ export class Agent implements AgentSession {
 
   #onListed(): void {
     this.#worker.pokeAll();
-    this.#refreshIngress();
+    this.#ingress?.doubt();
+    void this.#refreshIngress();
     for (const assignment of this.#worker.assignments()) {
       const status = this.#worker.status(assignment.taskId);
       if (status?.state !== "running") continue;
@@ -224,11 +237,11 @@ export class Agent implements AgentSession {
     if (status.state === "running" && status.health === "starting") {
       this.#awaitAnswer(status.taskId);
     } else if (status.state === "running") {
-      this.#refreshIngress();
+      void this.#refreshIngress();
     } else if (isTerminal(status.state)) {
       this.#firstAnswer.forget(status.taskId);
       void this.#executor.release(status.taskId);
-      this.#refreshIngress();
+      void this.#refreshIngress();
     }
   }
 
@@ -239,26 +252,27 @@ export class Agent implements AgentSession {
     this.#firstAnswer.await(taskId, container.address, awaitedPorts(assignment, container));
   }
 
-  #onAnswer(taskId: TaskId, silent: readonly number[]): void {
-    const message =
-      silent.length === 0 ? "" : `nothing answers on its published port ${silent.join(", ")}`;
-    this.#worker.setHealth(taskId, "none", message);
-  }
-
   #onForget(taskId: TaskId): void {
     this.#withdrawn.delete(taskId);
     this.#options.state.deleteStatus([taskId]);
   }
 
+  /** Takes a task out of the tables. It ends all the same where the tables can't be changed. */
   async #withdraw(taskId: TaskId): Promise<void> {
     this.#withdrawn.add(taskId);
-    await this.#ingress?.refresh();
+    await this.#refreshIngress();
   }
 
-  #refreshIngress(): void {
-    this.#ingress?.refresh().catch((error: unknown) => {
-      this.#options.log.error(`published ports are not up to date: ${messageChainOf(error)}`);
-    });
+  async #refreshIngress(): Promise<void> {
+    try {
+      await this.#ingress?.refresh();
+    } catch (error) {
+      const { log, clock } = this.#options;
+      log.error(`published ports are not up to date: ${messageChainOf(error)}`);
+      this.#ingressRetry?.cancel();
+      if (this.#stopped.signal.aborted) return;
+      this.#ingressRetry = clock.after(INGRESS_RETRY_MS, () => void this.#refreshIngress());
+    }
   }
 
   *#endpoints(): Iterable<PublishedEndpoint> {

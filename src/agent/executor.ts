@@ -11,6 +11,7 @@ import { Limit } from "./limit.ts";
 /** Containers made or started at once: more only makes a small machine's runtime fight itself. */
 export const STARTS_AT_ONCE = 4;
 const STOPS_AT_ONCE = 16;
+const PULLS_AT_ONCE = 4;
 
 export interface ExecutorOptions {
   clock: Clock;
@@ -28,9 +29,9 @@ export class Executor {
   readonly #options: ExecutorOptions;
   readonly #starts = new Limit(STARTS_AT_ONCE);
   readonly #stops = new Limit(STOPS_AT_ONCE);
+  readonly #pulls = new Limit(PULLS_AT_ONCE);
   readonly #addresses = new Map<TaskId, string>();
   #lastAddress: string | undefined;
-  readonly #volumes = new Set<string>();
   /** Tasks whose container we made and never asked to start: only of these do we know that. */
   readonly #unstarted = new Set<TaskId>();
 
@@ -47,15 +48,12 @@ export class Executor {
     }
     await this.#starts.run(async () => {
       for (const mount of container.mounts) {
-        if (mount.type !== "volume" || mount.volume === "" || mount.external) continue;
-        if (this.#volumes.has(mount.volume)) continue;
+        if (mount.type !== "volume" || mount.volume === "") continue;
         await this.#options.runtime.ensureVolume(mount);
-        this.#volumes.add(mount.volume);
       }
-      if (container.pullPolicy === "always") await this.#pull(assignment);
-      await this.#orLook(taskId, () => this.#createContainer(assignment));
-      this.#unstarted.add(taskId);
     });
+    if (container.pullPolicy === "always") await this.#pull(assignment);
+    await this.#createContainer(assignment);
   }
 
   /**
@@ -112,14 +110,6 @@ export class Executor {
     await this.#options.ports.release(taskId);
   }
 
-  /** Removes volumes that orchd made here. */
-  async removeVolumes(names: readonly string[]): Promise<void> {
-    for (const name of names) {
-      this.#volumes.delete(name);
-      await this.#options.runtime.removeVolume(name);
-    }
-  }
-
   /**
    * A call that failed may have done its work all the same: what it left behind is looked at before
    * anybody decides on the failure.
@@ -137,13 +127,19 @@ export class Executor {
   /** Looks for the image only when the runtime misses it: the usual case costs no extra call. */
   async #createContainer(assignment: Assignment): Promise<void> {
     try {
-      await this.#createOnce(assignment);
+      await this.#createInTurn(assignment);
     } catch (error) {
       if (!(error instanceof OrchdError) || error.code !== "notFound") throw error;
       if (assignment.container.pullPolicy !== "missing") throw error;
       await this.#pull(assignment);
-      await this.#createOnce(assignment);
+      await this.#createInTurn(assignment);
     }
+  }
+
+  async #createInTurn(assignment: Assignment): Promise<void> {
+    const { taskId } = assignment;
+    await this.#starts.run(() => this.#orLook(taskId, () => this.#createOnce(assignment)));
+    this.#unstarted.add(taskId);
   }
 
   async #createOnce(assignment: Assignment): Promise<void> {
@@ -155,8 +151,10 @@ export class Executor {
     this.#options.containers.set(address === undefined ? known : { ...known, address });
   }
 
+  /** In a line of its own: a slow registry must not hold up tasks whose image is here. */
   #pull({ container }: Assignment): Promise<void> {
-    return this.#options.runtime.pullImage(container.image, container.platform);
+    const { runtime } = this.#options;
+    return this.#pulls.run(() => runtime.pullImage(container.image, container.platform));
   }
 
   #addressFor({ taskId, container }: Assignment): string | undefined {
@@ -165,7 +163,10 @@ export class Executor {
     const held = this.#addresses.get(taskId);
     if (held !== undefined) return held;
     const taken = new Set(this.#addresses.values());
-    for (const { address } of containers.all()) if (address !== undefined) taken.add(address);
+    for (const { address, state } of containers.all()) {
+      // One that has ended is never started again, so its address is free.
+      if (address !== undefined && state !== "exited") taken.add(address);
+    }
     const address = freeAddress(subnet, taken, this.#lastAddress);
     if (address === undefined) {
       throw new OrchdError("runtime", "every address of this node's network is taken by a task");

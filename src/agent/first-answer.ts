@@ -9,8 +9,8 @@ export const ANSWER_WITHIN_MS = 5000;
 export interface FirstAnswerOptions {
   clock: Clock;
   takesConnections: (address: string, port: number) => Promise<boolean>;
-  /** Called once for a task; `silent` are the ports on which nothing answered in time. */
-  onAnswer: (taskId: TaskId, silent: readonly number[]) => void;
+  /** Called once for a task: every port has answered, or the time is over. */
+  onAnswer: (taskId: TaskId) => void;
 }
 
 /**
@@ -56,7 +56,7 @@ export class FirstAnswer {
     const silent = ports.filter((_, i) => answers[i] !== true);
     if (silent.length === 0 || clock.now() >= until) {
       this.forget(taskId);
-      onAnswer(taskId, silent);
+      onAnswer(taskId);
       return;
     }
     const again = Math.min(pauseMs * 2, PAUSE_MAX_MS);

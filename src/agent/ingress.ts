@@ -36,11 +36,17 @@ export class Ingress {
     return this.#next;
   }
 
+  /** Forgets what the kernel's table held, since somebody else may have emptied it. */
+  doubt(): void {
+    this.#applied = undefined;
+  }
+
   async #apply(): Promise<void> {
     const endpoints = [...this.#endpoints()];
     const script = formatIngress(endpoints, this.#network);
     if (script === this.#applied) return;
     if (endpoints.length > 0) await routeLoopback(this.#network.interfaceName);
+    this.#applied = undefined;
     await applyNftables(script);
     this.#applied = script;
   }

@@ -60,6 +60,14 @@ export class Worker {
     this.#generation = set?.generation ?? -1;
   }
 
+  /**
+   * Takes the first set of a new session whatever its generation: a server that was put back from a
+   * backup counts from an older one. Within a session generations only grow.
+   */
+  beginSession(): void {
+    this.#generation = -1;
+  }
+
   /** Whether the set is at least as new as the last one. */
   accepts(set: AssignmentSet): boolean {
     return set.generation >= this.#generation;
@@ -203,9 +211,9 @@ export class Worker {
   }
 
   /** Notes what is known of the health of a task that runs; of any other nothing is. */
-  setHealth(taskId: TaskId, health: Health, message: string): void {
+  setHealth(taskId: TaskId, health: Health): void {
     const status = this.#statuses.get(taskId);
-    if (status?.state === "running") this.#setStatus({ ...status, health, message });
+    if (status?.state === "running") this.#setStatus({ ...status, health });
   }
 
   status(taskId: TaskId): TaskStatus | undefined {

@@ -46,12 +46,22 @@ export async function followLogs(
   const signal = AbortSignal.any([sink.signal, stop.signal]);
   const seen = new Set<TaskId>();
   const failed: unknown[] = [];
-  let open = 0;
+  const pumps = new Set<Promise<void>>();
   const pump = async (task: Task, wanted: LogOptions) => {
-    const lines = readTask(deps, task, wanted, signal, failed);
-    for await (const line of lines) await sink.write(line);
-    open--;
-    pulse.beat();
+    for await (const line of readTask(deps, task, wanted, signal, failed)) {
+      // Another task's log has failed: what was read of this one meanwhile comes too late.
+      if (signal.aborted) return;
+      await sink.write(line);
+    }
+  };
+  const start = (task: Task, wanted: LogOptions) => {
+    const running: Promise<void> = pump(task, wanted)
+      .catch((error: unknown) => void failed.push(error))
+      .finally(() => {
+        pumps.delete(running);
+        pulse.beat();
+      });
+    pumps.add(running);
   };
   // What a task printed before anyone knew of it is new to the reader too: `tail` and `since` hold
   // for the tasks that are there now.
@@ -61,16 +71,17 @@ export async function followLogs(
       const tasks = tasksOf(deps.store.view(), source);
       for (const task of tasks.filter((one) => hasLog(one) && !seen.has(one.id))) {
         seen.add(task.id);
-        open++;
-        void pump(task, wanted);
+        start(task, wanted);
       }
       wanted = { follow: true };
-      if (open === 0 && isOver(deps.store.view(), source)) break;
+      if (pumps.size === 0 && isOver(deps.store.view(), source)) break;
       await pulse.next();
     }
   } finally {
     unwatch();
     stop.abort();
+    // Nothing may be written once this has returned: the stream is closed then.
+    await Promise.all(pumps);
   }
   if (failed.length > 0) throw failed[0];
 }

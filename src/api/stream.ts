@@ -8,9 +8,12 @@ const BUFFER_BYTES = 64 * 1024;
 
 /** Where a stream's values go. */
 export interface LineSink {
-  /** Sends one value as a line; resolves when the reader has room for more, or has gone. */
+  /**
+   * Sends one value as a line; resolves when the reader has room for more. Once `signal` has
+   * aborted it does nothing.
+   */
   write(value: unknown): Promise<void>;
-  /** Aborts when the reader has gone. */
+  /** Aborts when the reader has gone, and when the stream has ended. */
   readonly signal: AbortSignal;
 }
 
@@ -39,23 +42,26 @@ export function streamLines(
 
 function lineStream(deps: StreamDeps, produce: (sink: LineSink) => Promise<void>) {
   const encoder = new TextEncoder();
-  const gone = new AbortController();
+  const over = new AbortController();
   let room = Promise.withResolvers<void>();
-  gone.signal.addEventListener("abort", () => room.resolve());
+  over.signal.addEventListener("abort", () => room.resolve());
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
         const send = (line: string) => {
-          if (!gone.signal.aborted) controller.enqueue(encoder.encode(line));
+          if (!over.signal.aborted) controller.enqueue(encoder.encode(line));
         };
         const write = (value: unknown) => {
           send(`${JSON.stringify(value)}\n`);
-          return gone.signal.aborted || hasRoom(controller) ? Promise.resolve() : room.promise;
+          return over.signal.aborted || hasRoom(controller) ? Promise.resolve() : room.promise;
         };
         const stopHeartbeat = beat(deps.clock, () => hasRoom(controller) && send("\n"));
-        void runProducer(deps.log, { write, signal: gone.signal }, produce).finally(() => {
+        void runProducer(deps.log, { write, signal: over.signal }, produce).finally(() => {
           stopHeartbeat();
-          if (!gone.signal.aborted) controller.close();
+          if (over.signal.aborted) return;
+          controller.close();
+          // Whoever still writes, or waits for room, is let go.
+          over.abort();
         });
       },
       pull() {
@@ -63,7 +69,7 @@ function lineStream(deps: StreamDeps, produce: (sink: LineSink) => Promise<void>
         room = Promise.withResolvers<void>();
       },
       cancel() {
-        gone.abort();
+        over.abort();
       },
     },
     { highWaterMark: BUFFER_BYTES, size: (chunk) => chunk?.byteLength ?? 0 },

@@ -16,7 +16,7 @@ export const restartPolicySchema = z.object({
   delayMaxMs: milliseconds,
   /** A task that ran this long starts the count afresh. */
   resetAfterMs: milliseconds,
-  /** Restarts of a slot within `windowMs`; absent means no limit. */
+  /** Restarts of a slot in a row; absent means no limit. */
   maxAttempts: z.int().min(0).optional(),
   /**
    * A task that ran this long counts as a success, as the Compose Specification has it; 0 leaves it
@@ -43,7 +43,7 @@ export const portSchema = z.object({
   /** `ingress`: every node answers for the whole service; `host`: the task's own node only. */
   mode: z.enum(["ingress", "host"]),
   /** Only this address of the node answers; absent means all. */
-  hostIp: z.string().max(64).optional(),
+  hostIp: z.ipv4().optional(),
   name: z.string().max(63).optional(),
 });
 export type Port = z.infer<typeof portSchema>;
@@ -133,14 +133,14 @@ function templateOf(spec: ServiceSpec) {
     mode: spec.mode,
     container: spec.container,
     resources: spec.resources,
-    hostPorts: spec.ports.filter((port) => port.mode === "host"),
+    ports: spec.ports,
     restarts: spec.restarts,
   };
 }
 
 /**
  * The service with `spec` as its newest revision, or the very same object when nothing changes.
- * Forgets revisions beyond the last ten that none of `tasks`, those of the service, was made from.
+ * Forgets revisions older than the ten before it that none of `tasks`, the service's, came from.
  * @param now milliseconds since 1970
  */
 export function revise(

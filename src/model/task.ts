@@ -54,6 +54,8 @@ export const taskSchema = z.object({
   slot: z.string(),
   revision: z.int().min(1),
   createdAt: at,
+  /** Counts the tasks of the slot: the order in which they were made, whatever clocks say. */
+  attempt: z.int().min(1),
   /** Failed attempts at this slot in a row before this one: what the backoff grows with. */
   failures: z.int().min(0),
   nodeId: nodeIdSchema.optional(),

@@ -1,5 +1,7 @@
 import { OrchdError, systemCodeOf } from "../lib/errors.ts";
 
+const TIMEOUT_MS = 10_000;
+
 /**
  * Runs a script of `nft`, all of it or none.
  * @throws OrchdError `runtime` when nft is not installed or refuses the script
@@ -7,7 +9,12 @@ import { OrchdError, systemCodeOf } from "../lib/errors.ts";
 export async function applyNftables(script: string): Promise<void> {
   let child: Bun.Subprocess<"pipe", "ignore", "pipe">;
   try {
-    child = Bun.spawn(["nft", "-f", "-"], { stdin: "pipe", stdout: "ignore", stderr: "pipe" });
+    child = Bun.spawn(["nft", "-f", "-"], {
+      stdin: "pipe",
+      stdout: "ignore",
+      stderr: "pipe",
+      timeout: TIMEOUT_MS,
+    });
   } catch (cause) {
     if (systemCodeOf(cause) !== "ENOENT") throw cause;
     const message =

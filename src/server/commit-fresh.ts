@@ -16,7 +16,8 @@ export async function commitFresh(
 ): Promise<void> {
   for (let tries = 0; tries < TRIES_MAX; tries++) {
     const changes = plan(store.view());
-    if (changes.length === 0 || (await store.commit(changes)).ok) return;
+    // An empty commit writes nothing, but waits until what the plan rests on is durable.
+    if ((await store.commit(changes)).ok) return;
   }
   const message = "the cluster's state changed too fast to write to it: try again";
   throw new OrchdError("conflict", message, { retryable: true });

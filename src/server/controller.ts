@@ -19,6 +19,8 @@ export interface ControllerOptions<Key> {
 
 const RETRY_FIRST_MS = 200;
 const RETRY_MAX_MS = 30_000;
+/** Timers don't follow a clock that is set; a look too many costs nothing. */
+const WAIT_MAX_MS = 60_000;
 
 /**
  * Runs a level-triggered function over the keys that something touched. Of many touches of a key
@@ -94,7 +96,7 @@ export class Controller<Key> {
     this.#timers.get(key)?.cancel();
     this.#timers.set(
       key,
-      this.#options.clock.after(Math.max(0, delayMs), () => this.touch(key)),
+      this.#options.clock.after(Math.min(Math.max(0, delayMs), WAIT_MAX_MS), () => this.touch(key)),
     );
   }
 }

@@ -80,6 +80,7 @@ export class Controllers {
         const service = applied.after ?? applied.before;
         if (service === undefined) return;
         this.#services.touch(service.id);
+        if (this.#pending.size > 0) this.#scheduler.touch("pending tasks");
         if (applied.after === undefined) this.#stacks.touch(service.stack);
         return;
       }

@@ -1,4 +1,4 @@
-import type { Clock } from "../lib/clock.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
 import { equalJson } from "../lib/order.ts";
 import { put } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
@@ -10,6 +10,8 @@ import { assignmentSetOf, nodesTouchedBy } from "./assignments.ts";
 import { commitFresh } from "./commit-fresh.ts";
 
 const RETRY_MS = 1000;
+/** An agent that is there begins its session well within this time after a start of the server. */
+const HELLO_WITHIN_MS = 10_000;
 
 /** Connects agents with the store: assignment sets go down, facts and statuses come up. */
 export class Dispatcher implements ServerSession {
@@ -18,6 +20,7 @@ export class Dispatcher implements ServerSession {
   readonly #sessions = new Map<NodeId, AgentSession>();
   readonly #stale = new Set<NodeId>();
   readonly #unwatch: () => void;
+  #deadline: Timer | undefined;
 
   constructor(store: Store, clock: Clock) {
     this.#store = store;
@@ -56,11 +59,29 @@ export class Dispatcher implements ServerSession {
     );
   }
 
+  /** Gives agents some time to begin their sessions; nodes without one are down after it. */
+  expectAgents(): void {
+    this.#deadline = this.#clock.after(HELLO_WITHIN_MS, () => {
+      // A full disk passes; until then they are asked for again.
+      this.#markAbsent().catch(() => this.expectAgents());
+    });
+  }
+
+  async #markAbsent(): Promise<void> {
+    const since = this.#clock.now();
+    await commitFresh(this.#store, (view) =>
+      [...view.nodes.values()]
+        .filter((node) => node.health !== "down" && !this.#sessions.has(node.id))
+        .map((node) => put.node({ ...node, health: "down", since })),
+    );
+  }
+
   goodbye(nodeId: NodeId): void {
     this.#sessions.delete(nodeId);
   }
 
   close(): void {
+    this.#deadline?.cancel();
     this.#unwatch();
     this.#sessions.clear();
   }

@@ -72,6 +72,7 @@ export class Server {
     const server = new Server(options, await openSqliteStore(join(options.dataDir, "server.db")));
     await server.#listen();
     server.#controllers.start();
+    server.#dispatcher.expectAgents();
     return server;
   }
 
@@ -82,8 +83,7 @@ export class Server {
   async startAgent(): Promise<void> {
     const { dataDir, runDir, runtime: kind, podmanSocket, log, version } = this.#options;
     const state = openAgentState(join(dataDir, "agent.db"));
-    const nodeId = state.loadNodeId() ?? newId<"node">(systemRandom);
-    state.saveNodeId(nodeId);
+    const nodeId = this.#ownNodeId(state);
     const socket = podmanSocket === undefined ? {} : { socket: podmanSocket };
     const shared = { clock: systemClock, random: systemRandom };
     const runtime = await openRuntime(kind, { nodeId, runDir, ...shared, ...socket });
@@ -114,6 +114,27 @@ export class Server {
     }
     this.#dispatcher.close();
     await this.#store.close();
+  }
+
+  /**
+   * Which node this machine is. The cluster's state knows, also when the agent's was lost. A
+   * cluster that knows of no node is a new one: what the agent remembers was told by another, and
+   * containers from then, which carry the old id, are left alone.
+   */
+  #ownNodeId(state: AgentState): NodeId {
+    const own = [...this.#store.view().nodes.values()].find((node) => node.roles.server);
+    const remembered = state.loadNodeId();
+    if (own !== undefined && own.id === remembered) return own.id;
+    if (remembered !== undefined) {
+      this.#options.log.warn(
+        `this machine was node ${remembered} of another cluster: its containers are left alone`,
+      );
+      state.saveAssignments({ generation: 0, assignments: [] });
+      state.deleteStatus(state.statuses().map((status) => status.taskId));
+    }
+    const nodeId = own?.id ?? newId<"node">(systemRandom);
+    state.saveNodeId(nodeId);
+    return nodeId;
   }
 
   async #listen(): Promise<void> {

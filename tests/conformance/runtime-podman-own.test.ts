@@ -81,6 +81,29 @@ describe("Podman, its service and its other users", () => {
     await lab.podman("volume", "rm", "precious");
   });
 
+  test("a network that was pruned comes back with the next task", async () => {
+    const onBridge = () => aTask(lab.image, {}, { networkMode: "bridge" });
+    const before = onBridge();
+    await lab.podman("network", "prune", "--force");
+    await lab.runtime.create({ assignment: before, address: "10.213.1.9" });
+    await rm(join(lab.dir, "networks", `${lab.network.name}.json`));
+    await lab.runtime.start(before.taskId);
+    expect(await lab.runtime.inspect(before.taskId)).toMatchObject({ state: "running" });
+    await lab.runtime.remove(before.taskId);
+  });
+
+  test("a task that somebody has paused can be stopped and removed", async () => {
+    const stopped = await startedIn(lab.runtime, lab);
+    const removed = await startedIn(lab.runtime, lab);
+    await lab.podman("pause", "--all");
+    await lab.runtime.stop(stopped.taskId, 5000);
+    const status = await lab.runtime.inspect(stopped.taskId);
+    expect(status).toMatchObject({ state: "exited", exitCode: 0 });
+    await lab.runtime.remove(stopped.taskId);
+    await lab.runtime.remove(removed.taskId);
+    expect(await lab.runtime.list()).toEqual([]);
+  });
+
   test(
     "a second orchd takes over the service, and closing it ends the service alone",
     async () => {

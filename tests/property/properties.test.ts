@@ -1,13 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import { changesOf } from "../../src/core/reconcile/plan.ts";
 import { isConverged, planService } from "../../src/core/reconcile/service.ts";
+import { candidateOf } from "../../src/core/scheduler/candidate.ts";
 import { refusalOf } from "../../src/core/scheduler/filters.ts";
 import { loadOf } from "../../src/core/scheduler/load.ts";
 import { schedule } from "../../src/core/scheduler/schedule.ts";
 import { newId } from "../../src/lib/ids.ts";
 import { seededRandom, systemRandom } from "../../src/lib/random.ts";
 import { put } from "../../src/model/change.ts";
-import { specAt, specOf } from "../../src/model/service.ts";
+import { specOf } from "../../src/model/service.ts";
 import { isLive, rankOf, TASK_STATES, withStatus, type Task } from "../../src/model/task.ts";
 import type { MemoryView } from "../../src/model/view.ts";
 import { aNode, aRestart, aService, aStatus } from "../builders.ts";
@@ -125,7 +126,7 @@ function refusal(view: MemoryView, taskId: Task["id"], nodeId: string): string |
   const node = [...view.nodes.values()].find(({ id }) => id === nodeId);
   const service = task && view.services.get(task.serviceId);
   if (task === undefined || node === undefined || service === undefined) return "is not there";
-  return refusalOf({ task, spec: specAt(service, task.revision) }, node, loadOf(view, node.id));
+  return refusalOf(candidateOf(view, service, task), node, loadOf(view, node.id));
 }
 
 /** Puts the task on the node; answers what speaks against it there. */
@@ -178,6 +179,7 @@ function taskOf(draw: number): Task {
     slot: String(between(seededRandom(String(draw)), 1, 9)),
     revision: 1,
     createdAt: 0,
+    attempt: 1,
     failures: 0,
     desired: "running",
     state: "pending",

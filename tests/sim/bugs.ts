@@ -95,7 +95,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "agent-forgets-what-it-saw",
-    breaks: ["once"],
+    breaks: ["once", "surge"],
     agentState: (state) => ({ ...methodsOf(state), statuses: () => [], saveStatus: () => {} }),
   },
   {

@@ -106,7 +106,8 @@ function checkPlacement(task: Task, nodeId: NodeId, view: View): Problem {
   if (node.availability !== "active" || node.health !== "ready") {
     return broken("S4", task, `is placed on a node that is ${node.availability}, ${node.health}`);
   }
-  const { constraints } = specAt(service, task.revision).placement;
+  // Placement is told by the newest revision, since a change of it makes no new task.
+  const { constraints } = specOf(service).placement;
   if (unmetConstraint(node, constraints) === undefined) return undefined;
   return broken("S3", task, `is placed on ${node.hostname}, against its constraints`);
 }

@@ -94,7 +94,7 @@ function taskInSlot(view: View, service: Service, slot: string): Task | undefine
 export function compareAttempts(a: Task, b: Task): number {
   const ended = Number(isTerminal(a.state)) - Number(isTerminal(b.state));
   const stopping = Number(a.desired !== "running") - Number(b.desired !== "running");
-  return ended || stopping || b.createdAt - a.createdAt || compareText(b.id, a.id);
+  return ended || stopping || b.attempt - a.attempt || compareText(b.id, a.id);
 }
 
 function namedByIdPrefix(view: View, text: string): Target[] {

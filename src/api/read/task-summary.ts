@@ -31,9 +31,9 @@ function withoutHistory(tasks: readonly Task[]): Task[] {
   return tasks.filter((task) => !isTerminal(task.state) || latest.has(task));
 }
 
-/** Numbers in slots and times sort as numbers: `web.2` comes before `web.10`. */
+/** Numbers of slots and attempts sort as numbers: `web.2` comes before `web.10`. */
 function sortKey(task: Task): string {
-  const padded = [task.slot, String(task.createdAt)].map((part) => part.padStart(20, "0"));
+  const padded = [task.slot, String(task.attempt)].map((part) => part.padStart(20, "0"));
   return [task.stack, task.service, ...padded, task.id].join("\u0000");
 }
 
@@ -41,7 +41,7 @@ function taskSummary(view: View, task: Task): TaskSummary {
   const service = view.services.get(task.serviceId);
   const spec = service === undefined ? undefined : specAt(service, task.revision);
   const node = hostnameOf(view, task);
-  const { version: _, serviceId: __, ...shown } = task;
+  const { version: _, serviceId: __, attempt: ___, ...shown } = task;
   return {
     ...shown,
     name: formatTaskName(task, node),

@@ -1,6 +1,6 @@
 import { specOf, type Service } from "../../model/service.ts";
 import { isReady, type Task } from "../../model/task.ts";
-import { decideRestart } from "./restart.ts";
+import { decideRestart, dueAt } from "./restart.ts";
 import { keeperOf, type Slot } from "./slot.ts";
 
 /** What moving slots from an older template to the current one asks for now. */
@@ -78,7 +78,8 @@ function goOn(
   // A successor that did its work took the slot over, and nothing runs there any more.
   if (next?.type === "done") result.stop.push(serving);
   if (next?.type !== "retry") return;
-  if (next.at > now) wake(result, next.at);
+  const due = dueAt(next, now);
+  if (due > now) wake(result, due);
   else takeTurn(service, { slot, serving, failures: next.failures }, result);
 }
 
@@ -87,15 +88,27 @@ function isSettled(service: Service, slot: Slot, now: number, result: Replacemen
   if (slot.outdated.length > 0) return false;
   const successor = keeperOf(slot.current);
   if (successor === undefined) return isDone(service, slot);
-  if (!isReady(successor)) return false;
-  const settledAt = (successor.startedAt ?? successor.since) + specOf(service).update.delayMs;
-  if (settledAt <= now) return true;
+  if (!isReady(successor)) return waitsForRoom(service, slot, successor);
+  const startedAt = successor.startedAt ?? successor.since;
+  const settledAt = startedAt + specOf(service).update.delayMs;
+  if (settledAt <= now || startedAt > now) return true;
   wake(result, settledAt);
   return false;
 }
 
 function wake(result: Replacements, at: number): void {
   result.wakeAt = Math.min(result.wakeAt ?? at, at);
+}
+
+/**
+ * Whether a slot that is new in this revision waits for a place. The tasks that are still to be
+ * replaced may hold that place, so it must not hold back their replacement.
+ */
+function waitsForRoom(service: Service, slot: Slot, task: Task): boolean {
+  const replaced = [...slot.stopping, ...slot.ended].some(
+    ({ revision }) => revision < service.templateRevision,
+  );
+  return task.state === "pending" && task.failures === 0 && !replaced;
 }
 
 /** Whether an empty slot is to stay empty because its work is done. */

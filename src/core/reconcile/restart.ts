@@ -3,8 +3,8 @@ import type { Task } from "../../model/task.ts";
 
 /** What follows on the end of a slot's latest attempt. */
 export type RestartDecision =
-  /** Start the next attempt at `at` (ms since 1970); it is the `failures + 1`st in a row. */
-  | { type: "retry"; at: number; failures: number }
+  /** Start the next attempt at `at` (ms since 1970) after one that ended at `endedAt`. */
+  | { type: "retry"; at: number; endedAt: number; failures: number }
   /** The slot has done what it was for. */
   | { type: "done" }
   /** The policy allows no further attempt. */
@@ -15,9 +15,9 @@ export type RestartDecision =
  * with its node say nothing about the program, so the policy's condition does not hold them back.
  */
 export function decideRestart(ended: Task, policy: RestartPolicy): RestartDecision {
-  const finishedAt = ended.finishedAt ?? ended.since;
+  const endedAt = ended.finishedAt ?? ended.since;
   if (ended.state === "shutdown" || ended.state === "removed") {
-    return { type: "retry", at: finishedAt, failures: 0 };
+    return { type: "retry", at: endedAt, endedAt, failures: 0 };
   }
   if (ended.state === "complete" && policy.condition !== "any") return { type: "done" };
   if (ended.state === "failed" && policy.condition === "none") {
@@ -27,7 +27,15 @@ export function decideRestart(ended: Task, policy: RestartPolicy): RestartDecisi
   if (policy.maxAttempts !== undefined && failures > policy.maxAttempts) {
     return { type: "giveUp", reason: `it has used all ${policy.maxAttempts} restarts` };
   }
-  return { type: "retry", at: finishedAt + backoffMs(failures, policy), failures };
+  return { type: "retry", at: endedAt + backoffMs(failures, policy), endedAt, failures };
+}
+
+/**
+ * When a retry is due. An end that lies ahead tells that the clock was set back, as on a machine
+ * that keeps no time while it is off: how long the wait would be can't be known, so it is over.
+ */
+export function dueAt(retry: Extract<RestartDecision, { type: "retry" }>, now: number): number {
+  return retry.endedAt > now ? now : retry.at;
 }
 
 /**

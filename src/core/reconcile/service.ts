@@ -8,7 +8,7 @@ import { currentRevision, specOf, type Service } from "../../model/service.ts";
 import { isReady, isTerminal, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import type { Action, Plan } from "./plan.ts";
-import { decideRestart } from "./restart.ts";
+import { decideRestart, dueAt } from "./restart.ts";
 import { replacementsOf } from "./replace.ts";
 import { emptySlot, keeperOf, slotsOf, type Slot } from "./slot.ts";
 
@@ -35,7 +35,7 @@ export function planService(view: View, id: ServiceId, now: number, random: Rand
   const filled = wanted.map((name) => slots.get(name) ?? emptySlot(name));
   for (const slot of filled) {
     plan.actions.push(...stopDuplicates(slot), ...trimHistory(slot));
-    const start = nextAttempt(service, slot);
+    const start = nextAttempt(service, slot, now);
     if (start === undefined) continue;
     if (start.at > now) wake(start.at);
     else plan.actions.push(createTask(service, slot, start.failures, now, draw));
@@ -73,7 +73,11 @@ function wantedSlots(view: View, service: Service): string[] {
  * When an empty slot is to be filled, and after how many failures in a row; undefined when it is
  * not empty, waits for a task to end, or has ended for good.
  */
-function nextAttempt(service: Service, slot: Slot): { at: number; failures: number } | undefined {
+function nextAttempt(
+  service: Service,
+  slot: Slot,
+  now: number,
+): { at: number; failures: number } | undefined {
   if (slot.current.length > 0 || slot.outdated.length > 0) return undefined;
   if (slot.stopping.length > 0) return undefined;
   const latest = slot.ended[0];
@@ -81,7 +85,8 @@ function nextAttempt(service: Service, slot: Slot): { at: number; failures: numb
     return { at: 0, failures: 0 };
   }
   const decision = decideRestart(latest, specOf(service).restart);
-  return decision.type === "retry" ? decision : undefined;
+  if (decision.type !== "retry") return undefined;
+  return { at: dueAt(decision, now), failures: decision.failures };
 }
 
 function createTask(
@@ -99,6 +104,7 @@ function createTask(
     slot: slot.slot,
     revision: currentRevision(service).revision,
     createdAt: now,
+    attempt: attemptsOf(slot) + 1,
     failures,
     desired: "running",
     state: "pending",
@@ -108,6 +114,12 @@ function createTask(
     version: 0,
   };
   return { type: "createTask", task };
+}
+
+/** The number of the slot's latest task. */
+function attemptsOf({ current, outdated, stopping, ended }: Slot): number {
+  const tasks = [...current, ...outdated, ...stopping, ...ended];
+  return tasks.reduce((latest, task) => Math.max(latest, task.attempt), 0);
 }
 
 function stopForUpdate(service: Service, task: Task): Action {
@@ -157,7 +169,9 @@ export function isConverged(view: View, service: Service): boolean {
   const tasks = view.tasksOf(service.id);
   const slots = slotsOf(tasks, service.templateRevision);
   const wanted = wantedSlots(view, service);
-  const { restart } = specOf(service);
+  const { restart, mode } = specOf(service);
+  // A global service that fits nowhere runs nowhere, and nobody asks for that.
+  if (mode === "global" && wanted.length === 0) return false;
   const settled = wanted.every((name) => {
     const slot = slots.get(name) ?? emptySlot(name);
     if (slot.outdated.length > 0 || slot.stopping.length > 0) return false;

@@ -41,5 +41,5 @@ export function keeperOf(tasks: readonly Task[]): Task | undefined {
 }
 
 function compareAge(a: Task, b: Task): number {
-  return a.createdAt - b.createdAt || compareText(a.id, b.id);
+  return a.attempt - b.attempt || compareText(a.id, b.id);
 }

@@ -1,18 +1,14 @@
 import { formatConstraint, unmetConstraint } from "../../model/constraint.ts";
 import type { Node } from "../../model/node.ts";
-import type { ServiceSpec } from "../../model/service.ts";
-import type { Task } from "../../model/task.ts";
 import { formatBytes } from "../../lib/text.ts";
+import type { Candidate } from "./candidate.ts";
 import type { NodeLoad } from "./load.ts";
-
-/** A task that looks for a node, with what it needs. */
-export interface Candidate {
-  task: Task;
-  spec: ServiceSpec;
-}
 
 /** Why the node is out of the question, in words that follow its name; undefined when it is not. */
 type Filter = (candidate: Candidate, node: Node, load: NodeLoad) => string | undefined;
+
+/** What a /24 has beside the network's own address, the node's and the broadcast address. */
+const ADDRESSES_PER_NODE = 253;
 
 /** In the order in which a person would ask; the first that refuses gives the reason. */
 const FILTERS: readonly Filter[] = [
@@ -23,6 +19,7 @@ const FILTERS: readonly Filter[] = [
   refuseTakenHostPort,
   refuseFullShare,
   refuseTooSmall,
+  refuseFullNetwork,
 ];
 
 /** The reason why `node` cannot take the candidate, or undefined when it can. */
@@ -68,9 +65,12 @@ function refuseTakenHostPort({ spec }: Candidate, _: Node, load: NodeLoad): stri
   return taken && `has port ${taken.published}/${taken.protocol} in use by another task`;
 }
 
-function refuseFullShare({ task, spec }: Candidate, _: Node, load: NodeLoad): string | undefined {
+function refuseFullShare(candidate: Candidate, node: Node, load: NodeLoad): string | undefined {
+  const { task, spec, slotNodes } = candidate;
   const limit = spec.placement.maxReplicasPerNode;
-  if (limit === 0 || (load.tasksByService.get(task.serviceId) ?? 0) < limit) return undefined;
+  const replaced = slotNodes.filter((nodeId) => nodeId === node.id).length;
+  const others = (load.tasksByService.get(task.serviceId) ?? 0) - replaced;
+  if (limit === 0 || others < limit) return undefined;
   return `holds ${limit} of its tasks already, which is max_replicas_per_node`;
 }
 
@@ -83,4 +83,11 @@ function refuseTooSmall({ spec }: Candidate, node: Node, load: NodeLoad): string
   const freeCpu = node.resources.cpuMillis - load.cpuMillis;
   if (cpuMillis > freeCpu) return `has ${freeCpu / 1000} cores free, not ${cpuMillis / 1000}`;
   return undefined;
+}
+
+function refuseFullNetwork({ spec }: Candidate, _: Node, load: NodeLoad): string | undefined {
+  if (spec.container.networkMode !== "bridge" || load.addresses < ADDRESSES_PER_NODE) {
+    return undefined;
+  }
+  return `has given all ${ADDRESSES_PER_NODE} addresses of its network to tasks`;
 }

@@ -8,6 +8,8 @@ export interface NodeLoad {
   cpuMillis: number;
   memoryBytes: number;
   tasks: number;
+  /** Tasks with an address on the node's bridge. */
+  addresses: number;
   tasksByService: Map<ServiceId, number>;
   /** `8080/tcp` */
   hostPorts: Set<string>;
@@ -19,6 +21,7 @@ export function loadOf(view: View, nodeId: NodeId): NodeLoad {
     cpuMillis: 0,
     memoryBytes: 0,
     tasks: 0,
+    addresses: 0,
     tasksByService: new Map(),
     hostPorts: new Set(),
   };
@@ -33,6 +36,7 @@ export function loadOf(view: View, nodeId: NodeId): NodeLoad {
 /** Counts one task more. */
 export function addTask(load: NodeLoad, task: Task, spec: ServiceSpec): void {
   load.tasks += 1;
+  if (spec.container.networkMode === "bridge") load.addresses += 1;
   load.cpuMillis += spec.resources.reservations.cpuMillis;
   load.memoryBytes += spec.resources.reservations.memoryBytes;
   load.tasksByService.set(task.serviceId, (load.tasksByService.get(task.serviceId) ?? 0) + 1);

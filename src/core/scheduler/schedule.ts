@@ -3,10 +3,10 @@ import { sortedBy } from "../../lib/order.ts";
 import type { Random } from "../../lib/random.ts";
 import type { NodeId, TaskId } from "../../model/ids.ts";
 import type { Node } from "../../model/node.ts";
-import { specAt } from "../../model/service.ts";
 import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
-import { refusalOf, type Candidate } from "./filters.ts";
+import { candidateOf, type Candidate } from "./candidate.ts";
+import { refusalOf } from "./filters.ts";
 import { addTask, loadOf, type NodeLoad } from "./load.ts";
 import { bestOption, type Option } from "./score.ts";
 
@@ -34,6 +34,8 @@ export function schedule(view: View, tasks: readonly Task[], random: Random): Sc
   const result: Schedule = { placements: [], unplaced: [] };
   const nodes = sortedBy(view.nodes.values(), (node) => node.id);
   const loads = new Map<NodeId, NodeLoad>();
+  /** What this run has put where already, by slot. */
+  const placed = new Map<string, NodeId[]>();
   const loadAt = (node: Node): NodeLoad => {
     const known = loads.get(node.id) ?? loadOf(view, node.id);
     loads.set(node.id, known);
@@ -42,7 +44,9 @@ export function schedule(view: View, tasks: readonly Task[], random: Random): Sc
   for (const task of sortedBy(tasks, (t) => `${t.serviceId}/${t.slot.padStart(6, "0")}/${t.id}`)) {
     const service = view.services.get(task.serviceId);
     assert(service !== undefined, `task ${task.id} has a service`);
-    const candidate: Candidate = { task, spec: specAt(service, task.revision) };
+    const slot = `${task.serviceId}/${task.slot}`;
+    const held = candidateOf(view, service, task);
+    const candidate = { ...held, slotNodes: [...held.slotNodes, ...(placed.get(slot) ?? [])] };
     const { options, refusals } = consider(candidate, nodes, loadAt);
     const draws = random.split(`scheduler/${task.serviceId}/${task.slot}`);
     const best = bestOption(candidate, options, (node) => draws.split(node.id).next());
@@ -51,6 +55,7 @@ export function schedule(view: View, tasks: readonly Task[], random: Random): Sc
       continue;
     }
     addTask(best.load, task, candidate.spec);
+    placed.set(slot, [...(placed.get(slot) ?? []), best.node.id]);
     result.placements.push({ taskId: task.id, nodeId: best.node.id });
   }
   return result;
@@ -66,7 +71,7 @@ export interface NodeVerdict {
 export function explainPlacement(view: View, task: Task): NodeVerdict[] {
   const service = view.services.get(task.serviceId);
   if (service === undefined) return [];
-  const candidate: Candidate = { task, spec: specAt(service, task.revision) };
+  const candidate = candidateOf(view, service, task);
   return sortedBy(view.nodes.values(), (node) => node.hostname).map((node) => ({
     node,
     reason: refusalOf(candidate, node, loadOf(view, node.id)),

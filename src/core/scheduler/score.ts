@@ -1,6 +1,6 @@
 import { nodeValue } from "../../model/constraint.ts";
 import type { Node } from "../../model/node.ts";
-import type { Candidate } from "./filters.ts";
+import type { Candidate } from "./candidate.ts";
 import type { NodeLoad } from "./load.ts";
 
 /** A node that fits, with the load that it has so far. */

@@ -12,8 +12,54 @@ const networkSchema = z.object({
 });
 type PodmanNetwork = z.infer<typeof networkSchema>;
 
+/** How creating and starting fail when somebody has removed the network. */
+const NETWORK_GONE = /unable to find network .*network not found/;
+
+/** Until the node's network is known; containers without a network need none. */
+const UNKNOWN: BridgeNetwork = { name: "orchd0", subnet: "", gateway: "127.0.0.1" };
+
+/** The node's bridge, which comes back when somebody removes it (`podman network prune` does). */
+export class NodeNetwork {
+  readonly #http: PodmanHttp;
+  readonly #nodeId: NodeId;
+  #known: BridgeNetwork | undefined;
+  #remaking: Promise<void> | undefined;
+
+  constructor(http: PodmanHttp, nodeId: NodeId) {
+    this.#http = http;
+    this.#nodeId = nodeId;
+  }
+
+  get bridge(): BridgeNetwork {
+    return this.#known ?? UNKNOWN;
+  }
+
+  /** Makes it, or accepts the one that is there when it is the same, and remembers it. */
+  async ensure(network: BridgeNetwork): Promise<void> {
+    await ensureNetwork(this.#http, network, this.#nodeId);
+    this.#known = network;
+  }
+
+  /** Makes `call`; when it fails for want of the network, makes that anew and calls once more. */
+  async within<T>(call: () => Promise<T>): Promise<T> {
+    try {
+      return await call();
+    } catch (error) {
+      const known = this.#known;
+      const gone = error instanceof OrchdError && NETWORK_GONE.test(error.message);
+      if (!gone || known === undefined) throw error;
+      // Many tasks find out at the same time; the network is made once.
+      this.#remaking ??= this.ensure(known).finally(() => {
+        this.#remaking = undefined;
+      });
+      await this.#remaking;
+      return call();
+    }
+  }
+}
+
 /** Makes the node's bridge, or accepts the one that is there when it is the same. */
-export async function ensureNetwork(
+async function ensureNetwork(
   http: PodmanHttp,
   network: BridgeNetwork,
   nodeId: NodeId,

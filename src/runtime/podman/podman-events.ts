@@ -27,13 +27,16 @@ const BACKOFF_MAX_MS = 5_000;
 /** A stream is begun anew now and then, should events get lost in a way not seen yet. */
 const RENEW_AFTER_MS = 600_000;
 
+/** What the events need of Podman's service. */
+export type EventService = Pick<PodmanService, "http" | "pid" | "revive">;
+
 /**
  * Events of this node's containers. The stream begins with `resync`, and says so again each time
  * that the connection was lost: what happened in between is found by listing. Ends when `signal`
  * aborts.
  */
 export async function* podmanEvents(
-  service: PodmanService,
+  service: EventService,
   nodeId: NodeId,
   clock: Clock,
   signal: AbortSignal,
@@ -49,6 +52,8 @@ export async function* podmanEvents(
         yield* eventsOf(reply);
       } finally {
         done();
+        // A reader may leave before it asks for the first event: nobody else ends the reply then.
+        reply.destroy();
       }
     } catch (error) {
       // The service went away or answers nonsense: a new connection is tried either way.
@@ -72,7 +77,7 @@ async function* eventsOf(reply: AsyncIterable<Uint8Array>): AsyncGenerator<Runti
 }
 
 /** Calls `end` when the stream can't be trusted any more. Answers how to stop watching. */
-function endInTime(service: PodmanService, clock: Clock, end: () => void): () => void {
+function endInTime(service: EventService, clock: Clock, end: () => void): () => void {
   const over = new AbortController();
   const renewal = clock.after(RENEW_AFTER_MS, end);
   const pid = service.pid();

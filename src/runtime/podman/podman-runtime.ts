@@ -28,11 +28,12 @@ import { openExec } from "./exec.ts";
 import { filtersOf, type PodmanHttp } from "./http.ts";
 import { hasImage, listImages, loadImage, pullImage, qualifiedNameOf } from "./images.ts";
 import { readProcessLimits } from "./machine.ts";
-import { ensureNetwork } from "./network.ts";
+import { NodeNetwork } from "./network.ts";
 import { podmanEvents } from "./podman-events.ts";
 import type { ProcessLimits } from "./process-limits.ts";
 import { PodmanService, type ServiceOptions } from "./service.ts";
 import { StatusCache } from "./status-cache.ts";
+import { stopContainer } from "./stop-container.ts";
 import { ensureVolume, removeVolume } from "./volumes.ts";
 import { waitFor } from "./wait-for.ts";
 
@@ -44,8 +45,6 @@ const createdSchema = z.object({ Id: z.string() });
 const versionSchema = z.object({ Version: z.string() });
 
 const LIST_TIMEOUT_MS = 60_000;
-/** How much longer than the grace period Podman may take to kill and to tidy up. */
-const STOP_MARGIN_MS = 30_000;
 
 const INSPECT_TRIES = 50;
 const INSPECT_AGAIN_MS = 20;
@@ -63,7 +62,7 @@ export class PodmanRuntime implements Runtime {
   readonly #ids = new Map<TaskId, string>();
   /** Tasks whose start got no answer: they may have run and ended, and never start twice. */
   readonly #unsure = new Set<TaskId>();
-  #network: BridgeNetwork = { name: "orchd0", subnet: "", gateway: "127.0.0.1" };
+  readonly #network: NodeNetwork;
 
   private constructor(service: PodmanService, options: PodmanOptions, limits: ProcessLimits) {
     this.#service = service;
@@ -71,6 +70,7 @@ export class PodmanRuntime implements Runtime {
     this.#nodeId = options.nodeId;
     this.#clock = options.clock;
     this.#limits = limits;
+    this.#network = new NodeNetwork(service.http, options.nodeId);
     this.#statuses = new StatusCache((id) => this.#inspectId(id));
   }
 
@@ -108,11 +108,11 @@ export class PodmanRuntime implements Runtime {
     const spec = createSpecOf({
       assignment,
       nodeId: this.#nodeId,
-      network: this.#network,
+      network: this.#network.bridge,
       limits: this.#limits,
       ...(address === undefined ? {} : { address }),
     });
-    const id = await this.#createOrAdopt(spec, options);
+    const id = await this.#network.within(() => this.#createOrAdopt(spec, options));
     this.#ids.set(assignment.taskId, id);
     return id;
   }
@@ -124,7 +124,9 @@ export class PodmanRuntime implements Runtime {
       if (status !== undefined && status.state !== "created") return;
     }
     try {
-      await this.#onContainer(taskId, (id) => this.#http.send("POST", `/containers/${id}/start`));
+      await this.#onContainer(taskId, (id) =>
+        this.#network.within(() => this.#http.send("POST", `/containers/${id}/start`)),
+      );
     } catch (error) {
       if (error instanceof OrchdError && error.retryable) this.#unsure.add(taskId);
       throw error;
@@ -132,13 +134,7 @@ export class PodmanRuntime implements Runtime {
   }
 
   async stop(taskId: TaskId, graceMs: number): Promise<void> {
-    const timeout = Math.ceil(Math.max(0, graceMs) / 1000);
-    await this.#onContainer(taskId, (id) =>
-      this.#http.send("POST", `/containers/${id}/stop`, {
-        query: { timeout },
-        timeoutMs: timeout * 1000 + STOP_MARGIN_MS,
-      }),
-    );
+    await this.#onContainer(taskId, (id) => stopContainer(this.#http, id, graceMs));
   }
 
   async remove(taskId: TaskId): Promise<void> {
@@ -184,9 +180,8 @@ export class PodmanRuntime implements Runtime {
     return listImages(this.#http);
   }
 
-  async ensureNetwork(network: BridgeNetwork): Promise<void> {
-    await ensureNetwork(this.#http, network, this.#nodeId);
-    this.#network = network;
+  ensureNetwork(network: BridgeNetwork): Promise<void> {
+    return this.#network.ensure(network);
   }
 
   ensureVolume(mount: Extract<Mount, { type: "volume" }>): Promise<void> {

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { OrchdError } from "../../../src/lib/errors.ts";
+import { followLogs } from "../../../src/api/logs.ts";
 import { put, remove } from "../../../src/model/change.ts";
+import type { LogOptions } from "../../../src/model/session.ts";
 import type { TaskLogLine } from "../../../src/model/summary.ts";
 import { aNode, anId, aPendingTask, aService, aTask } from "../../builders.ts";
 import { anApi, FakeAgent, LineReader, type Refusal, until } from "./fixture.ts";
@@ -81,6 +83,47 @@ describe("the log of a service", () => {
     await until(() => store.watchers === 1);
   });
 });
+
+describe("the log of a service, followed while one of its tasks fails", () => {
+  const failing = () => {
+    const second = new FakeAgent("n2");
+    second.failure = new OrchdError("unreachable", "Podman does not answer");
+    return second;
+  };
+
+  test("ends with the failure as its last line, however much others have to say", async () => {
+    const { app } = await anApi(world, [new BusyAgent("n1"), failing()]);
+    const lines = await new LineReader(await app.request("/v1/logs?target=web&follow=true")).rest();
+    expect(lines.at(-1)).toMatchObject({ error: { message: "Podman does not answer" } });
+  });
+
+  test("ends all that it began before it returns", async () => {
+    const busy = new BusyAgent("n1");
+    const { deps } = await anApi(world, [busy, failing()]);
+    const sink = { write: () => Promise.resolve(), signal: new AbortController().signal };
+    const source = { kind: "service" as const, id: web.id };
+    const failure = await followLogs(deps, sink, source, { follow: true }).catch(String);
+    expect(failure).toContain("Podman does not answer");
+    expect(busy.reading).toBe(0);
+  });
+});
+
+/** A task that prints without a pause; one read of its log gives many lines. */
+class BusyAgent extends FakeAgent {
+  reading = 0;
+
+  override async *logs(_task: string, _options: LogOptions, signal: AbortSignal) {
+    this.reading++;
+    try {
+      while (!signal.aborted) {
+        await new Promise((resolve) => setImmediate(resolve));
+        for (let i = 0; i < 200; i++) yield line(i, "x");
+      }
+    } finally {
+      this.reading--;
+    }
+  }
+}
 
 describe("the log of a task", () => {
   test("is an error when its node is away", async () => {

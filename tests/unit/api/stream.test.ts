@@ -55,6 +55,18 @@ describe("a stream of lines", () => {
   });
 });
 
+test("a stream that has ended lets go of whoever still writes", async () => {
+  let late: Promise<unknown> = Promise.resolve();
+  const app = streaming(async (sink) => {
+    // Too much for the reader at once: this write waits for room.
+    const waiting = sink.write("x".repeat(200_000));
+    late = waiting.then(() => sink.write({ n: 2 }));
+  });
+  const response = await app.request("/");
+  await late;
+  expect(await new LineReader(response).rest()).toEqual(["x".repeat(200_000)]);
+});
+
 describe("a stream over the socket", () => {
   let directory: string;
   let listener: ApiListener;

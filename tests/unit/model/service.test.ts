@@ -47,11 +47,10 @@ describe("revising a service", () => {
     expect(specAt(aService({ replicas: 7 }), 99).replicas).toBe(7);
   });
 
-  test("leaves tasks as they are when only their number, place or publishing changes", () => {
+  test("leaves tasks as they are when only their number, place or labels change", () => {
     const changes = [
       { replicas: 5 },
       { labels: { team: "red" } },
-      { ports: [aPort()] },
       { placement: { constraints: [], spread: ["node.hostname"], maxReplicasPerNode: 1 } },
       { update: { order: "start-first", parallelism: 0, delayMs: 5 } as const },
     ];
@@ -65,6 +64,7 @@ describe("revising a service", () => {
       { container: aContainer({ image: "localhost/web:2" }) },
       { container: aContainer({ environment: { A: "1" } }) },
       { resources: reserving(100) },
+      { ports: [aPort()] },
       { ports: [aPort({ mode: "host" })] },
       { mode: "global" as const },
       { restarts: 1 },

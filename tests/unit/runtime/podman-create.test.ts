@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { systemClock } from "../../../src/lib/clock.ts";
 import { containerNameOf } from "../../../src/model/assignment.ts";
 import type { NodeId } from "../../../src/model/ids.ts";
+import type { BridgeNetwork } from "../../../src/runtime/driver.ts";
 import { PodmanRuntime } from "../../../src/runtime/podman/podman-runtime.ts";
 import { aTask } from "../../conformance/runtime-task.ts";
 import { failureOf } from "../../conformance/runtime-until.ts";
@@ -23,6 +24,16 @@ const ended = (taskId: string) => ({
   HostConfig: { LogConfig: { Type: "k8s-file", Path: "/log" } },
 });
 
+/** What Podman says of the node's network. */
+const networkOf = ({ name, subnet, gateway }: BridgeNetwork) => ({
+  driver: "bridge",
+  network_interface: name,
+  dns_enabled: false,
+  subnets: [{ subnet, gateway }],
+});
+
+const NETWORK_GONE = "unable to find network with name or ID orchd0: network not found";
+const PAUSED = "container c1 is running or paused, refusing to clean up: container state improper";
 const NAME_TAKEN = "creating container storage: that name is already in use";
 
 describe("calls that a task costs Podman", () => {
@@ -107,6 +118,58 @@ describe("calls that a task costs Podman", () => {
     answers["GET /containers/c1/json"] = () => Response.json(ended(assignment.taskId));
     await runtime.start(assignment.taskId);
     expect(calls.slice(1)).toEqual(["POST /containers/c1/start", "GET /containers/c1/json"]);
+  });
+
+  test("a network that somebody removed is made again, once for all who miss it", async () => {
+    const bridge = { name: "orchd0", subnet: "10.1.0.0/24", gateway: "10.1.0.1" };
+    let there = true;
+    const whenThere = () => (there ? created() : refusal(NETWORK_GONE)());
+    answers["GET /networks/orchd0/json"] = () =>
+      there ? Response.json(networkOf(bridge)) : refusal("no such network", 404)();
+    answers["POST /networks/create"] = () => Response.json({ there: (there = true) });
+    answers["POST /containers/create"] = whenThere;
+    answers["POST /containers/c2/start"] = whenThere;
+    await runtime.ensureNetwork(bridge);
+    there = false;
+    const assignment = aTask("localhost/web:1");
+    const both = [assignment, aTask("localhost/web:1")];
+    await Promise.all(both.map((one) => runtime.create({ assignment: one })));
+    there = false;
+    await runtime.start(assignment.taskId);
+    expect(calls.filter((call) => call === "POST /networks/create")).toHaveLength(2);
+    expect(calls.slice(-4)).toEqual([
+      "POST /containers/c2/start",
+      "GET /networks/orchd0/json",
+      "POST /networks/create",
+      "POST /containers/c2/start",
+    ]);
+  });
+
+  test("a network that does not come back is told, not tried for ever", async () => {
+    answers["GET /networks/orchd0/json"] = refusal("no such network", 404);
+    answers["POST /containers/create"] = refusal(NETWORK_GONE);
+    const assignment = aTask("localhost/web:1");
+    expect((await failureOf(runtime.create({ assignment }))).message).toBe(NETWORK_GONE);
+    await runtime.ensureNetwork({ name: "orchd0", subnet: "10.1.0.0/24", gateway: "10.1.0.1" });
+    calls = [];
+    expect((await failureOf(runtime.create({ assignment }))).message).toBe(NETWORK_GONE);
+    expect(calls.filter((call) => call === "POST /containers/create")).toHaveLength(2);
+  });
+
+  test("a paused container goes on to be stopped", async () => {
+    const assignment = aTask("localhost/web:1");
+    await runtime.create({ assignment });
+    const fine = () => new Response(null, { status: 204 });
+    for (const unpaused of [fine, refusal("c1 is not paused, can't unpause")]) {
+      answers["POST /containers/c1/stop"] = once(refusal(PAUSED), fine);
+      answers["POST /containers/c1/unpause"] = unpaused;
+      await runtime.stop(assignment.taskId, 0);
+      expect(calls.slice(-3)).toEqual([
+        "POST /containers/c1/stop",
+        "POST /containers/c1/unpause",
+        "POST /containers/c1/stop",
+      ]);
+    }
   });
 
   test("a process that vanishes while Podman looks at it is looked at again", async () => {

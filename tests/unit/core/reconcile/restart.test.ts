@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { decideRestart } from "../../../../src/core/reconcile/restart.ts";
+import { decideRestart, dueAt } from "../../../../src/core/reconcile/restart.ts";
 import { TASK_STATES, isTerminal } from "../../../../src/model/task.ts";
 import type { Task } from "../../../../src/model/task.ts";
 import { aRestart, aService, aTask } from "../../../builders.ts";
@@ -48,7 +48,12 @@ describe("a crashing task waits before its next attempt", () => {
 
   test("from when it ended, or from its state's time where that is not known", () => {
     const { finishedAt: _, ...task } = ended("failed", { since: 7000 });
-    expect(decideRestart(task, aRestart())).toEqual({ type: "retry", at: 8000, failures: 1 });
+    expect(decideRestart(task, aRestart())).toEqual({
+      type: "retry",
+      at: 8000,
+      endedAt: 7000,
+      failures: 1,
+    });
   });
 });
 
@@ -117,6 +122,14 @@ test("a task that was asked to end owes nothing: its slot is filled again at onc
   expect(decideRestart(ended("shutdown", { failures: 8 }), aRestart())).toEqual({
     type: "retry",
     at: 50,
+    endedAt: 50,
     failures: 0,
   });
+});
+
+test("a wait that began in the future is over: the clock was set back", () => {
+  const decision = decideRestart(ended("failed", { finishedAt: 3_600_000 }), aRestart());
+  if (decision.type !== "retry") throw new Error("a failed task is started again");
+  expect(dueAt(decision, 60_000)).toBe(60_000);
+  expect(dueAt(decision, 3_600_000)).toBe(3_601_000);
 });

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test";
+import { candidateOf } from "../../../../src/core/scheduler/candidate.ts";
 import { refusalOf } from "../../../../src/core/scheduler/filters.ts";
 import { loadOf } from "../../../../src/core/scheduler/load.ts";
 import type { Node } from "../../../../src/model/node.ts";
-import type { ServiceSpec } from "../../../../src/model/service.ts";
+import { specOf, type ServiceSpec } from "../../../../src/model/service.ts";
 import type { Task } from "../../../../src/model/task.ts";
 import {
   aContainer,
@@ -24,11 +25,7 @@ function refusal(spec: Partial<ServiceSpec>, node: Partial<Node> = {}, tasks: Ta
   const n1 = aNode("n1", node);
   const view = aView({ nodes: [n1], services: [service], tasks });
   const task = aPendingTask(service, "new");
-  const candidate = { task, spec: service.revisions[0]?.spec ?? fail() };
-  return refusalOf(candidate, n1, loadOf(view, n1.id));
-}
-function fail(): never {
-  throw new Error("a service of the builders has a revision");
+  return refusalOf(candidateOf(view, service, task), n1, loadOf(view, n1.id));
 }
 const placement = (over: Partial<ServiceSpec["placement"]>) => ({
   placement: { constraints: [], spread: [], maxReplicasPerNode: 0, ...over },
@@ -83,7 +80,7 @@ describe("a node takes no task", () => {
       "beyond its share of the service",
       placement({ maxReplicasPerNode: 2 }),
       {},
-      [aTask(web, "a"), aTask(web, "b")],
+      [aTask(web, "a", { slot: "2" }), aTask(web, "b", { slot: "3" })],
       "holds 2 of its tasks already, which is max_replicas_per_node",
     ],
     [
@@ -97,7 +94,7 @@ describe("a node takes no task", () => {
       "with too few cores free",
       { resources: reserving(1500) },
       {},
-      [aTask(web, "a"), aTask(web, "b")],
+      [aTask(web, "a", { slot: "2" }), aTask(web, "b", { slot: "3" })],
       "has 1 cores free, not 1.5",
     ],
   ];
@@ -136,14 +133,14 @@ describe("a node takes a task", () => {
     const service = aService({ mode: "global" });
     const view = aView({ services: [service] });
     const task = aPendingTask(service, "t", { slot: anId("n1") });
-    const spec = service.revisions[0]?.spec ?? fail();
-    expect(refusalOf({ task, spec }, aNode(), loadOf(view, anId("n1")))).toBeUndefined();
+    const candidate = candidateOf(view, service, task);
+    expect(refusalOf(candidate, aNode(), loadOf(view, anId("n1")))).toBeUndefined();
   });
 });
 
 test("a task that is still ending keeps its room, its port and its share", () => {
   const host = aPort({ mode: "host" });
-  const ending = aTask(aService(), "a", { desired: "removed" });
+  const ending = aTask(aService(), "a", { slot: "2", desired: "removed" });
   expect(refusal({ resources: reserving(3000) }, {}, [ending])).toBe("has 1 cores free, not 3");
   expect(refusal({ ports: [host] }, {}, [ending])).toContain("has port 8080/tcp");
   expect(refusal(placement({ maxReplicasPerNode: 1 }), {}, [ending])).toContain("holds 1");
@@ -151,7 +148,7 @@ test("a task that is still ending keeps its room, its port and its share", () =>
 
 test("a node's load is that of the revisions which its tasks have", () => {
   const service = aService({ resources: reserving(1000) });
-  const spec = { ...(service.revisions[0]?.spec ?? fail()), resources: reserving(3000) };
+  const spec = { ...specOf(service), resources: reserving(3000) };
   const revised = {
     ...service,
     revisions: [{ revision: 2, at: 0, spec }, ...service.revisions],

@@ -1,0 +1,23 @@
+import type { NodeId } from "../../model/ids.ts";
+import { specAt, specOf, type Service, type ServiceSpec } from "../../model/service.ts";
+import { occupiesNode, type Task } from "../../model/task.ts";
+import type { View } from "../../model/view.ts";
+
+/** A task that looks for a node, with what it needs. */
+export interface Candidate {
+  task: Task;
+  spec: ServiceSpec;
+  /** Where other tasks of its slot are: it takes their place, once for each. */
+  slotNodes: readonly (NodeId | undefined)[];
+}
+
+/**
+ * What the task needs. Where it may run is told by the newest revision: a change of placement makes
+ * no new task, and frees one that waits.
+ */
+export function candidateOf(view: View, service: Service, task: Task): Candidate {
+  const spec = { ...specAt(service, task.revision), placement: specOf(service).placement };
+  const others = view.tasksOf(service.id).filter((other) => other.slot === task.slot);
+  const held = others.filter((other) => other.id !== task.id && occupiesNode(other));
+  return { task, spec, slotNodes: held.map((other) => other.nodeId) };
+}

@@ -1,0 +1,34 @@
+import { OrchdError } from "../../lib/errors.ts";
+import type { PodmanHttp } from "./http.ts";
+
+/** How much longer than the grace period Podman may take to kill and to tidy up. */
+const STOP_MARGIN_MS = 30_000;
+/** "… is running or paused, refusing to clean up", or "… is in state paused". */
+const PAUSED = /\bpaused\b/;
+const NOT_PAUSED = /is not paused/;
+
+/** Stops a container, also one that somebody has paused, which Podman itself refuses. */
+export async function stopContainer(http: PodmanHttp, id: string, graceMs: number): Promise<void> {
+  const timeout = Math.ceil(Math.max(0, graceMs) / 1000);
+  const stop = () =>
+    http.send("POST", `/containers/${id}/stop`, {
+      query: { timeout },
+      timeoutMs: timeout * 1000 + STOP_MARGIN_MS,
+    });
+  try {
+    await stop();
+  } catch (error) {
+    if (!(error instanceof OrchdError) || !PAUSED.test(error.message)) throw error;
+    await unpause(http, id);
+    await stop();
+  }
+}
+
+async function unpause(http: PodmanHttp, id: string): Promise<void> {
+  try {
+    await http.send("POST", `/containers/${id}/unpause`);
+  } catch (error) {
+    // Somebody was faster: it can be stopped all the same.
+    if (!(error instanceof OrchdError) || !NOT_PAUSED.test(error.message)) throw error;
+  }
+}
