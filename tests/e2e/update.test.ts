@@ -69,6 +69,14 @@ describe("a changed file replaces what it must and nothing else", () => {
     expect((await host.service("hello/web-app")).converged).toBe(true);
   });
 
+  test("a port that is published elsewhere answers there, and no longer where it was", async () => {
+    await host.mustUp(HELLO.replace("8080:8080", "8085:8080"));
+    expect(await host.get("http://127.0.0.1:8085/")).toContain("from");
+    expect(await host.get(ADDRESS)).toBeUndefined();
+    await host.mustUp(HELLO);
+    expect(await host.get(ADDRESS)).toContain("from");
+  });
+
   test("a service that left the file stays, and goes with --prune", async () => {
     const two = `${aStack("pair", "deploy: {replicas: 1}")}  second:\n    image: ${HELLO_IMAGE}\n`;
     await host.mustUp(two);

@@ -76,3 +76,8 @@ describe("a service has not converged", () => {
     test(when, () => expect(converged(service, tasks)).toBe(false));
   }
 });
+
+test("a global service that fits no node has not got there", () => {
+  const lost = aService({ mode: "global" });
+  expect(isConverged(aView({ nodes: [], services: [lost] }), lost)).toBe(false);
+});

@@ -184,3 +184,9 @@ describe("a third revision", () => {
     ]);
   });
 });
+
+test("slots that are new and wait for a place do not hold up those that may give it", () => {
+  const waiting = (slot: number) =>
+    aPendingTask(withNewImage(before), `new${slot}`, { slot: String(slot), message: "no room" });
+  expect(plan(updated(), [old(1), old(2), waiting(3), waiting(4)])).toEqual([stop(1)]);
+});

@@ -1,12 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import { explainPlacement, schedule } from "../../../../src/core/scheduler/schedule.ts";
 import { seededRandom } from "../../../../src/lib/random.ts";
+import { revise } from "../../../../src/model/service.ts";
 import type { Task } from "../../../../src/model/task.ts";
 import {
   aNode,
   aPendingTask,
   aPort,
   aService,
+  aSpec,
   aTask,
   aView,
   anId,
@@ -158,4 +160,31 @@ test("a global task goes to the node of its slot and nowhere else", () => {
   const nodes = [aNode("n1"), aNode("n2")];
   const task = aPendingTask(service, "g", { slot: anId("n2") });
   expect(place({ nodes, services: [service] }, [task])).toEqual(["g -> n2"]);
+});
+
+describe("where a task may run", () => {
+  const node = (zone: string) => aNode(zone, { labels: { zone } });
+  const inZone = (value: string) => ({
+    constraints: [{ key: "node.labels.zone", operator: "==" as const, value }],
+    spread: [],
+    maxReplicasPerNode: 1,
+  });
+
+  test("is told by the newest revision, so that a corrected constraint frees what waits", () => {
+    const service = aService({ placement: inZone("nrth") });
+    const mended = revise(service, aSpec({ placement: inZone("north") }), 5, []);
+    const task = aPendingTask(service, "t");
+    const view = aView({ nodes: [node("north")], services: [mended], tasks: [task] });
+    expect(schedule(view, [task], seededRandom("s")).placements).toHaveLength(1);
+  });
+
+  test("leaves out the task that it is to replace", () => {
+    const service = aService({ placement: inZone("north") });
+    const old = aTask(service, "old", { nodeId: anId("north") });
+    const view = aView({ nodes: [node("north")], services: [service], tasks: [old] });
+    const successor = aPendingTask(service, "new");
+    expect(schedule(view, [successor], seededRandom("s")).placements).toHaveLength(1);
+    const further = aPendingTask(service, "more", { slot: "2" });
+    expect(schedule(view, [further], seededRandom("s")).placements).toEqual([]);
+  });
 });
