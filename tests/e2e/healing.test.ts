@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import type { Event } from "../../src/model/event.ts";
 import type { Explanation, TaskSummary } from "../../src/model/summary.ts";
 import { aStack, HELLO, Host } from "../../scripts/lab/host.ts";
@@ -63,6 +64,17 @@ describe("a stack that runs comes back to the same state after every blow", () =
     expect(await host.containers("hello")).toEqual(before);
   });
 
+  test("an agent whose memory was lost adopts everything by what the server knows", async () => {
+    const before = await host.containers("hello");
+    await host.endServer("SIGTERM");
+    for (const name of ["agent.db", "agent.db-wal"])
+      rmSync(join(host.dataDir, name), { force: true });
+    await host.startServer();
+    await host.waitConverged("hello/web-app");
+    expect(await host.containers("hello")).toEqual(before);
+    expect(await host.json<unknown[]>("nodes")).toHaveLength(1);
+  });
+
   test("what ended while orchd was away is replaced when it is back", async () => {
     const before = await host.containers("hello");
     await host.endServer("SIGKILL");
@@ -111,6 +123,20 @@ describe("a stack that runs comes back to the same state after every blow", () =
       });
     });
   });
+});
+
+test("a new cluster on a machine of an old one leaves that one's containers alone", async () => {
+  const host = await Host.withServer();
+  await host.mustUp(HELLO);
+  const before = await host.containers("hello");
+  await host.endServer("SIGTERM");
+  for (const name of ["server.db", "server.db-wal"])
+    rmSync(join(host.dataDir, name), { force: true });
+  await host.startServer();
+  await host.mustUp(HELLO.replace("name: hello", "name: other"));
+  expect(await host.containers("hello")).toEqual(before);
+  expect(await host.running("other")).toHaveLength(3);
+  await host.stop();
 });
 
 describe("a service that crashes again and again", () => {
