@@ -34,7 +34,7 @@ export class Reporter {
 
   /**
    * Takes a status. On disk only what must outlive the agent is kept: that a task runs, and how
-   * it ended; the steps before are found again from the container itself.
+   * it ended. What comes before is saved by whoever starts it, or found again from the container.
    */
   report(status: TaskStatus): void {
     if (this.#closed) return;

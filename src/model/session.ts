@@ -70,7 +70,7 @@ export interface AgentSession {
   exec(taskId: TaskId, options: ExecOptions): Promise<ExecSession>;
   images(): Promise<ImageSummary[]>;
   loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]>;
-  /** Removes volumes that orchd made; those that are not on the node are no error. */
+  /** Removes volumes that orchd made. One that is not there, is used or is not ours is no error. */
   removeVolumes(names: readonly string[]): Promise<void>;
 }
 
