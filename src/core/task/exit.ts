@@ -14,7 +14,7 @@ const SIGNALS = new Map([
   [15, "SIGTERM"],
 ]);
 
-/** `exited with code 1`, `was killed by SIGKILL (code 137)`, `ran out of memory and was killed …`. */
+/** `exited with code 1`, `was killed by SIGKILL (code 137)`, `ran out of memory …`. */
 export function formatExit(exitCode: number, outOfMemory: boolean): string {
   if (outOfMemory) return `ran out of memory and was killed (code ${exitCode})`;
   const signal = SIGNALS.get(exitCode - 128);
