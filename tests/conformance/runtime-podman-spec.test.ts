@@ -53,7 +53,7 @@ describe("a container of Podman as it sees itself", () => {
       environment: { PATH: "/bin", COLOUR: "deep blue" },
       user: "1000:1001",
       groupAdd: ["2000"],
-      workingDir: "/work/here",
+      workingDir: "/srv/here",
       hostname: "web-1",
       domainName: "example.test",
     });
@@ -62,7 +62,7 @@ describe("a container of Podman as it sees itself", () => {
       "1000",
       "1001",
       "1001 2000",
-      "/work/here",
+      "/srv/here",
       "web-1",
       "example.test",
     ]);
