@@ -25,7 +25,9 @@ function outputOn(stream: NodeJS.WriteStream, descriptor: number): Output {
   // Whoever read it has enough, as in `orchd logs | head`: that is no failure.
   stream.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") process.exit(0);
-    throw error;
+    // Nothing more can be printed there, so there is nothing left to wait for.
+    console.error(`the output can't be written: ${error.message}`);
+    process.exit(1);
   });
   return {
     isTerminal: isatty(descriptor),

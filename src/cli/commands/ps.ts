@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { ApiClient } from "../../api/client.ts";
+import type { ApiClient, Resolved } from "../../api/client.ts";
 import { formatDuration } from "../../lib/text.ts";
 import { parseServiceName } from "../../model/names.ts";
 import type { TaskSummary } from "../../model/summary.ts";
@@ -46,9 +46,19 @@ async function fetchTasks(client: ApiClient, target: string | undefined, all: bo
   const { stack, service } = parseServiceName(target);
   const filter = stack === undefined ? { stack: target } : { stack, service };
   const tasks = await client.tasks({ ...filter, all });
-  // A name that nothing has gets an answer that says so.
-  if (tasks.length === 0) await client.resolve(target);
-  return tasks;
+  if (tasks.length > 0) return tasks;
+  // A name that nothing has gets an answer that says so; one of a service or task is that one.
+  const found = await client.resolve(target);
+  const named = await client.tasks({ ...placeOf(found), all: true });
+  if (found.kind === "task") return named.filter((task) => task.id === found.id);
+  return found.kind === "service" ? client.tasks({ ...placeOf(found), all }) : tasks;
+}
+
+function placeOf({ stack, service }: Resolved): { stack?: string; service?: string } {
+  return {
+    ...(stack === undefined ? {} : { stack }),
+    ...(service === undefined ? {} : { service }),
+  };
 }
 
 function stateOf(task: TaskSummary): string {

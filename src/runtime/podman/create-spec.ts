@@ -114,13 +114,22 @@ function mountsSpecOf(all: readonly Mount[]): Record<string, unknown> {
   return { volumes: listOrAbsent(volumes), mounts: listOrAbsent(mounts) };
 }
 
+/**
+ * A link address that goes with the IPv4 address: a task that gets the address of an earlier one is
+ * reached at once, whatever the node's neighbour table remembers.
+ */
+function macOf(address: string): string {
+  const octets = address.split(".").map((octet) => Number(octet).toString(16).padStart(2, "0"));
+  return ["0a", "6f", ...octets].join(":");
+}
+
 function networkSpecOf(options: CreateSpecOptions): Record<string, unknown> {
   const { network, address } = options;
   const spec = options.assignment.container;
   const bridge = spec.networkMode === "bridge";
   const perNetwork = {
     interface_name: "eth0",
-    ...(address === undefined ? {} : { static_ips: [address] }),
+    ...(address === undefined ? {} : { static_ips: [address], static_mac: macOf(address) }),
   };
   return {
     netns: { nsmode: spec.networkMode },

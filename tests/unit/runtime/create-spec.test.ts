@@ -59,7 +59,13 @@ describe("what Podman is asked to create", () => {
       ipcns: { nsmode: "private" },
       utsns: { nsmode: "private" },
       netns: { nsmode: "bridge" },
-      Networks: { orchd0: { interface_name: "eth0", static_ips: ["10.210.1.7"] } },
+      Networks: {
+        orchd0: {
+          interface_name: "eth0",
+          static_ips: ["10.210.1.7"],
+          static_mac: "0a:6f:0a:d2:01:07",
+        },
+      },
       r_limits: [
         { type: "NOFILE", soft: 20_000, hard: 20_000 },
         { type: "NPROC", soft: 4096, hard: 4096 },
