@@ -57,7 +57,7 @@ export function logCases({ lab, create, run }: Tools): void {
       removed ??= lab().removeBehindBack(taskId);
     }
     await removed;
-    expect(removed).toBeDefined();
+    expect(await lab().runtime.inspect(taskId)).toBeUndefined();
   });
 
   test("tail gives the last lines only, and since none from before", async () => {

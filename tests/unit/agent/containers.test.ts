@@ -70,7 +70,7 @@ describe("the picture of the runtime", () => {
       containerId,
     });
     await follow({ type: "resync" }, gone("an older one"));
-    expect(containers.get(anId("a"))).toBeDefined();
+    expect(containers.get(anId("a"))?.containerId).toBe("c-a");
     await follow(gone("c-a"));
     expect([containers.get(anId("a")), changed]).toEqual([undefined, ["all", anId("a")]]);
   });

@@ -42,8 +42,10 @@ describe("a view", () => {
     const fresh = put.service({ ...service, version: 1 });
     expect(view.conflictIn([fresh])).toBeUndefined();
     expect(view.conflictIn([fresh, stale])).toBe(stale);
-    expect(view.conflictIn([remove.service({ ...service, version: 9 })])).toBeDefined();
-    expect(view.conflictIn([put.node(aNode("n2", { version: 1 }))])).toBeDefined();
+    const gone = remove.service({ ...service, version: 9 });
+    expect(view.conflictIn([gone])).toBe(gone);
+    const unknown = put.node(aNode("n2", { version: 1 }));
+    expect(view.conflictIn([unknown])).toBe(unknown);
   });
 
   test("takes back commits as if they had never been", () => {
