@@ -17,9 +17,12 @@ const FRESH_START = {
 /** @param where what is wrong with the file, as the end of `… is damaged` */
 export function damagedError(file: DatabaseFile, where: string, cause?: unknown): OrchdError {
   const fresh = FRESH_START[file.owner];
-  const advice = hasJournal(file)
-    ? `move it and ${file.path}-wal away, then put a backup in its place, or leave it so ${fresh}`
-    : `put a backup in its place, or move it away ${fresh}`;
+  const beside = [`${file.path}-wal`, `${file.path}-mark`].filter(hasContent);
+  const away = ["it", ...beside].join(" and ");
+  const advice =
+    beside.length > 0
+      ? `move ${away} away, then put a backup in its place, or leave it so ${fresh}`
+      : `put a backup in its place, or move it away ${fresh}`;
   const message = `${file.path} is damaged${where}: ${advice}; running containers are not touched`;
   return new OrchdError("damaged", message, { cause });
 }
@@ -29,7 +32,11 @@ export function damagedError(file: DatabaseFile, where: string, cause?: unknown)
  * file: over a backup it would spoil that as well.
  */
 export function hasJournal(file: DatabaseFile): boolean {
-  return (statSync(`${file.path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
+  return hasContent(`${file.path}-wal`);
+}
+
+function hasContent(path: string): boolean {
+  return (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0;
 }
 
 /** Whether SQLite says that another process holds the file. */

@@ -24,6 +24,15 @@ const DAMAGES: [title: string, spoil: (path: string) => void][] = [
   ["is a directory", (path) => replaceWithDirectory(path)],
 ];
 
+/** Each way in which what was written last can be lost after a crash. */
+const JOURNAL_DAMAGES: [title: string, spoil: (journal: string) => void][] = [
+  ["is gone", (journal) => fs.rmSync(journal)],
+  ["has its header overwritten", (journal) => overwrite(journal, 0, 32)],
+  ["has its first frame overwritten", (journal) => overwrite(journal, 32, 64)],
+  ["is cut in the middle", (journal) => fs.truncateSync(journal, fs.statSync(journal).size / 2)],
+  ["has its end overwritten", (journal) => overwrite(journal, fs.statSync(journal).size - 64, 64)],
+];
+
 let directory: string;
 let path: string;
 beforeEach(() => {
@@ -112,6 +121,48 @@ describe("the file of the server", () => {
     }
   });
 
+  for (const [title, spoil] of JOURNAL_DAMAGES) {
+    test(`is refused after a crash when its -wal ${title}`, async () => {
+      await crashAfterCommits(path);
+      spoil(`${path}-wal`);
+      const names = fs.readdirSync(directory);
+      const before = names.map((name) => contentOf(join(directory, name)));
+      const error = await refusalOf(() => openSqliteStore(path));
+      expect(error.code).toBe("damaged");
+      expect(error.message).toMatch(/its last changes, revisions \d+ to \d+ are missing/);
+      expect(error.message).toInclude(`${path}-mark away, then put a backup in its place`);
+      expect(fs.readdirSync(directory)).toEqual(names);
+      expect(names.map((name) => contentOf(join(directory, name)))).toEqual(before);
+    });
+  }
+
+  test("is opened after a crash that spoilt nothing", async () => {
+    const acknowledged = await crashAfterCommits(path);
+    const store = await openSqliteStore(path);
+    expect(store.view().version).toBeGreaterThanOrEqual(acknowledged);
+    await store.close();
+    expect(fs.readdirSync(directory)).toEqual(["orchd.db"]);
+  });
+
+  test("is opened when it is a backup that was put in place as the refusal says", async () => {
+    await openServer(path);
+    fs.copyFileSync(path, `${path}.backup`);
+    await crashAfterCommits(path);
+    fs.rmSync(`${path}-wal`);
+    await refusalOf(() => openSqliteStore(path));
+    fs.rmSync(`${path}-mark`);
+    fs.copyFileSync(`${path}.backup`, path);
+    await openServer(path);
+  });
+
+  test("is opened with a mark that is spoilt, or of another cluster", async () => {
+    await openServer(path);
+    for (const text of ["{", '{"clusterId":"another","revision":1000}']) {
+      fs.writeFileSync(`${path}-mark`, text);
+      await openServer(path);
+    }
+  });
+
   test("is opened by one server at a time, and free again when that one closes", async () => {
     const first = await openSqliteStore(path);
     const error = await refusalOf(() => openSqliteStore(path));
@@ -142,6 +193,20 @@ async function openServer(file: string): Promise<void> {
   const store = await openSqliteStore(file);
   await store.commit([put.stack(aStack("shop"))]);
   await store.close();
+}
+
+/** Commits in another process and kills it; answers the last revision that it acknowledged. */
+async function crashAfterCommits(file: string): Promise<number> {
+  const script = join(import.meta.dir, "store-writer.ts");
+  const writer = Bun.spawn([process.execPath, script, file, "x"], { stdout: "pipe" });
+  const acknowledged: string[] = [];
+  for await (const chunk of writer.stdout) {
+    acknowledged.push(...new TextDecoder().decode(chunk).split("\n").filter(Boolean));
+    if (acknowledged.length >= 5) break;
+  }
+  writer.kill("SIGKILL");
+  await writer.exited;
+  return acknowledged.length;
 }
 
 async function openAgent(file: string): Promise<void> {

@@ -3,11 +3,12 @@ import { newId } from "../../lib/ids.ts";
 import { systemRandom } from "../../lib/random.ts";
 import type { Change } from "../../model/change.ts";
 import type { MemoryView, View } from "../../model/view.ts";
-import { classifyDatabaseError, type DatabaseFile } from "../database-errors.ts";
+import { classifyDatabaseError, damagedError, type DatabaseFile } from "../database-errors.ts";
 import { closeRefused, type Db, openDatabaseFile } from "../database-file.ts";
 import type { Commit, CommitResult, Store } from "../store.ts";
 import { refuseMalformed } from "../well-formed.ts";
-import { loadState } from "./load.ts";
+import { CommitMark } from "./commit-mark.ts";
+import { type Loaded, loadState } from "./load.ts";
 import { SCHEMAS } from "./objects.ts";
 import { metaTable } from "./schema.ts";
 import { prepareStatements, type Statements, writeApplied } from "./statements.ts";
@@ -31,7 +32,13 @@ export async function openSqliteStore(path: string): Promise<SqliteStore> {
   });
   try {
     const { clusterId, view } = loadState(file, db);
-    return new SqliteStore(file, db, clusterId, view);
+    const mark = new CommitMark(path, clusterId);
+    const reached = mark.read();
+    if (view.version < reached) {
+      const missing = `revisions ${view.version + 1} to ${reached} are missing`;
+      throw damagedError(file, ` (its last changes, ${missing}, were in its -wal)`);
+    }
+    return new SqliteStore(file, db, { clusterId, view, mark });
   } catch (error) {
     // A row that can't be read: whoever repairs the file finds it as it was.
     closeRefused(file, db.$client);
@@ -48,15 +55,21 @@ export class SqliteStore implements Store {
   readonly #file: DatabaseFile;
   readonly #db: Db;
   readonly #view: MemoryView;
+  readonly #mark: CommitMark;
   readonly #statements: Statements;
   readonly #watchers = new Set<(commit: Commit) => void>();
   #waiting: Waiting[] = [];
   #closed = false;
 
-  constructor(file: DatabaseFile, db: Db, clusterId: string, view: MemoryView) {
+  constructor(
+    file: DatabaseFile,
+    db: Db,
+    { clusterId, view, mark }: Loaded & { mark: CommitMark },
+  ) {
     this.#file = file;
     this.#db = db;
     this.#view = view;
+    this.#mark = mark;
     this.#statements = prepareStatements(db);
     this.clusterId = clusterId;
   }
@@ -94,6 +107,7 @@ export class SqliteStore implements Store {
     this.#flush();
     this.#closed = true;
     this.#db.$client.close(true);
+    this.#mark.remove();
   }
 
   #flush(): void {
@@ -109,6 +123,8 @@ export class SqliteStore implements Store {
       for (const waiting of batch) waiting.reject(refused);
       return;
     }
+    const last = changed.at(-1);
+    if (last !== undefined) this.#mark.write(last.version);
     for (const waiting of batch) waiting.resolve({ ok: true, version: waiting.version });
     for (const { version, applied } of changed) this.#tell({ version, applied });
   }
