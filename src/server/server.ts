@@ -16,9 +16,10 @@ import { openAgentState, type AgentState } from "../store/agent-state/agent-stat
 import { openSqliteStore, type SqliteStore } from "../store/sqlite/sqlite-store.ts";
 import { Controllers } from "./controllers.ts";
 import { Dispatcher } from "./dispatcher.ts";
-import { makePrivateDirectory } from "./directories.ts";
+import { makePrivateDirectory } from "../store/private-directory.ts";
 import { explainNode, explainService, explainTask } from "./explain.ts";
-import { ownAddress } from "./own-address.ts";
+import { lockNetwork } from "../net/machine-lock.ts";
+import { ownAddress } from "../net/own-address.ts";
 import { Writes } from "./writes.ts";
 
 export interface ServerOptions {
@@ -46,6 +47,7 @@ export class Server {
   readonly #dispatcher: Dispatcher;
   readonly #controllers: Controllers;
   #listening: ApiListener | undefined;
+  #lock: { release: () => void } | undefined;
   #agent: { agent: Agent; runtime: Runtime; state: AgentState } | undefined;
 
   private constructor(options: ServerOptions, store: SqliteStore) {
@@ -82,6 +84,8 @@ export class Server {
    */
   async startAgent(): Promise<void> {
     const { dataDir, runDir, runtime: kind, podmanSocket, log, version } = this.#options;
+    const network = kind === "podman" ? NODE_NETWORK : undefined;
+    if (network !== undefined) this.#lock = await lockNetwork(network.interfaceName);
     const state = openAgentState(join(dataDir, "agent.db"));
     const nodeId = this.#ownNodeId(state);
     const socket = podmanSocket === undefined ? {} : { socket: podmanSocket };
@@ -96,7 +100,7 @@ export class Server {
       state,
       server: this.#dispatcher,
       facts,
-      network: kind === "podman" ? NODE_NETWORK : undefined,
+      network,
     });
     this.#agent = { agent, runtime, state };
     await agent.start();
@@ -112,6 +116,7 @@ export class Server {
       await runtime.close();
       state.close();
     }
+    this.#lock?.release();
     this.#dispatcher.close();
     await this.#store.close();
   }
