@@ -18,6 +18,12 @@ export function hostOfBytes(bytes: Uint8Array): string | undefined {
   return isMappedIpv4(bytes) ? bytes.subarray(12).join(".") : textOfIpv6(bytes);
 }
 
+/** One text for one address: of a sender as the system tells it, or of a person's. */
+export function canonicalHost(text: string): string | undefined {
+  const bytes = bytesOfHost(text);
+  return bytes === undefined ? undefined : hostOfBytes(bytes);
+}
+
 /**
  * Whether a member can be reached there: no unspecified, multicast or broadcast address, nothing of
  * 0.0.0.0/8 or 240.0.0.0/4, and no port 0.
@@ -48,8 +54,8 @@ function bytesOfIpv4(text: string): Uint8Array | undefined {
 function bytesOfIpv6(text: string): Uint8Array | undefined {
   const halves = text.split("::");
   if (halves.length > 2) return undefined;
-  const head = wordsOf(halves[0] ?? "");
-  const tail = wordsOf(halves[1] ?? "");
+  const head = wordsOf(halves[0] ?? "", halves.length === 1);
+  const tail = wordsOf(halves[1] ?? "", true);
   if (head === undefined || tail === undefined) return undefined;
   const missing = 8 - head.length - tail.length;
   if (halves.length === 2 ? missing < 1 : missing !== 0) return undefined;
@@ -57,8 +63,8 @@ function bytesOfIpv6(text: string): Uint8Array | undefined {
   return Uint8Array.from(words.flatMap((word) => [word >> 8, word & 0xff]));
 }
 
-/** The 16-bit words of one side of `::`; a dotted IPv4 address at the end is two of them. */
-function wordsOf(text: string): number[] | undefined {
+/** The 16-bit words of one side of `::`; a dotted IPv4 address at the very end is two of them. */
+function wordsOf(text: string, isEnd: boolean): number[] | undefined {
   if (text === "") return [];
   const words: number[] = [];
   for (const part of text.split(":")) {
@@ -66,7 +72,7 @@ function wordsOf(text: string): number[] | undefined {
       words.push(Number.parseInt(part, 16));
       continue;
     }
-    const dotted = text.endsWith(part) ? bytesOfIpv4(part) : undefined;
+    const dotted = isEnd && text.endsWith(part) ? bytesOfIpv4(part) : undefined;
     if (dotted === undefined) return undefined;
     const [a = 0, b = 0, c = 0, d = 0] = dotted;
     words.push(a * 256 + b, c * 256 + d);

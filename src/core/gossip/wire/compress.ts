@@ -1,7 +1,7 @@
 import { readFields } from "./fields.ts";
 import { lzwPack, lzwUnpack } from "./lzw.ts";
 import { TYPE } from "./message-type.ts";
-import { MsgpackReader } from "./msgpack-reader.ts";
+import type { MsgpackReader } from "./msgpack-reader.ts";
 import { MsgpackWriter } from "./msgpack-writer.ts";
 import type { Refusal } from "./refusal.ts";
 

@@ -34,16 +34,16 @@ export interface Wrapping {
   compress: boolean;
 }
 
-/** How many bytes of messages, with the compound's own, fit into a packet of that wrapping. */
-export function packetRoom(wrapping: Wrapping, packetBytesMax = PACKET_BYTES_MAX): number {
-  const encryption = wrapping.cipher === undefined ? 0 : ENCRYPTION_OVERHEAD;
-  return packetBytesMax - labelHeader(wrapping.label).length - encryption - CRC_HEADER_BYTES;
+/** What the wrapping adds to the messages of a packet, compression left out. */
+export function packetOverhead({ label, cipher }: Wrapping): number {
+  const encryption = cipher === undefined ? 0 : ENCRYPTION_OVERHEAD;
+  return labelHeader(label).length + encryption + CRC_HEADER_BYTES;
 }
 
 /**
  * Puts encoded messages together into as few payloads as their order allows. One that is too long
  * for a packet has a payload of its own, since a longer packet may still arrive.
- * @param room bytes of a payload, as `packetRoom` tells
+ * @param room bytes of a payload: those of a packet without the overhead
  */
 export function packMessages(messages: readonly Uint8Array[], room: number): Uint8Array[] {
   const groups: Uint8Array[][] = [];

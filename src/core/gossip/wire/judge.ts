@@ -11,7 +11,7 @@ export interface Judge {
 
 /** What a receiver takes as an address. */
 export interface AddressPolicy {
-  /** Whether addresses of the receiver's own machine are taken: only where all members are on it. */
+  /** Whether loopback addresses are taken: only where all members are on one machine. */
   loopback: boolean;
 }
 

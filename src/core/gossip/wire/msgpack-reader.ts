@@ -107,11 +107,11 @@ export class MsgpackReader {
   }
 
   /** Passes over one value of any kind, and what it holds. */
-  skip(): void {
+  skip(valuesMax = SKIPPED_MAX): void {
     let skipped = 0;
     for (let left = 1; left > 0 && this.ok; left--) {
       left += this.skipHead(this.byte());
-      if (++skipped > SKIPPED_MAX) this.refuse("tooMany");
+      if (++skipped > valuesMax) this.refuse("tooMany");
     }
   }
 
@@ -160,14 +160,15 @@ export class MsgpackReader {
 
   private wideInteger(tag: number): number {
     if (tag >= 0xcc && tag <= 0xcf) return this.number(2 ** (tag - 0xcc));
-    if (tag >= 0xe0) return tag - 0x100;
+    if (tag >= 0xe0) return -1;
     if (tag < 0xd0 || tag > 0xd3) {
       this.refuse(tag === 0xca || tag === 0xcb ? "badNumber" : "badValue");
       return 0;
     }
     const width = 2 ** (tag - 0xd0);
     const value = this.number(width);
-    return value >= 2 ** (8 * width - 1) ? value - 2 ** (8 * width) : value;
+    // Which negative number it is does not matter: no field takes any.
+    return value >= 2 ** (8 * width - 1) ? -1 : value;
   }
 
   /** A big-endian number; one of more than 53 bits is rounded, and so still out of any range. */

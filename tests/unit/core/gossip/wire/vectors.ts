@@ -1,6 +1,6 @@
 /**
- * What memberlist 0.2.2 itself writes (Debian 12, golang-github-hashicorp-memberlist-dev, Go 1.19),
- * as hex: the values that `messages.test.ts` names, through its own `encode`, `makeCompoundMessage`,
+ * What memberlist 0.2.2 itself writes (Debian 12, golang-github-hashicorp-memberlist-dev, Go 1.19)
+ * as hex: the values of `samples.ts`, through its own `encode`, `makeCompoundMessage`,
  * `compressPayload`, `encryptPayload` and `encryptLocalState`, called from a test in a copy of the
  * package. Keys: 0123456789abcdef, and it twice for 32 bytes. `encryptedLabel` is what those
  * functions give with the label as additional data, with the header of later versions before it.
