@@ -81,7 +81,7 @@ export class StreamServer {
 
   private handle(socket: Socket, from: Address, result: StreamMessage | Refusal): void {
     const { traffic, options } = this.setting;
-    if (typeof result === "string") traffic.countRefused(result);
+    countRefused(traffic, result);
     const answer = typeof result === "string" ? errorFor(result) : this.answer(result, from);
     if (answer === undefined) {
       socket.end();
@@ -138,14 +138,18 @@ export function exchangeStream(
     });
     readMessage(socket, new StreamDecoder(options), traffic, (result) => {
       const answer = typeof result === "string" ? result : remoteError(result);
+      countRefused(traffic, answer);
       if (typeof answer !== "string") resolve(answer);
-      else {
-        traffic.countRefused(answer);
-        fail(refusedError(where, answer, result));
-      }
+      else fail(refusedError(where, answer, result));
       socket.destroy();
     });
   });
+}
+
+/** Counts what was not taken of it, or all of it. */
+function countRefused(traffic: GossipTraffic, result: StreamMessage | Refusal): void {
+  if (typeof result === "string") traffic.countRefused(result);
+  else if (result.type === "pushPull") result.refused.forEach((word) => traffic.countRefused(word));
 }
 
 function remoteError(message: StreamMessage): StreamMessage | Refusal {

@@ -42,8 +42,8 @@ export interface TransportOptions {
   stateBytesMax?: number;
   limits?: StreamLimits;
   clock: Clock;
-  /** Called for each message of a packet, in its order. */
-  onMessage(message: Message, from: Address): void;
+  /** Called with the messages of a packet, in their order; never with none. */
+  onPacket(messages: Message[], from: Address): void;
   onStream: AnswerStream;
 }
 
@@ -82,7 +82,7 @@ export async function openGossipTransport(options: TransportOptions): Promise<Go
   const packets = await openBoth(options, streams.server, traffic, (packet, from) => {
     const { messages, refused } = decodeDatagram(packet, wrapping, policy);
     for (const refusal of refused) traffic.countRefused(refusal);
-    for (const message of messages) options.onMessage(message, from);
+    if (messages.length > 0) options.onPacket(messages, from);
   });
   const overheadBytes = packetOverhead(wrapping);
   const room = PACKET_BYTES_MAX - overheadBytes;

@@ -38,7 +38,7 @@ async function anEnd(options: Partial<TransportOptions> = {}): Promise<End> {
     compress: false,
     policy: { loopback: true },
     clock: systemClock,
-    onMessage: (message) => void messages.push(message),
+    onPacket: (some) => void messages.push(...some),
     onStream: (message) => {
       streams.push(message);
       return message.type === "pushPull" ? aPushPull("answer") : undefined;
