@@ -12,9 +12,9 @@ import {
   type GossipMemberOptions,
 } from "../../src/net/gossip/gossip-member.ts";
 import { Keyring } from "../../src/net/gossip/keyring.ts";
+import { GOSSIP_PORT } from "../../src/net/gossip/transport.ts";
 import { until } from "./runtime-until.ts";
 
-const PORT = 7946;
 const RPC_PORT = 7373;
 /** serf gives up a member after some 4 s; a loaded machine takes its time. */
 const DEADLINE_MS = 40_000;
@@ -96,7 +96,7 @@ export class SerfLab {
   /** A new address of this lab. */
   address(): Address {
     this.#hosts += 1;
-    return { host: `${this.#network}.${this.#hosts}`, port: PORT };
+    return { host: `${this.#network}.${this.#hosts}`, port: GOSSIP_PORT };
   }
 
   close(): void {
@@ -114,11 +114,11 @@ export class Serf {
 
   constructor(name: string, host: string, options: readonly string[]) {
     this.name = name;
-    this.at = { host, port: PORT };
+    this.at = { host, port: GOSSIP_PORT };
     const agent = [
       "agent",
       `-node=${name}`,
-      `-bind=${host}:${PORT}`,
+      `-bind=${host}:${GOSSIP_PORT}`,
       `-rpc-addr=${host}:${RPC_PORT}`,
       "-profile=local",
       "-log-level=debug",

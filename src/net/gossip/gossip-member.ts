@@ -100,7 +100,8 @@ export async function startMember(options: GossipMemberOptions): Promise<GossipM
   const meta = metaOf(options.tags);
   const { name, keyring, label, limits, clock } = options;
   const host = options.advertise?.host ?? options.bind.host;
-  let driver: Driver | undefined;
+  // What comes before the member is there is lost, as any packet may be.
+  const started: { driver?: Driver } = {};
   const transport = await openGossipTransport({
     bind: options.bind,
     compress: options.compress ?? false,
@@ -109,12 +110,12 @@ export async function startMember(options: GossipMemberOptions): Promise<GossipM
     ...(keyring === undefined ? {} : { keyring }),
     ...(label === undefined ? {} : { label }),
     ...(limits === undefined ? {} : { limits }),
-    onPacket: (messages, from) => driver?.handle({ type: "packet", from, messages }),
-    onStream: (message, from) => driver?.answer(message, from),
+    onPacket: (messages, from) => started.driver?.handle({ type: "packet", from, messages }),
+    onStream: (message, from) => started.driver?.answer(message, from),
   });
   const advertise = { host, port: options.advertise?.port || transport.port };
-  driver = new Driver(options, transport, { name, address: advertise, meta });
-  return driver;
+  started.driver = new Driver(options, transport, { name, address: advertise, meta });
+  return started.driver;
 }
 
 function metaOf(tags: Tags): Uint8Array {
@@ -260,7 +261,7 @@ class Driver implements GossipMember {
   }
 
   #carryOut(effect: Effect): void {
-    const { log, onChange, onConflict } = this.#options;
+    const options = this.#options;
     switch (effect.type) {
       case "sendPacket":
         return this.#transport.send(effect.to, effect.messages.map(encodeMessage));
@@ -272,15 +273,15 @@ class Driver implements GossipMember {
       case "streamPing":
         return void this.#pingByStream(effect.to, effect.ping, effect.deadlineAt);
       case "changed":
-        return onChange(effect);
+        return options.onChange(effect);
       case "user":
         return this.#tell(this.#intents.receive(effect.payload));
       case "userState":
         for (const news of this.#intents.merge(effect.payload)) this.#tell(news);
         return;
       case "conflict":
-        log.warn(`two nodes call themselves ${effect.node}: ${conflictText(effect)}`);
-        return onConflict?.(effect.node, effect.known, effect.other);
+        options.log.warn(`two nodes call themselves ${effect.node}: ${conflictText(effect)}`);
+        return options.onConflict?.(effect.node, effect.known, effect.other);
       case "left":
         return this.#onLeft?.();
       case "ignored":

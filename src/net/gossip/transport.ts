@@ -9,6 +9,7 @@ import {
   type Wrapping,
 } from "../../core/gossip/wire/datagram.ts";
 import type { AddressPolicy } from "../../core/gossip/wire/judge.ts";
+import { LABEL_BYTES_MAX, labelBytes } from "../../core/gossip/wire/label.ts";
 import type { StreamMessage } from "../../core/gossip/wire/stream-message.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { OrchdError, systemCodeOf } from "../../lib/errors.ts";
@@ -63,11 +64,11 @@ export interface GossipTransport {
   close(): void;
 }
 
-/** @throws OrchdError `conflict` when another program has the port */
+/** @throws OrchdError `conflict` when another program has the port, `invalid` for a long label */
 export async function openGossipTransport(options: TransportOptions): Promise<GossipTransport> {
   const { keyring, policy, stateBytesMax, clock } = options;
   const wrapping: Wrapping = {
-    label: options.label ?? "",
+    label: checkedLabel(options.label ?? ""),
     cipher: keyring,
     compress: options.compress,
   };
@@ -101,6 +102,12 @@ export async function openGossipTransport(options: TransportOptions): Promise<Go
       streams.close();
     },
   };
+}
+
+function checkedLabel(label: string): string {
+  if (labelBytes(label).length <= LABEL_BYTES_MAX) return label;
+  const text = `A gossip label has at most ${LABEL_BYTES_MAX} bytes: choose a shorter one.`;
+  throw new OrchdError("invalid", text);
 }
 
 /** TCP first; where any port will do, UDP may already be taken on the one that it got. */

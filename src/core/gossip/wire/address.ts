@@ -24,17 +24,21 @@ export function canonicalHost(text: string): string | undefined {
   return bytes === undefined ? undefined : hostOfBytes(bytes);
 }
 
+/** Whether a member can be reached there; see `isMemberHost`. */
+export function isMemberAddress({ host, port }: Address): boolean {
+  if (!Number.isInteger(port) || port < 1 || port > 65535) return false;
+  return isMemberHost(bytesOfHost(host) ?? new Uint8Array());
+}
+
 /**
- * Whether a member can be reached there: no unspecified, multicast or broadcast address, nothing of
- * 0.0.0.0/8 or 240.0.0.0/4, and no port 0.
+ * Whether the bytes are one machine's address: no unspecified, multicast or broadcast one, nothing
+ * of 0.0.0.0/8 or 240.0.0.0/4.
  */
-export function isMemberAddress(address: Address): boolean {
-  if (!Number.isInteger(address.port) || address.port < 1 || address.port > 65535) return false;
-  const bytes = bytesOfHost(address.host);
-  if (bytes === undefined) return false;
+export function isMemberHost(bytes: Uint8Array): boolean {
+  if (bytes.length === 16 && isMappedIpv4(bytes)) return isMemberHost(bytes.subarray(12));
   const [first = 0] = bytes;
   if (bytes.length === 4) return first !== 0 && first < 224;
-  return first !== 0xff && bytes.some((byte) => byte !== 0);
+  return bytes.length === 16 && first !== 0xff && bytes.some((byte) => byte !== 0);
 }
 
 /** Whether the address means the machine that looks at it. */

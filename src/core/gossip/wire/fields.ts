@@ -33,7 +33,7 @@ export interface Fields {
 const FIELDS_MAX = 32;
 const NO_BYTES = new Uint8Array();
 
-const READERS: { [F in keyof Fields]: (reader: MsgpackReader, into: Fields) => void } = {
+const READERS: { [F in keyof Fields]: ReadField } = {
   SeqNo: (reader, into) => (into.SeqNo = reader.uint(UINT32_MAX)),
   Incarnation: (reader, into) => (into.Incarnation = reader.uint(UINT32_MAX)),
   Node: (reader, into) => (into.Node = reader.text()),
@@ -59,9 +59,8 @@ const READERS: { [F in keyof Fields]: (reader: MsgpackReader, into: Fields) => v
   Error: (reader, into) => (into.Error = reader.text()),
 };
 
-function isField(name: string): name is keyof Fields {
-  return Object.hasOwn(READERS, name);
-}
+type ReadField = (reader: MsgpackReader, into: Fields) => void;
+const READER_OF = new Map<string, ReadField>(Object.entries(READERS));
 
 /**
  * Reads one map of fields. Those that nobody knows are passed over, so that later versions can add
@@ -76,8 +75,9 @@ export function readFields(reader: MsgpackReader): Fields {
     const name = reader.text();
     if (seen.has(name)) reader.refuse("duplicateField");
     seen.add(name);
-    if (isField(name)) READERS[name](reader, fields);
-    else reader.skip();
+    const read = READER_OF.get(name);
+    if (read === undefined) reader.skip();
+    else read(reader, fields);
   }
   return fields;
 }

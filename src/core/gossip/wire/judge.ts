@@ -1,5 +1,5 @@
 import type { Address, Versions } from "../messages.ts";
-import { hostOfBytes, isLoopback, isMemberAddress } from "./address.ts";
+import { hostOfBytes, isLoopback, isMemberHost } from "./address.ts";
 import type { Fields } from "./fields.ts";
 import { META_BYTES_MAX, NAME_BYTES_MAX } from "./message.ts";
 import type { Refusal } from "./refusal.ts";
@@ -16,10 +16,7 @@ export interface AddressPolicy {
 }
 
 export function nameOf(judge: Judge, name: string): string {
-  // A text of more bytes than this has at least a third as many characters.
-  if (name === "" || name.length > NAME_BYTES_MAX || utf8Length(name) > NAME_BYTES_MAX) {
-    judge.refuse("badName");
-  }
+  if (name === "" || isTooLong(name)) judge.refuse("badName");
   return name;
 }
 
@@ -35,7 +32,7 @@ export function addressOf(
   policy: AddressPolicy,
 ): Address {
   const address = { host: hostOfBytes(bytes) ?? "", port };
-  const taken = isMemberAddress(address) && (policy.loopback || !isLoopback(address.host));
+  const taken = port > 0 && isMemberHost(bytes) && (policy.loopback || !isLoopback(address.host));
   if (!taken) judge.refuse("badAddress");
   return address;
 }
@@ -69,6 +66,8 @@ function inOrder(least: number, middle: number, most: number): boolean {
   return least <= middle && middle <= most;
 }
 
-function utf8Length(text: string): number {
-  return new TextEncoder().encode(text).length;
+/** No character takes more than three bytes for each of its code units. */
+function isTooLong(name: string): boolean {
+  if (name.length * 3 <= NAME_BYTES_MAX) return false;
+  return new TextEncoder().encode(name).length > NAME_BYTES_MAX;
 }

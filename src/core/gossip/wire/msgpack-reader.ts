@@ -87,18 +87,25 @@ export class MsgpackReader {
 
   /** Bytes as a view of what was given; nil is none. */
   bin(): Uint8Array {
-    const length = this.binLength(this.byte());
-    if (length === undefined) {
-      this.refuse("badValue");
-      return new Uint8Array();
-    }
-    return this.raw(length);
+    return this.raw(this.binLength(this.byte()) ?? this.wrongLength());
   }
 
   text(): string {
-    const bytes = this.bin();
+    const length = this.binLength(this.byte()) ?? this.wrongLength();
+    if (!this.has(length)) return "";
+    const start = this.at;
+    this.at += length;
+    return shortAscii(this.bytes, start, this.at) ?? this.decode(start);
+  }
+
+  private wrongLength(): number {
+    this.refuse("badValue");
+    return 0;
+  }
+
+  private decode(start: number): string {
     try {
-      return TEXTS.decode(bytes);
+      return TEXTS.decode(this.bytes.subarray(start, this.at));
     } catch {
       // The decoder's only way to say that it is no UTF-8.
       this.refuse("badText");
@@ -177,4 +184,16 @@ export class MsgpackReader {
     for (let i = 0; i < width; i++) value = value * 256 + this.byte();
     return value;
   }
+}
+
+/** Names of fields and members as text, several times faster than by the decoder. */
+function shortAscii(bytes: Uint8Array, start: number, end: number): string | undefined {
+  if (end - start > 32) return undefined;
+  let text = "";
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at] ?? 0;
+    if (byte > 0x7f) return undefined;
+    text += String.fromCharCode(byte);
+  }
+  return text;
 }

@@ -240,3 +240,11 @@ test("a port that another program has is told as such", async () => {
     `gossip port ${a.port} of 127.0.0.1 is in use by another program here`,
   ]);
 });
+
+test("a label of more than 255 bytes is refused", async () => {
+  const failure = await failureOf(anEnd({ label: "ü".repeat(128) }));
+  expect([failure.code, failure.message]).toEqual([
+    "invalid",
+    "A gossip label has at most 255 bytes: choose a shorter one.",
+  ]);
+});
