@@ -1,7 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, rmSync } from "node:fs";
 import { createServer, connect, type Socket } from "node:net";
-import { buffer } from "node:stream/consumers";
 import { Fleet, type FleetHost } from "./lab/fleet.ts";
 import { HELLO_IMAGE, writeHelloImage } from "./image.ts";
 import { join } from "node:path";
@@ -61,7 +60,7 @@ async function keepUp(count: number): Promise<number> {
 
 async function answer(lab: Fleet, socket: Socket): Promise<void> {
   socket.on("error", () => undefined);
-  const [name = "", ...rest] = JSON.parse((await buffer(socket)).toString()) as string[];
+  const [name = "", ...rest] = JSON.parse(await readAll(socket)) as string[];
   try {
     const said = await COMMANDS[name]?.run(lab, rest);
     socket.end(JSON.stringify({ said: typeof said === "string" ? said : "done" }));
@@ -74,8 +73,16 @@ async function answer(lab: Fleet, socket: Socket): Promise<void> {
 async function request(what: string[]): Promise<{ said?: string; problem?: string }> {
   const socket = connect(CONTROL);
   socket.end(JSON.stringify(what));
-  const text = (await buffer(socket)).toString();
-  return JSON.parse(text) as { said?: string; problem?: string };
+  return JSON.parse(await readAll(socket)) as { said?: string; problem?: string };
+}
+
+/** Unlike a stream's consumers it leaves the socket open for the answer. */
+function readAll(socket: Socket): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = "";
+    socket.setEncoding("utf8").on("data", (piece: string) => (text += piece));
+    socket.on("end", () => resolve(text)).on("error", reject);
+  });
 }
 
 async function ask(what: string[]): Promise<number> {
