@@ -18,3 +18,12 @@ export const statusTable = sqliteTable("status", {
   taskId: text("task_id").primaryKey(),
   body: text("body").notNull(),
 });
+
+/** At most one row: the node's key, and from its joining on everything else that makes it a node. */
+export const identityTable = sqliteTable("identity", {
+  id: integer("id").primaryKey(),
+  /** PEM, PKCS 8. On the disk before it is used, so that a second try to join is the same node. */
+  key: text("key").notNull(),
+  /** Absent until the machine has joined. */
+  body: text("body"),
+});
