@@ -3,7 +3,12 @@ import { z } from "zod";
 import type { Clock } from "../lib/clock.ts";
 import { OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
-import type { ExecOptions, ExecSession } from "../model/session.ts";
+import {
+  execOptionsSchema,
+  type ExecOptions,
+  type ExecSession,
+  terminalSizeSchema,
+} from "../model/session.ts";
 import { ExecInbox } from "./exec-inbox.ts";
 import { detailsOf, problemOf } from "./problem.ts";
 
@@ -12,25 +17,9 @@ const FIRST_MESSAGE_MS = 10_000;
 const BACKPRESSURE = -1;
 const STREAM_BYTE = { stdout: 1, stderr: 2 } as const;
 
-const sizeSchema = z.object({
-  columns: z.int().min(1).max(10_000),
-  rows: z.int().min(1).max(10_000),
-});
-
-/** The first message of the client. */
-export const execRequestSchema = z.object({
-  command: z.array(z.string().max(131_072)).min(1).max(4096),
-  tty: z.boolean(),
-  stdin: z.boolean(),
-  environment: z.record(z.string().min(1).max(4096), z.string().max(131_072)),
-  user: z.string().max(255).optional(),
-  workingDir: z.string().max(4096).optional(),
-  size: sizeSchema.optional(),
-});
-
 /** Its later ones, beside binary messages, which are the command's input. */
 const controlSchema = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("resize"), size: sizeSchema }),
+  z.object({ type: z.literal("resize"), size: terminalSizeSchema }),
   z.object({ type: z.literal("eof") }),
 ]);
 
@@ -102,9 +91,9 @@ export class ExecSocket {
 
   async #start(message: string | Uint8Array): Promise<void> {
     this.#cancelTimer();
-    const request = parseMessage(execRequestSchema, message);
+    const request = parseMessage(execOptionsSchema, message);
     this.#state = "starting";
-    const session = await this.#deps.start(withoutUndefined(request));
+    const session = await this.#deps.start(request);
     if (this.#hasEnded()) {
       // The client left while the command started.
       session.close();
@@ -199,15 +188,4 @@ function parseJson(message: string | Uint8Array): unknown {
     // Not JSON: the schema refuses it like any other wrong shape.
     return undefined;
   }
-}
-
-/** An absent option is not there, rather than undefined. */
-function withoutUndefined(request: z.output<typeof execRequestSchema>): ExecOptions {
-  const { user, workingDir, size, ...always } = request;
-  return {
-    ...always,
-    ...(user === undefined ? {} : { user }),
-    ...(workingDir === undefined ? {} : { workingDir }),
-    ...(size === undefined ? {} : { size }),
-  };
 }
