@@ -75,5 +75,7 @@ export class BunLink implements Link {
 export function cutReason(reason: string): string {
   const bytes = new TextEncoder().encode(reason);
   if (bytes.length <= REASON_BYTES_MAX) return reason;
-  return new TextDecoder().decode(bytes.subarray(0, REASON_BYTES_MAX - 4)).replace(/\ufffd+$/, "") + "…";
+  return (
+    new TextDecoder().decode(bytes.subarray(0, REASON_BYTES_MAX - 4)).replace(/\ufffd+$/, "") + "…"
+  );
 }

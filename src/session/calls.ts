@@ -37,7 +37,10 @@ export function finishFailed(stream: SessionStream, error: OrchdError): void {
   const { code, retryable } = error;
   const message = error.message.slice(0, TEXT_MAX);
   const cause = error.cause === undefined ? undefined : messageChainOf(error.cause);
-  stream.finish("error", encodeJson({ code, message, retryable, cause: cause?.slice(0, TEXT_MAX) }));
+  stream.finish(
+    "error",
+    encodeJson({ code, message, retryable, cause: cause?.slice(0, TEXT_MAX) }),
+  );
 }
 
 /**

@@ -131,9 +131,9 @@ export class Connection<Incoming, Outgoing> {
   end(code: number, reason: string): void {
     if (this.#ended) return;
     const { link } = this.#options;
+    this.#finish(code, reason);
     if (code === SESSION_END.silent) link.terminate();
     else link.close(code, reason);
-    this.#finish(code, reason);
   }
 
   #addStream(id: number): SessionStream {

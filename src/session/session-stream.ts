@@ -1,5 +1,11 @@
 import type { OrchdError } from "../lib/errors.ts";
-import { encodePayload, isLast, type Payload, type PayloadKind, PIECE_BYTES_MAX } from "./payload.ts";
+import {
+  encodePayload,
+  isLast,
+  type Payload,
+  type PayloadKind,
+  PIECE_BYTES_MAX,
+} from "./payload.ts";
 
 /**
  * How much one end sends before the other end has taken any of it, in bytes. It is also all that a

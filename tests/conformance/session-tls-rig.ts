@@ -39,7 +39,12 @@ export class TlsServer {
   private constructor(authority: TestAuthority, own: { cert: string; key: string }, clock: Clock) {
     const line = (message: string) => void this.logged.push(message);
     const log = { info: line, warn: line, error: line };
-    this.sessions = new Sessions({ clock, log, server: this.server, welcome: () => this.welcome() });
+    this.sessions = new Sessions({
+      clock,
+      log,
+      server: this.server,
+      welcome: () => this.welcome(),
+    });
     this.#http = http.createServer((request, response) => this.#answer(request, response));
     this.#http.on("upgrade", (request: http.IncomingMessage, socket: net.Socket, head: Buffer) => {
       const nodeId = nodeOf(request);

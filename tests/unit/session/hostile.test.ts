@@ -41,7 +41,15 @@ function aBareServer() {
     for (const frame of said) link.send(JSON.stringify(frame));
     await settled();
   };
-  return { agent, end, frames, link, payloads, say, welcome: { type: "welcome", protocol: 1, ...WELCOME } };
+  return {
+    agent,
+    end,
+    frames,
+    link,
+    payloads,
+    say,
+    welcome: { type: "welcome", protocol: 1, ...WELCOME },
+  };
 }
 
 const payload = (kind: PayloadKind, length = 0, stream = 1) =>
@@ -57,7 +65,11 @@ describe("an agent that sends nonsense", () => {
     ["another protocol", [{ ...HELLO, protocol: 99 }], /the agent speaks protocol 99/],
     ["a frame that is too long", ["[".repeat(1_100_000)], /too long/],
     ["JSON that is nested without end", ["[".repeat(900_000)], /a frame/],
-    ["a status without a task", [HELLO, { type: "statuses", sequence: 1, statuses: [{}] }], /status/],
+    [
+      "a status without a task",
+      [HELLO, { type: "statuses", sequence: 1, statuses: [{}] }],
+      /status/,
+    ],
     ["bytes of no stream", [HELLO, payload("data", 10)], /belongs to no stream/],
     ["an empty binary frame", [HELLO, new Uint8Array()], /belongs to no stream/],
     ["a binary frame of unknown kind", [HELLO, new Uint8Array([0, 0, 0, 1, 99])], /no stream/],
@@ -116,7 +128,10 @@ describe("an agent that sends nonsense", () => {
     const { rig, link } = aBareAgent();
     link.send(JSON.stringify(HELLO));
     await settled();
-    const images = rig.remote().images().catch((error: unknown) => error);
+    const images = rig
+      .remote()
+      .images()
+      .catch((error: unknown) => error);
     await settled();
     link.send(encodePayload({ stream: 1, kind: "result", bytes: new TextEncoder().encode("[7]") }));
     expect(await images).toMatchObject({ code: "internal" });
@@ -200,7 +215,14 @@ const SEEDLINGS: object[] = [
   { type: "cancel", stream: 1 },
   { type: "ack", sequence: 0 },
   { type: "nack", sequence: 0, message: "" },
-  { type: "assignments", generation: 1, base: 0, changed: [anAssignment("t")], removed: [], more: true },
+  {
+    type: "assignments",
+    generation: 1,
+    base: 0,
+    changed: [anAssignment("t")],
+    removed: [],
+    more: true,
+  },
 ];
 
 /** Noise, or a frame of ours that was changed a little. */

@@ -10,7 +10,7 @@ export class MemoryLink implements Link {
   closed: { code: number; reason: string } | undefined;
   /** Frames that this end sent, as text; binary ones by their length. */
   readonly sent: string[] = [];
-  #peer: MemoryLink | undefined;
+  #other: MemoryLink | undefined;
   #handlers: LinkHandlers | undefined;
   #queue: (Frame | "ping")[] = [];
   #scheduled = false;
@@ -19,8 +19,8 @@ export class MemoryLink implements Link {
 
   static pair(): [MemoryLink, MemoryLink] {
     const [left, right] = [new MemoryLink(), new MemoryLink()];
-    left.#peer = right;
-    right.#peer = left;
+    left.#other = right;
+    right.#other = left;
     return [left, right];
   }
 
@@ -50,18 +50,17 @@ export class MemoryLink implements Link {
 
   close(code: number, reason: string): void {
     this.#end(code, reason);
-    if (!this.#cut) queueMicrotask(() => this.#peer?.#end(code, reason));
+    if (!this.#cut) queueMicrotask(() => this.#peer.#end(code, reason));
   }
 
   terminate(): void {
     this.#end(1006, "");
-    if (!this.#cut) queueMicrotask(() => this.#peer?.#end(1006, ""));
+    if (!this.#cut) queueMicrotask(() => this.#peer.#end(1006, ""));
   }
 
   /** The cable is cut: neither end hears anything, and nobody is told. */
   cut(): void {
     for (const end of [this, this.#peer]) {
-      if (end === undefined) continue;
       end.#held = true;
       end.#cut = true;
     }
@@ -69,6 +68,11 @@ export class MemoryLink implements Link {
 
   listen(handlers: LinkHandlers): void {
     this.#handlers = handlers;
+  }
+
+  get #peer(): MemoryLink {
+    if (this.#other === undefined) throw new Error("this end has no other");
+    return this.#other;
   }
 
   #end(code: number, reason: string): void {
@@ -90,7 +94,7 @@ export class MemoryLink implements Link {
     const frames = this.#queue;
     this.#queue = [];
     this.bufferedBytes = 0;
-    for (const frame of frames) this.#peer?.#take(frame);
+    for (const frame of frames) this.#peer.#take(frame);
     this.#handlers?.onDrain();
   }
 
@@ -99,7 +103,7 @@ export class MemoryLink implements Link {
     if (frame === "ping") {
       this.#handlers?.onSound();
       // A WebSocket answers by itself, if it can.
-      if (!this.#held) this.#peer?.#handlers?.onSound();
+      if (!this.#held) this.#peer.#handlers?.onSound();
     } else if (typeof frame === "string") this.#handlers?.onText(frame);
     else this.#handlers?.onBytes(frame);
   }

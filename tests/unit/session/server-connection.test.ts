@@ -105,7 +105,9 @@ describe("an agent's connection", () => {
     await waiting;
     expect(rig.server.statuses.length).toBe(1);
     rig.links.at(-1)?.hold();
-    const lost = rig.connection.report(anId("n1"), [aStatus("t2")]).catch((error: unknown) => error);
+    const lost = rig.connection
+      .report(anId("n1"), [aStatus("t2")])
+      .catch((error: unknown) => error);
     rig.links.at(-1)?.terminate();
     await rig.pass(100);
     expect(await lost).toMatchObject({ code: "unreachable", retryable: true });
@@ -277,4 +279,3 @@ describe("500 agents whose server restarts", () => {
     expect(Math.max(...patient)).toBeLessThanOrEqual(15_000);
   });
 });
-

@@ -179,7 +179,10 @@ describe("a slow agent", () => {
     const environment = { text: "x".repeat(30_000) };
     for (let generation = 2; generation <= 60; generation++) {
       const container = { ...anAssignment("t").container, environment };
-      const set = { generation, assignments: [anAssignment("t", { revision: generation, container })] };
+      const set = {
+        generation,
+        assignments: [anAssignment("t", { revision: generation, container })],
+      };
       for (const session of rig.server.sessions.values()) session.assign(set);
       await settled();
     }
