@@ -9,6 +9,7 @@ import type { NodeId, TaskId } from "../model/ids.ts";
 import type { NodeFacts } from "../model/node.ts";
 import type {
   AgentSession,
+  ByteStream,
   ExecOptions,
   ExecSession,
   ImageSummary,
@@ -17,6 +18,7 @@ import type {
   ServerSession,
 } from "../model/session.ts";
 import { isTerminal, type TaskStatus } from "../model/task.ts";
+import { connectTcp } from "../net/byte-stream.ts";
 import { PortClaims } from "../net/ports.ts";
 import { takesConnections } from "../net/probe.ts";
 import { forwardPackets } from "../net/sysctl.ts";
@@ -25,6 +27,7 @@ import type { AgentState } from "../store/agent-state/agent-state.ts";
 import { Containers } from "./containers.ts";
 import { Executor } from "./executor.ts";
 import { FirstAnswer } from "./first-answer.ts";
+import { forwardTarget } from "./forward-target.ts";
 import { Ingress } from "./ingress.ts";
 import { Reporter } from "./reporter.ts";
 import { Worker } from "./worker.ts";
@@ -121,8 +124,8 @@ export class Agent implements AgentSession {
     if (network !== undefined) await this.#prepareNetwork(network);
     void this.#watchRuntime();
     this.#worker.beginSession();
-    await server.hello(this, facts);
-    for (const status of this.#worker.statuses()) this.#reporter.report(status);
+    await server.hello(this, facts, () => this.#resumeSession());
+    this.#reportAll();
   }
 
   /** Ends the agent and leaves every container as it is. */
@@ -183,6 +186,25 @@ export class Agent implements AgentSession {
         this.#options.log.warn(`a volume stays: ${messageChainOf(error)}`);
       }
     }
+  }
+
+  async forward(taskId: TaskId, port: number): Promise<ByteStream> {
+    const assignment = this.#worker.assignment(taskId);
+    const container = this.#containers.get(taskId);
+    return connectTcp(forwardTarget(assignment, container), port);
+  }
+
+  /** The server calls this agent directly: there is no connection that could be closed. */
+  close(): void {}
+
+  /** The server may be another one, or one that was put back from a backup: it hears everything. */
+  #resumeSession(): void {
+    this.#worker.beginSession();
+    this.#reportAll();
+  }
+
+  #reportAll(): void {
+    for (const status of this.#worker.statuses()) this.#reporter.report(status);
   }
 
   async #prepareNetwork({ interfaceName, subnet }: AgentNetwork): Promise<void> {

@@ -6,6 +6,7 @@ import { EventLog } from "./event-log.ts";
 import { allowedMethods } from "./methods.ts";
 import { answerProblem, answerRefusal } from "./problem.ts";
 import { execRoutes } from "./routes/exec.ts";
+import { forwardRoutes } from "./routes/forward.ts";
 import { imageRoutes } from "./routes/images.ts";
 import { logRoutes } from "./routes/logs.ts";
 import { lookRoutes } from "./routes/look.ts";
@@ -32,6 +33,7 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   app.route("/v1", lookRoutes(deps, new EventLog(deps.store, deps.clock)));
   app.route("/v1", logRoutes(deps));
   app.route("/v1", execRoutes(deps));
+  app.route("/v1", forwardRoutes(deps));
   app.route("/v1", imageRoutes(deps));
   app.route("/v1", openApiRoutes(deps, app));
 

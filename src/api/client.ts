@@ -1,5 +1,11 @@
 import type { Event } from "../model/event.ts";
-import type { ExecOptions, ExecSession, ImageSummary, LogOptions } from "../model/session.ts";
+import type {
+  ByteStream,
+  ExecOptions,
+  ExecSession,
+  ImageSummary,
+  LogOptions,
+} from "../model/session.ts";
 import type { StackSpec } from "../model/stack.ts";
 import type {
   ApplyResult,
@@ -13,6 +19,7 @@ import type {
   VersionInfo,
 } from "../model/summary.ts";
 import { openExec } from "./client-exec.ts";
+import { openForward } from "./client-forward.ts";
 import { UnixTransport, type Transport } from "./client-transport.ts";
 
 /** What a name that a person typed stands for. */
@@ -132,6 +139,12 @@ export class ApiClient {
   exec(task: string, options: ExecOptions): Promise<ExecSession> {
     const socket = this.#transport.webSocket(`/v1/exec${queryOf({ task })}`);
     return openExec(socket, options, (error) => this.#transport.explain(error));
+  }
+
+  /** Connects to a TCP port of a running task; resolves once the connection is there. */
+  forward(task: string, port: number): Promise<ByteStream> {
+    const socket = this.#transport.webSocket(`/v1/forward${queryOf({ task, port })}`);
+    return openForward(socket, (error) => this.#transport.explain(error));
   }
 
   events(options: EventOptions, signal: AbortSignal): AsyncGenerator<Event> {

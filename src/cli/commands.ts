@@ -91,6 +91,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/exec.ts")).execCommand,
   },
   {
+    name: "port-forward",
+    summary: "lead ports of this machine to a task",
+    completes: "log",
+    load: async () => (await import("./commands/port-forward.ts")).portForwardCommand,
+  },
+  {
     name: "events",
     summary: "show what happens, and happened",
     completes: "none",

@@ -85,6 +85,8 @@ export class Link implements ServerSession {
       exec: (...args) => agent.exec(...args),
       images: () => agent.images(),
       loadImage: (archive) => agent.loadImage(archive),
+      forward: (...args) => agent.forward(...args),
+      close: () => {},
     };
   }
 

@@ -20,6 +20,7 @@ export const BANDS: Band[] = [
   { band: "store/", ours: ["store/", ...CORE], packages: ["drizzle-orm", "zod", ...BUILTINS] },
   { band: "runtime/", ours: ["runtime/", ...CORE], packages: ["zod", ...BUILTINS] },
   { band: "net/", ours: ["net/", ...CORE], packages: ["zod", ...BUILTINS] },
+  { band: "session/", ours: ["session/", ...CORE], packages: ["ws", "zod", ...BUILTINS] },
   {
     band: "api/",
     ours: ["api/", "store/store.ts", ...CORE],
@@ -27,12 +28,12 @@ export const BANDS: Band[] = [
   },
   {
     band: "agent/",
-    ours: ["agent/", CLIENT, "store/", "runtime/", "net/", ...CORE],
+    ours: ["agent/", CLIENT, "session/", "store/", "runtime/", "net/", ...CORE],
     packages: ["zod", ...BUILTINS],
   },
   {
     band: "server/",
-    ours: ["server/", "api/", "agent/", "store/", "runtime/", "net/", ...CORE],
+    ours: ["server/", "api/", "agent/", "session/", "store/", "runtime/", "net/", ...CORE],
     packages: ["hono", "zod", ...BUILTINS],
   },
   {

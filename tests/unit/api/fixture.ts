@@ -5,6 +5,7 @@ import { type Change, put } from "../../../src/model/change.ts";
 import type { NodeId } from "../../../src/model/ids.ts";
 import type {
   AgentSession,
+  ByteStream,
   ExecOptions,
   ExecSession,
   LogLine,
@@ -85,6 +86,9 @@ export class FakeAgent implements AgentSession {
   /** What the next exec answers. */
   session: ExecSession | undefined;
   readonly executed: ExecOptions[] = [];
+  /** What the next forward answers. */
+  connection: ByteStream | undefined;
+  readonly forwarded: number[] = [];
 
   constructor(node: string) {
     this.nodeId = anId(node);
@@ -117,6 +121,15 @@ export class FakeAgent implements AgentSession {
   }
 
   async removeVolumes(): Promise<void> {}
+
+  async forward(_taskId: string, port: number): Promise<ByteStream> {
+    this.forwarded.push(port);
+    if (this.failure !== undefined) throw this.failure;
+    if (this.connection === undefined) throw new Error("the test laid down no connection");
+    return this.connection;
+  }
+
+  close(): void {}
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

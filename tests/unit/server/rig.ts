@@ -90,6 +90,8 @@ export class Rig {
       exec: unused,
       images: unused,
       loadImage: unused,
+      forward: unused,
+      close: unused,
     };
   }
 }

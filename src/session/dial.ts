@@ -1,0 +1,95 @@
+import { OrchdError } from "../lib/errors.ts";
+import { BunLink } from "./bun-link.ts";
+import type { Link } from "./link.ts";
+
+/** Where sessions begin, and where a refused agent asks why. */
+export const SESSION_PATH = "/v1/session";
+export const STATUS_PATH = "/v1/session/status";
+
+const CONNECT_TIMEOUT_MS = 5000;
+const STATUS_TIMEOUT_MS = 5000;
+const STATUS_CHARACTERS_MAX = 64 * 1024;
+
+/** What the agent shows and trusts, PEM texts. */
+export interface TlsOptions {
+  ca: string;
+  cert: string;
+  key: string;
+  /** The name in every server's certificate. */
+  serverName: string;
+}
+
+/** Connects to a server; throws an `OrchdError`, a `Refusal` when the server says why. */
+export type Dial = (address: string, tls: TlsOptions) => Promise<Link>;
+
+/** A server that is there and does not want this agent. */
+export class Refusal extends OrchdError {
+  /** `certificateExpired`, `removed`, or another code of the server's answer. */
+  readonly why: string;
+
+  constructor(why: string, message: string) {
+    super("forbidden", message);
+    this.why = why;
+  }
+}
+
+/**
+ * Opens a WebSocket to the server at `address`, such as `192.0.2.1:6770`. A client of WebSockets
+ * learns of a refusal nothing but its status, so the server is asked once more over plain HTTP.
+ */
+export async function dial(address: string, tls: TlsOptions): Promise<Link> {
+  const socket = new WebSocket(`wss://${address}${SESSION_PATH}`, { tls });
+  try {
+    return await opened(socket);
+  } catch (error) {
+    const refusal = isRefusal(error) ? await askWhy(address, tls) : undefined;
+    throw refusal ?? error;
+  }
+}
+
+function opened(socket: WebSocket): Promise<Link> {
+  return new Promise((resolve, reject) => {
+    const fail = (why: string) => {
+      clearTimeout(timer);
+      socket.terminate();
+      reject(new OrchdError("unreachable", why, { retryable: true }));
+    };
+    const timer = setTimeout(() => fail("it does not answer"), CONNECT_TIMEOUT_MS);
+    socket.onerror = (event) => fail(messageIn(event));
+    socket.onclose = () => fail("it closed the connection");
+    socket.onopen = () => {
+      clearTimeout(timer);
+      socket.onerror = null;
+      socket.onclose = null;
+      resolve(new BunLink(socket));
+    };
+  });
+}
+
+/** The runtime's sentence ends with its reason. */
+function messageIn(event: Event): string {
+  const message = "message" in event ? String(event.message) : "";
+  return message.slice(message.lastIndexOf("failed: ") + 1).replace(/^ailed: /, "") || "it broke";
+}
+
+/** Whether a server answered at all: a connection that never was has no status to ask for. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof OrchdError && error.message.includes("101");
+}
+
+async function askWhy(address: string, tls: TlsOptions): Promise<Refusal | undefined> {
+  try {
+    const response = await fetch(`https://${address}${STATUS_PATH}`, {
+      tls,
+      redirect: "error",
+      signal: AbortSignal.timeout(STATUS_TIMEOUT_MS),
+    });
+    const text = (await response.text()).slice(0, STATUS_CHARACTERS_MAX);
+    const { error } = JSON.parse(text) as { error?: { code?: unknown; message?: unknown } };
+    if (typeof error?.code !== "string") return undefined;
+    return new Refusal(error.code, String(error.message ?? "it does not say why"));
+  } catch {
+    // It did not say why, or not in a way that orchd understands: the first error is told.
+    return undefined;
+  }
+}
