@@ -119,10 +119,21 @@ export class Agent implements AgentSession {
 
   /** Takes up what was there before, connects, and works until `stop`. */
   async start(): Promise<void> {
-    const { state, server, facts, network } = this.#options;
+    await this.takeUp();
+    await this.connect();
+  }
+
+  /** Goes on with what the node's own disk remembers, with or without a server. */
+  async takeUp(): Promise<void> {
+    const { state, network } = this.#options;
     this.#worker.restore(state.assignments(), state.statuses());
     if (network !== undefined) await this.#prepareNetwork(network);
     void this.#watchRuntime();
+  }
+
+  /** Resolves once a server has taken the agent in, however long that takes. */
+  async connect(): Promise<void> {
+    const { server, facts } = this.#options;
     this.#worker.beginSession();
     await server.hello(this, facts, () => this.#resumeSession());
     this.#reportAll();

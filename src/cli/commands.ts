@@ -31,6 +31,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/server.ts")).serverCommand,
   },
   {
+    name: "join",
+    summary: "make this machine a node of a cluster, and run its agent",
+    completes: "none",
+    load: async () => (await import("./commands/join.ts")).joinCommand,
+  },
+  {
     name: "up",
     summary: "make a stack be what its Compose file says",
     completes: "none",

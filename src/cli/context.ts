@@ -16,11 +16,29 @@ export interface ServerOptions {
   podmanSocket?: string;
 }
 
+/** What `orchd join` was asked to be. */
+export interface JoinOptions {
+  dataDir: string;
+  runDir: string;
+  runtime: "podman" | "fake";
+  /** Undefined when the machine is a node already. */
+  token: string | undefined;
+  /** `HOST:PORT` of servers; none means that they are looked for. */
+  servers: string[];
+  labels: Record<string, string>;
+  name: string | undefined;
+  /** Address by which others reach the node. */
+  advertise: string | undefined;
+  podmanSocket: string | undefined;
+}
+
 /** What the executable is beside a command line; the entry file wires it. */
 export interface Program {
   readonly build: BuildInfo;
   /** Runs until the server has stopped; answers the exit code. */
   startServer(options: ServerOptions): Promise<number>;
+  /** Runs until the agent has stopped; answers the exit code. */
+  startAgent(options: JoinOptions): Promise<number>;
 }
 
 /** What a command gets, and where it leaves its exit code. */

@@ -1,3 +1,4 @@
+import { untilStopped } from "../agent/until-stopped.ts";
 import { lineLog } from "../lib/log.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Server, type ServerOptions } from "./server.ts";
@@ -28,11 +29,4 @@ export async function runServer(
   } finally {
     await server.stop();
   }
-}
-
-function untilStopped(): Promise<string> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const)
-      process.once(signal, () => resolve(signal));
-  });
 }
