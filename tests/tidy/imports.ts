@@ -19,6 +19,11 @@ export const BANDS: Band[] = [
   { band: "core/", ours: ["model/", "lib/"], packages: ["zod", "yaml"] },
   { band: "store/", ours: ["store/", ...CORE], packages: ["drizzle-orm", "zod", ...BUILTINS] },
   { band: "runtime/", ours: ["runtime/", ...CORE], packages: ["zod", ...BUILTINS] },
+  {
+    band: "pki/",
+    ours: ["pki/", ...CORE],
+    packages: ["@peculiar/x509", "reflect-metadata", "zod", ...BUILTINS],
+  },
   { band: "net/", ours: ["net/", ...CORE], packages: ["zod", ...BUILTINS] },
   {
     band: "api/",
@@ -27,12 +32,12 @@ export const BANDS: Band[] = [
   },
   {
     band: "agent/",
-    ours: ["agent/", CLIENT, "store/", "runtime/", "net/", ...CORE],
+    ours: ["agent/", CLIENT, "store/", "runtime/", "net/", "pki/", ...CORE],
     packages: ["zod", ...BUILTINS],
   },
   {
     band: "server/",
-    ours: ["server/", "api/", "agent/", "store/", "runtime/", "net/", ...CORE],
+    ours: ["server/", "api/", "agent/", "store/", "runtime/", "net/", "pki/", ...CORE],
     packages: ["hono", "zod", ...BUILTINS],
   },
   {
