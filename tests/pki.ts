@@ -1,9 +1,8 @@
-import "reflect-metadata";
-import * as x509 from "@peculiar/x509";
+import type { Attribute, Extension } from "@peculiar/x509";
 import { keyPairOf, newKey } from "../src/pki/keys.ts";
-import { P256 } from "../src/pki/library.ts";
+import { loadX509, P256 } from "../src/pki/library.ts";
 
-x509.cryptoProvider.set(crypto);
+export const x509 = await loadX509();
 
 /** A certificate as anybody may make one: everything that orchd would refuse can be asked for. */
 export interface RogueCertificate {
@@ -64,8 +63,8 @@ export async function aRequest(
   over: {
     key?: string;
     subject?: string;
-    extensions?: x509.Extension[];
-    attributes?: x509.Attribute[];
+    extensions?: Extension[];
+    attributes?: Attribute[];
   } = {},
 ): Promise<string> {
   const keys = await keyPairOf(over.key ?? (await newKey()));
@@ -97,4 +96,3 @@ type ForeignAlgorithm =
       publicExponent: Uint8Array<ArrayBuffer>;
       hash: string;
     };
-export { x509 };

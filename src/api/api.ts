@@ -7,12 +7,15 @@ import { allowedMethods } from "./methods.ts";
 import { answerProblem, answerRefusal } from "./problem.ts";
 import { execRoutes } from "./routes/exec.ts";
 import { forwardRoutes } from "./routes/forward.ts";
+import { guarded } from "./guard.ts";
 import { imageRoutes } from "./routes/images.ts";
+import { joinRoutes } from "./routes/join.ts";
 import { logRoutes } from "./routes/logs.ts";
 import { lookRoutes } from "./routes/look.ts";
 import { openApiRoutes } from "./routes/openapi.ts";
 import { serviceRoutes } from "./routes/services.ts";
 import { stackRoutes } from "./routes/stacks.ts";
+import { tokenRoutes } from "./routes/tokens.ts";
 import { versionRoutes } from "./routes/version.ts";
 
 export const BODY_BYTES_MAX = 4 * 1024 * 1024;
@@ -20,6 +23,8 @@ export const BODY_BYTES_MAX = 4 * 1024 * 1024;
 /** The whole HTTP interface. Keeps the latest events from now on, by watching the store. */
 export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>();
+  // Before anything of a request is read.
+  app.use(guarded);
   const limited: MiddlewareHandler<ApiEnv> = bodyLimit({
     maxSize: BODY_BYTES_MAX,
     onError: (c) => answerRefusal(c, 413, "tooLarge", "the body is larger than 4 MiB"),
@@ -35,6 +40,8 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   app.route("/v1", execRoutes(deps));
   app.route("/v1", forwardRoutes(deps));
   app.route("/v1", imageRoutes(deps));
+  app.route("/v1", joinRoutes(deps));
+  app.route("/v1", tokenRoutes(deps));
   app.route("/v1", openApiRoutes(deps, app));
 
   app.onError((error, c) => answerProblem(c, error, deps.log));

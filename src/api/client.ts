@@ -6,6 +6,7 @@ import type {
   ImageSummary,
   LogOptions,
 } from "../model/session.ts";
+import type { NewToken, TokenRequest, TokenSummary } from "../model/token.ts";
 import type { StackSpec } from "../model/stack.ts";
 import type {
   ApplyResult,
@@ -157,6 +158,24 @@ export class ApiClient {
 
   nodes(): Promise<NodeSummary[]> {
     return this.#get("/v1/nodes");
+  }
+
+  tokens(): Promise<TokenSummary[]> {
+    return this.#get("/v1/tokens");
+  }
+
+  /** The only answer that holds the token's text. */
+  createToken(request: Partial<TokenRequest>): Promise<NewToken> {
+    return this.#call("POST", "/v1/tokens", request);
+  }
+
+  /** A new secret for the same token; the old one opens nothing from then on. */
+  rotateToken(id: string): Promise<NewToken> {
+    return this.#call("POST", `/v1/tokens/${encodeURIComponent(id)}/rotate`);
+  }
+
+  async revokeToken(id: string): Promise<void> {
+    await this.#call("DELETE", `/v1/tokens/${encodeURIComponent(id)}`);
   }
 
   images(): Promise<NodeImages[]> {

@@ -6,7 +6,14 @@ export interface HttpServer {
   upgrade(request: Request, options: { data: ApiSocketData }): boolean;
 }
 
+/** Lets whoever asks in, or throws `unauthorized`; gets the header `authorization`. */
+export type Guard = (authorization: string | undefined) => void;
+
 export interface ApiEnv {
-  Bindings: { server?: HttpServer };
+  Bindings: {
+    server?: HttpServer;
+    /** Where others than root can connect; without it everybody may do everything. */
+    guard?: Guard;
+  };
 }
 export type ApiContext = Context<ApiEnv>;

@@ -121,6 +121,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/nodes.ts")).nodesCommand,
   },
   {
+    name: "token",
+    summary: "make, list, renew and revoke tokens for machines and people",
+    completes: "none",
+    load: async () => (await import("./commands/token.ts")).tokenCommand,
+  },
+  {
     name: "image",
     summary: "load and list images",
     completes: "file",

@@ -14,6 +14,9 @@ export interface ServerOptions {
   runtime: "podman" | "fake";
   agent: boolean;
   podmanSocket?: string;
+  /** Where agents and other machines reach it; absent means nowhere. */
+  listen?: { host: string; port: number };
+  advertise?: string;
 }
 
 /** What `orchd join` was asked to be. */

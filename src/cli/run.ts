@@ -29,10 +29,20 @@ export async function runCli(argv: readonly string[], io: Io, program: Program):
     const wanted = name === "help" ? (rest[0] ?? "") : name;
     const entry = findCommand(wanted);
     if (entry === undefined) throw unknownCommand(wanted);
+    refuseUnsafeEnvironment(io);
     return await runCommand(context, entry, name === "help" ? ["--help"] : rest);
   } catch (error) {
     return reportError(io, error);
   }
+}
+
+/** With this variable nothing that speaks TLS would notice whom it speaks with. */
+function refuseUnsafeEnvironment(io: Io): void {
+  if (io.env["NODE_TLS_REJECT_UNAUTHORIZED"] === undefined) return;
+  throw usageError(
+    "NODE_TLS_REJECT_UNAUTHORIZED is set, which can switch off the check of certificates: " +
+      "unset it, orchd does not run with it",
+  );
 }
 
 async function runCommand(context: Context, entry: CommandEntry, args: readonly string[]) {

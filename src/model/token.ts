@@ -41,6 +41,11 @@ export const tokenSummarySchema = tokenSchema
 /** A token as people see it: without anything that could be used. */
 export type TokenSummary = z.infer<typeof tokenSummarySchema>;
 
+export function tokenSummaryOf(token: Token, now: number): TokenSummary {
+  const { secretDigest: _, version: __, ...shown } = token;
+  return { ...shown, state: tokenState(token, now) };
+}
+
 /** The longest that a token may be asked to live: a hundred years. */
 const EXPIRES_IN_MAX_MS = 100 * 365 * 86_400_000;
 

@@ -90,8 +90,10 @@ export class Dispatcher implements ServerSession {
     const now = this.#clock.now();
     const { labels = {}, availability = "active", createdAt = now, version = 0 } = before ?? {};
     const since = before?.health === "ready" ? before.since : now;
-    const roles = { server: true, agent: true };
+    // Nodes come by joining; only the server's own machine is there without.
+    const { roles = { server: true, agent: true } } = before ?? {};
     return {
+      ...before,
       id,
       ...facts,
       roles,

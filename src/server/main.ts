@@ -1,5 +1,5 @@
 import { untilStopped } from "../agent/until-stopped.ts";
-import { lineLog } from "../lib/log.ts";
+import { lineLog, type Log } from "../lib/log.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Server, type ServerOptions } from "./server.ts";
 
@@ -20,6 +20,7 @@ export async function runServer(
   const server = await Server.open({ ...rest, log, version: { ...build, api: "v1" } });
   try {
     log.info(`orchd ${build.version} answers on ${server.socketPath}; data in ${options.dataDir}`);
+    tellFirstToken(server, log);
     if (options.agent) {
       await server.startAgent();
       log.info("the agent of this machine is ready");
@@ -29,4 +30,14 @@ export async function runServer(
   } finally {
     await server.stop();
   }
+}
+
+/** The one time that a token's text is told unasked: to whoever began the cluster. */
+function tellFirstToken(server: Server, log: Log): void {
+  const token = server.takeFirstToken();
+  const [address] = server.addresses();
+  if (address !== undefined) log.info(`agents and people with a token reach it on ${address}`);
+  if (token === undefined || address === undefined) return;
+  log.info("a new cluster: for a day, the line that follows lets machines join it");
+  process.stdout.write(`orchd join ${token}@${address}\n`);
 }

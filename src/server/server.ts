@@ -1,23 +1,35 @@
+import type { Hono } from "hono";
 import { join } from "node:path";
 import { systemClock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
 import type { Log } from "../lib/log.ts";
 import { systemRandom } from "../lib/random.ts";
+import { SERVER_SUBNET } from "../core/network/subnets.ts";
+import { put } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
+import { formatServerAddress } from "../model/server-address.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
 import { readFacts } from "../agent/facts.ts";
 import { createApi } from "../api/api.ts";
+import type { ApiEnv } from "../api/env.ts";
 import { serveApi, type ApiListener } from "../api/listen.ts";
 import type { Target } from "../api/read/target.ts";
 import { openRuntime, type RuntimeKind } from "../runtime/open.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import { openAgentState, type AgentState } from "../store/agent-state/agent-state.ts";
 import { openSqliteStore, type SqliteStore } from "../store/sqlite/sqlite-store.ts";
+import { authorityIn } from "./cluster-keys.ts";
 import { Controllers } from "./controllers.ts";
+import { commitFresh } from "./commit-fresh.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { makePrivateDirectory } from "../store/private-directory.ts";
 import { explainNode, explainService, explainTask } from "./explain.ts";
+import { ensureCluster } from "./first-start.ts";
+import { isPinned, Joins } from "./joins.ts";
+import { TlsPort } from "./port/tls-port.ts";
+import { serverCertificate } from "./server-certificate.ts";
+import { Tokens } from "./tokens.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
 import { ownAddress } from "../net/own-address.ts";
 import { Writes } from "./writes.ts";
@@ -32,12 +44,15 @@ export interface ServerOptions {
   agent: boolean;
   /** Use the Podman service on this socket, instead of looking for one or starting one. */
   podmanSocket?: string;
+  /** Where agents, and people on other machines, reach this server; absent means nowhere. */
+  listen?: { host: string; port: number };
+  /** The address of this machine that others are told; absent means the likeliest of its own. */
+  advertise?: string;
   version: VersionInfo;
   log: Log;
 }
 
-/** The range of this node's tasks; the whole cluster's is 10.210.0.0/16. */
-const NODE_NETWORK = { interfaceName: "orchd0", subnet: "10.210.1.0/24" };
+const NODE_NETWORK = { interfaceName: "orchd0", subnet: SERVER_SUBNET };
 
 /** The control plane, with an agent on the same machine unless it was told otherwise. */
 export class Server {
@@ -46,7 +61,12 @@ export class Server {
   readonly #store: SqliteStore;
   readonly #dispatcher: Dispatcher;
   readonly #controllers: Controllers;
+  readonly #tokens: Tokens;
+  readonly #joins: Joins;
   #listening: ApiListener | undefined;
+  #people: ApiListener | undefined;
+  #port: TlsPort | undefined;
+  #firstToken: string | undefined;
   #lock: { release: () => void } | undefined;
   #agent: { agent: Agent; runtime: Runtime; state: AgentState } | undefined;
 
@@ -62,6 +82,10 @@ export class Server {
       log: options.log,
       sessions: () => this.#dispatcher.sessions(),
     });
+    const servers = () => this.addresses();
+    const deps = { store, clock: systemClock, random: systemRandom, servers };
+    this.#tokens = new Tokens(deps);
+    this.#joins = new Joins(deps);
   }
 
   /**
@@ -72,10 +96,24 @@ export class Server {
     await makePrivateDirectory(options.dataDir, "--data-dir");
     await makePrivateDirectory(options.runDir, "--run-dir");
     const server = new Server(options, await openSqliteStore(join(options.dataDir, "server.db")));
+    server.#firstToken = await ensureCluster(server.#store, systemClock, systemRandom);
     await server.#listen();
     server.#controllers.start();
     server.#dispatcher.expectAgents();
     return server;
+  }
+
+  /** Where others reach this server, as `ip:port`; nowhere when it listens on its socket alone. */
+  addresses(): string[] {
+    const { advertise = ownAddress() } = this.#options;
+    return this.#port === undefined ? [] : [formatServerAddress(advertise, this.#port.port)];
+  }
+
+  /** The token that was made with the cluster. Answered once, by the start that made it. */
+  takeFirstToken(): string | undefined {
+    const token = this.#firstToken;
+    this.#firstToken = undefined;
+    return token;
   }
 
   /**
@@ -104,10 +142,22 @@ export class Server {
     });
     this.#agent = { agent, runtime, state };
     await agent.start();
+    if (kind === "podman") await this.#noteSubnet(nodeId);
+  }
+
+  /** Other nodes get their ranges by joining; this one has its own by being the server's. */
+  async #noteSubnet(nodeId: NodeId): Promise<void> {
+    await commitFresh(this.#store, (view) => {
+      const node = view.nodes.get(nodeId);
+      if (node === undefined || node.subnet === SERVER_SUBNET) return [];
+      return [put.node({ ...node, subnet: SERVER_SUBNET })];
+    });
   }
 
   /** Stops answering and deciding; containers go on. */
   async stop(): Promise<void> {
+    await this.#port?.close();
+    await this.#people?.close();
     await this.#listening?.close();
     this.#controllers.close();
     if (this.#agent !== undefined) {
@@ -155,10 +205,44 @@ export class Server {
       scale: (replicas) => writes.scale(replicas),
       restart: (id) => writes.restart(id),
       explain: (target) => this.#explain(target),
+      join: (request) => this.#joins.join(request),
+      createToken: (request) => this.#tokens.create(request),
+      rotateToken: (id) => this.#tokens.rotate(id),
+      revokeToken: (id) => this.#tokens.revoke(id),
       session: (nodeId: NodeId) => this.#dispatcher.session(nodeId),
       sessions: () => this.#dispatcher.sessions(),
     });
     this.#listening = await serveApi(api, { socketPath: this.socketPath });
+    if (this.#options.listen !== undefined) await this.#listenOnPort(api, this.#options.listen);
+  }
+
+  /** For agents and for people on other machines, who need a certificate or a token. */
+  async #listenOnPort(api: Hono<ApiEnv>, at: { host: string; port: number }): Promise<void> {
+    const { dataDir, runDir, log } = this.#options;
+    const store = this.#store;
+    const peopleSocket = join(runDir, "people.sock");
+    const guard = (authorization: string | undefined) => this.#tokens.admit(authorization);
+    this.#people = await serveApi(api, { socketPath: peopleSocket, guard });
+    const authority = authorityIn(store.view());
+    const port = await TlsPort.open({
+      ...at,
+      server: await serverCertificate(join(dataDir, "server.pem"), authority),
+      ca: authority.certificate,
+      clock: systemClock,
+      log,
+      peopleSocket,
+      isPinned: (nodeId, keyDigest) => isPinned(store.view().nodes.get(nodeId), keyDigest),
+      renew: (peer, csr) => this.#joins.renew(peer, csr),
+      onSession: (_peer, _request, socket) => socket.destroy(),
+    });
+    this.#port = port;
+    store.watch(({ applied }) => {
+      for (const { kind, before, after } of applied) {
+        if (kind === "node" && before !== undefined && after === undefined) {
+          port.disconnect(before.id);
+        }
+      }
+    });
   }
 
   #explain(target: Exclude<Target, { kind: "stack" }>) {

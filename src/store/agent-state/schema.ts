@@ -21,7 +21,7 @@ export const statusTable = sqliteTable("status", {
   body: text("body").notNull(),
 });
 
-/** At most one row: the node's key, and from its joining on everything else that makes it a node. */
+/** At most one row: the node's key, and after joining all else that makes it a node. */
 export const identityTable = sqliteTable("identity", {
   id: integer("id").primaryKey(),
   /** PEM, PKCS 8. On the disk before it is used, so that a second try to join is the same node. */
