@@ -15,6 +15,7 @@ import {
   TEXT_DOWN_MAX,
   type UpFrame,
   type Welcome,
+  type WelcomeFrame,
 } from "./frames.ts";
 import type { Link } from "./link.ts";
 
@@ -128,7 +129,7 @@ export class AgentEnd {
     }
   }
 
-  #onWelcome({ type: _, protocol, ...welcome }: Extract<DownFrame, { type: "welcome" }>): void {
+  #onWelcome({ type: _type, protocol, ...welcome }: WelcomeFrame): void {
     if (this.#isWelcome) throw new OrchdError("invalid", "the server said welcome twice");
     if (protocol !== PROTOCOL) {
       const message = `the server speaks protocol ${protocol}, this agent ${PROTOCOL}`;
@@ -154,8 +155,8 @@ export class AgentEnd {
 
   #onEnd(code: number, reason: string): void {
     this.#welcomeTimer.cancel();
-    for (const { reject } of this.#unacked.values()) reject(lost());
-    for (const { reject } of this.#times.values()) reject(lost());
+    for (const waiting of this.#unacked.values()) waiting.reject(lost());
+    for (const waiting of this.#times.values()) waiting.reject(lost());
     this.#unacked.clear();
     this.#times.clear();
     this.#options.onEnd(code, reason);

@@ -10,7 +10,7 @@ export class AssignmentReceiver {
 
   /**
    * Takes a frame. Answers the set when it is complete, `more` when further frames are on their
-   * way, `unknownBase` when it changes a set that is not here: then the whole one is to be asked for.
+   * way, `unknownBase` when it changes a set that is not here: the whole one is to be asked for.
    */
   take(frame: AssignmentsFrame): AssignmentSet | "more" | "unknownBase" {
     const { generation, changed, removed, more } = frame;

@@ -46,19 +46,19 @@ export class BunLink implements Link {
   listen(handlers: LinkHandlers): void {
     this.#handlers = handlers;
     const socket = this.#socket;
-    socket.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) => {
+    socket.addEventListener("message", ({ data }: MessageEvent<ArrayBuffer | string>) => {
       if (typeof data === "string") handlers.onText(data);
       else handlers.onBytes(new Uint8Array(data));
-    };
+    });
     socket.addEventListener("ping", () => handlers.onSound());
     socket.addEventListener("pong", () => handlers.onSound());
     // A close event follows each error.
-    socket.onerror = () => {};
-    socket.onclose = ({ code, reason }) => {
+    socket.addEventListener("error", () => {});
+    socket.addEventListener("close", ({ code, reason }) => {
       clearTimeout(this.#drain);
       clearTimeout(this.#goodbye);
       handlers.onClose(code, reason);
-    };
+    });
     // It may have gone between its opening and now: then nothing tells of it any more.
     if (socket.readyState === WebSocket.CLOSED) queueMicrotask(() => handlers.onClose(1006, ""));
   }

@@ -157,8 +157,8 @@ export class Connection<Incoming, Outgoing> {
   }
 
   #onText(text: string): void {
-    const { schema, charactersMax, onFrame } = this.#options;
-    onFrame(parseFrame(schema, text, charactersMax));
+    const { schema, charactersMax } = this.#options;
+    this.#options.onFrame(parseFrame(schema, text, charactersMax));
   }
 
   #onBytes(bytes: Uint8Array): void {

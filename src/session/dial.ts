@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { OrchdError } from "../lib/errors.ts";
 import { BunLink } from "./bun-link.ts";
 import type { Link } from "./link.ts";
@@ -9,6 +10,10 @@ export const STATUS_PATH = "/v1/session/status";
 const CONNECT_TIMEOUT_MS = 5000;
 const STATUS_TIMEOUT_MS = 5000;
 const STATUS_CHARACTERS_MAX = 64 * 1024;
+
+const refusalSchema = z.object({
+  error: z.object({ code: z.string().max(64), message: z.string().max(4096) }),
+});
 
 /** What the agent shows and trusts, PEM texts. */
 export interface TlsOptions {
@@ -55,14 +60,16 @@ function opened(socket: WebSocket): Promise<Link> {
       reject(new OrchdError("unreachable", why, { retryable: true }));
     };
     const timer = setTimeout(() => fail("it does not answer"), CONNECT_TIMEOUT_MS);
-    socket.onerror = (event) => fail(messageIn(event));
-    socket.onclose = () => fail("it closed the connection");
-    socket.onopen = () => {
+    const onError = (event: Event) => fail(messageIn(event));
+    const onClose = () => fail("it closed the connection");
+    socket.addEventListener("error", onError);
+    socket.addEventListener("close", onClose);
+    socket.addEventListener("open", () => {
       clearTimeout(timer);
-      socket.onerror = null;
-      socket.onclose = null;
+      socket.removeEventListener("error", onError);
+      socket.removeEventListener("close", onClose);
       resolve(new BunLink(socket));
-    };
+    });
   });
 }
 
@@ -85,9 +92,8 @@ async function askWhy(address: string, tls: TlsOptions): Promise<Refusal | undef
       signal: AbortSignal.timeout(STATUS_TIMEOUT_MS),
     });
     const text = (await response.text()).slice(0, STATUS_CHARACTERS_MAX);
-    const { error } = JSON.parse(text) as { error?: { code?: unknown; message?: unknown } };
-    if (typeof error?.code !== "string") return undefined;
-    return new Refusal(error.code, String(error.message ?? "it does not say why"));
+    const { success, data } = refusalSchema.safeParse(JSON.parse(text));
+    return success ? new Refusal(data.error.code, data.error.message) : undefined;
   } catch {
     // It did not say why, or not in a way that orchd understands: the first error is told.
     return undefined;

@@ -99,6 +99,7 @@ export const downFrameSchema = z.discriminatedUnion("type", [
   grant,
 ]);
 export type DownFrame = z.infer<typeof downFrameSchema>;
+export type WelcomeFrame = Extract<DownFrame, { type: "welcome" }>;
 export type AssignmentsFrame = Extract<DownFrame, { type: "assignments" }>;
 
 /** @throws OrchdError `invalid`, which tells the place of the fault and repeats nothing of it */

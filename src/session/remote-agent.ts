@@ -17,7 +17,14 @@ import {
 import type { TaskStatus } from "../model/task.ts";
 import { AssignmentSender } from "./assignment-sender.ts";
 import { Connection } from "./connection.ts";
-import { type Call, type DownFrame, TEXT_UP_MAX, type UpFrame, upFrameSchema } from "./frames.ts";
+import {
+  type Call,
+  type DownFrame,
+  TEXT_UP_MAX,
+  type UpFrame,
+  upFrameSchema,
+  type WelcomeFrame,
+} from "./frames.ts";
 import type { Link } from "./link.ts";
 import { readLogs, readResult, startExec, startForward, upload } from "./remote-calls.ts";
 import type { SessionStream } from "./session-stream.ts";
@@ -58,7 +65,7 @@ export class RemoteAgent implements AgentSession {
   #waitingReports = 0;
 
   constructor(options: RemoteAgentOptions) {
-    const { nodeId, link, clock, onEnd } = options;
+    const { nodeId, link, clock } = options;
     this.nodeId = nodeId;
     this.#options = options;
     this.#connection = new Connection({
@@ -69,7 +76,7 @@ export class RemoteAgent implements AgentSession {
       pings: false,
       onFrame: (frame) => this.#onFrame(frame),
       nextBulk: () => (this.#isWelcome ? this.#sets.next() : undefined),
-      onEnd,
+      onEnd: (code, reason) => options.onEnd(code, reason),
     });
   }
 
@@ -83,7 +90,7 @@ export class RemoteAgent implements AgentSession {
   }
 
   /** The first frame to the agent; before it nothing else may be sent. */
-  welcome(frame: Extract<DownFrame, { type: "welcome" }>): void {
+  welcome(frame: WelcomeFrame): void {
     this.#connection.send(frame);
     this.#isWelcome = true;
     this.#connection.pump();

@@ -12,7 +12,7 @@ import type { SessionStream } from "./session-stream.ts";
 
 /** The server's ends of calls: each gets the stream on which its call has been opened. */
 
-/** A log line of a container is at most 16 KiB in Podman's files; escaped, it is some times that. */
+/** A log line is at most 16 KiB in Podman's files; written as JSON it is some times that. */
 const LINE_BYTES_MAX = 1024 * 1024;
 
 const exitSchema = z.object({ code: z.int() });

@@ -104,7 +104,7 @@ export class ServerConnection implements ServerSession {
     this.close();
   }
 
-  /** The addresses of servers, the likeliest first. One that waits for its next try tries at once. */
+  /** The addresses of servers, the likeliest first. A wait for the next try ends with this. */
   setServers(servers: readonly string[]): void {
     this.#servers = [...servers];
     this.#wake();
@@ -178,13 +178,13 @@ export class ServerConnection implements ServerSession {
 
   /** Connects, with a new certificate if that is what it takes. */
   async #try(address: string): Promise<Link> {
-    const { tls, renew } = this.#options;
+    const options = this.#options;
     try {
-      return await this.#dial(address, tls());
+      return await this.#dial(address, options.tls());
     } catch (error) {
       if (!(error instanceof Refusal) || error.why !== "certificateExpired") throw error;
-      await renew();
-      return this.#dial(address, tls());
+      await options.renew();
+      return this.#dial(address, options.tls());
     }
   }
 
@@ -242,13 +242,13 @@ export class ServerConnection implements ServerSession {
   }
 
   #onWelcome(end: AgentEnd, welcome: Welcome, address: string): void {
-    const { log, onWelcome } = this.#options;
+    const { log } = this.#options;
     const others = welcome.servers.length > 0 ? welcome.servers : this.#servers;
     this.#servers = [address, ...others.filter((other) => other !== address)];
     log.info(`connected to the server at ${address}`);
     this.#told.clear();
     this.#isWelcome = true;
-    onWelcome(welcome);
+    this.#options.onWelcome(welcome);
     this.#sessions += 1;
     if (this.#sessions > 1) this.#hello?.onResume();
     this.#ready.resolve(end);
@@ -266,11 +266,11 @@ export class ServerConnection implements ServerSession {
 
   #onHeartbeat(): void {
     if (++this.#beats % TIME_EVERY !== 0) return;
-    const { clock, onTime } = this.#options;
+    const { clock } = this.#options;
     const askedAt = clock.now();
     this.#end
       ?.serverTime()
-      .then((serverTime) => onTime?.(serverTime, clock.now() - askedAt))
+      .then((serverTime) => this.#options.onTime?.(serverTime, clock.now() - askedAt))
       // The session is over: the next welcome tells the time.
       .catch(() => {});
   }

@@ -90,7 +90,7 @@ export class Sessions {
   }
 
   async #seat(agent: RemoteAgent, { facts }: Hello): Promise<void> {
-    const { server, log, welcome } = this.#options;
+    const { server, log } = this.#options;
     const { nodeId } = agent;
     const before = this.session(nodeId);
     if (before !== undefined && before.instance !== agent.instance) {
@@ -101,7 +101,8 @@ export class Sessions {
     this.#seated.set(nodeId, agent);
     before?.close(SESSION_END.replaced, "a newer session of this agent took its place");
     try {
-      agent.welcome({ type: "welcome", protocol: PROTOCOL, ...welcome(nodeId) });
+      const welcome = this.#options.welcome(nodeId);
+      agent.welcome({ type: "welcome", protocol: PROTOCOL, ...welcome });
       await server.hello(agent, facts);
     } catch (error) {
       log.error(`node ${nodeId} is not taken in yet: ${messageChainOf(error)}`);

@@ -1,6 +1,9 @@
-import "reflect-metadata";
-import * as x509 from "@peculiar/x509";
+import type { Extension } from "@peculiar/x509";
 import type { TlsOptions } from "../../src/session/dial.ts";
+
+// The library needs this one to be there first.
+await import("reflect-metadata");
+const x509 = await import("@peculiar/x509");
 
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 const ALWAYS = { notBefore: new Date(0), notAfter: new Date("9999-12-31T23:59:59Z") };
@@ -39,7 +42,7 @@ export class TestAuthority {
     return { ...issued, ca: this.certificate, serverName: "server.orchd" };
   }
 
-  async #issue(subject: string, usage: string, more: x509.Extension[]) {
+  async #issue(subject: string, usage: string, more: Extension[]) {
     const keys = await newKeys();
     const made = await x509.X509CertificateGenerator.create({
       subject,

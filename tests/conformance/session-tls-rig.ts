@@ -1,7 +1,7 @@
 import * as http from "node:http";
 import * as net from "node:net";
 import * as tls from "node:tls";
-import type { Clock } from "../../src/lib/clock.ts";
+import { type Clock, systemClock } from "../../src/lib/clock.ts";
 import type { NodeId } from "../../src/model/ids.ts";
 import { seededRandom } from "../../src/lib/random.ts";
 import { SESSION_PATH, STATUS_PATH, type TlsOptions } from "../../src/session/dial.ts";
@@ -16,10 +16,7 @@ import type { TestAuthority } from "./session-certificates.ts";
 export function fastClock(factor: number): Clock {
   return {
     now: () => Date.now(),
-    after(delayMs, run) {
-      const timer = setTimeout(run, delayMs / factor);
-      return { cancel: () => clearTimeout(timer) };
-    },
+    after: (delayMs, run) => systemClock.after(delayMs / factor, run),
   };
 }
 
@@ -172,12 +169,4 @@ export function tlsAgent({ port, clock, tls, renew, seed = "agent" }: TlsAgentOp
   });
   connection.hello(agent, facts()).catch(() => {});
   return { agent, connection, logged };
-}
-
-/** Waits until `isSo`; fails after 20 s. */
-export async function until(isSo: () => boolean): Promise<void> {
-  for (const deadline = Date.now() + 20_000; !isSo();) {
-    if (Date.now() > deadline) throw new Error(`waited in vain for ${isSo.toString()}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
 }

@@ -3,7 +3,8 @@ import { systemClock } from "../../src/lib/clock.ts";
 import type { LogLine } from "../../src/model/session.ts";
 import { anAssignment, anId, aStatus } from "../builders.ts";
 import { TestAuthority } from "./session-certificates.ts";
-import { fastClock, tlsAgent, TlsServer, until, Wire } from "./session-tls-rig.ts";
+import { until as untilSo } from "./runtime-until.ts";
+import { fastClock, tlsAgent, TlsServer, Wire } from "./session-tls-rig.ts";
 import type { TlsOptions } from "../../src/session/dial.ts";
 
 const task = anId<"task">("t");
@@ -13,6 +14,10 @@ const MEBIBYTE = 1024 * 1024;
 let authority: TestAuthority;
 let own: TlsOptions;
 const cleanups: (() => unknown)[] = [];
+
+function until(isSo: () => boolean): Promise<boolean> {
+  return untilSo(isSo.toString(), isSo, 20_000);
+}
 
 beforeAll(async () => {
   authority = await TestAuthority.make();
@@ -158,9 +163,11 @@ describe("a server that was killed", () => {
   test("and stays away is given up by its calls at once", async () => {
     const { server, remote, agent } = await aSession();
     agent.logLines = async function* () {
+      yield* lines(1, "x", { count: 0 });
       await new Promise(() => {});
     };
     const reading = remote.logs(task, { follow: true }, new AbortController().signal);
+    await reading.next();
     const next = reading.next().catch((error: unknown) => error);
     await server.kill();
     expect(await next).toMatchObject({ code: "unreachable", retryable: true });
@@ -210,7 +217,7 @@ describe("an agent that is refused", () => {
 });
 
 describe("500 agents", () => {
-  test("hold their sessions at once, each with its own set, and come back after a restart", async () => {
+  test("hold their sessions at once and come back after a restart", async () => {
     const certificates = await Promise.all(
       Array.from({ length: 500 }, (_, i) => authority.forNode(`m${i}`)),
     );

@@ -57,7 +57,7 @@ async function portForward(
     await interrupted.promise;
   } finally {
     stopListening();
-    for (const { close } of listeners) close();
+    for (const listener of listeners) listener.close();
   }
 }
 

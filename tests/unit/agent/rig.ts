@@ -26,6 +26,8 @@ export class Rig {
   diskIsFull = false;
   serverIsAway = false;
   agent: Agent | undefined;
+  /** The agent's connection says that a session began again. */
+  resume = () => {};
   #generation = 0;
   #kill = () => {};
   readonly #busyUntil = new Map<string, number>();
@@ -59,7 +61,7 @@ export class Rig {
       runtime: wrap(runtime),
       state,
       server: {
-        hello: async () => {},
+        hello: async (_session, _facts, onResume = () => {}) => void (this.resume = onResume),
         report: async (_, statuses) => this.#hear(statuses),
         goodbye: () => {},
       },

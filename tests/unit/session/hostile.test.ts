@@ -124,7 +124,7 @@ describe("an agent that sends nonsense", () => {
     expect(rig.server.statuses.length).toBeLessThan(100);
   });
 
-  test("gets an error to its caller for a result of another shape, and keeps its session", async () => {
+  test("keeps its session when a result has another shape: its caller gets an error", async () => {
     const { rig, link } = aBareAgent();
     link.send(JSON.stringify(HELLO));
     await settled();

@@ -1,10 +1,12 @@
 import type { Link, LinkHandlers } from "../../../src/session/link.ts";
 
 type Frame = string | Uint8Array;
+const PING = Symbol("ping");
 
 /** One end of a connection in memory. What is sent arrives within the turn, unless it is held. */
 export class MemoryLink implements Link {
   bufferedBytes = 0;
+  pings = 0;
   /** The most that ever waited here. */
   bufferedMax = 0;
   closed: { code: number; reason: string } | undefined;
@@ -12,7 +14,7 @@ export class MemoryLink implements Link {
   readonly sent: string[] = [];
   #other: MemoryLink | undefined;
   #handlers: LinkHandlers | undefined;
-  #queue: (Frame | "ping")[] = [];
+  #queue: (Frame | typeof PING)[] = [];
   #scheduled = false;
   #held = false;
   #cut = false;
@@ -44,7 +46,8 @@ export class MemoryLink implements Link {
   }
 
   ping(): void {
-    this.#queue.push("ping");
+    this.pings += 1;
+    this.#queue.push(PING);
     this.#schedule();
   }
 
@@ -98,9 +101,9 @@ export class MemoryLink implements Link {
     this.#handlers?.onDrain();
   }
 
-  #take(frame: Frame | "ping"): void {
+  #take(frame: Frame | typeof PING): void {
     if (this.closed !== undefined) return;
-    if (frame === "ping") {
+    if (frame === PING) {
       this.#handlers?.onSound();
       // A WebSocket answers by itself, if it can.
       if (!this.#held) this.#peer.#handlers?.onSound();

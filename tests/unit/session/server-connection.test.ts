@@ -76,7 +76,7 @@ describe("an agent's connection", () => {
     expect(rig.connection.isConnected).toBe(true);
   });
 
-  test("begins again by itself after the link broke, and the agent tells everything anew", async () => {
+  test("begins again by itself after the link broke, and the agent hears of it", async () => {
     const rig = new AgentRig();
     await rig.begin();
     rig.links[0]?.terminate();
@@ -93,7 +93,7 @@ describe("an agent's connection", () => {
     expect(rig.welcomes.length).toBe(2);
   });
 
-  test("keeps statuses until there is a session, and rejects those that were under way", async () => {
+  test("keeps statuses until there is a session, and rejects those under way", async () => {
     const rig = new AgentRig();
     rig.answers.clear();
     await rig.begin();
@@ -205,7 +205,7 @@ describe("an agent without a server in reach", () => {
     expect(rig.logged.at(-1)).toBe("connected to the server at 198.51.100.7:6770");
   });
 
-  test("looks at once when it knows no address, and tries at once when it is told one", async () => {
+  test("looks at once without an address, and tries at once when it is told one", async () => {
     const rig = new AgentRig([]);
     await rig.begin(100_000);
     expect(rig.searches).toBeGreaterThan(1);

@@ -66,7 +66,7 @@ describe("a session", () => {
     expect(rig.server.heard.at(-1)).toBe("goodbye n1");
   });
 
-  test("is ended when the server can't take the agent in, and the agent is told to try", async () => {
+  test("is ended when the server can't take the agent in now", async () => {
     const rig = new Rig();
     rig.server.failure = new OrchdError("noSpace", "the disk is full");
     const { ends } = rig.connect();
@@ -92,6 +92,17 @@ describe("a session", () => {
     const late = rig.connect({ node: "n2" });
     await settled();
     expect(late.ends).toEqual(["1001 the server stops"]);
+  });
+});
+
+describe("a session in which nothing happens", () => {
+  test("costs a ping every 5 s, and nothing else", async () => {
+    const rig = new Rig();
+    const { agentLink, serverLink } = await rig.joined();
+    const frames = () => agentLink.sent.length + serverLink.sent.length;
+    const [before, pings] = [frames(), agentLink.pings];
+    await rig.pass(500_000);
+    expect([frames() - before, agentLink.pings - pings, serverLink.pings]).toEqual([0, 100, 0]);
   });
 });
 
