@@ -120,7 +120,7 @@ export class Serf {
       `-node=${name}`,
       `-bind=${host}:${GOSSIP_PORT}`,
       `-rpc-addr=${host}:${RPC_PORT}`,
-      "-profile=local",
+      "-profile=lan",
       "-log-level=debug",
       "-tag=kind=serf",
     ];

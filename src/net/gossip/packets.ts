@@ -2,6 +2,12 @@ import type { Address } from "../../core/gossip/messages.ts";
 import { canonicalHost } from "../../core/gossip/wire/address.ts";
 import type { GossipTraffic } from "./traffic.ts";
 
+/**
+ * The kernel tells of an ICMP answer to one packet by not sending the next one, whoever that one is
+ * for: a member that is gone would cost the others theirs. Trying again sends it.
+ */
+const SEND_TRIES = 3;
+
 /** A UDP socket for gossip's packets. */
 export interface PacketSocket {
   readonly port: number;
@@ -34,17 +40,23 @@ export async function openPacketSocket(
   return {
     port: socket.port,
     send(packet, to) {
-      try {
-        const isSent = socket.send(packet, to.port, to.host);
-        if (!isSent) traffic.packetErrors++;
-      } catch {
-        // No route, no such network, too long: gossip takes it as a packet that was lost.
+      for (let tries = 1; !trySend(socket, packet, to); tries++) {
         traffic.packetErrors++;
-        return;
+        if (tries === SEND_TRIES) return;
       }
       traffic.packetsOut++;
       traffic.packetBytesOut += packet.length;
     },
     close: () => socket.close(),
   };
+}
+
+/** @returns false when the system did not send it */
+function trySend(socket: Bun.udp.Socket<"buffer">, packet: Uint8Array, to: Address): boolean {
+  try {
+    return socket.send(packet, to.port, to.host);
+  } catch {
+    // An ICMP answer to an earlier packet, or no way there: to gossip a packet that was lost.
+    return false;
+  }
 }

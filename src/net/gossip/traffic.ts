@@ -14,7 +14,7 @@ export class GossipTraffic {
   streamsOut = 0;
   streamBytesIn = 0;
   streamBytesOut = 0;
-  /** Packets that the system did not send, and ICMP answers to others. */
+  /** Attempts at which the system did not send a packet, and ICMP answers to packets. */
   packetErrors = 0;
   readonly refused = new Map<Refusal, number>();
   readonly streamFailures = new Map<StreamFailure, number>();

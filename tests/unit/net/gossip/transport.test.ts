@@ -99,16 +99,22 @@ describe("packets", () => {
     });
   });
 
-  test("to a port where nobody listens do no harm", async () => {
-    const [a, b] = [await anEnd(), await anEnd()];
+  test("to a port where nobody listens cost no other packet", async () => {
+    const [a, b, c] = [await anEnd(), await anEnd(), await anEnd()];
     const gone = b.at;
     b.close();
-    for (let i = 0; i < 20; i++) a.send(gone, [encodeMessage(NACK)]);
-    const c = await anEnd();
-    a.send(c.at, [encodeMessage(NACK)]);
-    await until("the packet to another", () => c.messages.length > 0);
-    a.send({ host: "no address", port: 1 }, [encodeMessage(NACK)]);
+    for (let sent = 0; sent < 50; sent++) {
+      a.send(gone, [encodeMessage(NACK)]);
+      a.send(c.at, [encodeMessage(NACK)]);
+      await until("the packet to another", () => c.messages.length === sent + 1);
+    }
     expect(a.traffic.packetErrors).toBeGreaterThan(0);
+  });
+
+  test("to what is no address are lost", async () => {
+    const a = await anEnd();
+    a.send({ host: "no address", port: 1 }, [encodeMessage(NACK)]);
+    expect([a.traffic.packetsOut, a.traffic.packetErrors]).toEqual([0, 3]);
   });
 });
 
