@@ -20,11 +20,12 @@ export async function runServer(
   const server = await Server.open({ ...rest, log, version: { ...build, api: "v1" } });
   try {
     log.info(`orchd ${build.version} answers on ${server.socketPath}; data in ${options.dataDir}`);
-    tellFirstToken(server, log);
     if (options.agent) {
       await server.startAgent();
       log.info("the agent of this machine is ready");
     }
+    if (options.listen !== undefined) await server.openPort(options.listen);
+    tellFirstToken(server, log);
     log.info(`stopping: ${await stopped}; containers go on`);
     return 0;
   } finally {

@@ -1,5 +1,7 @@
 import type { Hono } from "hono";
+import { hostname } from "node:os";
 import { join } from "node:path";
+import { assert } from "../lib/assert.ts";
 import { systemClock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
 import type { Log } from "../lib/log.ts";
@@ -7,7 +9,6 @@ import { systemRandom } from "../lib/random.ts";
 import { SERVER_SUBNET } from "../core/network/subnets.ts";
 import { put } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
-import { formatServerAddress } from "../model/server-address.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
 import { readFacts } from "../agent/facts.ts";
@@ -19,16 +20,14 @@ import { openRuntime, type RuntimeKind } from "../runtime/open.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import { openAgentState, type AgentState } from "../store/agent-state/agent-state.ts";
 import { openSqliteStore, type SqliteStore } from "../store/sqlite/sqlite-store.ts";
-import { authorityIn } from "./cluster-keys.ts";
 import { Controllers } from "./controllers.ts";
 import { commitFresh } from "./commit-fresh.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { makePrivateDirectory } from "../store/private-directory.ts";
 import { explainNode, explainService, explainTask } from "./explain.ts";
 import { ensureCluster } from "./first-start.ts";
-import { isPinned, Joins } from "./joins.ts";
-import { TlsPort } from "./port/tls-port.ts";
-import { serverCertificate } from "./server-certificate.ts";
+import { Joins } from "./joins.ts";
+import { Remote } from "./remote.ts";
 import { Tokens } from "./tokens.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
 import { ownAddress } from "../net/own-address.ts";
@@ -64,8 +63,8 @@ export class Server {
   readonly #tokens: Tokens;
   readonly #joins: Joins;
   #listening: ApiListener | undefined;
-  #people: ApiListener | undefined;
-  #port: TlsPort | undefined;
+  #api: Hono<ApiEnv> | undefined;
+  #remote: Remote | undefined;
   #firstToken: string | undefined;
   #lock: { release: () => void } | undefined;
   #agent: { agent: Agent; runtime: Runtime; state: AgentState } | undefined;
@@ -105,8 +104,28 @@ export class Server {
 
   /** Where others reach this server, as `ip:port`; nowhere when it listens on its socket alone. */
   addresses(): string[] {
-    const { advertise = ownAddress() } = this.#options;
-    return this.#port === undefined ? [] : [formatServerAddress(advertise, this.#port.port)];
+    return this.#remote?.addresses() ?? [];
+  }
+
+  /**
+   * Answers other machines: agents with a certificate, people with a token.
+   * @throws OrchdError when the port can't be had
+   */
+  async openPort(listen: { host: string; port: number }): Promise<void> {
+    const { dataDir, runDir, log, advertise } = this.#options;
+    const agent = this.#agent;
+    const api = this.#api;
+    assert(api !== undefined, "the API is there before it is opened to others");
+    this.#remote = await Remote.open({
+      ...{ listen, advertise, dataDir, runDir, api, log },
+      self: { id: agent?.agent.nodeId ?? this.#store.clusterId, name: hostname() },
+      store: this.#store,
+      dispatcher: this.#dispatcher,
+      tokens: this.#tokens,
+      joins: this.#joins,
+      onMember: () => {},
+      onMoved: () => {},
+    });
   }
 
   /** The token that was made with the cluster. Answered once, by the start that made it. */
@@ -156,8 +175,7 @@ export class Server {
 
   /** Stops answering and deciding; containers go on. */
   async stop(): Promise<void> {
-    await this.#port?.close();
-    await this.#people?.close();
+    await this.#remote?.close();
     await this.#listening?.close();
     this.#controllers.close();
     if (this.#agent !== undefined) {
@@ -212,37 +230,8 @@ export class Server {
       session: (nodeId: NodeId) => this.#dispatcher.session(nodeId),
       sessions: () => this.#dispatcher.sessions(),
     });
+    this.#api = api;
     this.#listening = await serveApi(api, { socketPath: this.socketPath });
-    if (this.#options.listen !== undefined) await this.#listenOnPort(api, this.#options.listen);
-  }
-
-  /** For agents and for people on other machines, who need a certificate or a token. */
-  async #listenOnPort(api: Hono<ApiEnv>, at: { host: string; port: number }): Promise<void> {
-    const { dataDir, runDir, log } = this.#options;
-    const store = this.#store;
-    const peopleSocket = join(runDir, "people.sock");
-    const guard = (authorization: string | undefined) => this.#tokens.admit(authorization);
-    this.#people = await serveApi(api, { socketPath: peopleSocket, guard });
-    const authority = authorityIn(store.view());
-    const port = await TlsPort.open({
-      ...at,
-      server: await serverCertificate(join(dataDir, "server.pem"), authority),
-      ca: authority.certificate,
-      clock: systemClock,
-      log,
-      peopleSocket,
-      isPinned: (nodeId, keyDigest) => isPinned(store.view().nodes.get(nodeId), keyDigest),
-      renew: (peer, csr) => this.#joins.renew(peer, csr),
-      onSession: (_peer, _request, socket) => socket.destroy(),
-    });
-    this.#port = port;
-    store.watch(({ applied }) => {
-      for (const { kind, before, after } of applied) {
-        if (kind === "node" && before !== undefined && after === undefined) {
-          port.disconnect(before.id);
-        }
-      }
-    });
   }
 
   #explain(target: Exclude<Target, { kind: "stack" }>) {

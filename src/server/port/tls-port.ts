@@ -177,8 +177,12 @@ export class TlsPort {
     const check = checkPeer(certificate, ca, clock.now());
     if (check.state === "refused") return this.#refuse(socket, check.reason);
     const { nodeId, keyDigest, state } = check;
-    if (!this.#options.isPinned(nodeId, keyDigest)) return this.#refuse(socket, "unknownNode");
-    connection.peer = { nodeId, keyDigest, isValid: state === "valid" };
+    if (this.#options.isPinned(nodeId, keyDigest)) {
+      connection.peer = { nodeId, keyDigest, isValid: state === "valid" };
+    } else {
+      // Whatever it asks, it is told that it was removed, and nothing else.
+      this.#refusals.add("unknownNode", socket.remoteAddress ?? "an unknown address");
+    }
     this.#agents.emit("connection", socket);
   }
 
