@@ -17,9 +17,11 @@ import { openSqliteStore, type SqliteStore } from "../store/sqlite/sqlite-store.
 import { Controllers } from "./controllers.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { makePrivateDirectory } from "../store/private-directory.ts";
-import { explainNode, explainService, explainTask } from "./explain.ts";
+import { explainService, explainTask } from "./explain.ts";
+import { explainNode } from "./explain-node.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
 import { ownAddress } from "../net/own-address.ts";
+import { NodeHealth } from "./node-health.ts";
 import { Writes } from "./writes.ts";
 
 export interface ServerOptions {
@@ -44,6 +46,7 @@ export class Server {
   readonly socketPath: string;
   readonly #options: ServerOptions;
   readonly #store: SqliteStore;
+  readonly #health: NodeHealth;
   readonly #dispatcher: Dispatcher;
   readonly #controllers: Controllers;
   #listening: ApiListener | undefined;
@@ -54,7 +57,14 @@ export class Server {
     this.#options = options;
     this.#store = store;
     this.socketPath = join(options.runDir, "orchd.sock");
-    this.#dispatcher = new Dispatcher(store, systemClock);
+    this.#health = new NodeHealth({
+      store,
+      clock: systemClock,
+      log: options.log,
+      // The agent of this process answers as long as the process does.
+      probe: async (nodeId) => this.#dispatcher.session(nodeId) !== undefined,
+    });
+    this.#dispatcher = new Dispatcher(store, systemClock, this.#health);
     this.#controllers = new Controllers({
       store,
       clock: systemClock,
@@ -74,7 +84,7 @@ export class Server {
     const server = new Server(options, await openSqliteStore(join(options.dataDir, "server.db")));
     await server.#listen();
     server.#controllers.start();
-    server.#dispatcher.expectAgents();
+    server.#health.start();
     return server;
   }
 
@@ -88,6 +98,7 @@ export class Server {
     if (network !== undefined) this.#lock = await lockNetwork(network.interfaceName);
     const state = openAgentState(join(dataDir, "agent.db"));
     const nodeId = this.#ownNodeId(state);
+    this.#dispatcher.setOwnNode(nodeId);
     const socket = podmanSocket === undefined ? {} : { socket: podmanSocket };
     const shared = { clock: systemClock, random: systemRandom };
     const runtime = await openRuntime(kind, { nodeId, runDir, ...shared, ...socket });
@@ -110,6 +121,7 @@ export class Server {
   async stop(): Promise<void> {
     await this.#listening?.close();
     this.#controllers.close();
+    this.#health.close();
     if (this.#agent !== undefined) {
       const { agent, runtime, state } = this.#agent;
       await agent.stop();
@@ -170,7 +182,7 @@ export class Server {
       case "service":
         return explainService(view, target.service, now);
       case "node":
-        return explainNode(view, target.node, now);
+        return explainNode(view, target.node, this.#health.verdict(target.node.id).reason, now);
     }
   }
 }
