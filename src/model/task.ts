@@ -104,6 +104,7 @@ export function isFailure(state: TaskState): boolean {
 /**
  * The task with what its agent reports, or the very same object when the report says nothing new.
  * A state that has been left is never entered again, and an ended task only changes to `removed`.
+ * Why it was told to end goes on standing where the agent adds nothing.
  */
 export function withStatus(task: Task, status: TaskStatus): Task {
   const before = rankOf(task.state);
@@ -112,7 +113,8 @@ export function withStatus(task: Task, status: TaskStatus): Task {
   if (isTerminal(task.state) && status.state !== "removed") return task;
   const { taskId: _, ...reported } = status;
   const next: Task = { ...task, ...dropUndefined(reported) };
-  if (status.state === "removed" && isTerminal(task.state)) {
+  const isToldToEnd = task.desired !== "running" && status.message === "";
+  if (isToldToEnd || (status.state === "removed" && isTerminal(task.state))) {
     next.message = task.message;
   }
   return sameStatus(task, next) ? task : next;

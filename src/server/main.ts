@@ -39,6 +39,8 @@ function tellFirstToken(server: Server, log: Log): void {
   const [address] = server.addresses();
   if (address !== undefined) log.info(`agents and people with a token reach it on ${address}`);
   if (token === undefined || address === undefined) return;
+  // What is not a terminal may be a log, where a token would stay.
+  if (!process.stdout.isTTY) return log.info("`orchd token create` makes a token to join with");
   log.info("a new cluster: for a day, the line that follows lets machines join it");
   process.stdout.write(`orchd join ${token}@${address}\n`);
 }

@@ -90,6 +90,11 @@ export class Remote {
     return [formatServerAddress(this.#address, this.#port.port)];
   }
 
+  /** Whether the node's session answers within `timeoutMs`. */
+  probe(nodeId: NodeId, timeoutMs: number): Promise<boolean> {
+    return this.#sessions.probe(nodeId, timeoutMs);
+  }
+
   async close(): Promise<void> {
     for (const close of this.#closers) close();
     this.#sessions.close();

@@ -4,11 +4,13 @@ import { join } from "node:path";
 import { assert } from "../lib/assert.ts";
 import { systemClock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
+import { messageChainOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { systemRandom } from "../lib/random.ts";
 import { SERVER_SUBNET } from "../core/network/subnets.ts";
 import { put } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
+import type { NodeFacts } from "../model/node.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
 import { readFacts } from "../agent/facts.ts";
@@ -24,13 +26,15 @@ import { Controllers } from "./controllers.ts";
 import { commitFresh } from "./commit-fresh.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { makePrivateDirectory } from "../store/private-directory.ts";
-import { explainNode, explainService, explainTask } from "./explain.ts";
+import { explainService, explainTask } from "./explain.ts";
+import { explainNode } from "./explain-node.ts";
 import { ensureCluster } from "./first-start.ts";
 import { Joins } from "./joins.ts";
 import { Remote } from "./remote.ts";
 import { Tokens } from "./tokens.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
 import { ownAddress } from "../net/own-address.ts";
+import { NodeHealth } from "./node-health.ts";
 import { Writes } from "./writes.ts";
 
 export interface ServerOptions {
@@ -58,6 +62,7 @@ export class Server {
   readonly socketPath: string;
   readonly #options: ServerOptions;
   readonly #store: SqliteStore;
+  readonly #health: NodeHealth;
   readonly #dispatcher: Dispatcher;
   readonly #controllers: Controllers;
   readonly #tokens: Tokens;
@@ -67,13 +72,19 @@ export class Server {
   #remote: Remote | undefined;
   #firstToken: string | undefined;
   #lock: { release: () => void } | undefined;
-  #agent: { agent: Agent; runtime: Runtime; state: AgentState } | undefined;
+  #agent: { agent: Agent; runtime: Runtime; state: AgentState; facts: NodeFacts } | undefined;
 
   private constructor(options: ServerOptions, store: SqliteStore) {
     this.#options = options;
     this.#store = store;
     this.socketPath = join(options.runDir, "orchd.sock");
-    this.#dispatcher = new Dispatcher(store, systemClock);
+    this.#health = new NodeHealth({
+      store,
+      clock: systemClock,
+      log: options.log,
+      probe: (nodeId, timeoutMs) => this.#probe(nodeId, timeoutMs),
+    });
+    this.#dispatcher = new Dispatcher(store, systemClock, this.#health);
     this.#controllers = new Controllers({
       store,
       clock: systemClock,
@@ -98,7 +109,7 @@ export class Server {
     server.#firstToken = await ensureCluster(server.#store, systemClock, systemRandom);
     await server.#listen();
     server.#controllers.start();
-    server.#dispatcher.expectAgents();
+    server.#health.start();
     return server;
   }
 
@@ -123,9 +134,29 @@ export class Server {
       dispatcher: this.#dispatcher,
       tokens: this.#tokens,
       joins: this.#joins,
-      onMember: () => {},
-      onMoved: () => {},
+      onMember: (nodeId, { after }) => {
+        if (after === undefined) this.#health.forgetMember(nodeId);
+        else this.#health.noteMember(nodeId, after.state, systemClock.now());
+      },
+      onMoved: (address) => void this.#moveTo(address),
     });
+  }
+
+  /** The agent of this process answers as long as the process does. */
+  async #probe(nodeId: NodeId, timeoutMs: number): Promise<boolean> {
+    if (nodeId === this.#agent?.agent.nodeId) return true;
+    return (await this.#remote?.probe(nodeId, timeoutMs)) ?? false;
+  }
+
+  /** This machine's node is reached by another address. */
+  async #moveTo(address: string): Promise<void> {
+    if (this.#agent === undefined) return;
+    this.#agent.facts = { ...this.#agent.facts, address };
+    try {
+      await this.#dispatcher.hello(this.#agent.agent, this.#agent.facts);
+    } catch (error) {
+      this.#options.log.warn(`the new address is not written down: ${messageChainOf(error)}`);
+    }
   }
 
   /** The token that was made with the cluster. Answered once, by the start that made it. */
@@ -140,15 +171,16 @@ export class Server {
    * @throws OrchdError when its state or its runtime can't be had
    */
   async startAgent(): Promise<void> {
-    const { dataDir, runDir, runtime: kind, podmanSocket, log, version } = this.#options;
+    const { dataDir, runDir, runtime: kind, podmanSocket, advertise, log, version } = this.#options;
     const network = kind === "podman" ? NODE_NETWORK : undefined;
     if (network !== undefined) this.#lock = await lockNetwork(network.interfaceName);
     const state = openAgentState(join(dataDir, "agent.db"));
     const nodeId = this.#ownNodeId(state);
+    this.#dispatcher.setOwnNode(nodeId);
     const socket = podmanSocket === undefined ? {} : { socket: podmanSocket };
     const shared = { clock: systemClock, random: systemRandom };
     const runtime = await openRuntime(kind, { nodeId, runDir, ...shared, ...socket });
-    const facts = readFacts(await runtime.info(), ownAddress(), version.version);
+    const facts = readFacts(await runtime.info(), advertise ?? ownAddress(), version.version);
     const agent = new Agent({
       nodeId,
       clock: systemClock,
@@ -159,7 +191,7 @@ export class Server {
       facts,
       network,
     });
-    this.#agent = { agent, runtime, state };
+    this.#agent = { agent, runtime, state, facts };
     await agent.start();
     if (kind === "podman") await this.#noteSubnet(nodeId);
   }
@@ -178,6 +210,7 @@ export class Server {
     await this.#remote?.close();
     await this.#listening?.close();
     this.#controllers.close();
+    this.#health.close();
     if (this.#agent !== undefined) {
       const { agent, runtime, state } = this.#agent;
       await agent.stop();
@@ -243,7 +276,7 @@ export class Server {
       case "service":
         return explainService(view, target.service, now);
       case "node":
-        return explainNode(view, target.node, now);
+        return explainNode(view, target.node, this.#health.verdict(target.node.id).reason, now);
     }
   }
 }

@@ -11,13 +11,17 @@ export type RestartDecision =
   | { type: "giveUp"; reason: string };
 
 /**
- * Decides by the restart policy. An attempt that never started (`rejected`) and one that was lost
- * with its node say nothing about the program, so the policy's condition does not hold them back.
+ * Decides by the restart policy. An attempt that never started (`rejected`) says nothing about the
+ * program, so the policy's condition does not hold it back. One that was lost with its node is no
+ * failure at all, and has a successor at once.
  */
 export function decideRestart(ended: Task, policy: RestartPolicy): RestartDecision {
   const endedAt = ended.finishedAt ?? ended.since;
   if (ended.state === "shutdown" || ended.state === "removed") {
     return { type: "retry", at: endedAt, endedAt, failures: 0 };
+  }
+  if (ended.state === "lost") {
+    return { type: "retry", at: endedAt, endedAt, failures: ended.failures };
   }
   if (ended.state === "complete" && policy.condition !== "any") return { type: "done" };
   if (ended.state === "failed" && policy.condition === "none") {

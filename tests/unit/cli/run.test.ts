@@ -107,7 +107,13 @@ describe("the socket", () => {
 describe("orchd server", () => {
   test("starts with the usual directories", async () => {
     expect((await run(["server"])).started).toEqual([
-      { dataDir: "/var/lib/orchd", runDir: "/run/orchd", runtime: "podman", agent: true },
+      {
+        dataDir: "/var/lib/orchd",
+        runDir: "/run/orchd",
+        listen: { host: "0.0.0.0", port: 6770 },
+        runtime: "podman",
+        agent: true,
+      },
     ]);
   });
 
