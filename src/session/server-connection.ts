@@ -11,10 +11,12 @@ import type { TaskStatus } from "../model/task.ts";
 import { AgentEnd } from "./agent-end.ts";
 import { backoffMs } from "./backoff.ts";
 import { lost } from "./connection.ts";
-import { type Dial, dial, Refusal, type TlsOptions } from "./dial.ts";
+import { type Dial, dial, type TlsOptions } from "./dial.ts";
 import type { Welcome } from "./frames.ts";
 import type { Link } from "./link.ts";
+import { Refusal, type RefusalReason } from "./refusal.ts";
 
+const EXPIRED: RefusalReason = "certificateExpired";
 /** A node that was removed asks now and then whether that was taken back. */
 const REMOVED_RETRY_MS = 300_000;
 /** A copy of a machine asks now and then whether the other one has gone. */
@@ -182,7 +184,7 @@ export class ServerConnection implements ServerSession {
     try {
       return await this.#dial(address, options.tls());
     } catch (error) {
-      if (!(error instanceof Refusal) || error.why !== "certificateExpired") throw error;
+      if (!(error instanceof Refusal) || error.why !== EXPIRED) throw error;
       await options.renew();
       return this.#dial(address, options.tls());
     }
@@ -300,7 +302,7 @@ function removedPause(): Pause {
   return { ms: REMOVED_RETRY_MS, why };
 }
 
-function isRefusal(error: unknown, why: string): boolean {
+function isRefusal(error: unknown, why: RefusalReason): boolean {
   const cause = error instanceof Error ? error.cause : undefined;
   return cause instanceof Refusal && cause.why === why;
 }
