@@ -27,6 +27,8 @@ export interface JoinOptions {
   labels: Readonly<Record<string, string>>;
   /** What the node is called, instead of its host name. */
   name?: string;
+  /** How long each server may take to answer once it is connected. */
+  answerTimeoutMs?: number;
 }
 
 /**
@@ -40,7 +42,7 @@ export async function joinCluster(options: JoinOptions): Promise<Identity> {
   for (const server of servers) {
     let ca: string;
     try {
-      ca = await provenCa(server, options.token);
+      ca = await provenCa(server, options);
     } catch (error) {
       if (!(error instanceof OrchdError)) throw error;
       failures.push(error);
@@ -57,8 +59,8 @@ export async function joinCluster(options: JoinOptions): Promise<Identity> {
 }
 
 /** The authority's certificate: asked of anybody, and believed for its digest. */
-async function provenCa(server: string, token: TokenText): Promise<string> {
-  const call = { server, method: "GET", path: "/v1/ca", ca: undefined } as const;
+async function provenCa(server: string, { token, answerTimeoutMs }: JoinOptions): Promise<string> {
+  const call = { server, method: "GET", path: "/v1/ca", ca: undefined, answerTimeoutMs } as const;
   const { caCertificate } = await callFor(caAnswerSchema, call);
   const digest = digestOf(caCertificate);
   if (digest === undefined) throw notOrchd(server);
@@ -79,7 +81,7 @@ function digestOf(pem: string): string | undefined {
 }
 
 async function joinAt(server: string, ca: string, options: JoinOptions): Promise<Identity> {
-  const { token, key, facts, labels, name } = options;
+  const { token, key, facts, labels, name, answerTimeoutMs } = options;
   const csr = await newRequest(key);
   const body = {
     secret: token.secret,
@@ -88,7 +90,7 @@ async function joinAt(server: string, ca: string, options: JoinOptions): Promise
     labels,
     ...(name === undefined ? {} : { name }),
   };
-  const call = { server, method: "POST", path: "/v1/join", ca, body } as const;
+  const call = { server, method: "POST", path: "/v1/join", ca, body, answerTimeoutMs } as const;
   const answer = await callFor(joinAnswerSchema, call);
   refuseForeign(server, { ...answer, caCertificate: ca }, key);
   // What was proved is kept, not what came with the answer.

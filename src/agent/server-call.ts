@@ -24,6 +24,7 @@ export interface ServerCall {
   ca: string | undefined;
   /** The node's own certificate and key, PEM. */
   identity?: { certificate: string; key: string };
+  answerTimeoutMs?: number | undefined;
 }
 
 /**
@@ -87,7 +88,7 @@ function whyUnreachable(error: Error): string {
 }
 
 function handshake(call: ServerCall, socket: Socket): Promise<tls.TLSSocket> {
-  const { server, ca, identity } = call;
+  const { server, ca, identity, answerTimeoutMs = ANSWER_TIMEOUT_MS } = call;
   return new Promise((resolve, reject) => {
     const options: tls.ConnectionOptions = {
       socket,
@@ -98,7 +99,7 @@ function handshake(call: ServerCall, socket: Socket): Promise<tls.TLSSocket> {
     };
     // Its overloads in Bun's types confuse the linter.
     const secure = tls.connect(options) as tls.TLSSocket;
-    const timer = setTimeout(() => fail(), ANSWER_TIMEOUT_MS);
+    const timer = setTimeout(() => reject(silent(server)), answerTimeoutMs);
     const fail = (cause?: Error) => {
       clearTimeout(timer);
       reject(isForeign(cause) ? foreign(server) : notOrchd(server, cause));
@@ -118,10 +119,10 @@ function isForeign(cause: Error | undefined): boolean {
 }
 
 async function exchange(call: ServerCall, secure: tls.TLSSocket): Promise<unknown> {
-  const { server, method, path, body } = call;
+  const { server, method, path, body, answerTimeoutMs = ANSWER_TIMEOUT_MS } = call;
   const text = body === undefined ? "" : JSON.stringify(body);
   const answer = await new Promise<{ status: number; text: string }>((resolve, reject) => {
-    const timer = setTimeout(() => outgoing.destroy(), ANSWER_TIMEOUT_MS);
+    const timer = setTimeout(() => reject(silent(server)), answerTimeoutMs);
     const end = (error: OrchdError) => {
       clearTimeout(timer);
       reject(error);
@@ -178,6 +179,13 @@ function decode(server: string, { status, text }: { status: number; text: string
   const problem = problemSchema.safeParse(value).data?.error;
   if (problem === undefined || !isErrorCode(problem.code)) throw notOrchd(server);
   throw new OrchdError(problem.code, problem.message);
+}
+
+function silent(server: string): OrchdError {
+  return unreachable(
+    `${server} takes connections but does not answer: ` +
+      "the server is overloaded, or something else is there",
+  );
 }
 
 function foreign(server: string): OrchdError {

@@ -106,8 +106,14 @@ export class Server {
     await makePrivateDirectory(options.dataDir, "--data-dir");
     await makePrivateDirectory(options.runDir, "--run-dir");
     const server = new Server(options, await openSqliteStore(join(options.dataDir, "server.db")));
-    server.#firstToken = await ensureCluster(server.#store, systemClock, systemRandom);
-    await server.#listen();
+    try {
+      server.#firstToken = await ensureCluster(server.#store, systemClock, systemRandom);
+      await server.#listen();
+    } catch (error) {
+      // Whoever tries again, with another port, finds the state free.
+      await server.stop();
+      throw error;
+    }
     server.#controllers.start();
     server.#health.start();
     return server;

@@ -177,12 +177,9 @@ export class TlsPort {
     const check = checkPeer(certificate, ca, clock.now());
     if (check.state === "refused") return this.#refuse(socket, check.reason);
     const { nodeId, keyDigest, state } = check;
-    if (this.#options.isPinned(nodeId, keyDigest)) {
-      connection.peer = { nodeId, keyDigest, isValid: state === "valid" };
-    } else {
-      // Whatever it asks, it is told that it was removed, and nothing else.
-      this.#refusals.add("unknownNode", socket.remoteAddress ?? "an unknown address");
-    }
+    // A node that was removed hears so, as the answer to whatever it asks: `#peerOf` knows it not.
+    if (!this.#options.isPinned(nodeId, keyDigest)) this.#count(socket, "unknownNode");
+    connection.peer = { nodeId, keyDigest, isValid: state === "valid" };
     this.#agents.emit("connection", socket);
   }
 
@@ -209,9 +206,13 @@ export class TlsPort {
   }
 
   #refuse(socket: tls.TLSSocket, reason: Refusal): void {
-    this.#refusals.add(reason, socket.remoteAddress ?? "an unknown address");
+    this.#count(socket, reason);
     this.#forget(socket);
     socket.destroy();
+  }
+
+  #count(socket: tls.TLSSocket, reason: Refusal): void {
+    this.#refusals.add(reason, socket.remoteAddress ?? "an unknown address");
   }
 
   #forget(socket: tls.TLSSocket): void {

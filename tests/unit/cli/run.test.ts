@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { COMMANDS } from "../../../src/cli/commands.ts";
 import { runDirOf, socketPathOf } from "../../../src/cli/socket-path.ts";
+import type { JoinOptions } from "../../../src/cli/context.ts";
 import { FakeIo, run } from "./fake-io.ts";
 
 describe("wrong usage ends with 2 and says what to do", () => {
@@ -140,7 +141,7 @@ test("the version is told as text and as JSON", async () => {
 });
 
 describe("orchd join", () => {
-  const usual = {
+  const usual: JoinOptions = {
     dataDir: "/var/lib/orchd",
     runDir: "/run/orchd",
     runtime: "podman",
@@ -150,7 +151,7 @@ describe("orchd join", () => {
     name: undefined,
     advertise: undefined,
     podmanSocket: undefined,
-  } as const;
+  };
 
   test("needs no word after the first start", async () => {
     expect((await run(["join"])).joined).toEqual([usual]);
