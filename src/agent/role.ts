@@ -42,6 +42,8 @@ export interface AgentRoleOptions {
   name: string | undefined;
   /** The address by which others reach this node; absent means the likeliest of its own. */
   advertise: string | undefined;
+  /** UDP and TCP: where it meets the other members of the cluster. */
+  gossipPort: number;
   orchdVersion: string;
   log: Log;
 }
@@ -99,6 +101,7 @@ export class AgentRole {
     this.#agent = new Agent({
       nodeId: identity.nodeId,
       clock,
+      random: systemRandom,
       log,
       runtime,
       state,
@@ -151,13 +154,14 @@ export class AgentRole {
   }
 
   async #begin(): Promise<void> {
-    const { advertise, log } = this.#options;
+    const { advertise, gossipPort, log } = this.#options;
     await this.#agent.takeUp();
     // Resolves at the first session, or not at all when the agent stops before.
     this.#agent.connect().catch(() => undefined);
     this.#membership = await Membership.start({
       name: this.#identity.nodeId,
       tags: { name: this.#identity.name, role: "agent" },
+      bind: { host: "0.0.0.0", port: gossipPort },
       address: this.#facts.address,
       gossipKeys: this.#identity.gossipKeys,
       clock: systemClock,

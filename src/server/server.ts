@@ -30,7 +30,7 @@ import { explainService, explainTask } from "./explain.ts";
 import { explainNode } from "./explain-node.ts";
 import { ensureCluster } from "./first-start.ts";
 import { Joins } from "./joins.ts";
-import { Remote } from "./remote.ts";
+import { type ListenOptions, Remote } from "./remote.ts";
 import { Tokens } from "./tokens.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
 import { ownAddress } from "../net/own-address.ts";
@@ -47,8 +47,6 @@ export interface ServerOptions {
   agent: boolean;
   /** Use the Podman service on this socket, instead of looking for one or starting one. */
   podmanSocket?: string;
-  /** Where agents, and people on other machines, reach this server; absent means nowhere. */
-  listen?: { host: string; port: number };
   /** The address of this machine that others are told; absent means the likeliest of its own. */
   advertise?: string;
   version: VersionInfo;
@@ -128,7 +126,7 @@ export class Server {
    * Answers other machines: agents with a certificate, people with a token.
    * @throws OrchdError when the port can't be had
    */
-  async openPort(listen: { host: string; port: number }): Promise<void> {
+  async openPort(listen: ListenOptions): Promise<void> {
     const { dataDir, runDir, log, advertise } = this.#options;
     const agent = this.#agent;
     const api = this.#api;
@@ -190,6 +188,7 @@ export class Server {
     const agent = new Agent({
       nodeId,
       clock: systemClock,
+      random: systemRandom,
       log,
       runtime,
       state,

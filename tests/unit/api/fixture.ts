@@ -92,6 +92,10 @@ export class FakeAgent implements AgentSession {
   connection: ByteStream | undefined;
   readonly forwarded: number[] = [];
 
+  successors(): never[] {
+    return [];
+  }
+
   constructor(node: string) {
     this.nodeId = anId(node);
   }

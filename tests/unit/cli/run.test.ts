@@ -111,7 +111,7 @@ describe("orchd server", () => {
       {
         dataDir: "/var/lib/orchd",
         runDir: "/run/orchd",
-        listen: { host: "0.0.0.0", port: 6770 },
+        listen: { host: "0.0.0.0", port: 6770, gossipPort: 7946 },
         runtime: "podman",
         agent: true,
       },
@@ -125,7 +125,7 @@ describe("orchd server", () => {
       {
         dataDir: "/home/ann/d",
         runDir: "/home/ann/d",
-        listen: { host: "0.0.0.0", port: 6770 },
+        listen: { host: "0.0.0.0", port: 6770, gossipPort: 7946 },
         runtime: "fake",
         agent: false,
         podmanSocket: "/home/ann/p.sock",
@@ -150,6 +150,7 @@ describe("orchd join", () => {
     labels: {},
     name: undefined,
     advertise: undefined,
+    gossipPort: 7946,
     podmanSocket: undefined,
   };
 

@@ -46,6 +46,8 @@ describe("the first start of a server", () => {
 });
 
 describe("a server", () => {
+  const anyPort = { host: "127.0.0.1", port: 0, gossipPort: 0 };
+
   function options(over: Partial<ServerOptions> = {}): ServerOptions {
     return {
       dataDir: join(directory, "data"),
@@ -59,15 +61,16 @@ describe("a server", () => {
   }
 
   test("tells its first token once, and has its CA and certificate still after a restart", async () => {
-    const listen = { host: "127.0.0.1", port: 0 };
-    const first = await Server.open(options({ listen, advertise: "192.0.2.7" }));
+    const first = await Server.open(options({ advertise: "192.0.2.7" }));
+    await first.openPort(anyPort);
     const token = first.takeFirstToken();
     expect(token).toStartWith("ORCHD-1-");
     expect(first.takeFirstToken()).toBeUndefined();
     expect(first.addresses()).toEqual([expect.stringMatching(/^192\.0\.2\.7:\d+$/)]);
     await first.stop();
     const certificate = fs.readFileSync(join(directory, "data", "server.pem"), "utf8");
-    const second = await Server.open(options({ listen }));
+    const second = await Server.open(options());
+    await second.openPort(anyPort);
     expect(second.takeFirstToken()).toBeUndefined();
     await second.stop();
     expect(fs.readFileSync(join(directory, "data", "server.pem"), "utf8")).toBe(certificate);
@@ -82,21 +85,22 @@ describe("a server", () => {
 
   test("says so when its port is taken", async () => {
     const holder = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } });
-    const listen = { host: "127.0.0.1", port: holder.port };
-    const error = await Server.open(options({ listen })).catch((thrown: unknown) => thrown);
+    const server = await Server.open(options());
+    const taken = { ...anyPort, port: holder.port };
+    const error = await server.openPort(taken).catch((thrown: unknown) => thrown);
     holder.stop(true);
     expect(error).toMatchObject({
       code: "conflict",
       message:
-        `something else listens on 127.0.0.1:${listen.port}: ` +
+        `something else listens on 127.0.0.1:${taken.port}: ` +
         "stop it, or name another with --listen",
     });
-    const server = await Server.open(options());
     await server.stop();
   });
 
   test("keeps every file that holds a secret to root", async () => {
-    const server = await Server.open(options({ listen: { host: "127.0.0.1", port: 0 } }));
+    const server = await Server.open(options());
+    await server.openPort(anyPort);
     const modes = ["data", "run"].flatMap((name) =>
       fs
         .readdirSync(join(directory, name))
