@@ -40,14 +40,22 @@ export class Membership {
   }
 
   static async start(options: MembershipOptions): Promise<Membership> {
-    const { name, tags, bind, address, clock, random, log, onChange } = options;
+    const { name, tags, bind, address, clock, random, log } = options;
     const [primary, ...others] = options.gossipKeys.map(decodeKey);
     if (primary === undefined) throw new Error("a cluster has a gossip key");
     const keyring = new Keyring(primary, others);
     const advertise = { host: address, port: bind.port };
     try {
       const member = await startMember({
-        ...{ name, tags, bind, advertise, keyring, clock, random, log, onChange },
+        name,
+        tags,
+        bind,
+        advertise,
+        keyring,
+        clock,
+        random,
+        log,
+        onChange: (change) => options.onChange(change),
       });
       return new Membership(keyring, member);
     } catch (error) {

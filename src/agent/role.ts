@@ -113,7 +113,7 @@ export class AgentRole {
 
   /**
    * Joins the cluster if this machine has not, and takes up its tasks.
-   * @throws OrchdError when it is no node and can't become one, or its state or runtime can't be had
+   * @throws OrchdError when it is no node and can't become one, or state or runtime can't be had
    */
   static async start(options: AgentRoleOptions): Promise<AgentRole> {
     const { dataDir, runDir, runtime: kind, advertise, name, log } = options;
@@ -128,13 +128,23 @@ export class AgentRole {
     };
     const { token, servers, labels } = options;
     const identity = await enrol({
-      ...{ state, token, servers, labels, name, clock, log },
+      state,
+      token,
+      servers,
+      labels,
+      name,
+      clock,
+      log,
       facts: () => facts(),
     });
     const { nodeId } = identity;
     const socket = options.podmanSocket === undefined ? {} : { socket: options.podmanSocket };
     const runtime = await openRuntime(kind, {
-      ...{ nodeId, runDir, clock, random: systemRandom, ...socket },
+      nodeId,
+      runDir,
+      clock,
+      random: systemRandom,
+      ...socket,
     });
     const own = { ...(await facts(runtime)), hostname: identity.name };
     const role = new AgentRole(options, { state, clock, lock }, { identity, runtime, facts: own });

@@ -34,16 +34,16 @@ export class Successors {
 
   /** Looks at every task: after a start, and when the server went out of reach. */
   considerAll(): void {
-    for (const { taskId } of [...this.#options.assignments()]) this.consider(taskId);
+    for (const { taskId } of Array.from(this.#options.assignments())) this.consider(taskId);
   }
 
   /** Looks at a task that may have ended, and makes the next attempt when it is due. */
   consider(taskId: TaskId): void {
-    const { clock, isLed } = this.#options;
+    const { clock } = this.#options;
     this.#timers.get(taskId)?.cancel();
     this.#timers.delete(taskId);
     const due = this.#due(taskId);
-    if (due === undefined || isLed()) return;
+    if (due === undefined || this.#options.isLed()) return;
     const delayMs = due.at - clock.now();
     if (delayMs > 0) return this.#lookAgain(taskId, delayMs);
     const { assignment, ended, failures } = due;

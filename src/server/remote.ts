@@ -154,7 +154,7 @@ export class Remote {
   }
 
   async #gossip(): Promise<void> {
-    const { self, store, log, listen, onMember } = this.#options;
+    const { self, store, log, listen } = this.#options;
     this.#membership = await Membership.start({
       name: self.id,
       tags: { name: self.name, role: "server" },
@@ -166,7 +166,7 @@ export class Remote {
       log,
       onChange: (change) => {
         const nodeId = nodeIdSchema.safeParse(change.node).data;
-        if (nodeId !== undefined) onMember(nodeId, change);
+        if (nodeId !== undefined) this.#options.onMember(nodeId, change);
       },
     });
     const known = [...store.view().nodes.values()].filter(({ id }) => id !== self.id);

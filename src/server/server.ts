@@ -132,7 +132,12 @@ export class Server {
     const api = this.#api;
     assert(api !== undefined, "the API is there before it is opened to others");
     this.#remote = await Remote.open({
-      ...{ listen, advertise, dataDir, runDir, api, log },
+      listen,
+      advertise,
+      dataDir,
+      runDir,
+      api,
+      log,
       self: { id: agent?.agent.nodeId ?? this.#store.clusterId, name: hostname() },
       store: this.#store,
       dispatcher: this.#dispatcher,

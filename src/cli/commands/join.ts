@@ -20,8 +20,8 @@ export function joinCommand(context: Context): Command {
   return newCommand({
     name: "join",
     description:
-      "Makes this machine a node of a cluster, and runs its agent. Without an address the cluster " +
-      "is looked for on the local network; after the first start no token is needed any more.",
+      "Makes this machine a node of a cluster, and runs its agent. Without an address it looks for " +
+      "the cluster on the local network; after the first start it needs no token any more.",
     examples: [
       "orchd join ORCHD-1-…@10.0.0.5:6770 --label zone=hall",
       "orchd join ORCHD-1-…",
@@ -71,7 +71,7 @@ export function joinCommand(context: Context): Command {
     });
 }
 
-/** A token on the command line shows in process lists for a moment; `-` and the environment don't. */
+/** A token on the command line shows in process lists; `-` and the environment do not. */
 async function readWords(io: Io, words: string[]): Promise<string[]> {
   if (words.length === 0) return io.env["ORCHD_TOKEN"]?.split(/\s+/).filter(Boolean) ?? [];
   if (words.length !== 1 || words[0] !== "-") return words;
@@ -87,7 +87,7 @@ async function readWords(io: Io, words: string[]): Promise<string[]> {
 function parseWords(words: readonly string[]): { token: string | undefined; servers: string[] } {
   const isAddress = (word: string) => /^[^@]*[.:][^@]*$/.test(word) && !/^orchd-/i.test(word);
   const pieces = words.filter((word) => !isAddress(word)).map((word) => word.split("@", 2));
-  const servers = [...pieces.flatMap(([, server]) => server?.split(",") ?? [])];
+  const servers = pieces.flatMap(([, server]) => server?.split(",") ?? []);
   const token = pieces.map(([piece = ""]) => piece).join("");
   return {
     token: token === "" ? undefined : token,

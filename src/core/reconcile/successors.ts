@@ -27,7 +27,15 @@ export function takeUpSuccessors(
     taken.add(before.id);
     const { serviceId, stack, service, slot, revision, attempt } = before;
     const made: Task = {
-      ...{ id: taskId, serviceId, stack, service, slot, revision, createdAt, attempt, failures },
+      id: taskId,
+      serviceId,
+      stack,
+      service,
+      slot,
+      revision,
+      createdAt,
+      attempt,
+      failures,
       nodeId,
       desired: "running",
       state: "assigned",

@@ -32,7 +32,7 @@ function runningOn(rig: Rig): string[] {
 }
 
 describe("a node without a server", () => {
-  test("starts a task that crashed again, as a task of its own, after the policy's wait", async () => {
+  test("starts a task that crashed again, as a new task, after the policy's wait", async () => {
     const rig = await aLoneNode();
     crash(rig);
     await rig.pass(restart.delayMs - 100);

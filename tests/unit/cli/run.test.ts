@@ -171,7 +171,7 @@ describe("orchd join", () => {
     expect(joined).toEqual([{ ...usual, token: "ORCHD-1-abcdef", servers: ["10.0.0.5"] }]);
   });
 
-  test("reads the token from standard input or the environment, so that no list shows it", async () => {
+  test("reads the token from standard input or the environment as well", async () => {
     const piped = await run(["join", "-"], new FakeIo({ input: "ORCHD-1-a@10.0.0.5\n" }));
     expect(piped.joined).toEqual([{ ...usual, token: "ORCHD-1-a", servers: ["10.0.0.5"] }]);
     const env = { ORCHD_TOKEN: "ORCHD-1-a" };

@@ -172,7 +172,7 @@ describe("of a thousand rogue handshakes", () => {
             socket.on("secureConnect", () => {
               resolve(Buffer.from(socket.getPeerCertificate(true).raw).toString("base64"));
             });
-            socket.on("error", (error) => resolve(error.message));
+            socket.on("error", (error: Error) => resolve(error.message));
           }),
         );
         socket.destroy();
