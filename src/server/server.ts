@@ -25,7 +25,7 @@ import { commitFresh } from "./commit-fresh.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { makePrivateDirectory } from "../store/private-directory.ts";
 import { explainNode, explainService, explainTask } from "./explain.ts";
-import { ensureCluster } from "./first-start.ts";
+import { ensureCluster, firstToken } from "./first-start.ts";
 import { isPinned, Joins } from "./joins.ts";
 import { TlsPort } from "./port/tls-port.ts";
 import { serverCertificate } from "./server-certificate.ts";
@@ -97,7 +97,7 @@ export class Server {
     await makePrivateDirectory(options.runDir, "--run-dir");
     const server = new Server(options, await openSqliteStore(join(options.dataDir, "server.db")));
     try {
-      server.#firstToken = await ensureCluster(server.#store, systemClock, systemRandom);
+      await ensureCluster(server.#store, systemClock);
       await server.#listen();
     } catch (error) {
       // Whoever tries again, with another port, finds the state free.
@@ -242,6 +242,7 @@ export class Server {
       onSession: (_peer, _request, socket) => socket.destroy(),
     });
     this.#port = port;
+    this.#firstToken = await firstToken(store, systemClock, systemRandom);
     store.watch(({ applied }) => {
       for (const { kind, before, after } of applied) {
         if (kind === "node" && before !== undefined && after === undefined) {

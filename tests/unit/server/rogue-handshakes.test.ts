@@ -29,7 +29,7 @@ beforeEach(async () => {
 });
 afterEach(() => rig.close());
 
-/** Everything that a rogue may try once it is connected: none of it may be answered with success. */
+/** Everything that a rogue may try; answers what was answered with success. */
 async function tryEverything(as: Credentials | undefined): Promise<string[]> {
   const csr = await newRequest(as?.key ?? (await newKey()));
   const texts = [
@@ -172,7 +172,7 @@ describe("of a thousand rogue handshakes", () => {
             socket.on("secureConnect", () => {
               resolve(Buffer.from(socket.getPeerCertificate(true).raw).toString("base64"));
             });
-            socket.on("error", (error) => resolve(error.message));
+            socket.on("error", (error: Error) => resolve(error.message));
           }),
         );
         socket.destroy();

@@ -192,7 +192,7 @@ describe("with its certificate", () => {
     expect(rig.calls).toEqual([]);
   });
 
-  test("a node whose time ran out, or has not come, may only ask for a new certificate", async () => {
+  test("a node whose time ran out, or has not come, may only renew its certificate", async () => {
     rig = await PortRig.open();
     const node = await aJoinedNode(rig.cluster, "a");
     const now = rig.cluster.clock.time;
