@@ -19,18 +19,21 @@ import { tokenRoutes } from "./routes/tokens.ts";
 import { versionRoutes } from "./routes/version.ts";
 
 export const BODY_BYTES_MAX = 4 * 1024 * 1024;
+/** Of whoever has shown no more than a join token, and that only in the body. */
+const JOIN_BYTES_MAX = 64 * 1024;
 
 /** The whole HTTP interface. Keeps the latest events from now on, by watching the store. */
 export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>();
   // Before anything of a request is read.
-  app.use(guarded);
-  const limited: MiddlewareHandler<ApiEnv> = bodyLimit({
-    maxSize: BODY_BYTES_MAX,
-    onError: (c) => answerRefusal(c, 413, "tooLarge", "the body is larger than 4 MiB"),
+  app.use(guarded(deps.clock));
+  const limited = limitedTo(BODY_BYTES_MAX, "4 MiB");
+  const joinLimited = limitedTo(JOIN_BYTES_MAX, "64 KiB");
+  app.use((c: ApiContext, next) => {
+    // Image archives are streamed to where they go; everything else is read into memory.
+    if (isPost(c, "/v1/images")) return next();
+    return isPost(c, "/v1/join") ? joinLimited(c, next) : limited(c, next);
   });
-  // Image archives are streamed to where they go; everything else is read into memory.
-  app.use((c: ApiContext, next) => (takesArchive(c) ? next() : limited(c, next)));
 
   app.route("/v1", versionRoutes(deps));
   app.route("/v1", stackRoutes(deps));
@@ -49,8 +52,13 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   return app;
 }
 
-function takesArchive(c: ApiContext): boolean {
-  return c.req.method === "POST" && c.req.path === "/v1/images";
+function limitedTo(maxSize: number, shown: string): MiddlewareHandler<ApiEnv> {
+  const message = `the body is larger than ${shown}`;
+  return bodyLimit({ maxSize, onError: (c) => answerRefusal(c, 413, "tooLarge", message) });
+}
+
+function isPost(c: ApiContext, path: string): boolean {
+  return c.req.method === "POST" && c.req.path === path;
 }
 
 function refuseUnknown(app: Hono<ApiEnv>, c: ApiContext): Response {

@@ -28,7 +28,7 @@ import { Dispatcher } from "./dispatcher.ts";
 import { makePrivateDirectory } from "../store/private-directory.ts";
 import { explainService, explainTask } from "./explain.ts";
 import { explainNode } from "./explain-node.ts";
-import { ensureCluster } from "./first-start.ts";
+import { ensureCluster, firstToken } from "./first-start.ts";
 import { Joins } from "./joins.ts";
 import { type ListenOptions, Remote } from "./remote.ts";
 import { Tokens } from "./tokens.ts";
@@ -105,7 +105,7 @@ export class Server {
     await makePrivateDirectory(options.runDir, "--run-dir");
     const server = new Server(options, await openSqliteStore(join(options.dataDir, "server.db")));
     try {
-      server.#firstToken = await ensureCluster(server.#store, systemClock, systemRandom);
+      await ensureCluster(server.#store, systemClock);
       await server.#listen();
     } catch (error) {
       // Whoever tries again, with another port, finds the state free.
@@ -149,6 +149,7 @@ export class Server {
       },
       onMoved: (address) => void this.#moveTo(address),
     });
+    this.#firstToken = await firstToken(this.#store, systemClock, systemRandom);
   }
 
   /** The agent of this process answers as long as the process does. */

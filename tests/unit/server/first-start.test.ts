@@ -8,7 +8,7 @@ import { systemRandom } from "../../../src/lib/random.ts";
 import { Authority, newAuthority } from "../../../src/pki/authority.ts";
 import { Server, type ServerOptions } from "../../../src/server/server.ts";
 import { serverCertificate } from "../../../src/server/server-certificate.ts";
-import { ensureCluster } from "../../../src/server/first-start.ts";
+import { ensureCluster, firstToken } from "../../../src/server/first-start.ts";
 import { DAY_MS } from "../../pki.ts";
 import { MemoryStore } from "../api/fixture.ts";
 import { SetClock } from "./port-rig.ts";
@@ -23,20 +23,30 @@ describe("the first start of a server", () => {
   test("makes the cluster and a join token for a day; a second one makes nothing", async () => {
     const store = new MemoryStore();
     const clock = new SetClock();
-    const token = await ensureCluster(store, clock, systemRandom);
-    expect(token).toStartWith("ORCHD-1-");
+    const start = async () => {
+      await ensureCluster(store, clock);
+      return firstToken(store, clock, systemRandom);
+    };
+    expect(await start()).toStartWith("ORCHD-1-");
     const { version, cluster, tokens } = store.view();
     expect([...tokens.values()]).toMatchObject([
       { kind: "join", uses: 0, createdAt: clock.time, expiresAt: clock.time + DAY_MS },
     ]);
     expect(Buffer.from(cluster?.gossipKeys[0] ?? "", "base64")).toHaveLength(32);
-    expect(await ensureCluster(store, clock, systemRandom)).toBeUndefined();
+    expect(await start()).toBeUndefined();
     expect(store.view().version).toBe(version);
+  });
+
+  test("that broke off before the token was made is made up for by the next", async () => {
+    const store = new MemoryStore();
+    await ensureCluster(store, new SetClock());
+    await ensureCluster(store, new SetClock());
+    expect(await firstToken(store, new SetClock(), systemRandom)).toStartWith("ORCHD-1-");
   });
 
   test("makes a cluster unlike any other", async () => {
     const stores = [new MemoryStore(), new MemoryStore()];
-    for (const store of stores) await ensureCluster(store, new SetClock(), systemRandom);
+    for (const store of stores) await ensureCluster(store, new SetClock());
     const secrets = stores.flatMap((store) => {
       const { caKey = "", caCertificate = "", gossipKeys = [] } = store.view().cluster ?? {};
       return [caKey, caCertificate, ...gossipKeys];
