@@ -9,6 +9,7 @@ export type Completes =
   | "task"
   | "log"
   | "anything"
+  | "node"
   | "file"
   | "none"
   | readonly string[];
@@ -107,6 +108,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: "list nodes",
     completes: "none",
     load: async () => (await import("./commands/nodes.ts")).nodesCommand,
+  },
+  {
+    name: "node",
+    summary: "show a node; drain, pause, activate, label or remove nodes",
+    completes: "node",
+    load: async () => (await import("./commands/node.ts")).nodeCommand,
   },
   {
     name: "image",

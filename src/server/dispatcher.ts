@@ -44,6 +44,17 @@ export class Dispatcher implements ServerSession {
     return this.#sessions.get(nodeId);
   }
 
+  /**
+   * Hands a node that was removed its empty set, and forgets its session. Resolves when the set is
+   * on its way: the connection is the caller's to end.
+   */
+  async dismiss(nodeId: NodeId): Promise<void> {
+    const session = this.#sessions.get(nodeId);
+    if (session === undefined) return;
+    await this.#assign(session);
+    if (this.#sessions.get(nodeId) === session) this.#sessions.delete(nodeId);
+  }
+
   sessions(): AgentSession[] {
     return [...this.#sessions.values()];
   }

@@ -166,6 +166,13 @@ export class Server {
       removeStack: (name, options) => writes.removeStack(name, options),
       scale: (replicas) => writes.scale(replicas),
       restart: (id) => writes.restart(id),
+      setAvailability: (id, availability) => writes.setAvailability(id, availability),
+      setLabels: (id, change) => writes.setLabels(id, change),
+      removeNode: async (id, options) => {
+        await writes.removeNode(id, options);
+        await this.#dispatcher.dismiss(id);
+      },
+      healthReason: (id) => this.#health.verdict(id).reason,
       explain: (target) => this.#explain(target),
       session: (nodeId: NodeId) => this.#dispatcher.session(nodeId),
       sessions: () => this.#dispatcher.sessions(),
