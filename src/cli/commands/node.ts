@@ -88,8 +88,8 @@ function removeCommand(context: Context): Command {
   return newRemoteCommand({
     name: "rm",
     description:
-      "Removes nodes from the cluster. What they hold is lost, and started elsewhere; a node that " +
-      "is there is drained first, unless it is forced.",
+      "Removes nodes from the cluster. What they hold is lost, and started elsewhere; a node " +
+      "that is there is to be drained first.",
     examples: ["orchd node rm h2", "orchd node rm h2 --force"],
   })
     .name("rm")
