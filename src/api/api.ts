@@ -12,6 +12,7 @@ import { imageRoutes } from "./routes/images.ts";
 import { joinRoutes } from "./routes/join.ts";
 import { logRoutes } from "./routes/logs.ts";
 import { lookRoutes } from "./routes/look.ts";
+import { nodeRoutes } from "./routes/nodes.ts";
 import { openApiRoutes } from "./routes/openapi.ts";
 import { serviceRoutes } from "./routes/services.ts";
 import { stackRoutes } from "./routes/stacks.ts";
@@ -39,6 +40,7 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   app.route("/v1", stackRoutes(deps));
   app.route("/v1", serviceRoutes(deps));
   app.route("/v1", lookRoutes(deps, new EventLog(deps.store, deps.clock)));
+  app.route("/v1", nodeRoutes(deps));
   app.route("/v1", logRoutes(deps));
   app.route("/v1", execRoutes(deps));
   app.route("/v1", forwardRoutes(deps));

@@ -6,7 +6,7 @@ import { put } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { Node, NodeFacts } from "../model/node.ts";
 import type { AgentSession, ServerSession } from "../model/session.ts";
-import { withStatus, type TaskStatus } from "../model/task.ts";
+import { inServerTime, withStatus, type TaskStatus } from "../model/task.ts";
 import type { Commit, Store } from "../store/store.ts";
 import { assignmentSetOf, nodesTouchedBy } from "./assignments.ts";
 import { commitFresh } from "./commit-fresh.ts";
@@ -45,6 +45,17 @@ export class Dispatcher implements ServerSession {
     return this.#sessions.get(nodeId);
   }
 
+  /**
+   * Hands a node that was removed its empty set, and forgets its session. Resolves when the set is
+   * on its way: the connection is the caller's to end.
+   */
+  async dismiss(nodeId: NodeId): Promise<void> {
+    const session = this.#sessions.get(nodeId);
+    if (session === undefined) return;
+    await this.#assign(session);
+    if (this.#sessions.get(nodeId) === session) this.#sessions.delete(nodeId);
+  }
+
   sessions(): AgentSession[] {
     return [...this.#sessions.values()];
   }
@@ -73,7 +84,7 @@ export class Dispatcher implements ServerSession {
         const task = view.tasks.get(status.taskId);
         // An agent speaks for the tasks of its own node alone.
         if (task === undefined || task.nodeId !== nodeId) return [];
-        const next = withStatus(task, status);
+        const next = withStatus(task, inServerTime(task, status, this.#clock.now()));
         return next === task ? [] : [put.task(next)];
       }),
     );

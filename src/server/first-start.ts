@@ -7,16 +7,20 @@ import { CLUSTER_ID, type Cluster } from "../model/cluster.ts";
 import { formatToken, newSecret } from "../model/token-text.ts";
 import { newAuthority } from "../pki/authority.ts";
 import type { Store } from "../store/store.ts";
-import { caDigestIn, clusterIn } from "./cluster-keys.ts";
+import { caDigestIn } from "./cluster-keys.ts";
+import { commitFresh } from "./commit-fresh.ts";
 import { newToken } from "./tokens.ts";
 
 const GOSSIP_KEY_BYTES = 32;
 /** How long the first token lives: whoever begins a cluster has a day to bring machines in. */
 const FIRST_TOKEN_MS = 86_400_000;
 
-/** Makes what makes a cluster at its first start: its authority and its gossip key. */
-export async function ensureCluster(store: Store, clock: Clock): Promise<void> {
-  if (store.view().cluster !== undefined) return;
+/**
+ * Makes what makes a cluster at its first start: its authority and its gossip key.
+ * @returns whether the cluster is new
+ */
+export async function ensureCluster(store: Store, clock: Clock): Promise<boolean> {
+  if (store.view().cluster !== undefined) return false;
   const ca = await newAuthority();
   const cluster: Cluster = {
     id: CLUSTER_ID,
@@ -28,19 +32,11 @@ export async function ensureCluster(store: Store, clock: Clock): Promise<void> {
   };
   const { ok } = await store.commit([put.cluster(cluster)]);
   assert(ok, "nobody else writes before the server has started");
+  return true;
 }
 
-/**
- * Makes the first join token of a cluster in which nothing was written yet but the cluster itself,
- * and answers its text, which nothing can tell again. Undefined in every other cluster.
- */
-export async function firstToken(
-  store: Store,
-  clock: Clock,
-  random: Random,
-): Promise<string | undefined> {
-  const view = store.view();
-  if (clusterIn(view).version !== view.version) return undefined;
+/** Makes the first join token of a new cluster; nothing can tell its text again. */
+export async function firstToken(store: Store, clock: Clock, random: Random): Promise<string> {
   const secret = newSecret(random);
   const request = {
     kind: "join",
@@ -48,8 +44,8 @@ export async function firstToken(
     expiresInMs: FIRST_TOKEN_MS,
   } as const;
   const token = newToken(newId<"token">(random), secret, request, clock.now());
-  const { ok } = await store.commit([put.token(token)]);
-  return ok ? formatToken({ caDigest: caDigestIn(store.view()), secret }) : undefined;
+  await commitFresh(store, () => [put.token(token)]);
+  return formatToken({ caDigest: caDigestIn(store.view()), secret });
 }
 
 function newGossipKey(): string {

@@ -68,6 +68,7 @@ export class Server {
   #listening: ApiListener | undefined;
   #api: Hono<ApiEnv> | undefined;
   #remote: Remote | undefined;
+  #isNew = false;
   #firstToken: string | undefined;
   #lock: { release: () => void } | undefined;
   #agent: { agent: Agent; runtime: Runtime; state: AgentState; facts: NodeFacts } | undefined;
@@ -105,7 +106,7 @@ export class Server {
     await makePrivateDirectory(options.runDir, "--run-dir");
     const server = new Server(options, await openSqliteStore(join(options.dataDir, "server.db")));
     try {
-      await ensureCluster(server.#store, systemClock);
+      server.#isNew = await ensureCluster(server.#store, systemClock);
       await server.#listen();
     } catch (error) {
       // Whoever tries again, with another port, finds the state free.
@@ -149,7 +150,7 @@ export class Server {
       },
       onMoved: (address) => void this.#moveTo(address),
     });
-    this.#firstToken = await firstToken(this.#store, systemClock, systemRandom);
+    if (this.#isNew) this.#firstToken = await firstToken(this.#store, systemClock, systemRandom);
   }
 
   /** The agent of this process answers as long as the process does. */
@@ -266,6 +267,13 @@ export class Server {
       removeStack: (name, options) => writes.removeStack(name, options),
       scale: (replicas) => writes.scale(replicas),
       restart: (id) => writes.restart(id),
+      setAvailability: (id, availability) => writes.setAvailability(id, availability),
+      setLabels: (id, change) => writes.setLabels(id, change),
+      removeNode: async (id, options) => {
+        await writes.removeNode(id, options);
+        await this.#dispatcher.dismiss(id);
+      },
+      healthReason: (id) => this.#health.verdict(id).reason,
       explain: (target) => this.#explain(target),
       join: (request) => this.#joins.join(request),
       createToken: (request) => this.#tokens.create(request),
