@@ -1,10 +1,17 @@
 import type { Event } from "../model/event.ts";
+import type {
+  ByteStream,
+  ExecOptions,
+  ExecSession,
+  ImageSummary,
+  LogOptions,
+} from "../model/session.ts";
 import type { NewToken, TokenRequest, TokenSummary } from "../model/token.ts";
-import type { ExecOptions, ExecSession, ImageSummary, LogOptions } from "../model/session.ts";
 import type { StackSpec } from "../model/stack.ts";
 import type {
   ApplyResult,
   Explanation,
+  NodeInspection,
   NodeSummary,
   Progress,
   ServiceSummary,
@@ -14,6 +21,7 @@ import type {
   VersionInfo,
 } from "../model/summary.ts";
 import { openExec } from "./client-exec.ts";
+import { openForward } from "./client-forward.ts";
 import { UnixTransport, type Transport } from "./client-transport.ts";
 
 /** What a name that a person typed stands for. */
@@ -135,6 +143,12 @@ export class ApiClient {
     return openExec(socket, options, (error) => this.#transport.explain(error));
   }
 
+  /** Connects to a TCP port of a running task; resolves once the connection is there. */
+  forward(task: string, port: number): Promise<ByteStream> {
+    const socket = this.#transport.webSocket(`/v1/forward${queryOf({ task, port })}`);
+    return openForward(socket, (error) => this.#transport.explain(error));
+  }
+
   events(options: EventOptions, signal: AbortSignal): AsyncGenerator<Event> {
     return this.#stream(`/v1/events${queryOf({ ...options })}`, signal);
   }
@@ -165,6 +179,27 @@ export class ApiClient {
     await this.#call("DELETE", `/v1/tokens/${encodeURIComponent(id)}`);
   }
 
+  /** @param node a host name, an id, or the start of an id */
+  node(node: string): Promise<NodeInspection> {
+    return this.#get(nodePath(node));
+  }
+
+  setAvailability(node: string, availability: NodeSummary["availability"]): Promise<NodeSummary> {
+    return this.#call("PUT", `${nodePath(node)}/availability`, { availability });
+  }
+
+  setLabels(
+    node: string,
+    change: { set: Record<string, string>; remove: string[] },
+  ): Promise<NodeSummary> {
+    return this.#call("POST", `${nodePath(node)}/labels`, change);
+  }
+
+  /** Ends a node; while it is there and holds tasks only with `force`. */
+  async removeNode(node: string, options: { force?: boolean } = {}): Promise<void> {
+    await this.#call("DELETE", `${nodePath(node)}${queryOf(options)}`);
+  }
+
   images(): Promise<NodeImages[]> {
     return this.#get("/v1/images");
   }
@@ -189,6 +224,10 @@ export class ApiClient {
     // The server made each line from the same type.
     return this.#transport.stream(path, signal) as AsyncGenerator<T>;
   }
+}
+
+function nodePath(node: string): string {
+  return `/v1/nodes/${encodeURIComponent(node)}`;
 }
 
 function servicePath(stack: string, service: string): string {

@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { dirname } from "node:path";
 import { OrchdError, systemCodeOf } from "../lib/errors.ts";
 import type { ApiEnv, Guard } from "./env.ts";
-import { execWebSocketHandler, type ExecSocketData } from "./exec-socket.ts";
+import { type ApiSocketData, apiWebSocketHandler } from "./web-socket.ts";
 
 /**
  * Streams, and uploads that a runtime digests, are silent for long. The types of a Unix listener
@@ -33,13 +33,13 @@ export async function serveApi(
   const guarded = guard === undefined ? {} : { guard };
   const previousMask = process.umask(0o177);
   try {
-    const server = Bun.serve<ExecSocketData>({
+    const server = Bun.serve<ApiSocketData>({
       unix: socketPath,
       idleTimeout: SILENCE_UNLIMITED,
       maxRequestBodySize: ARCHIVE_BYTES_MAX,
       development: false,
       fetch: (request, server) => app.fetch(request, { server, ...guarded }),
-      websocket: execWebSocketHandler,
+      websocket: apiWebSocketHandler,
     });
     fs.chmodSync(socketPath, 0o600);
     return { close: () => server.stop(true) };

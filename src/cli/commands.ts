@@ -9,6 +9,7 @@ export type Completes =
   | "task"
   | "log"
   | "anything"
+  | "node"
   | "file"
   | "none"
   | readonly string[];
@@ -29,6 +30,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: "run the control plane, with an agent on this machine",
     completes: "none",
     load: async () => (await import("./commands/server.ts")).serverCommand,
+  },
+  {
+    name: "join",
+    summary: "make this machine a node of a cluster, and run its agent",
+    completes: "none",
+    load: async () => (await import("./commands/join.ts")).joinCommand,
   },
   {
     name: "up",
@@ -91,6 +98,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/exec.ts")).execCommand,
   },
   {
+    name: "port-forward",
+    summary: "lead ports of this machine to a task",
+    completes: "log",
+    load: async () => (await import("./commands/port-forward.ts")).portForwardCommand,
+  },
+  {
     name: "events",
     summary: "show what happens, and happened",
     completes: "none",
@@ -113,6 +126,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: "make, list, renew and revoke tokens for machines and people",
     completes: "none",
     load: async () => (await import("./commands/token.ts")).tokenCommand,
+  },
+  {
+    name: "node",
+    summary: "show a node; drain, pause, activate, label or remove nodes",
+    completes: "node",
+    load: async () => (await import("./commands/node.ts")).nodeCommand,
   },
   {
     name: "image",

@@ -8,8 +8,6 @@ import { reportError } from "./report-error.ts";
 
 /** Options that may also stand before the command; each takes a value. */
 const OPTIONS_IN_FRONT = new Set(["--socket", "--data-dir"]);
-/** In a later version; named here so that nobody is told of a misspelling. */
-const COMMANDS_TO_COME = new Set(["join"]);
 
 /**
  * Runs one command line.
@@ -95,11 +93,6 @@ function isHelp(word: string): boolean {
 }
 
 function unknownCommand(name: string): Error {
-  if (COMMANDS_TO_COME.has(name)) {
-    return usageError(
-      `\`orchd ${name}\` is not in this version: it runs everything on the server's own machine`,
-    );
-  }
   const names = COMMANDS.map((entry) => entry.name);
   const near = nearest(name, names);
   const what = name.startsWith("-") ? "option" : "command";

@@ -8,6 +8,7 @@ import { formatToken, newSecret } from "../model/token-text.ts";
 import { newAuthority } from "../pki/authority.ts";
 import type { Store } from "../store/store.ts";
 import { caDigestIn, clusterIn } from "./cluster-keys.ts";
+import { commitFresh } from "./commit-fresh.ts";
 import { newToken } from "./tokens.ts";
 
 const GOSSIP_KEY_BYTES = 32;
@@ -31,25 +32,30 @@ export async function ensureCluster(store: Store, clock: Clock): Promise<void> {
 }
 
 /**
- * Makes the first join token of a cluster in which nothing was written yet but the cluster itself,
- * and answers its text, which nothing can tell again. Undefined in every other cluster.
+ * Makes the first join token of a cluster that never had one, and answers its text, which nothing
+ * can tell again; undefined later. A start that broke off before is made up for by the next one,
+ * and whoever revoked every token gets none behind their back.
  */
 export async function firstToken(
   store: Store,
   clock: Clock,
   random: Random,
 ): Promise<string | undefined> {
-  const view = store.view();
-  if (clusterIn(view).version !== view.version) return undefined;
   const secret = newSecret(random);
   const request = {
     kind: "join",
     description: "made at the first start",
     expiresInMs: FIRST_TOKEN_MS,
   } as const;
-  const token = newToken(newId<"token">(random), secret, request, clock.now());
-  const { ok } = await store.commit([put.token(token)]);
-  return ok ? formatToken({ caDigest: caDigestIn(store.view()), secret }) : undefined;
+  const now = clock.now();
+  const token = newToken(newId<"token">(random), secret, request, now);
+  let isMade = false;
+  await commitFresh(store, (view) => {
+    const cluster = clusterIn(view);
+    isMade = cluster.firstTokenAt === undefined;
+    return isMade ? [put.cluster({ ...cluster, firstTokenAt: now }), put.token(token)] : [];
+  });
+  return isMade ? formatToken({ caDigest: caDigestIn(store.view()), secret }) : undefined;
 }
 
 function newGossipKey(): string {

@@ -25,6 +25,7 @@ export const BANDS: Band[] = [
     packages: ["@peculiar/x509", "reflect-metadata", "zod", ...BUILTINS],
   },
   { band: "net/", ours: ["net/", ...CORE], packages: ["zod", ...BUILTINS] },
+  { band: "session/", ours: ["session/", ...CORE], packages: ["ws", "zod", ...BUILTINS] },
   {
     band: "api/",
     ours: ["api/", "store/store.ts", ...CORE],
@@ -32,12 +33,12 @@ export const BANDS: Band[] = [
   },
   {
     band: "agent/",
-    ours: ["agent/", CLIENT, "store/", "runtime/", "net/", "pki/", ...CORE],
+    ours: ["agent/", CLIENT, "session/", "store/", "runtime/", "net/", "pki/", ...CORE],
     packages: ["zod", ...BUILTINS],
   },
   {
     band: "server/",
-    ours: ["server/", "api/", "agent/", "store/", "runtime/", "net/", "pki/", ...CORE],
+    ours: ["server/", "api/", "agent/", "session/", "store/", "runtime/", "net/", "pki/", ...CORE],
     packages: ["hono", "zod", ...BUILTINS],
   },
   {

@@ -91,6 +91,17 @@ export class AgentState {
     this.#rows.nodeId = nodeId;
   }
 
+  /** A time that has passed for certain, in ms since 1970; absent until one was saved. */
+  loadClockFloor(): number | undefined {
+    return this.#rows.clockFloor;
+  }
+
+  saveClockFloor(clockFloor: number): void {
+    if (clockFloor === this.#rows.clockFloor) return;
+    this.#write(() => this.#statements.setClockFloor.run({ clockFloor }));
+    this.#rows.clockFloor = clockFloor;
+  }
+
   /** The set that was saved last; absent before the first one. */
   assignments(): AssignmentSet | undefined {
     const { generation, assignments } = this.#rows;

@@ -24,6 +24,7 @@ export function loadRows(file: DatabaseFile, db: Db): AgentRows {
       identitySchema.optional().parse(JSON.parse(identity?.body ?? "null") ?? undefined),
     ),
     generation: agent.generation ?? undefined,
+    clockFloor: agent.clockFloor ?? undefined,
     assignments: mapOf(file, "assignment", assignments, (row) =>
       withId(row.taskId, assignmentSchema.parse(JSON.parse(row.body))),
     ),

@@ -15,6 +15,8 @@ export interface AgentRows {
   identity: Identity | undefined;
   /** Absent until the first assignment set has come. */
   generation: number | undefined;
+  /** Milliseconds since 1970; absent until a server told the time. */
+  clockFloor: number | undefined;
   assignments: Map<TaskId, Assignment>;
   statuses: Map<TaskId, TaskStatus>;
 }
@@ -55,6 +57,10 @@ export function prepareStatements(db: Db) {
     setGeneration: db
       .update(agentTable)
       .set({ generation: sql`${sql.placeholder("generation")}` })
+      .prepare(),
+    setClockFloor: db
+      .update(agentTable)
+      .set({ clockFloor: sql`${sql.placeholder("clockFloor")}` })
       .prepare(),
   };
 }

@@ -6,6 +6,8 @@ export const agentTable = sqliteTable("agent", {
   nodeId: text("node_id"),
   /** Absent until the first assignment set has come. */
   generation: integer("generation"),
+  /** A time that has passed for certain, in ms since 1970: the machine's clock may say less. */
+  clockFloor: integer("clock_floor"),
 });
 
 /** A row for each assignment, so that a change to one task writes one row. */

@@ -245,7 +245,7 @@ describe("a node renews its certificate", () => {
     const identity = await ask();
     await rig.removeNode(identity.nodeId);
     expect(await refusal(renewCertificate(identity, rig.address))).toBe(
-      "forbidden: the node was removed: join again with a token",
+      "removed: the node was removed: join again with a token",
     );
     expect(rig.port.refusals.get("unknownNode")).toBe(1);
   });

@@ -6,6 +6,7 @@ import type { NodeId } from "../../../src/model/ids.ts";
 import type { JoinAnswer } from "../../../src/model/join.ts";
 import type {
   AgentSession,
+  ByteStream,
   ExecOptions,
   ExecSession,
   LogLine,
@@ -87,6 +88,13 @@ export class FakeAgent implements AgentSession {
   /** What the next exec answers. */
   session: ExecSession | undefined;
   readonly executed: ExecOptions[] = [];
+  /** What the next forward answers. */
+  connection: ByteStream | undefined;
+  readonly forwarded: number[] = [];
+
+  successors(): never[] {
+    return [];
+  }
 
   constructor(node: string) {
     this.nodeId = anId(node);
@@ -119,6 +127,15 @@ export class FakeAgent implements AgentSession {
   }
 
   async removeVolumes(): Promise<void> {}
+
+  async forward(_taskId: string, port: number): Promise<ByteStream> {
+    this.forwarded.push(port);
+    if (this.failure !== undefined) throw this.failure;
+    if (this.connection === undefined) throw new Error("the test laid down no connection");
+    return this.connection;
+  }
+
+  close(): void {}
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
@@ -197,6 +214,16 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
     async revokeToken(id) {
       calls.push(["revokeToken", id]);
     },
+    async setAvailability(...args) {
+      calls.push(["setAvailability", ...args]);
+    },
+    async setLabels(...args) {
+      calls.push(["setLabels", ...args]);
+    },
+    async removeNode(...args) {
+      calls.push(["removeNode", ...args]);
+    },
+    healthReason: () => "its session is connected",
     explain(target) {
       calls.push(["explain", target.kind]);
       return EXPLANATION;

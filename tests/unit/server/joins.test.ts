@@ -247,6 +247,6 @@ describe("a certificate is renewed", () => {
     const node = cluster.store.view().nodes.get(nodeId);
     if (node !== undefined) await cluster.store.commit([remove.node(node)]);
     const gone = cluster.joins.renew({ nodeId, keyDigest }, await newRequest(key));
-    expect(await refusalOf(gone)).toBe("forbidden: the node was removed: join again with a token");
+    expect(await refusalOf(gone)).toBe("removed: the node was removed: join again with a token");
   });
 });
