@@ -242,6 +242,7 @@ export function anAssignment(name: string, over: Partial<Assignment> = {}): Assi
     container: aContainer({ networkMode: "none" }),
     resources: aSpec().resources,
     ports: [],
+    failures: 0,
     ...over,
   };
 }

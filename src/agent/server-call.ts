@@ -142,7 +142,7 @@ async function exchange(call: ServerCall, secure: tls.TLSSocket): Promise<unknow
     outgoing.on("error", broke);
     outgoing.on("close", () => broke());
     outgoing.on("response", (response) => {
-      readAnswer(response).then(
+      readAnswer(server, response).then(
         (text) => {
           clearTimeout(timer);
           resolve({ status: response.statusCode ?? 0, text });
@@ -155,13 +155,14 @@ async function exchange(call: ServerCall, secure: tls.TLSSocket): Promise<unknow
   return decode(server, answer);
 }
 
-async function readAnswer(response: IncomingMessage): Promise<string> {
+async function readAnswer(server: string, response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {
     bytes += chunk.length;
     if (bytes > ANSWER_BYTES_MAX) {
-      throw new OrchdError("tooLarge", "the answer is larger than any that a server gives");
+      const message = `the answer of ${server} is larger than any that a server gives`;
+      throw new OrchdError("tooLarge", message);
     }
     chunks.push(chunk);
   }

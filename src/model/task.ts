@@ -120,6 +120,27 @@ export function withStatus(task: Task, status: TaskStatus): Task {
   return sameStatus(task, next) ? task : next;
 }
 
+/**
+ * The status with times that this server's clock can have seen: a node's own may be years off, and
+ * waits are counted from them. Its durations stay as they are.
+ * @param now milliseconds since 1970, by this server's clock
+ */
+export function inServerTime(task: Task, status: TaskStatus, now: number): TaskStatus {
+  const { since, startedAt, finishedAt } = status;
+  const latest = Math.max(since, startedAt ?? 0, finishedAt ?? 0);
+  if (task.createdAt <= latest && latest <= now) return status;
+  const isNews = rankOf(status.state) > rankOf(task.state);
+  // What is told again keeps the times that it was given first.
+  const moved = (at: number, known: number | undefined) =>
+    isNews || known === undefined ? at + now - latest : known;
+  return {
+    ...status,
+    since: moved(since, task.since),
+    ...(startedAt === undefined ? {} : { startedAt: moved(startedAt, task.startedAt) }),
+    ...(finishedAt === undefined ? {} : { finishedAt: moved(finishedAt, task.finishedAt) }),
+  };
+}
+
 function dropUndefined<T extends object>(value: T): Partial<T> {
   const entries = Object.entries(value).filter(([, item]) => item !== undefined);
   return Object.fromEntries(entries) as Partial<T>;

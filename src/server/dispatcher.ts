@@ -1,11 +1,12 @@
 import type { Clock } from "../lib/clock.ts";
 import { OrchdError } from "../lib/errors.ts";
 import { equalJson } from "../lib/order.ts";
+import { takeUpSuccessors } from "../core/reconcile/successors.ts";
 import { put } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { Node, NodeFacts } from "../model/node.ts";
 import type { AgentSession, ServerSession } from "../model/session.ts";
-import { withStatus, type TaskStatus } from "../model/task.ts";
+import { inServerTime, withStatus, type TaskStatus } from "../model/task.ts";
 import type { Commit, Store } from "../store/store.ts";
 import { assignmentSetOf, nodesTouchedBy } from "./assignments.ts";
 import { commitFresh } from "./commit-fresh.ts";
@@ -44,6 +45,17 @@ export class Dispatcher implements ServerSession {
     return this.#sessions.get(nodeId);
   }
 
+  /**
+   * Hands a node that was removed its empty set, and forgets its session. Resolves when the set is
+   * on its way: the connection is the caller's to end.
+   */
+  async dismiss(nodeId: NodeId): Promise<void> {
+    const session = this.#sessions.get(nodeId);
+    if (session === undefined) return;
+    await this.#assign(session);
+    if (this.#sessions.get(nodeId) === session) this.#sessions.delete(nodeId);
+  }
+
   sessions(): AgentSession[] {
     return [...this.#sessions.values()];
   }
@@ -56,7 +68,9 @@ export class Dispatcher implements ServerSession {
         throw new OrchdError("notFound", `node ${nodeId} is not in the cluster: it has to join`);
       }
       const node = this.#nodeWith(before, nodeId, facts);
-      return equalJson(before, node) ? [] : [put.node(node)];
+      const news = equalJson(before, node) ? [] : [put.node(node)];
+      const tasks = takeUpSuccessors(view, nodeId, session.successors(), this.#clock.now());
+      return [...news, ...tasks.map(put.task)];
     });
     this.#sessions.set(nodeId, session);
     this.#health?.noteSession(nodeId, "connected");
@@ -70,10 +84,15 @@ export class Dispatcher implements ServerSession {
         const task = view.tasks.get(status.taskId);
         // An agent speaks for the tasks of its own node alone.
         if (task === undefined || task.nodeId !== nodeId) return [];
-        const next = withStatus(task, status);
+        const next = withStatus(task, inServerTime(task, status, this.#clock.now()));
         return next === task ? [] : [put.task(next)];
       }),
     );
+  }
+
+  /** Only the agent of this very process asks, and for it the server is always there. */
+  leads(): boolean {
+    return true;
   }
 
   goodbye(nodeId: NodeId): void {

@@ -1,6 +1,7 @@
 import { untilStopped } from "../agent/until-stopped.ts";
 import { lineLog, type Log } from "../lib/log.ts";
 import type { VersionInfo } from "../model/summary.ts";
+import type { ListenOptions } from "./remote.ts";
 import { Server, type ServerOptions } from "./server.ts";
 
 /**
@@ -9,13 +10,17 @@ import { Server, type ServerOptions } from "./server.ts";
  * @throws OrchdError when it can't start; nothing that runs already is touched then
  */
 export async function runServer(
-  options: Omit<ServerOptions, "log" | "version"> & { build: Omit<VersionInfo, "api"> },
+  options: Omit<ServerOptions, "log" | "version"> & {
+    build: Omit<VersionInfo, "api">;
+    /** Where other machines reach this server; absent means nowhere. */
+    listen?: ListenOptions;
+  },
 ): Promise<number> {
   const log = lineLog(
     (line) => process.stderr.write(line),
     () => new Date().toISOString(),
   );
-  const { build, ...rest } = options;
+  const { build, listen, ...rest } = options;
   const stopped = untilStopped();
   const server = await Server.open({ ...rest, log, version: { ...build, api: "v1" } });
   try {
@@ -24,7 +29,7 @@ export async function runServer(
       await server.startAgent();
       log.info("the agent of this machine is ready");
     }
-    if (options.listen !== undefined) await server.openPort(options.listen);
+    if (listen !== undefined) await server.openPort(listen);
     tellFirstToken(server, log);
     log.info(`stopping: ${await stopped}; containers go on`);
     return 0;

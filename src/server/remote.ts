@@ -14,7 +14,6 @@ import { tokenState } from "../model/token.ts";
 import { discoveryKeyOf, hintOf } from "../net/discovery/message.ts";
 import { openResponder } from "../net/discovery/responder.ts";
 import type { MemberChange } from "../net/gossip/gossip-member.ts";
-import { GOSSIP_PORT } from "../net/gossip/transport.ts";
 import { ownAddress, watchOwnAddress } from "../net/own-address.ts";
 import { NODE_CERTIFICATE_MS } from "../pki/authority.ts";
 import { digestOfCertificate } from "../pki/digest.ts";
@@ -32,9 +31,17 @@ import type { Tokens } from "./tokens.ts";
 /** Members that a node is told of when its session begins: enough to find the rest by. */
 const PEERS_TOLD = 6;
 
+export interface ListenOptions {
+  /** An address of this machine, or 0.0.0.0 for all. */
+  host: string;
+  /** TCP: agents and people. 0 takes any that is free, as below. */
+  port: number;
+  /** UDP and TCP: the members of the cluster. */
+  gossipPort: number;
+}
+
 export interface RemoteOptions {
-  /** Where agents, and people on other machines, reach this server. */
-  listen: { host: string; port: number };
+  listen: ListenOptions;
   /** The address of this machine that others are told; absent means the likeliest of its own. */
   advertise: string | undefined;
   dataDir: string;
@@ -147,10 +154,11 @@ export class Remote {
   }
 
   async #gossip(): Promise<void> {
-    const { self, store, log, onMember } = this.#options;
+    const { self, store, log, listen } = this.#options;
     this.#membership = await Membership.start({
       name: self.id,
       tags: { name: self.name, role: "server" },
+      bind: { host: listen.host, port: listen.gossipPort },
       address: this.#address,
       gossipKeys: clusterIn(store.view()).gossipKeys,
       clock: systemClock,
@@ -158,11 +166,11 @@ export class Remote {
       log,
       onChange: (change) => {
         const nodeId = nodeIdSchema.safeParse(change.node).data;
-        if (nodeId !== undefined) onMember(nodeId, change);
+        if (nodeId !== undefined) this.#options.onMember(nodeId, change);
       },
     });
     const known = [...store.view().nodes.values()].filter(({ id }) => id !== self.id);
-    const addresses = known.map(({ address }) => formatServerAddress(address, GOSSIP_PORT));
+    const addresses = known.map(({ address }) => formatServerAddress(address, listen.gossipPort));
     // A server that comes back finds the others by itself, whoever of them is still there.
     void this.#membership.meet(addresses);
   }

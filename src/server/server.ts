@@ -28,9 +28,9 @@ import { Dispatcher } from "./dispatcher.ts";
 import { makePrivateDirectory } from "../store/private-directory.ts";
 import { explainService, explainTask } from "./explain.ts";
 import { explainNode } from "./explain-node.ts";
-import { ensureCluster } from "./first-start.ts";
+import { ensureCluster, firstToken } from "./first-start.ts";
 import { Joins } from "./joins.ts";
-import { Remote } from "./remote.ts";
+import { type ListenOptions, Remote } from "./remote.ts";
 import { Tokens } from "./tokens.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
 import { ownAddress } from "../net/own-address.ts";
@@ -47,8 +47,6 @@ export interface ServerOptions {
   agent: boolean;
   /** Use the Podman service on this socket, instead of looking for one or starting one. */
   podmanSocket?: string;
-  /** Where agents, and people on other machines, reach this server; absent means nowhere. */
-  listen?: { host: string; port: number };
   /** The address of this machine that others are told; absent means the likeliest of its own. */
   advertise?: string;
   version: VersionInfo;
@@ -70,6 +68,7 @@ export class Server {
   #listening: ApiListener | undefined;
   #api: Hono<ApiEnv> | undefined;
   #remote: Remote | undefined;
+  #isNew = false;
   #firstToken: string | undefined;
   #lock: { release: () => void } | undefined;
   #agent: { agent: Agent; runtime: Runtime; state: AgentState; facts: NodeFacts } | undefined;
@@ -107,7 +106,7 @@ export class Server {
     await makePrivateDirectory(options.runDir, "--run-dir");
     const server = new Server(options, await openSqliteStore(join(options.dataDir, "server.db")));
     try {
-      server.#firstToken = await ensureCluster(server.#store, systemClock, systemRandom);
+      server.#isNew = await ensureCluster(server.#store, systemClock);
       await server.#listen();
     } catch (error) {
       // Whoever tries again, with another port, finds the state free.
@@ -128,13 +127,18 @@ export class Server {
    * Answers other machines: agents with a certificate, people with a token.
    * @throws OrchdError when the port can't be had
    */
-  async openPort(listen: { host: string; port: number }): Promise<void> {
+  async openPort(listen: ListenOptions): Promise<void> {
     const { dataDir, runDir, log, advertise } = this.#options;
     const agent = this.#agent;
     const api = this.#api;
     assert(api !== undefined, "the API is there before it is opened to others");
     this.#remote = await Remote.open({
-      ...{ listen, advertise, dataDir, runDir, api, log },
+      listen,
+      advertise,
+      dataDir,
+      runDir,
+      api,
+      log,
       self: { id: agent?.agent.nodeId ?? this.#store.clusterId, name: hostname() },
       store: this.#store,
       dispatcher: this.#dispatcher,
@@ -146,6 +150,7 @@ export class Server {
       },
       onMoved: (address) => void this.#moveTo(address),
     });
+    if (this.#isNew) this.#firstToken = await firstToken(this.#store, systemClock, systemRandom);
   }
 
   /** The agent of this process answers as long as the process does. */
@@ -190,6 +195,7 @@ export class Server {
     const agent = new Agent({
       nodeId,
       clock: systemClock,
+      random: systemRandom,
       log,
       runtime,
       state,
@@ -261,6 +267,13 @@ export class Server {
       removeStack: (name, options) => writes.removeStack(name, options),
       scale: (replicas) => writes.scale(replicas),
       restart: (id) => writes.restart(id),
+      setAvailability: (id, availability) => writes.setAvailability(id, availability),
+      setLabels: (id, change) => writes.setLabels(id, change),
+      removeNode: async (id, options) => {
+        await writes.removeNode(id, options);
+        await this.#dispatcher.dismiss(id);
+      },
+      healthReason: (id) => this.#health.verdict(id).reason,
       explain: (target) => this.#explain(target),
       join: (request) => this.#joins.join(request),
       createToken: (request) => this.#tokens.create(request),

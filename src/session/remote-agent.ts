@@ -14,6 +14,7 @@ import {
   type LogLine,
   type LogOptions,
 } from "../model/session.ts";
+import type { Successor } from "../model/successor.ts";
 import type { TaskStatus } from "../model/task.ts";
 import { AssignmentSender } from "./assignment-sender.ts";
 import { Connection } from "./connection.ts";
@@ -40,6 +41,7 @@ export interface Hello {
   protocol: number;
   instance: string;
   facts: NodeFacts;
+  successors: readonly Successor[];
 }
 
 export interface RemoteAgentOptions {
@@ -83,6 +85,10 @@ export class RemoteAgent implements AgentSession {
   /** Which life of which agent process this is; undefined before it said hello. */
   get instance(): string | undefined {
     return this.#hello?.instance;
+  }
+
+  successors(): readonly Successor[] {
+    return this.#hello?.successors ?? [];
   }
 
   get isOpen(): boolean {
@@ -176,9 +182,9 @@ export class RemoteAgent implements AgentSession {
     }
   }
 
-  #onHello({ protocol, instance, facts }: Hello): void {
+  #onHello({ protocol, instance, facts, successors }: Hello): void {
     if (this.#hello !== undefined) throw new OrchdError("invalid", "the agent said hello twice");
-    this.#hello = { protocol, instance, facts };
+    this.#hello = { protocol, instance, facts, successors };
     this.#options.onHello(this.#hello);
   }
 

@@ -6,7 +6,12 @@ import { equalJson } from "../lib/order.ts";
 import type { Random } from "../lib/random.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { NodeFacts } from "../model/node.ts";
-import { type AgentSession, type ServerSession, SESSION_END } from "../model/session.ts";
+import {
+  type AgentSession,
+  type ServerSession,
+  SESSION_END,
+  type SessionEvents,
+} from "../model/session.ts";
 import type { TaskStatus } from "../model/task.ts";
 import { AgentEnd } from "./agent-end.ts";
 import { backoffMs } from "./backoff.ts";
@@ -62,7 +67,7 @@ export class ServerConnection implements ServerSession {
   readonly #dial: Dial;
   readonly #instance: string;
   #servers: string[];
-  #hello: { agent: AgentSession; facts: NodeFacts; onResume: () => void } | undefined;
+  #hello: { agent: AgentSession; facts: NodeFacts; events: SessionEvents | undefined } | undefined;
   #end: AgentEnd | undefined;
   readonly #taken = Promise.withResolvers<void>();
   #ready = Promise.withResolvers<AgentEnd>();
@@ -90,8 +95,8 @@ export class ServerConnection implements ServerSession {
     return this.#isWelcome;
   }
 
-  hello(agent: AgentSession, facts: NodeFacts, onResume: () => void = () => {}): Promise<void> {
-    this.#hello = { agent, facts, onResume };
+  hello(agent: AgentSession, facts: NodeFacts, events?: SessionEvents): Promise<void> {
+    this.#hello = { agent, facts, events };
     void this.#run();
     return this.#taken.promise;
   }
@@ -100,6 +105,10 @@ export class ServerConnection implements ServerSession {
   async report(_nodeId: NodeId, statuses: TaskStatus[]): Promise<void> {
     const end = await this.#ready.promise;
     await end.report(statuses);
+  }
+
+  leads(): boolean {
+    return this.#end !== undefined;
   }
 
   goodbye(): void {
@@ -252,13 +261,14 @@ export class ServerConnection implements ServerSession {
     this.#isWelcome = true;
     this.#options.onWelcome(welcome);
     this.#sessions += 1;
-    if (this.#sessions > 1) this.#hello?.onResume();
+    if (this.#sessions > 1) this.#hello?.events?.onResume();
     this.#ready.resolve(end);
     this.#taken.resolve();
   }
 
   #onEnd(): void {
     this.#end = undefined;
+    this.#hello?.events?.onLost();
     if (!this.#isWelcome) return;
     this.#isWelcome = false;
     this.#ready = Promise.withResolvers();

@@ -32,7 +32,7 @@ function candidate(value: string): Candidate {
   return { value, description: "" };
 }
 
-type NameKind = "stack" | "service" | "replicas" | "task" | "log" | "anything";
+type NameKind = "stack" | "service" | "replicas" | "task" | "log" | "anything" | "node";
 
 async function namesFor(client: ApiClient, kind: NameKind, current: string): Promise<string[]> {
   switch (kind) {
@@ -46,10 +46,10 @@ async function namesFor(client: ApiClient, kind: NameKind, current: string): Pro
       return taskNames(client);
     case "log":
       return both(serviceNames(client, current), taskNames(client));
-    case "anything": {
-      const nodes = client.nodes().then((all) => all.map((node) => node.hostname));
-      return both(both(serviceNames(client, current), taskNames(client)), nodes);
-    }
+    case "node":
+      return nodeNames(client);
+    case "anything":
+      return both(both(serviceNames(client, current), taskNames(client)), nodeNames(client));
   }
 }
 
@@ -70,4 +70,8 @@ async function serviceNames(client: ApiClient, current: string): Promise<string[
 
 async function taskNames(client: ApiClient): Promise<string[]> {
   return (await client.tasks()).map((task) => task.name);
+}
+
+async function nodeNames(client: ApiClient): Promise<string[]> {
+  return (await client.nodes()).map((node) => node.hostname);
 }

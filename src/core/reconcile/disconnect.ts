@@ -50,10 +50,11 @@ export function homesOf(service: Service, slots: Iterable<Slot>): Service["homes
   const spec = specOf(service);
   if (spec.mode === "global" || tieOf(spec) === undefined) return service.homes;
   const found: NonNullable<Service["homes"]> = {};
-  for (const { slot, current, outdated, away } of slots) {
-    const started = [...current, ...outdated, ...away].findLast((task) => {
+  for (const { slot, current, outdated, away, ended } of slots) {
+    const live = [...current, ...outdated, ...away].findLast((task) => {
       return rankOf(task.state) >= rankOf("starting");
     });
+    const started = live ?? ended.find((task) => task.startedAt !== undefined);
     if (started?.nodeId !== undefined && service.homes?.[slot] !== started.nodeId) {
       found[slot] = started.nodeId;
     }

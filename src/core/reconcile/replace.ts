@@ -50,7 +50,7 @@ export function replacementsOf(
     const serving = slot.outdated.find((task) => isServing(view, task) && !isTied(look, task));
     result.stop.push(...slot.outdated.filter((task) => task !== serving));
     if (serving === undefined) busy += isSettled(look, slot, result) ? 0 : 1;
-    else if (isWaiting(service, slot, serving)) waiting.push({ slot, serving });
+    else if (isWaiting(service, slot)) waiting.push({ slot, serving });
     else {
       busy += 1;
       goOn(look, slot, serving, result);
@@ -78,9 +78,9 @@ function takeTurn(
 }
 
 /** Whether the slot's turn has not come yet: no successor was ever in it. */
-function isWaiting(service: Service, slot: Slot, serving: Task): boolean {
+function isWaiting(service: Service, slot: Slot): boolean {
   const hasSuccessor = slot.current.length > 0 || slot.away.length > 0;
-  return !hasSuccessor && afterSuccessor(service, slot, serving) === undefined;
+  return !hasSuccessor && afterSuccessor(service, slot) === undefined;
 }
 
 /** The next step in a slot where a ready outdated task has, or had, a successor beside it. */
@@ -92,7 +92,7 @@ function goOn(look: Look, slot: Slot, serving: Task, result: Replacements): void
     return;
   }
   const due = slot.away.length > 0 ? replaceAt(view, service, slot, now) : 0;
-  const next = afterSuccessor(service, slot, slot.away.at(-1) ?? serving);
+  const next = afterSuccessor(service, slot);
   // A successor that did its work took the slot over, and nothing runs there any more.
   if (next?.type === "done") result.stop.push(serving);
   if (due === undefined || (next !== undefined && next.type !== "retry")) return;
@@ -137,12 +137,14 @@ function isDone(service: Service, slot: Slot): boolean {
 }
 
 /**
- * What follows on a successor of this slot that ended already; undefined if there was none.
- * @param of whose successor, where a task is still there
+ * What follows on the slot's latest task, where that is a successor which ended already; undefined
+ * if it is another one.
  */
-function afterSuccessor(service: Service, slot: Slot, of?: Task) {
-  const latest = slot.ended.find((task) => {
-    return task.revision >= service.templateRevision && task.attempt > (of?.attempt ?? 0);
-  });
-  return latest === undefined ? undefined : decideRestart(latest, specOf(service).restart);
+function afterSuccessor(service: Service, slot: Slot) {
+  const others = [...slot.outdated, ...slot.away, ...slot.stopping];
+  const newest = others.reduce((latest, task) => Math.max(latest, task.attempt), 0);
+  const [latest] = slot.ended;
+  if (latest === undefined || latest.attempt < newest) return undefined;
+  if (latest.revision < service.templateRevision) return undefined;
+  return decideRestart(latest, specOf(service).restart);
 }

@@ -4,11 +4,9 @@ import { OrchdError } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
 import { problemOf } from "../../api/problem.ts";
 import { type CertificateAnswer, certificateRequestSchema } from "../../model/join.ts";
+import { SESSION_PATH, STATUS_PATH } from "../../session/refusal.ts";
 import type { Peer } from "../joins.ts";
 
-/** Where a session begins, and where a refused agent asks why. */
-const SESSION = "/v1/session";
-const STATUS = "/v1/session/status";
 const BODY_BYTES_MAX = 8 * 1024;
 
 /** A peer whose certificate is one of a node that is there. */
@@ -56,7 +54,7 @@ function whyNoSession(
   request: IncomingMessage,
 ): OrchdError | undefined {
   if (peer === undefined) return removed();
-  if (request.url !== SESSION || request.method !== "GET") return forbidden();
+  if (request.url !== SESSION_PATH || request.method !== "GET") return forbidden();
   return whyNotValid(peer);
 }
 
@@ -77,7 +75,7 @@ async function answer(
   try {
     const peer = routes.peerOf(request.socket);
     if (peer === undefined) throw removed();
-    if (request.url === STATUS && request.method === "GET") {
+    if (request.url === STATUS_PATH && request.method === "GET") {
       const problem = whyNotValid(peer);
       if (problem !== undefined) throw problem;
       return void response.end("{}");

@@ -170,6 +170,14 @@ describe("a machine that can't join is told", () => {
     }
   });
 
+  test("that an answer has no end", async () => {
+    const authority = new Authority(await newAuthority());
+    const server = await aTlsListener(authority, " ".repeat(300 * 1024));
+    expect(await refusal(ask({ servers: [server] }))).toBe(
+      `tooLarge: the answer of ${server} is larger than any that a server gives`,
+    );
+  });
+
   test("that somebody takes connections and says nothing", async () => {
     const silent = await aListener(() => {});
     expect(await refusal(ask({ servers: [silent], answerTimeoutMs: 50 }))).toBe(
@@ -237,7 +245,7 @@ describe("a node renews its certificate", () => {
     const identity = await ask();
     await rig.removeNode(identity.nodeId);
     expect(await refusal(renewCertificate(identity, rig.address))).toBe(
-      "forbidden: the node was removed: join again with a token",
+      "removed: the node was removed: join again with a token",
     );
     expect(rig.port.refusals.get("unknownNode")).toBe(1);
   });

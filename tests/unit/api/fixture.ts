@@ -92,6 +92,10 @@ export class FakeAgent implements AgentSession {
   connection: ByteStream | undefined;
   readonly forwarded: number[] = [];
 
+  successors(): never[] {
+    return [];
+  }
+
   constructor(node: string) {
     this.nodeId = anId(node);
   }
@@ -210,6 +214,16 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
     async revokeToken(id) {
       calls.push(["revokeToken", id]);
     },
+    async setAvailability(...args) {
+      calls.push(["setAvailability", ...args]);
+    },
+    async setLabels(...args) {
+      calls.push(["setLabels", ...args]);
+    },
+    async removeNode(...args) {
+      calls.push(["removeNode", ...args]);
+    },
+    healthReason: () => "its session is connected",
     explain(target) {
       calls.push(["explain", target.kind]);
       return EXPLANATION;

@@ -25,6 +25,10 @@ describe("wrong usage ends with 2 and says what to do", () => {
     [["image", "lsx"], "(Did you mean ls?)"],
     [["completion", "tcsh"], "bash, zsh, fish"],
     [["server", "--runtime", "docker"], "podman, fake"],
+    [["server", "--listen", "6770"], "Write it like 0.0.0.0:6770, or none."],
+    [["server", "--listen", "host:6770"], "Write it like 0.0.0.0:6770, or none."],
+    [["server", "--listen", "0.0.0.0:65536"], "Write it like 0.0.0.0:6770, or none."],
+    [["server", "--advertise", "host"], "It must be an IP address."],
     [["exec", "web"], "missing required argument 'command'"],
     [["exec", "web", "--"], "exec needs a command"],
     [["exec", "-t", "web", "sh"], "-t needs a terminal"],
@@ -111,7 +115,7 @@ describe("orchd server", () => {
       {
         dataDir: "/var/lib/orchd",
         runDir: "/run/orchd",
-        listen: { host: "0.0.0.0", port: 6770 },
+        listen: { host: "0.0.0.0", port: 6770, gossipPort: 7946 },
         runtime: "podman",
         agent: true,
       },
@@ -125,13 +129,43 @@ describe("orchd server", () => {
       {
         dataDir: "/home/ann/d",
         runDir: "/home/ann/d",
-        listen: { host: "0.0.0.0", port: 6770 },
+        listen: { host: "0.0.0.0", port: 6770, gossipPort: 7946 },
         runtime: "fake",
         agent: false,
         podmanSocket: "/home/ann/p.sock",
+        listen: { host: "0.0.0.0", port: 6770 },
       },
     ]);
   });
+
+  test("listens where it is told, or nowhere but on its socket", async () => {
+    const listenOf = async (...words: string[]) => {
+      const [started] = (await run(["server", ...words])).started;
+      return [started?.listen, started?.advertise];
+    };
+    expect(await listenOf("--listen", "192.0.2.1:0")).toEqual([
+      { host: "192.0.2.1", port: 0 },
+      undefined,
+    ]);
+    expect(await listenOf("--listen", "[::]:7000", "--advertise", "2001:db8::1")).toEqual([
+      { host: "::", port: 7000 },
+      "2001:db8::1",
+    ]);
+    expect(await listenOf("--listen", "none")).toEqual([undefined, undefined]);
+  });
+});
+
+test("nothing runs while the check of certificates may be switched off", async () => {
+  for (const value of ["0", "1", ""]) {
+    const io = new FakeIo({ env: { NODE_TLS_REJECT_UNAUTHORIZED: value } });
+    const { code, err, started } = await run(["server"], io);
+    expect([code, started]).toEqual([2, []]);
+    expect(err).toBe(
+      "NODE_TLS_REJECT_UNAUTHORIZED is set, which can switch off the check of certificates: " +
+        "unset it, orchd does not run with it\n",
+    );
+    expect((await run(["ls"], io)).code).toBe(2);
+  }
 });
 
 test("the version is told as text and as JSON", async () => {
@@ -150,6 +184,7 @@ describe("orchd join", () => {
     labels: {},
     name: undefined,
     advertise: undefined,
+    gossipPort: 7946,
     podmanSocket: undefined,
   };
 
@@ -170,7 +205,7 @@ describe("orchd join", () => {
     expect(joined).toEqual([{ ...usual, token: "ORCHD-1-abcdef", servers: ["10.0.0.5"] }]);
   });
 
-  test("reads the token from standard input or the environment, so that no list shows it", async () => {
+  test("reads the token from standard input or the environment as well", async () => {
     const piped = await run(["join", "-"], new FakeIo({ input: "ORCHD-1-a@10.0.0.5\n" }));
     expect(piped.joined).toEqual([{ ...usual, token: "ORCHD-1-a", servers: ["10.0.0.5"] }]);
     const env = { ORCHD_TOKEN: "ORCHD-1-a" };

@@ -8,7 +8,7 @@ import { systemRandom } from "../../../src/lib/random.ts";
 import { Authority, newAuthority } from "../../../src/pki/authority.ts";
 import { Server, type ServerOptions } from "../../../src/server/server.ts";
 import { serverCertificate } from "../../../src/server/server-certificate.ts";
-import { ensureCluster } from "../../../src/server/first-start.ts";
+import { ensureCluster, firstToken } from "../../../src/server/first-start.ts";
 import { DAY_MS } from "../../pki.ts";
 import { MemoryStore } from "../api/fixture.ts";
 import { SetClock } from "./port-rig.ts";
@@ -23,20 +23,30 @@ describe("the first start of a server", () => {
   test("makes the cluster and a join token for a day; a second one makes nothing", async () => {
     const store = new MemoryStore();
     const clock = new SetClock();
-    const token = await ensureCluster(store, clock, systemRandom);
-    expect(token).toStartWith("ORCHD-1-");
+    const start = async () => {
+      await ensureCluster(store, clock);
+      return firstToken(store, clock, systemRandom);
+    };
+    expect(await start()).toStartWith("ORCHD-1-");
     const { version, cluster, tokens } = store.view();
     expect([...tokens.values()]).toMatchObject([
       { kind: "join", uses: 0, createdAt: clock.time, expiresAt: clock.time + DAY_MS },
     ]);
     expect(Buffer.from(cluster?.gossipKeys[0] ?? "", "base64")).toHaveLength(32);
-    expect(await ensureCluster(store, clock, systemRandom)).toBeUndefined();
+    expect(await start()).toBeUndefined();
     expect(store.view().version).toBe(version);
+  });
+
+  test("that broke off before the token was made is made up for by the next", async () => {
+    const store = new MemoryStore();
+    await ensureCluster(store, new SetClock());
+    await ensureCluster(store, new SetClock());
+    expect(await firstToken(store, new SetClock(), systemRandom)).toStartWith("ORCHD-1-");
   });
 
   test("makes a cluster unlike any other", async () => {
     const stores = [new MemoryStore(), new MemoryStore()];
-    for (const store of stores) await ensureCluster(store, new SetClock(), systemRandom);
+    for (const store of stores) await ensureCluster(store, new SetClock());
     const secrets = stores.flatMap((store) => {
       const { caKey = "", caCertificate = "", gossipKeys = [] } = store.view().cluster ?? {};
       return [caKey, caCertificate, ...gossipKeys];
@@ -46,6 +56,8 @@ describe("the first start of a server", () => {
 });
 
 describe("a server", () => {
+  const anyPort = { host: "127.0.0.1", port: 0, gossipPort: 0 };
+
   function options(over: Partial<ServerOptions> = {}): ServerOptions {
     return {
       dataDir: join(directory, "data"),
@@ -58,16 +70,17 @@ describe("a server", () => {
     };
   }
 
-  test("tells its first token once, and has its CA and certificate still after a restart", async () => {
-    const listen = { host: "127.0.0.1", port: 0 };
-    const first = await Server.open(options({ listen, advertise: "192.0.2.7" }));
+  test("tells its first token once, and has its CA still after a restart", async () => {
+    const first = await Server.open(options({ advertise: "192.0.2.7" }));
+    await first.openPort(anyPort);
     const token = first.takeFirstToken();
     expect(token).toStartWith("ORCHD-1-");
     expect(first.takeFirstToken()).toBeUndefined();
     expect(first.addresses()).toEqual([expect.stringMatching(/^192\.0\.2\.7:\d+$/)]);
     await first.stop();
     const certificate = fs.readFileSync(join(directory, "data", "server.pem"), "utf8");
-    const second = await Server.open(options({ listen }));
+    const second = await Server.open(options());
+    await second.openPort(anyPort);
     expect(second.takeFirstToken()).toBeUndefined();
     await second.stop();
     expect(fs.readFileSync(join(directory, "data", "server.pem"), "utf8")).toBe(certificate);
@@ -82,21 +95,22 @@ describe("a server", () => {
 
   test("says so when its port is taken", async () => {
     const holder = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } });
-    const listen = { host: "127.0.0.1", port: holder.port };
-    const error = await Server.open(options({ listen })).catch((thrown: unknown) => thrown);
+    const server = await Server.open(options());
+    const taken = { ...anyPort, port: holder.port };
+    const error = await server.openPort(taken).catch((thrown: unknown) => thrown);
     holder.stop(true);
     expect(error).toMatchObject({
       code: "conflict",
       message:
-        `something else listens on 127.0.0.1:${listen.port}: ` +
+        `something else listens on 127.0.0.1:${taken.port}: ` +
         "stop it, or name another with --listen",
     });
-    const server = await Server.open(options());
     await server.stop();
   });
 
   test("keeps every file that holds a secret to root", async () => {
-    const server = await Server.open(options({ listen: { host: "127.0.0.1", port: 0 } }));
+    const server = await Server.open(options());
+    await server.openPort(anyPort);
     const modes = ["data", "run"].flatMap((name) =>
       fs
         .readdirSync(join(directory, name))

@@ -107,6 +107,16 @@ describe("a machine that joins", () => {
     expect(cluster.store.view().tokens.get(token.token.id)?.uses).toBe(1);
   });
 
+  test("at a server whose clock is at 1970 has a certificate for that time, and a year", async () => {
+    const cluster = await aCluster();
+    const { text } = await cluster.tokens.create({ kind: "join", description: "" });
+    cluster.clock.time = 0;
+    const { certificate } = await joinAs(cluster, "a", text);
+    const ca = cluster.authority.certificate;
+    const at = (time: number) => checkPeer(derOf(certificate), ca, time).state;
+    expect([at(0), at(364 * DAY_MS), at(366 * DAY_MS)]).toEqual(["valid", "valid", "expired"]);
+  });
+
   test("that was removed is a new node", async () => {
     const cluster = await aCluster();
     const key = await newKey();
@@ -237,6 +247,6 @@ describe("a certificate is renewed", () => {
     const node = cluster.store.view().nodes.get(nodeId);
     if (node !== undefined) await cluster.store.commit([remove.node(node)]);
     const gone = cluster.joins.renew({ nodeId, keyDigest }, await newRequest(key));
-    expect(await refusalOf(gone)).toBe("forbidden: the node was removed: join again with a token");
+    expect(await refusalOf(gone)).toBe("removed: the node was removed: join again with a token");
   });
 });

@@ -15,7 +15,7 @@ import { remove } from "../../../src/model/change.ts";
 import { newKey } from "../../../src/pki/keys.ts";
 import { newRequest } from "../../../src/pki/request.ts";
 import { authorityIn, clusterIn } from "../../../src/server/cluster-keys.ts";
-import { ensureCluster } from "../../../src/server/first-start.ts";
+import { ensureCluster, firstToken } from "../../../src/server/first-start.ts";
 import { isPinned, Joins, type Peer } from "../../../src/server/joins.ts";
 import { TlsPort, type TlsPortLimits } from "../../../src/server/port/tls-port.ts";
 import { Tokens } from "../../../src/server/tokens.ts";
@@ -39,12 +39,13 @@ export class SetClock implements Clock {
 export async function aCluster() {
   const store = new MemoryStore();
   const clock = new SetClock();
-  const firstToken = await ensureCluster(store, clock, systemRandom);
+  await ensureCluster(store, clock);
+  const token = await firstToken(store, clock, systemRandom);
   const deps = { store, clock, random: systemRandom, servers: () => ["192.0.2.1:6770"] };
   return {
     store,
     clock,
-    firstToken: firstToken ?? "",
+    firstToken: token ?? "",
     tokens: new Tokens(deps),
     joins: new Joins(deps),
     authority: authorityIn(store.view()),

@@ -96,6 +96,7 @@ export class Rig {
     };
     return {
       nodeId: anId("n1"),
+      successors: () => [],
       assign: (set) => this.sets.push(set),
       removeVolumes: async (names) => void this.removedVolumes.push(...names),
       logs: unused,

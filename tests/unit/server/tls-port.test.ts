@@ -192,7 +192,7 @@ describe("with its certificate", () => {
     expect(rig.calls).toEqual([]);
   });
 
-  test("a node whose time ran out, or has not come, may only ask for a new certificate", async () => {
+  test("a node whose time ran out, or has not come, may only renew its certificate", async () => {
     rig = await PortRig.open();
     const node = await aJoinedNode(rig.cluster, "a");
     const now = rig.cluster.clock.time;
@@ -317,6 +317,25 @@ describe("whoever only costs something", () => {
     for (const socket of held) socket.destroy();
     await until(() => rig.port.connections.open === 0);
     expect((await askRaw(rig, request("GET", "/v1/ca"))).status).toBe(200);
+  });
+
+  test("takes nothing from others by opening hundreds of connections", async () => {
+    rig = await PortRig.open();
+    const idle = [];
+    // In two portions: more at once than the kernel keeps for the port would come a second later.
+    for (const count of [400, 300]) {
+      const before = rig.port.connections.open;
+      for (let i = 0; i < count; i++) {
+        const socket = createConnection(rig.port.port, "127.0.0.1");
+        idle.push(socket.on("error", () => {}));
+      }
+      await until(() => rig.port.connections.open === Math.min(512, before + count));
+    }
+    await until(() => (rig.port.refusals.get("tooManyWaiting") ?? 0) >= 700 - 512);
+    expect(rig.port.connections.open).toBe(512);
+    expect((await askRaw(rig, request("GET", "/v1/ca"))).status).toBe(200);
+    for (const socket of idle) socket.destroy();
+    await until(() => rig.port.connections.open === 0);
   });
 
   test("sends a head without an end, or none at all", async () => {

@@ -107,7 +107,7 @@ describe("a person is let in", () => {
     );
   });
 
-  test("not with one that expired, was rotated or revoked, is for machines or cut off", async () => {
+  test("not with one that has ended, was rotated, is for machines or is cut off", async () => {
     const { tokens, clock, firstToken } = await aCluster();
     const short = await tokens.create({ kind: "admin", description: "", expiresInMs: 1000 });
     const { token, text } = await tokens.create({ kind: "admin", description: "" });

@@ -50,7 +50,8 @@ class AgentRig extends Rig {
 
   /** The agent begins, and some time passes. */
   async begin(ms = 1000): Promise<void> {
-    this.connection.hello(this.agent, facts(), () => (this.resumed += 1)).catch(() => {});
+    const events = { onResume: () => (this.resumed += 1), onLost: () => {} };
+    this.connection.hello(this.agent, facts(), events).catch(() => {});
     await this.pass(ms);
   }
 
