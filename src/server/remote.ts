@@ -82,9 +82,15 @@ export class Remote {
   /** @throws OrchdError `conflict` when the port is taken, `forbidden`, `invalid` */
   static async open(options: RemoteOptions): Promise<Remote> {
     const remote = new Remote(options);
-    await remote.#listen();
-    await remote.#gossip();
-    await remote.#answerDiscovery();
+    try {
+      await remote.#listen();
+      await remote.#gossip();
+      await remote.#answerDiscovery();
+    } catch (error) {
+      // A listener that is left would keep the process from ending.
+      await remote.close();
+      throw error;
+    }
     if (options.advertise === undefined) {
       remote.#closers.push(watchOwnAddress(systemClock, (address) => remote.#moveTo(address)));
     }
