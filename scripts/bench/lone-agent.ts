@@ -73,26 +73,24 @@ interface Traffic {
 }
 
 async function countTraffic(host: FleetHost): Promise<void> {
+  const gossip = "meta l4proto { tcp, udp } th";
   const rules = [
-    "table inet meter {",
-    "  counter session {}",
-    "  counter gossip {}",
-    "  chain out { type filter hook output priority 0; ",
-    `    tcp dport ${SESSION_PORT} counter name session`,
-    `    meta l4proto { tcp, udp } th dport ${GOSSIP_PORT} counter name gossip`,
-    "  }",
-    "  chain in { type filter hook input priority 0;",
-    `    tcp sport ${SESSION_PORT} counter name session`,
-    `    meta l4proto { tcp, udp } th sport ${GOSSIP_PORT} counter name gossip`,
-    "  }",
-    "}",
+    "add table inet traffic",
+    "add counter inet traffic session",
+    "add counter inet traffic gossip",
+    "add chain inet traffic leaving { type filter hook output priority 0; }",
+    "add chain inet traffic coming { type filter hook input priority 0; }",
+    `add rule inet traffic leaving tcp dport ${SESSION_PORT} counter name "session"`,
+    `add rule inet traffic coming tcp sport ${SESSION_PORT} counter name "session"`,
+    `add rule inet traffic leaving ${gossip} dport ${GOSSIP_PORT} counter name "gossip"`,
+    `add rule inet traffic coming ${gossip} sport ${GOSSIP_PORT} counter name "gossip"`,
   ];
   const { code, stderr } = await host.lab.run(["nft", "-f", "-"], { input: rules.join("\n") });
   if (code !== 0) throw new Error(`the traffic can't be counted: ${stderr}`);
 }
 
 async function readTraffic(host: FleetHost): Promise<Traffic> {
-  const { stdout } = await host.lab.run(["nft", "-j", "list", "counters", "table", "inet", "meter"]);
+  const { stdout } = await host.lab.run(["nft", "-j", "list", "counters", "table", "inet", "traffic"]);
   const { nftables } = JSON.parse(stdout) as {
     nftables: { counter?: { name: string; bytes: number } }[];
   };
