@@ -22,7 +22,7 @@ import type { Link } from "./link.ts";
 
 /** A frame of statuses is filled up to this, so that it arrives soon over a slow link as well. */
 const BATCH_CHARACTERS = 64 * 1024;
-/** Statuses that are not acknowledged within this are a reason to ask whether the server is there. */
+/** Statuses that are not acknowledged within this are a reason to ask for a sign of life. */
 const ACK_WITHIN_MS = 2000;
 const PROBE_MS = 2000;
 /** A server that took the connection answers well within this. */

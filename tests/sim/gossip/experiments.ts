@@ -81,7 +81,7 @@ export interface SlowResult {
   world: GossipWorld;
 }
 
-/** Some members are slow: how many others are called dead for it (Lifeguard, interval experiment). */
+/** Some members are slow: how many are called dead for it (Lifeguard, interval experiment). */
 export function measureSlow(options: SlowOptions): SlowResult {
   const slow = new Set<string>();
   let falsePositives = 0;

@@ -14,7 +14,7 @@ describe("probing", () => {
     expect(machine.membership.healthScore).toBe(0);
   });
 
-  test("asks three others and the stream after the timeout, and suspects after the interval", () => {
+  test("asks three others and the stream after the timeout, then suspects", () => {
     const machine = new Machine({ members: 9, tuning: QUIET });
     machine.run(1000);
     const [ping] = machine.sent("ping");
@@ -85,7 +85,7 @@ describe("a member's own health", () => {
     expect([0, 1, 2, 3].map(afterOneFailure)).toEqual([3, 2, 1, 0]);
   });
 
-  test("gives the next probes more time, eight intervals at most, and gets better with each ack", () => {
+  test("gives the next probes more time, and gets better with each ack", () => {
     const machine = new Machine({ members: 60, tuning: QUIET });
     machine.run(40_000);
     expect(machine.membership.healthScore).toBe(7);

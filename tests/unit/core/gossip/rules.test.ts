@@ -252,7 +252,7 @@ describe("there are limits", () => {
   });
 });
 
-test("a dead member is forgotten after a time, and its name can be taken from the first incarnation", () => {
+test("a dead member is forgotten after a time, and its name is free again", () => {
   const machine = new Machine({ preset: "lan" });
   machine.hear("m3", dead("m2", 1));
   machine.run(29_000, () => undefined);
