@@ -10,7 +10,7 @@ import { discoverServers } from "../net/discovery/discover.ts";
 import { discoveryKeyOf } from "../net/discovery/message.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
 import { ownAddress, watchOwnAddress } from "../net/own-address.ts";
-import { SERVER_NAME } from "../pki/authority.ts";
+import { SERVER_NAME } from "../model/server-address.ts";
 import { caDigestOf, issuedAt } from "../pki/read.ts";
 import { openRuntime, type RuntimeKind } from "../runtime/open.ts";
 import type { Runtime } from "../runtime/driver.ts";

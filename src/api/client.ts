@@ -21,6 +21,7 @@ import type {
 } from "../model/summary.ts";
 import { openExec } from "./client-exec.ts";
 import { openForward } from "./client-forward.ts";
+import type { TlsServer } from "./client-tls.ts";
 import { UnixTransport, type Transport } from "./client-transport.ts";
 
 /** What a name that a person typed stands for. */
@@ -75,6 +76,12 @@ export class ApiClient {
 
   static onSocket(path: string, timeoutMs?: number): ApiClient {
     return new ApiClient(new UnixTransport(path), timeoutMs);
+  }
+
+  /** @param server where it is, whom to believe, and what opens it */
+  static async onServer(server: TlsServer, timeoutMs?: number): Promise<ApiClient> {
+    const { TlsTransport } = await import("./client-tls.ts");
+    return new ApiClient(new TlsTransport(server), timeoutMs);
   }
 
   version(): Promise<VersionInfo> {
@@ -137,14 +144,14 @@ export class ApiClient {
   }
 
   /** Starts a command in a task; resolves once it runs. */
-  exec(task: string, options: ExecOptions): Promise<ExecSession> {
-    const socket = this.#transport.webSocket(`/v1/exec${queryOf({ task })}`);
+  async exec(task: string, options: ExecOptions): Promise<ExecSession> {
+    const socket = await this.#transport.webSocket(`/v1/exec${queryOf({ task })}`);
     return openExec(socket, options, (error) => this.#transport.explain(error));
   }
 
   /** Connects to a TCP port of a running task; resolves once the connection is there. */
-  forward(task: string, port: number): Promise<ByteStream> {
-    const socket = this.#transport.webSocket(`/v1/forward${queryOf({ task, port })}`);
+  async forward(task: string, port: number): Promise<ByteStream> {
+    const socket = await this.#transport.webSocket(`/v1/forward${queryOf({ task, port })}`);
     return openForward(socket, (error) => this.#transport.explain(error));
   }
 

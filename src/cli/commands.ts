@@ -10,6 +10,7 @@ export type Completes =
   | "log"
   | "anything"
   | "file"
+  | "context"
   | "none"
   | readonly string[];
 
@@ -125,6 +126,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: "make, list, renew and revoke tokens for machines and people",
     completes: "none",
     load: async () => (await import("./commands/token.ts")).tokenCommand,
+  },
+  {
+    name: "context",
+    summary: "keep servers on other machines by name",
+    completes: "context",
+    load: async () => (await import("./commands/context.ts")).contextCommand,
   },
   {
     name: "image",
