@@ -151,7 +151,8 @@ export class TlsTransport implements Transport {
   }
 
   #tooLate(): OrchdError {
-    const message = `the orchd server at ${this.#server.address} took too long to answer: try again`;
+    const { address } = this.#server;
+    const message = `the orchd server at ${address} took too long to answer: try again`;
     return new OrchdError("timedOut", message, { retryable: true });
   }
 }

@@ -79,7 +79,7 @@ async function readTarget(
   return { server: server.value, token: token.value };
 }
 
-/** A token on the command line shows in process lists for a moment; `-` and the environment don't. */
+/** A token on the command line shows in process lists; `-` and the environment don't. */
 async function readGiven(io: Io, given: string | undefined): Promise<string> {
   if (given === "-") {
     if (!io.stdin.isTerminal) return new Response(io.stdin.read()).text();
