@@ -23,6 +23,7 @@ import { enrol } from "./enrol.ts";
 import { readFacts } from "./facts.ts";
 import { renewCertificate } from "./join.ts";
 import { Membership } from "./membership.ts";
+import { Reachability } from "./reachability.ts";
 
 const INTERFACE = "orchd0";
 const FIND_TIMEOUT_MS = 3000;
@@ -66,6 +67,9 @@ export class AgentRole {
   readonly #agent: Agent;
   #facts: NodeFacts;
   #membership: Membership | undefined;
+  /** Where members gossip, as the latest welcome told. */
+  #peers: readonly string[] = [];
+  #reachability: Reachability | undefined;
   #renewal: Timer | undefined;
   #unwatch = () => {};
 
@@ -133,7 +137,7 @@ export class AgentRole {
     const runtime = await openRuntime(kind, {
       ...{ nodeId, runDir, clock, random: systemRandom, ...socket },
     });
-    const own = { ...(await facts(runtime)), hostname: identity.name };
+    const own = { ...(await facts(runtime)), hostname: identity.name, notes: [] };
     const role = new AgentRole(options, { state, clock, lock }, { identity, runtime, facts: own });
     await role.#begin();
     return role;
@@ -144,6 +148,7 @@ export class AgentRole {
     this.#unwatch();
     this.#renewal?.cancel();
     await this.#agent.stop();
+    this.#reachability?.stop();
     this.#membership?.close();
     await this.#runtime.close();
     this.#machine.state.close();
@@ -165,9 +170,37 @@ export class AgentRole {
       log,
       onChange: () => {},
     });
+    const { trouble } = this.#membership;
+    if (trouble === undefined) this.#reachability = this.#newReachability(this.#membership);
+    else this.#note([trouble]);
+    this.#meet();
     if (advertise === undefined) {
       this.#unwatch = watchOwnAddress(systemClock, (address) => this.#moveTo(address));
     }
+  }
+
+  /** What is blocked is told to the server too, since people look there. */
+  #newReachability(pings: Membership): Reachability {
+    return new Reachability({
+      pings,
+      clock: systemClock,
+      log: this.#options.log,
+      isConnected: () => this.#connection.isConnected,
+      onChange: (notes) => this.#note(notes),
+    });
+  }
+
+  #note(notes: string[]): void {
+    this.#facts = { ...this.#facts, notes };
+    this.#connection.setFacts(this.#facts);
+  }
+
+  /** Looks for the members that the server told of, which may be before gossip has begun. */
+  #meet(): void {
+    void this.#membership?.meet(this.#peers);
+    // The first is the server's own.
+    const [server] = this.#peers;
+    if (server !== undefined) this.#reachability?.watch(server);
   }
 
   #onWelcome(welcome: Welcome): void {
@@ -177,7 +210,8 @@ export class AgentRole {
     const { servers } = welcome.servers.length > 0 ? welcome : this.#identity;
     this.#save({ ...this.#identity, servers, gossipKeys });
     this.#membership?.useKeys(gossipKeys);
-    void this.#membership?.meet(peers);
+    this.#peers = peers;
+    this.#meet();
     if (renewAfterMs !== undefined) this.#renewIn(renewAfterMs);
   }
 

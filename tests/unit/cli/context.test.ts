@@ -114,6 +114,7 @@ describe("orchd context", () => {
 
   test("keeps nothing that can't be used, and says why", async () => {
     const admin = await anAdmin();
+    const wrong = admin.text.slice(0, -1) + (admin.text.endsWith("0") ? "1" : "0");
     const join = await client.createToken({ kind: "join" });
     const other = await aServer();
     try {
@@ -123,12 +124,7 @@ describe("orchd context", () => {
         [admin.text, foreign, 1, "another cluster than the token's"],
         [admin.text, nothing, 3, "nothing listens on this port"],
         [join.text, address, 1, "orchd token create --admin"],
-        [
-          `${admin.text.slice(0, -1)}${admin.text.endsWith("0") ? "1" : "0"}`,
-          address,
-          1,
-          "revoked",
-        ],
+        [wrong, address, 1, "revoked"],
         [admin.text.slice(0, -1), address, 2, "cut off"],
         [admin.text, "nowhere:", 2, "is no address"],
       ];
