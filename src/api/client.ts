@@ -6,6 +6,7 @@ import type {
   ImageSummary,
   LogOptions,
 } from "../model/session.ts";
+import type { KeySummary } from "../model/keyring.ts";
 import type { NewToken, TokenRequest, TokenSummary } from "../model/token.ts";
 import type { StackSpec } from "../model/stack.ts";
 import type {
@@ -183,6 +184,24 @@ export class ApiClient {
 
   async revokeToken(id: string): Promise<void> {
     await this.#call("DELETE", `/v1/tokens/${encodeURIComponent(id)}`);
+  }
+
+  /** The keys of the cluster's gossip. @param show whether the keys themselves are told */
+  keyring(show: boolean): Promise<KeySummary[]> {
+    return this.#get(`/v1/keyring${queryOf({ show })}`);
+  }
+
+  /** @param key base 64; the server makes a random one where it is absent */
+  installKey(key?: string): Promise<KeySummary> {
+    return this.#call("POST", "/v1/keyring", key === undefined ? {} : { key });
+  }
+
+  async useKey(fingerprint: string): Promise<void> {
+    await this.#call("POST", `/v1/keyring/${encodeURIComponent(fingerprint)}/use`);
+  }
+
+  async removeKey(fingerprint: string): Promise<void> {
+    await this.#call("DELETE", `/v1/keyring/${encodeURIComponent(fingerprint)}`);
   }
 
   images(): Promise<NodeImages[]> {

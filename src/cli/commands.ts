@@ -11,6 +11,7 @@ export type Completes =
   | "anything"
   | "file"
   | "context"
+  | "key"
   | "none"
   | readonly string[];
 
@@ -132,6 +133,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: "keep servers on other machines by name",
     completes: "context",
     load: async () => (await import("./commands/context.ts")).contextCommand,
+  },
+  {
+    name: "keyring",
+    summary: "list, install, use and remove the keys of gossip",
+    completes: "key",
+    load: async () => (await import("./commands/keyring.ts")).keyringCommand,
   },
   {
     name: "image",

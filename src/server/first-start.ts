@@ -8,9 +8,9 @@ import { formatToken, newSecret } from "../model/token-text.ts";
 import { newAuthority } from "../pki/authority.ts";
 import type { Store } from "../store/store.ts";
 import { caDigestIn } from "./cluster-keys.ts";
+import { newGossipKey } from "./gossip-keys.ts";
 import { newToken } from "./tokens.ts";
 
-const GOSSIP_KEY_BYTES = 32;
 /** How long the first token lives: whoever begins a cluster has a day to bring machines in. */
 const FIRST_TOKEN_MS = 86_400_000;
 
@@ -44,8 +44,4 @@ export async function ensureCluster(
   const { ok } = await store.commit([put.cluster(cluster), put.token(token)]);
   assert(ok, "nobody else writes before the server has started");
   return formatToken({ caDigest: caDigestIn(store.view()), secret });
-}
-
-function newGossipKey(): string {
-  return Buffer.from(crypto.getRandomValues(new Uint8Array(GOSSIP_KEY_BYTES))).toString("base64");
 }

@@ -26,6 +26,7 @@ import { Dispatcher } from "./dispatcher.ts";
 import { makePrivateDirectory } from "../store/private-directory.ts";
 import { explainNode, explainService, explainTask } from "./explain.ts";
 import { ensureCluster } from "./first-start.ts";
+import { GossipKeys } from "./gossip-keys.ts";
 import { isPinned, Joins } from "./joins.ts";
 import { TlsPort } from "./port/tls-port.ts";
 import { serverCertificate } from "./server-certificate.ts";
@@ -209,6 +210,7 @@ export class Server {
       createToken: (request) => this.#tokens.create(request),
       rotateToken: (id) => this.#tokens.rotate(id),
       revokeToken: (id) => this.#tokens.revoke(id),
+      gossipKeys: new GossipKeys(store),
       session: (nodeId: NodeId) => this.#dispatcher.session(nodeId),
       sessions: () => this.#dispatcher.sessions(),
     });

@@ -45,7 +45,7 @@ function candidate(value: string): Candidate {
   return { value, description: "" };
 }
 
-type NameKind = "stack" | "service" | "replicas" | "task" | "log" | "anything";
+type NameKind = "stack" | "service" | "replicas" | "task" | "log" | "key" | "anything";
 
 async function namesFor(client: ApiClient, kind: NameKind, current: string): Promise<string[]> {
   switch (kind) {
@@ -59,6 +59,8 @@ async function namesFor(client: ApiClient, kind: NameKind, current: string): Pro
       return taskNames(client);
     case "log":
       return both(serviceNames(client, current), taskNames(client));
+    case "key":
+      return (await client.keyring(false)).map((key) => key.fingerprint);
     case "anything": {
       const nodes = client.nodes().then((all) => all.map((node) => node.hostname));
       return both(both(serviceNames(client, current), taskNames(client)), nodes);

@@ -167,6 +167,8 @@ const NEW_TOKEN: NewToken = {
   servers: ["192.0.2.1:6770"],
 };
 
+const KEY = { fingerprint: "0".repeat(12), primary: true };
+
 /** Everything that the server was asked to do, in order. */
 export type Call = [name: string, ...args: unknown[]];
 
@@ -209,6 +211,18 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
     },
     async revokeToken(id) {
       calls.push(["revokeToken", id]);
+    },
+    gossipKeys: {
+      list: (show) => {
+        calls.push(["gossipKeys.list", show]);
+        return [KEY];
+      },
+      install: async (key) => {
+        calls.push(["gossipKeys.install", key]);
+        return KEY;
+      },
+      use: async (fingerprint) => void calls.push(["gossipKeys.use", fingerprint]),
+      remove: async (fingerprint) => void calls.push(["gossipKeys.remove", fingerprint]),
     },
     explain(target) {
       calls.push(["explain", target.kind]);
