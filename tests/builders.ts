@@ -85,6 +85,7 @@ export function aSpec(over: Partial<ServiceSpec> = {}): ServiceSpec {
     placement: { constraints: [], spread: [], maxReplicasPerNode: 0 },
     restart: aRestart(),
     update: { order: "stop-first", parallelism: 1, delayMs: 0 },
+    disconnect: { replaceAfterMs: 3000, reconcile: "keep-original" },
     labels: {},
     restarts: 0,
     ...over,
@@ -241,6 +242,7 @@ export function anAssignment(name: string, over: Partial<Assignment> = {}): Assi
     container: aContainer({ networkMode: "none" }),
     resources: aSpec().resources,
     ports: [],
+    failures: 0,
     ...over,
   };
 }

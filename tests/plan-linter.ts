@@ -1,7 +1,8 @@
 import type { Action, Plan } from "../src/core/reconcile/plan.ts";
 import { slotsOf } from "../src/core/reconcile/slot.ts";
-import { currentRevision, specOf, type Service } from "../src/model/service.ts";
-import { isLive, isReady, type Task } from "../src/model/task.ts";
+import { currentRevision, specOf, tieOf, type Service } from "../src/model/service.ts";
+import { isOutOfReach, isServing } from "../src/model/serving.ts";
+import { isLive, isTerminal, type Task } from "../src/model/task.ts";
 import type { View } from "../src/model/view.ts";
 
 /** What is wrong with a service's plan, in the view that it was made from. */
@@ -20,6 +21,7 @@ function lintAction(view: View, service: Service, action: Action): string[] {
     case "stopTask": {
       const task = view.tasks.get(action.taskId);
       if (task === undefined) return ["stops a task that is not there"];
+      if (isOutOfReach(view, task) && !isTerminal(task.state)) return [];
       return isLive(task) ? [] : [`stops ${task.id}, which is not live`];
     }
     case "removeTask": {
@@ -32,8 +34,11 @@ function lintAction(view: View, service: Service, action: Action): string[] {
       const task = view.tasks.get(action.taskId);
       if (task === undefined) return ["forgets a task that is not there"];
       const isGone = task.state === "removed" || task.nodeId === undefined;
+      if (isOutOfReach(view, task)) return [];
       return isGone ? [] : [`forgets ${task.id}, of which something may be left`];
     }
+    case "setHomes":
+      return tieOf(specOf(service)) === undefined ? ["ties tasks that can move"] : [];
     case "deleteService":
       return service.removing && view.tasksOf(service.id).length === 0
         ? []
@@ -61,7 +66,7 @@ function lintCreation(view: View, service: Service, task: Task): string[] {
 
 /** No slot gets more live tasks than the update order allows. */
 function lintSlots(view: View, service: Service, plan: Plan): string[] {
-  const slots = slotsOf(view.tasksOf(service.id), service.templateRevision);
+  const slots = slotsOf(view, service);
   const stopped = new Set(
     plan.actions.flatMap((action) => (action.type === "stopTask" ? [action.taskId] : [])),
   );
@@ -76,6 +81,8 @@ function lintSlots(view: View, service: Service, plan: Plan): string[] {
     if (slot.current.length > 0) problems.push(`creates a second current task in slot ${name}`);
     const stays = slot.outdated.filter((task) => !stopped.has(task.id));
     const startFirst = specOf(service).update.order === "start-first";
+    const away = slot.away.filter((task) => !stopped.has(task.id));
+    if (away.length > 1) problems.push(`leaves ${away.length} tasks away in slot ${name}`);
     if (slot.outdated.length > 0 && !startFirst) problems.push(`starts first in slot ${name}`);
     if (stays.length > 1) problems.push(`leaves ${stays.length} outdated tasks in slot ${name}`);
     if (slot.outdated.length === 0 && slot.stopping.length > 0) {
@@ -88,17 +95,17 @@ function lintSlots(view: View, service: Service, plan: Plan): string[] {
 /** An update takes no more ready tasks away at once than its parallelism. */
 function lintTurns(view: View, service: Service, plan: Plan): string[] {
   const { parallelism } = specOf(service).update;
-  const slots = slotsOf(view.tasksOf(service.id), service.templateRevision);
+  const slots = slotsOf(view, service);
   const uncovered = plan.actions.filter((action) => {
     if (action.type !== "stopTask") return false;
     const task = view.tasks.get(action.taskId);
-    if (task === undefined || !isReady(task)) return false;
+    if (task === undefined || !isServing(view, task)) return false;
     const slot = slots.get(task.slot);
     const others = [...(slot?.current ?? []), ...(slot?.outdated ?? [])];
     const hasEnded = slot?.ended.some(({ state, revision }) => {
       return state === "complete" && revision >= service.templateRevision;
     });
-    return hasEnded !== true && !others.some((other) => other !== task && isReady(other));
+    return hasEnded !== true && !others.some((other) => other !== task && isServing(view, other));
   });
   if (parallelism === 0 || uncovered.length <= parallelism) return [];
   return [`takes ${uncovered.length} ready tasks away at once, beyond ${parallelism}`];

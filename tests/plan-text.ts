@@ -28,6 +28,10 @@ function formatAction(action: Action): string {
       return `remove ${shortId(action.taskId)}`;
     case "deleteTask":
       return `forget ${shortId(action.taskId)}`;
+    case "setHomes": {
+      const homes = sortedBy(Object.entries(action.homes), ([slot]) => slot);
+      return `tie ${homes.map(([slot, node]) => `slot ${slot} to ${shortId(node)}`).join(", ")}`;
+    }
     case "deleteService":
       return `delete service ${shortId(action.serviceId)}`;
     case "deleteStack":

@@ -16,7 +16,7 @@ import type { ServiceSummary, TaskSummary } from "../../src/model/summary.ts";
 
 const READY_TIMEOUT_MS = 20_000;
 const ANSWER_TIMEOUT_MS = 2_000;
-const CONVERGE_TIMEOUT_MS = 30_000;
+const CONVERGE_TIMEOUT_MS = 45_000;
 
 /** Debian puts it in the folder of the machine's architecture. */
 function faketimeLibrary(): string {
@@ -113,6 +113,14 @@ export class Host {
   get serverPid(): number {
     if (this.#server === undefined) throw new Error("no server was started");
     return pidInside(this.#server);
+  }
+
+  /** A new join token of the server here. */
+  async token(...words: string[]): Promise<string> {
+    const { text } = JSON.parse(await this.must("token", "create", "--json", ...words)) as {
+      text: string;
+    };
+    return text;
   }
 
   // Commands

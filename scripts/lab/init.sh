@@ -11,6 +11,9 @@ mount -t overlay overlay -o "$layers" /var/lib
 mkdir -p /var/lib/containers /var/lib/orchd
 mount --bind "$dir/containers" /var/lib/containers
 mount --bind "$dir/orchd" /var/lib/orchd
+# Podman keeps the definitions of its networks there.
+[ -d "$dir/etc-containers" ] || cp -r /etc/containers "$dir/etc-containers"
+mount --bind "$dir/etc-containers" /etc/containers
 ip link set lo up
 trap 'exit 0' TERM
 # Standard input ends when the maker does, even if it was killed.

@@ -111,7 +111,7 @@ async function wasRemoved(identity: Identity): Promise<boolean> {
       await renewCertificate(identity, server);
       return false;
     } catch (error) {
-      if (error instanceof OrchdError && error.code === "forbidden") return true;
+      if (error instanceof OrchdError && error.code === "removed") return true;
       // Not in reach, or troubled: the next one may know.
     }
   }

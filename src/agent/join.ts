@@ -26,6 +26,8 @@ export interface JoinOptions {
   labels: Readonly<Record<string, string>>;
   /** What the node is called, instead of its host name. */
   name?: string;
+  /** How long each server may take to answer once it is connected. */
+  answerTimeoutMs?: number;
 }
 
 /**
@@ -39,7 +41,7 @@ export async function joinCluster(options: JoinOptions): Promise<Identity> {
   for (const server of servers) {
     let ca: string;
     try {
-      ca = await provenCa(server, options.token);
+      ca = await provenCa(server, options.token, options.answerTimeoutMs);
     } catch (error) {
       if (!(error instanceof OrchdError)) throw error;
       failures.push(error);
@@ -56,7 +58,7 @@ export async function joinCluster(options: JoinOptions): Promise<Identity> {
 }
 
 async function joinAt(server: string, ca: string, options: JoinOptions): Promise<Identity> {
-  const { token, key, facts, labels, name } = options;
+  const { token, key, facts, labels, name, answerTimeoutMs } = options;
   const csr = await newRequest(key);
   const body = {
     secret: token.secret,
@@ -65,7 +67,7 @@ async function joinAt(server: string, ca: string, options: JoinOptions): Promise
     labels,
     ...(name === undefined ? {} : { name }),
   };
-  const call = { server, method: "POST", path: "/v1/join", ca, body } as const;
+  const call = { server, method: "POST", path: "/v1/join", ca, body, answerTimeoutMs } as const;
   const answer = await callFor(joinAnswerSchema, call);
   refuseForeign(server, { ...answer, caCertificate: ca }, key);
   // What was proved is kept, not what came with the answer.

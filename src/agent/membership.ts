@@ -10,7 +10,6 @@ import {
   type Tags,
 } from "../net/gossip/gossip-member.ts";
 import { Keyring } from "../net/gossip/keyring.ts";
-import { GOSSIP_PORT } from "../net/gossip/transport.ts";
 
 export interface MembershipOptions {
   /** The node's id. */
@@ -18,7 +17,7 @@ export interface MembershipOptions {
   tags: Tags;
   /** The address by which others reach this node. */
   address: string;
-  port?: number;
+  bind: { host: string; port: number };
   /** Base 64, the primary key first. */
   gossipKeys: readonly string[];
   clock: Clock;
@@ -44,15 +43,22 @@ export class Membership {
   }
 
   static async start(options: MembershipOptions): Promise<Membership> {
-    const { name, tags, address, clock, random, log, onChange, port = GOSSIP_PORT } = options;
+    const { name, tags, bind, address, clock, random, log } = options;
     const [primary, ...others] = options.gossipKeys.map(decodeKey);
     if (primary === undefined) throw new Error("a cluster has a gossip key");
     const keyring = new Keyring(primary, others);
-    const bind = { host: "0.0.0.0", port };
-    const advertise = { host: address, port };
+    const advertise = { host: address, port: bind.port };
     try {
       const member = await startMember({
-        ...{ name, tags, bind, advertise, keyring, clock, random, log, onChange },
+        name,
+        tags,
+        bind,
+        advertise,
+        keyring,
+        clock,
+        random,
+        log,
+        onChange: (change) => options.onChange(change),
       });
       return new Membership(keyring, member);
     } catch (error) {

@@ -43,6 +43,8 @@ export interface AgentRoleOptions {
   name: string | undefined;
   /** The address by which others reach this node; absent means the likeliest of its own. */
   advertise: string | undefined;
+  /** UDP and TCP: where it meets the other members of the cluster. */
+  gossipPort: number;
   orchdVersion: string;
   log: Log;
 }
@@ -103,6 +105,7 @@ export class AgentRole {
     this.#agent = new Agent({
       nodeId: identity.nodeId,
       clock,
+      random: systemRandom,
       log,
       runtime,
       state,
@@ -114,7 +117,7 @@ export class AgentRole {
 
   /**
    * Joins the cluster if this machine has not, and takes up its tasks.
-   * @throws OrchdError when it is no node and can't become one, or its state or runtime can't be had
+   * @throws OrchdError when it is no node and can't become one, or state or runtime can't be had
    */
   static async start(options: AgentRoleOptions): Promise<AgentRole> {
     const { dataDir, runDir, runtime: kind, advertise, name, log } = options;
@@ -129,13 +132,23 @@ export class AgentRole {
     };
     const { token, servers, labels } = options;
     const identity = await enrol({
-      ...{ state, token, servers, labels, name, clock, log },
+      state,
+      token,
+      servers,
+      labels,
+      name,
+      clock,
+      log,
       facts: () => facts(),
     });
     const { nodeId } = identity;
     const socket = options.podmanSocket === undefined ? {} : { socket: options.podmanSocket };
     const runtime = await openRuntime(kind, {
-      ...{ nodeId, runDir, clock, random: systemRandom, ...socket },
+      nodeId,
+      runDir,
+      clock,
+      random: systemRandom,
+      ...socket,
     });
     const own = { ...(await facts(runtime)), hostname: identity.name, notes: [] };
     const role = new AgentRole(options, { state, clock, lock }, { identity, runtime, facts: own });
@@ -156,13 +169,14 @@ export class AgentRole {
   }
 
   async #begin(): Promise<void> {
-    const { advertise, log } = this.#options;
+    const { advertise, gossipPort, log } = this.#options;
     await this.#agent.takeUp();
     // Resolves at the first session, or not at all when the agent stops before.
     this.#agent.connect().catch(() => undefined);
     this.#membership = await Membership.start({
       name: this.#identity.nodeId,
       tags: { name: this.#identity.name, role: "agent" },
+      bind: { host: "0.0.0.0", port: gossipPort },
       address: this.#facts.address,
       gossipKeys: this.#identity.gossipKeys,
       clock: systemClock,

@@ -11,8 +11,12 @@ import { notOrchd } from "./client-connect.ts";
  * @param server `host:port`
  * @throws OrchdError `unreachable`, `forbidden` when the token is of another cluster
  */
-export async function provenCa(server: string, token: TokenText): Promise<string> {
-  const call = { server, method: "GET", path: "/v1/ca", ca: undefined } as const;
+export async function provenCa(
+  server: string,
+  token: TokenText,
+  answerTimeoutMs?: number,
+): Promise<string> {
+  const call = { server, method: "GET", path: "/v1/ca", ca: undefined, answerTimeoutMs } as const;
   const { caCertificate } = await callFor(caAnswerSchema, call);
   const digest = digestOfCa(caCertificate);
   if (digest === undefined) throw notOrchd(server);

@@ -3,7 +3,13 @@ import type { TLSSocket } from "node:tls";
 import type { z } from "zod";
 import { isErrorCode, OrchdError } from "../lib/errors.ts";
 import { problemSchema } from "../model/summary.ts";
-import { connectServer, notOrchd, unreachable, type ServerAsked } from "./client-connect.ts";
+import {
+  connectServer,
+  notOrchd,
+  silent,
+  unreachable,
+  type ServerAsked,
+} from "./client-connect.ts";
 
 const ANSWER_TIMEOUT_MS = 15_000;
 /** No answer to an agent is near this. */
@@ -40,10 +46,10 @@ async function callServer(call: ServerCall): Promise<unknown> {
 }
 
 async function exchange(call: ServerCall, secure: TLSSocket): Promise<unknown> {
-  const { server, method, path, body } = call;
+  const { server, method, path, body, answerTimeoutMs = ANSWER_TIMEOUT_MS } = call;
   const text = body === undefined ? "" : JSON.stringify(body);
   const answer = await new Promise<{ status: number; text: string }>((resolve, reject) => {
-    const timer = setTimeout(() => outgoing.destroy(), ANSWER_TIMEOUT_MS);
+    const timer = setTimeout(() => reject(silent(server)), answerTimeoutMs);
     const end = (error: OrchdError) => {
       clearTimeout(timer);
       reject(error);
@@ -63,7 +69,7 @@ async function exchange(call: ServerCall, secure: TLSSocket): Promise<unknown> {
     outgoing.on("error", broke);
     outgoing.on("close", () => broke());
     outgoing.on("response", (response) => {
-      readAnswer(response).then(
+      readAnswer(server, response).then(
         (text) => {
           clearTimeout(timer);
           resolve({ status: response.statusCode ?? 0, text });
@@ -76,13 +82,14 @@ async function exchange(call: ServerCall, secure: TLSSocket): Promise<unknown> {
   return decode(server, answer);
 }
 
-async function readAnswer(response: IncomingMessage): Promise<string> {
+async function readAnswer(server: string, response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {
     bytes += chunk.length;
     if (bytes > ANSWER_BYTES_MAX) {
-      throw new OrchdError("tooLarge", "the answer is larger than any that a server gives");
+      const message = `the answer of ${server} is larger than any that a server gives`;
+      throw new OrchdError("tooLarge", message);
     }
     chunks.push(chunk);
   }

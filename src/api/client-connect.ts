@@ -17,6 +17,8 @@ export interface ServerAsked {
   ca: string | undefined;
   /** A node's own certificate and key, PEM. */
   identity?: { certificate: string; key: string };
+  /** How long the handshake may take, and then each answer. */
+  answerTimeoutMs?: number | undefined;
 }
 
 /**
@@ -81,7 +83,7 @@ function whyUnreachable(error: Error): string {
 }
 
 function handshake(asked: ServerAsked, socket: Socket): Promise<tls.TLSSocket> {
-  const { server, ca, identity } = asked;
+  const { server, ca, identity, answerTimeoutMs = HANDSHAKE_TIMEOUT_MS } = asked;
   return new Promise((resolve, reject) => {
     const options: tls.ConnectionOptions = {
       socket,
@@ -92,7 +94,7 @@ function handshake(asked: ServerAsked, socket: Socket): Promise<tls.TLSSocket> {
     };
     // Its overloads in Bun's types confuse the linter.
     const secure = tls.connect(options) as tls.TLSSocket;
-    const timer = setTimeout(() => fail(), HANDSHAKE_TIMEOUT_MS);
+    const timer = setTimeout(() => reject(silent(server)), answerTimeoutMs);
     const fail = (cause?: Error) => {
       clearTimeout(timer);
       reject(isForeign(cause) ? foreign(server) : notOrchd(server, cause));
@@ -109,6 +111,13 @@ function handshake(asked: ServerAsked, socket: Socket): Promise<tls.TLSSocket> {
 /** Whether the other side spoke TLS, with a certificate that our authority did not sign. */
 function isForeign(cause: Error | undefined): boolean {
   return /CERT|VERIFY|SIGNATURE|SELF_SIGNED|ISSUER/.test(systemCodeOf(cause) ?? "");
+}
+
+export function silent(server: string): OrchdError {
+  return unreachable(
+    `${server} takes connections but does not answer: ` +
+      "the server is overloaded, or something else is there",
+  );
 }
 
 function foreign(server: string): OrchdError {

@@ -12,6 +12,7 @@ import type { StackSpec } from "../model/stack.ts";
 import type {
   ApplyResult,
   Explanation,
+  NodeInspection,
   NodeSummary,
   Progress,
   ServiceSummary,
@@ -204,6 +205,27 @@ export class ApiClient {
     await this.#call("DELETE", `/v1/keyring/${encodeURIComponent(fingerprint)}`);
   }
 
+  /** @param node a host name, an id, or the start of an id */
+  node(node: string): Promise<NodeInspection> {
+    return this.#get(nodePath(node));
+  }
+
+  setAvailability(node: string, availability: NodeSummary["availability"]): Promise<NodeSummary> {
+    return this.#call("PUT", `${nodePath(node)}/availability`, { availability });
+  }
+
+  setLabels(
+    node: string,
+    change: { set: Record<string, string>; remove: string[] },
+  ): Promise<NodeSummary> {
+    return this.#call("POST", `${nodePath(node)}/labels`, change);
+  }
+
+  /** Ends a node; while it is there and holds tasks only with `force`. */
+  async removeNode(node: string, options: { force?: boolean } = {}): Promise<void> {
+    await this.#call("DELETE", `${nodePath(node)}${queryOf(options)}`);
+  }
+
   images(): Promise<NodeImages[]> {
     return this.#get("/v1/images");
   }
@@ -228,6 +250,10 @@ export class ApiClient {
     // The server made each line from the same type.
     return this.#transport.stream(path, signal) as AsyncGenerator<T>;
   }
+}
+
+function nodePath(node: string): string {
+  return `/v1/nodes/${encodeURIComponent(node)}`;
 }
 
 function servicePath(stack: string, service: string): string {

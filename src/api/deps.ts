@@ -1,8 +1,10 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
+import type { LabelChange } from "../core/reconcile/node.ts";
 import type { NodeId, ServiceId, TokenId } from "../model/ids.ts";
 import type { JoinAnswer, JoinRequest } from "../model/join.ts";
 import type { KeySummary } from "../model/keyring.ts";
+import type { Node } from "../model/node.ts";
 import type { AgentSession } from "../model/session.ts";
 import type { StackSpec } from "../model/stack.ts";
 import type { ApplyResult, Explanation, VersionInfo } from "../model/summary.ts";
@@ -31,6 +33,13 @@ export interface ApiDeps {
   scale(services: ReadonlyMap<ServiceId, number>): Promise<void>;
   /** Replaces all tasks of a service that is there. */
   restart(service: ServiceId): Promise<void>;
+  /** `pause` takes no new task, `drain` also moves its tasks away. */
+  setAvailability(node: NodeId, availability: Node["availability"]): Promise<void>;
+  setLabels(node: NodeId, change: LabelChange): Promise<void>;
+  /** Ends a node that is there; while it holds tasks only with `force`. */
+  removeNode(node: NodeId, options: { force: boolean }): Promise<void>;
+  /** Why a node's health is what it is, in one sentence without its full stop. */
+  healthReason(node: NodeId): string;
   /** Why a task, service or node is in the state that it is in. */
   explain(target: Exclude<Target, { kind: "stack" }>): Explanation;
   /** Makes a node of a machine that has a join token. */

@@ -9,6 +9,7 @@ export type Completes =
   | "task"
   | "log"
   | "anything"
+  | "node"
   | "file"
   | "context"
   | "key"
@@ -127,6 +128,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: "make, list, renew and revoke tokens for machines and people",
     completes: "none",
     load: async () => (await import("./commands/token.ts")).tokenCommand,
+  },
+  {
+    name: "node",
+    summary: "show a node; drain, pause, activate, label or remove nodes",
+    completes: "node",
+    load: async () => (await import("./commands/node.ts")).nodeCommand,
   },
   {
     name: "context",

@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from "commander";
+import { isIP } from "node:net";
 import { resolve } from "node:path";
 import type { ApiClient } from "../api/client.ts";
 import { OrchdError } from "../lib/errors.ts";
@@ -16,7 +17,7 @@ export interface ServerOptions {
   agent: boolean;
   podmanSocket?: string;
   /** Where agents and other machines reach it; absent means nowhere. */
-  listen?: { host: string; port: number };
+  listen?: { host: string; port: number; gossipPort: number };
   advertise?: string;
 }
 
@@ -33,6 +34,7 @@ export interface JoinOptions {
   name: string | undefined;
   /** Address by which others reach the node. */
   advertise: string | undefined;
+  gossipPort: number;
   podmanSocket: string | undefined;
 }
 
@@ -132,6 +134,26 @@ export function parseCount(text: string): number {
     throw new InvalidArgumentError("It must be a whole number.");
   }
   return count;
+}
+
+export function parseIp(text: string): string {
+  if (isIP(text) === 0) throw new InvalidArgumentError("It must be an IP address.");
+  return text;
+}
+
+/** Where memberlist, serf and Consul gossip too. */
+const GOSSIP_PORT = 7946;
+
+export function gossipPortOption(): Option {
+  return new Option("--gossip-port <port>", "where nodes tell each other that they are alive")
+    .default(GOSSIP_PORT)
+    .argParser(parsePort);
+}
+
+function parsePort(text: string): number {
+  const port = parseCount(text);
+  if (port > 65_535) throw new InvalidArgumentError("It must be a port, up to 65535.");
+  return port;
 }
 
 /** How long a command that waits may do so. */

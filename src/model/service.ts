@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { containerSpecSchema, resourcesSchema } from "./container.ts";
-import { serviceIdSchema } from "./ids.ts";
+import { nodeIdSchema, serviceIdSchema } from "./ids.ts";
 import { serviceNameSchema, stackNameSchema } from "./names.ts";
 import { equalJson } from "../lib/order.ts";
 
@@ -65,6 +65,19 @@ export const placementSchema = z.object({
 });
 export type Placement = z.infer<typeof placementSchema>;
 
+export const disconnectPolicySchema = z.object({
+  /** How long a node must have been down before its tasks are replaced. */
+  replaceAfterMs: milliseconds,
+  /** Which of the two tasks of a slot stays when the node is back. */
+  reconcile: z.enum(["keep-original", "keep-replacement", "longest-running"]),
+});
+export type DisconnectPolicy = z.infer<typeof disconnectPolicySchema>;
+
+export const DISCONNECT_DEFAULT: DisconnectPolicy = {
+  replaceAfterMs: 3000,
+  reconcile: "keep-original",
+};
+
 export const serviceSpecSchema = z.object({
   mode: z.enum(["replicated", "global"]),
   /** Tasks wanted; always 1 for a global service, where each fitting node holds one. */
@@ -75,6 +88,8 @@ export const serviceSpecSchema = z.object({
   placement: placementSchema,
   restart: restartPolicySchema,
   update: updatePolicySchema,
+  /** What happens to tasks whose node is down; specs of before this was known have the default. */
+  disconnect: disconnectPolicySchema.default(DISCONNECT_DEFAULT),
   /** Labels of the service, never seen by the container. */
   labels: z.record(z.string().max(4096), z.string().max(32_768)),
   /** Grows with each `orchd restart`, so that a restart is a revision like any other. */
@@ -99,6 +114,8 @@ export const serviceSchema = z.object({
   /** The oldest revision whose tasks still need no replacement under the newest one. */
   templateRevision: z.int().min(1),
   createdAt: z.int(),
+  /** Slots whose tasks can't move, to the node that holds what ties them. */
+  homes: z.record(z.string(), nodeIdSchema).optional(),
   /** Set by `down`: the service ends when its last task has. */
   removing: z.boolean(),
   version: z.int(),
@@ -120,6 +137,18 @@ export function specOf(service: Service): ServiceSpec {
 /** The spec that a task was made from, or the current one if that revision is no longer kept. */
 export function specAt(service: Service, revision: number): ServiceSpec {
   return service.revisions.find((r) => r.revision === revision)?.spec ?? specOf(service);
+}
+
+/**
+ * What of a node the tasks depend on, so that they can't go on elsewhere; undefined when they can.
+ * Directories of the node (bind mounts) don't count, as in Swarm: they are there, or on all nodes.
+ */
+export function tieOf({ container }: ServiceSpec): "volume data" | "device" | undefined {
+  const hasVolume = container.mounts.some(
+    (mount) => mount.type === "volume" && mount.volume !== "",
+  );
+  if (hasVolume) return "volume data";
+  return container.devices.length > 0 ? "device" : undefined;
 }
 
 /** Whether tasks of `before` can stay as they are under `after`. */

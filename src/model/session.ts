@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { AssignmentSet } from "./assignment.ts";
 import type { NodeId, TaskId } from "./ids.ts";
 import type { NodeFacts } from "./node.ts";
+import type { Successor } from "./successor.ts";
 import type { TaskStatus } from "./task.ts";
 
 export const logLineSchema = z.object({
@@ -80,6 +81,8 @@ export type ImageSummary = z.infer<typeof imageSummarySchema>;
  */
 export interface AgentSession {
   readonly nodeId: NodeId;
+  /** Tasks that the agent made itself, as it said when the session began. */
+  successors(): readonly Successor[];
   /** Hands over the node's whole assignment set. */
   assign(set: AssignmentSet): void;
   logs(taskId: TaskId, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine>;
@@ -123,14 +126,22 @@ export const SESSION_END = {
   version: 4426,
 } as const;
 
+export interface SessionEvents {
+  /** A session begins again after a gap; its first set comes after this. */
+  onResume(): void;
+  /** There is no session any more. */
+  onLost(): void;
+}
+
 /** The agent's end: what it tells the server. */
 export interface ServerSession {
   /**
    * Begins; the server answers with the assignment set. Resolves once the server has taken the
    * agent in, however long that takes.
-   * @param onResume called when a session begins again after a gap, before its first set
    */
-  hello(session: AgentSession, facts: NodeFacts, onResume?: () => void): Promise<void>;
+  hello(session: AgentSession, facts: NodeFacts, events?: SessionEvents): Promise<void>;
+  /** Whether a session is under way, or just begins: the server decides what runs then. */
+  leads(): boolean;
   /** Resolves once the server holds the statuses durably; a rejected batch is to be sent again. */
   report(nodeId: NodeId, statuses: TaskStatus[]): Promise<void>;
   goodbye(nodeId: NodeId): void;

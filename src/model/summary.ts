@@ -77,6 +77,13 @@ export const nodeSummarySchema = nodeSchema.extend({
 });
 export type NodeSummary = z.infer<typeof nodeSummarySchema>;
 
+/** What `node inspect` shows: the node, why its health is what it is, and what it holds. */
+export const nodeInspectionSchema = nodeSummarySchema.extend({
+  reason: z.string(),
+  holds: z.array(taskSummarySchema),
+});
+export type NodeInspection = z.infer<typeof nodeInspectionSchema>;
+
 /** One line of what `up` will do, or has done. */
 export const planLineSchema = z.object({
   action: z.enum(["create", "update", "replace", "scale", "remove", "keep"]),

@@ -104,6 +104,7 @@ export function isFailure(state: TaskState): boolean {
 /**
  * The task with what its agent reports, or the very same object when the report says nothing new.
  * A state that has been left is never entered again, and an ended task only changes to `removed`.
+ * Why it was told to end goes on standing where the agent adds nothing.
  */
 export function withStatus(task: Task, status: TaskStatus): Task {
   const before = rankOf(task.state);
@@ -112,10 +113,32 @@ export function withStatus(task: Task, status: TaskStatus): Task {
   if (isTerminal(task.state) && status.state !== "removed") return task;
   const { taskId: _, ...reported } = status;
   const next: Task = { ...task, ...dropUndefined(reported) };
-  if (status.state === "removed" && isTerminal(task.state)) {
+  const isToldToEnd = task.desired !== "running" && status.message === "";
+  if (isToldToEnd || (status.state === "removed" && isTerminal(task.state))) {
     next.message = task.message;
   }
   return sameStatus(task, next) ? task : next;
+}
+
+/**
+ * The status with times that this server's clock can have seen: a node's own may be years off, and
+ * waits are counted from them. Its durations stay as they are.
+ * @param now milliseconds since 1970, by this server's clock
+ */
+export function inServerTime(task: Task, status: TaskStatus, now: number): TaskStatus {
+  const { since, startedAt, finishedAt } = status;
+  const latest = Math.max(since, startedAt ?? 0, finishedAt ?? 0);
+  if (task.createdAt <= latest && latest <= now) return status;
+  const isNews = rankOf(status.state) > rankOf(task.state);
+  // What is told again keeps the times that it was given first.
+  const moved = (at: number, known: number | undefined) =>
+    isNews || known === undefined ? at + now - latest : known;
+  return {
+    ...status,
+    since: moved(since, task.since),
+    ...(startedAt === undefined ? {} : { startedAt: moved(startedAt, task.startedAt) }),
+    ...(finishedAt === undefined ? {} : { finishedAt: moved(finishedAt, task.finishedAt) }),
+  };
 }
 
 function dropUndefined<T extends object>(value: T): Partial<T> {

@@ -3,7 +3,6 @@ import { digestSchema } from "./digest.ts";
 import { tokenIdSchema } from "./ids.ts";
 
 export const tokenKindSchema = z.enum(["join", "admin"]);
-export type TokenKind = z.infer<typeof tokenKindSchema>;
 
 export const tokenDescriptionSchema = z.string().max(200);
 

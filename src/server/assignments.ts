@@ -6,22 +6,26 @@ import { specAt } from "../model/service.ts";
 import type { Task } from "../model/task.ts";
 import type { View } from "../model/view.ts";
 
-/** Everything that a node should hold by this view. */
+/** Everything that a node should hold by this view: nothing, if it was removed. */
 export function assignmentSetOf(view: View, nodeId: NodeId): AssignmentSet {
   const assignments: Assignment[] = [];
-  for (const task of sortedBy(view.tasksOn(nodeId), (t) => t.id)) {
+  const tasks = view.nodes.has(nodeId) ? view.tasksOn(nodeId) : [];
+  for (const task of sortedBy(tasks, (t) => t.id)) {
     const service = view.services.get(task.serviceId);
     if (service === undefined) continue;
-    const { container, resources, ports } = specAt(service, task.revision);
-    const { serviceId, stack, service: name, slot, revision, desired, state } = task;
+    const { container, resources, ports, restart } = specAt(service, task.revision);
+    const { serviceId, stack, service: name, slot, revision, desired, state, failures } = task;
     const who = { taskId: task.id, serviceId, stack, service: name, slot, revision };
-    assignments.push({ ...who, desired, state, container, resources, ports });
+    assignments.push({ ...who, desired, state, container, resources, ports, restart, failures });
   }
   return { generation: view.version, assignments };
 }
 
 /** The nodes whose assignment set is another after this write: reports of agents change none. */
 export function nodesTouchedBy(applied: Applied): NodeId[] {
+  if (applied.kind === "node") {
+    return applied.before !== undefined && applied.after === undefined ? [applied.before.id] : [];
+  }
   if (applied.kind !== "task") return [];
   const { before, after } = applied;
   if (before !== undefined && after !== undefined && sameAssignment(before, after)) return [];

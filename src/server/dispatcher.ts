@@ -1,17 +1,23 @@
-import type { Clock, Timer } from "../lib/clock.ts";
+import type { Clock } from "../lib/clock.ts";
+import { OrchdError } from "../lib/errors.ts";
 import { equalJson } from "../lib/order.ts";
+import { takeUpSuccessors } from "../core/reconcile/successors.ts";
 import { put } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { Node, NodeFacts } from "../model/node.ts";
 import type { AgentSession, ServerSession } from "../model/session.ts";
-import { withStatus, type TaskStatus } from "../model/task.ts";
+import { inServerTime, withStatus, type TaskStatus } from "../model/task.ts";
 import type { Commit, Store } from "../store/store.ts";
 import { assignmentSetOf, nodesTouchedBy } from "./assignments.ts";
 import { commitFresh } from "./commit-fresh.ts";
 
 const RETRY_MS = 1000;
-/** An agent that is there begins its session well within this time after a start of the server. */
-const HELLO_WITHIN_MS = 10_000;
+
+/** Whoever wants to hear of sessions, as NodeHealth does. */
+export interface SessionWatcher {
+  noteSession(nodeId: NodeId, state: "connected" | "lost"): void;
+  noteHeard(nodeId: NodeId): void;
+}
 
 /** Connects agents with the store: assignment sets go down, facts and statuses come up. */
 export class Dispatcher implements ServerSession {
@@ -20,16 +26,34 @@ export class Dispatcher implements ServerSession {
   readonly #sessions = new Map<NodeId, AgentSession>();
   readonly #stale = new Set<NodeId>();
   readonly #unwatch: () => void;
-  #deadline: Timer | undefined;
+  readonly #health: SessionWatcher | undefined;
+  #ownNodeId: NodeId | undefined;
 
-  constructor(store: Store, clock: Clock) {
+  constructor(store: Store, clock: Clock, health?: SessionWatcher) {
     this.#store = store;
     this.#clock = clock;
+    this.#health = health;
     this.#unwatch = store.watch((commit) => this.#onCommit(commit));
+  }
+
+  /** Which node this machine is: the only one that joins by saying hello. */
+  setOwnNode(nodeId: NodeId): void {
+    this.#ownNodeId = nodeId;
   }
 
   session(nodeId: NodeId): AgentSession | undefined {
     return this.#sessions.get(nodeId);
+  }
+
+  /**
+   * Hands a node that was removed its empty set, and forgets its session. Resolves when the set is
+   * on its way: the connection is the caller's to end.
+   */
+  async dismiss(nodeId: NodeId): Promise<void> {
+    const session = this.#sessions.get(nodeId);
+    if (session === undefined) return;
+    await this.#assign(session);
+    if (this.#sessions.get(nodeId) === session) this.#sessions.delete(nodeId);
   }
 
   sessions(): AgentSession[] {
@@ -40,70 +64,59 @@ export class Dispatcher implements ServerSession {
     const { nodeId } = session;
     await commitFresh(this.#store, (view) => {
       const before = view.nodes.get(nodeId);
+      if (before === undefined && nodeId !== this.#ownNodeId) {
+        throw new OrchdError("notFound", `node ${nodeId} is not in the cluster: it has to join`);
+      }
       const node = this.#nodeWith(before, nodeId, facts);
-      return equalJson(before, node) ? [] : [put.node(node)];
+      const news = equalJson(before, node) ? [] : [put.node(node)];
+      const tasks = takeUpSuccessors(view, nodeId, session.successors(), this.#clock.now());
+      return [...news, ...tasks.map(put.task)];
     });
     this.#sessions.set(nodeId, session);
+    this.#health?.noteSession(nodeId, "connected");
     await this.#assign(session);
   }
 
   async report(nodeId: NodeId, statuses: TaskStatus[]): Promise<void> {
+    this.#health?.noteHeard(nodeId);
     await commitFresh(this.#store, (view) =>
       statuses.flatMap((status) => {
         const task = view.tasks.get(status.taskId);
         // An agent speaks for the tasks of its own node alone.
         if (task === undefined || task.nodeId !== nodeId) return [];
-        const next = withStatus(task, status);
+        const next = withStatus(task, inServerTime(task, status, this.#clock.now()));
         return next === task ? [] : [put.task(next)];
       }),
     );
   }
 
-  /** Gives agents some time to begin their sessions; nodes without one are down after it. */
-  expectAgents(): void {
-    this.#deadline = this.#clock.after(HELLO_WITHIN_MS, () => {
-      // A full disk passes; until then they are asked for again.
-      this.#markAbsent().catch(() => this.expectAgents());
-    });
-  }
-
-  async #markAbsent(): Promise<void> {
-    const since = this.#clock.now();
-    await commitFresh(this.#store, (view) =>
-      [...view.nodes.values()]
-        .filter((node) => node.health !== "down" && !this.#sessions.has(node.id))
-        .map((node) => put.node({ ...node, health: "down", since })),
-    );
+  /** Only the agent of this very process asks, and for it the server is always there. */
+  leads(): boolean {
+    return true;
   }
 
   goodbye(nodeId: NodeId): void {
     this.#sessions.delete(nodeId);
+    this.#health?.noteSession(nodeId, "lost");
   }
 
   close(): void {
-    this.#deadline?.cancel();
     this.#unwatch();
     this.#sessions.clear();
   }
 
   #nodeWith(before: Node | undefined, id: NodeId, facts: NodeFacts): Node {
     const now = this.#clock.now();
-    const { labels = {}, availability = "active", createdAt = now, version = 0 } = before ?? {};
     const since = before?.health === "ready" ? before.since : now;
-    // Nodes come by joining; only the server's own machine is there without.
-    const { roles = { server: true, agent: true } } = before ?? {};
-    return {
-      ...before,
-      id,
-      ...facts,
-      roles,
-      labels,
-      availability,
-      health: "ready",
-      createdAt,
-      since,
-      version,
-    };
+    const made = {
+      // A node that joined has its roles from then: only the server's own is made here.
+      roles: { server: true, agent: true },
+      labels: {},
+      availability: "active",
+      createdAt: now,
+      version: 0,
+    } as const;
+    return { ...made, ...before, id, ...facts, health: "ready", since };
   }
 
   /** Marks whom to tell, and tells each once for everything that was committed in this turn. */

@@ -1,16 +1,16 @@
 import { formatDuration, plural } from "../lib/text.ts";
 import { decideRestart } from "../core/reconcile/restart.ts";
 import { isConverged, wantedTasks } from "../core/reconcile/service.ts";
-import { slotsOf } from "../core/reconcile/slot.ts";
-import { loadOf } from "../core/scheduler/load.ts";
+import { replaceAt } from "../core/reconcile/disconnect.ts";
+import { slotsOf, type Slot } from "../core/reconcile/slot.ts";
 import { explainPlacement } from "../core/scheduler/schedule.ts";
-import type { Node } from "../model/node.ts";
+import { formatWait } from "../model/home.ts";
 import { formatServiceName } from "../model/names.ts";
 import { currentRevision, specOf, type Service } from "../model/service.ts";
 import type { Explanation } from "../model/summary.ts";
-import { formatTaskName, isReady, isTerminal, type Task } from "../model/task.ts";
+import { downNodeOf, isServing } from "../model/serving.ts";
+import { formatTaskName, isTerminal, type Task } from "../model/task.ts";
 import type { View } from "../model/view.ts";
-import { formatBytes } from "../lib/text.ts";
 
 type Facts = Explanation["facts"];
 
@@ -28,6 +28,10 @@ export function explainTask(view: View, task: Task, now: number): Explanation {
     { label: "failures in a row before it", value: String(task.failures) },
   ];
   if (task.exitCode !== undefined) facts.push({ label: "exit code", value: String(task.exitCode) });
+  if (node?.health === "down" && !isTerminal(task.state)) {
+    const down = `down for ${formatDuration(now - node.since)}`;
+    facts.push({ label: "node is", value: `${down}: the state is what it last said` });
+  }
   const siblings = view.tasksOf(task.serviceId).filter((other) => other.slot === task.slot);
   return {
     kind: "task",
@@ -37,7 +41,7 @@ export function explainTask(view: View, task: Task, now: number): Explanation {
     facts,
     placement: task.nodeId === undefined && !isTerminal(task.state) ? placementOf(view, task) : [],
     history: historyOf(view, siblings),
-    next: service === undefined ? "" : nextForSlot(service, siblings, now),
+    next: service === undefined ? "" : nextForTask(view, service, task, now),
   };
 }
 
@@ -46,14 +50,15 @@ export function explainService(view: View, service: Service, now: number): Expla
   const spec = specOf(service);
   const tasks = view.tasksOf(service.id);
   const wanted = wantedTasks(view, service);
-  const ready = tasks.filter(isReady).length;
+  const ready = tasks.filter((task) => isServing(view, task)).length;
   const stuck = tasks.find((task) => task.state === "pending" && task.desired === "running");
   const { revision, at } = currentRevision(service);
   const done = isConverged(view, service);
   const worst = tasks.find((task) => task.message !== "" && task.revision === revision);
   const trouble = worst === undefined ? "" : `; ${formatTaskName(worst)}: ${worst.message}`;
-  const bySlot = Map.groupBy(tasks, (task) => task.slot);
-  const nexts = [...bySlot.values()].map((slot) => nextForSlot(service, slot, now));
+  const nexts = [...slotsOf(view, service).values()].map((slot) =>
+    nextForSlot(view, service, slot, now),
+  );
   return {
     kind: "service",
     id: service.id,
@@ -74,33 +79,6 @@ export function explainService(view: View, service: Service, now: number): Expla
   };
 }
 
-/** What a node is doing, and how full it is. */
-export function explainNode(view: View, node: Node, now: number): Explanation {
-  const load = loadOf(view, node.id);
-  const { cpuMillis, memoryBytes } = node.resources;
-  const healthFor = formatDuration(now - node.since);
-  return {
-    kind: "node",
-    id: node.id,
-    name: node.hostname,
-    summary: `It is ${node.health} for ${healthFor} and ${node.availability}.`,
-    facts: [
-      { label: "platform", value: `${node.platform.os}/${node.platform.arch}` },
-      { label: "runtime", value: `${node.runtime.name} ${node.runtime.version}` },
-      { label: "tasks", value: String(load.tasks) },
-      {
-        label: "memory reserved",
-        value: `${formatBytes(load.memoryBytes)} of ${formatBytes(memoryBytes)}`,
-      },
-      { label: "cores reserved", value: `${load.cpuMillis / 1000} of ${cpuMillis / 1000}` },
-      ...(node.notes ?? []).map((value) => ({ label: "trouble", value })),
-    ],
-    placement: [],
-    history: historyOf(view, view.tasksOn(node.id)),
-    next: "",
-  };
-}
-
 function placementOf(view: View, task: Task): Explanation["placement"] {
   return explainPlacement(view, task).map(({ node, reason }) => ({
     node: node.hostname,
@@ -109,7 +87,8 @@ function placementOf(view: View, task: Task): Explanation["placement"] {
   }));
 }
 
-function historyOf(view: View, tasks: readonly Task[]): Explanation["history"] {
+/** The latest that happened to these tasks. */
+export function historyOf(view: View, tasks: readonly Task[]): Explanation["history"] {
   return [...tasks]
     .sort((a, b) => b.since - a.since)
     .slice(0, HISTORY_SHOWN)
@@ -121,24 +100,38 @@ function historyOf(view: View, tasks: readonly Task[]): Explanation["history"] {
     }));
 }
 
+function nextForTask(view: View, service: Service, task: Task, now: number): string {
+  const slot = slotsOf(view, service).get(task.slot);
+  return slot === undefined ? "" : nextForSlot(view, service, slot, now);
+}
+
 /** What happens next in a slot that has no task at work; empty where nothing is to say. */
-function nextForSlot(service: Service, tasks: readonly Task[], now: number): string {
-  for (const slot of slotsOf(tasks, service.templateRevision).values()) {
-    const [latest] = slot.ended;
-    if (slot.current.length + slot.outdated.length + slot.stopping.length > 0) continue;
-    if (latest === undefined || service.removing) continue;
-    const decision = decideRestart(latest, specOf(service).restart);
-    const name = formatTaskName(latest);
-    switch (decision.type) {
-      case "done":
-        return `${name} has done its work and is not started again.`;
-      case "giveUp":
-        return `${name} is not started again: ${decision.reason}.`;
-      case "retry":
-        return `${name} is started again in ${formatDuration(decision.at - now)}.`;
-    }
+function nextForSlot(view: View, service: Service, slot: Slot, now: number): string {
+  if (slot.current.length + slot.outdated.length + slot.stopping.length > 0) return "";
+  if (service.removing) return "";
+  const [away] = slot.away;
+  if (away !== undefined) return nextForAway(view, service, slot, away, now);
+  const [latest] = slot.ended;
+  if (latest === undefined) return "";
+  const decision = decideRestart(latest, specOf(service).restart);
+  const name = formatTaskName(latest);
+  switch (decision.type) {
+    case "done":
+      return `${name} has done its work and is not started again.`;
+    case "giveUp":
+      return `${name} is not started again: ${decision.reason}.`;
+    case "retry":
+      return `${name} is started again in ${formatDuration(decision.at - now)}.`;
   }
-  return "";
+}
+
+/** What happens in a slot whose task is on a node that is down. */
+function nextForAway(view: View, service: Service, slot: Slot, task: Task, now: number): string {
+  const node = downNodeOf(view, task);
+  const name = formatTaskName(task, node?.hostname);
+  const at = replaceAt(view, service, slot, now);
+  if (at !== undefined) return `${name} is replaced in ${formatDuration(Math.max(0, at - now))}.`;
+  return node === undefined ? "" : `${name} ${formatWait(service, node, "is down")}.`;
 }
 
 function formatRestart(restart: ReturnType<typeof specOf>["restart"]): string {

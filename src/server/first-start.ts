@@ -8,6 +8,7 @@ import { formatToken, newSecret } from "../model/token-text.ts";
 import { newAuthority } from "../pki/authority.ts";
 import type { Store } from "../store/store.ts";
 import { caDigestIn } from "./cluster-keys.ts";
+import { commitFresh } from "./commit-fresh.ts";
 import { newGossipKey } from "./gossip-keys.ts";
 import { newToken } from "./tokens.ts";
 
@@ -15,33 +16,34 @@ import { newToken } from "./tokens.ts";
 const FIRST_TOKEN_MS = 86_400_000;
 
 /**
- * Makes what makes a cluster at its first start: its authority, its gossip key and a join token, in
- * one commit. Answers that token's text then, which nothing can tell again; later undefined.
+ * Makes what makes a cluster at its first start: its authority and its gossip key.
+ * @returns whether the cluster is new
  */
-export async function ensureCluster(
-  store: Store,
-  clock: Clock,
-  random: Random,
-): Promise<string | undefined> {
-  if (store.view().cluster !== undefined) return undefined;
+export async function ensureCluster(store: Store, clock: Clock): Promise<boolean> {
+  if (store.view().cluster !== undefined) return false;
   const ca = await newAuthority();
-  const now = clock.now();
   const cluster: Cluster = {
     id: CLUSTER_ID,
     caCertificate: ca.certificate,
     caKey: ca.key,
     gossipKeys: [newGossipKey()],
-    createdAt: now,
+    createdAt: clock.now(),
     version: 0,
   };
-  const secret = newSecret(random);
-  const token = newToken(
-    newId<"token">(random),
-    secret,
-    { kind: "join", description: "made at the first start", expiresInMs: FIRST_TOKEN_MS },
-    now,
-  );
-  const { ok } = await store.commit([put.cluster(cluster), put.token(token)]);
+  const { ok } = await store.commit([put.cluster(cluster)]);
   assert(ok, "nobody else writes before the server has started");
+  return true;
+}
+
+/** Makes the first join token of a new cluster; nothing can tell its text again. */
+export async function firstToken(store: Store, clock: Clock, random: Random): Promise<string> {
+  const secret = newSecret(random);
+  const request = {
+    kind: "join",
+    description: "made at the first start",
+    expiresInMs: FIRST_TOKEN_MS,
+  } as const;
+  const token = newToken(newId<"token">(random), secret, request, clock.now());
+  await commitFresh(store, () => [put.token(token)]);
   return formatToken({ caDigest: caDigestIn(store.view()), secret });
 }

@@ -96,7 +96,7 @@ export class Joins {
     await commitFresh(store, (view) => {
       const node = view.nodes.get(nodeId);
       if (!isPinned(node, keyDigest)) {
-        throw new OrchdError("forbidden", "the node was removed: join again with a token");
+        throw new OrchdError("removed", "the node was removed: join again with a token");
       }
       expiresAt = expiryFor(node, clock.now());
       if (expiresAt === node.certificateExpiresAt) return [];

@@ -1,13 +1,16 @@
 import type { Hono } from "hono";
+import { hostname } from "node:os";
 import { join } from "node:path";
+import { assert } from "../lib/assert.ts";
 import { systemClock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
+import { messageChainOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { systemRandom } from "../lib/random.ts";
 import { SERVER_SUBNET } from "../core/network/subnets.ts";
 import { put } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
-import { formatServerAddress } from "../model/server-address.ts";
+import type { NodeFacts } from "../model/node.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
 import { readFacts } from "../agent/facts.ts";
@@ -19,20 +22,20 @@ import { openRuntime, type RuntimeKind } from "../runtime/open.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import { openAgentState, type AgentState } from "../store/agent-state/agent-state.ts";
 import { openSqliteStore, type SqliteStore } from "../store/sqlite/sqlite-store.ts";
-import { authorityIn } from "./cluster-keys.ts";
 import { Controllers } from "./controllers.ts";
 import { commitFresh } from "./commit-fresh.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { makePrivateDirectory } from "../store/private-directory.ts";
-import { explainNode, explainService, explainTask } from "./explain.ts";
-import { ensureCluster } from "./first-start.ts";
+import { explainService, explainTask } from "./explain.ts";
+import { explainNode } from "./explain-node.ts";
+import { ensureCluster, firstToken } from "./first-start.ts";
 import { GossipKeys } from "./gossip-keys.ts";
-import { isPinned, Joins } from "./joins.ts";
-import { TlsPort } from "./port/tls-port.ts";
-import { serverCertificate } from "./server-certificate.ts";
+import { Joins } from "./joins.ts";
+import { type ListenOptions, Remote } from "./remote.ts";
 import { Tokens } from "./tokens.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
 import { ownAddress } from "../net/own-address.ts";
+import { NodeHealth } from "./node-health.ts";
 import { Writes } from "./writes.ts";
 
 export interface ServerOptions {
@@ -45,8 +48,6 @@ export interface ServerOptions {
   agent: boolean;
   /** Use the Podman service on this socket, instead of looking for one or starting one. */
   podmanSocket?: string;
-  /** Where agents, and people on other machines, reach this server; absent means nowhere. */
-  listen?: { host: string; port: number };
   /** The address of this machine that others are told; absent means the likeliest of its own. */
   advertise?: string;
   version: VersionInfo;
@@ -60,22 +61,30 @@ export class Server {
   readonly socketPath: string;
   readonly #options: ServerOptions;
   readonly #store: SqliteStore;
+  readonly #health: NodeHealth;
   readonly #dispatcher: Dispatcher;
   readonly #controllers: Controllers;
   readonly #tokens: Tokens;
   readonly #joins: Joins;
   #listening: ApiListener | undefined;
-  #people: ApiListener | undefined;
-  #port: TlsPort | undefined;
+  #api: Hono<ApiEnv> | undefined;
+  #remote: Remote | undefined;
+  #isNew = false;
   #firstToken: string | undefined;
   #lock: { release: () => void } | undefined;
-  #agent: { agent: Agent; runtime: Runtime; state: AgentState } | undefined;
+  #agent: { agent: Agent; runtime: Runtime; state: AgentState; facts: NodeFacts } | undefined;
 
   private constructor(options: ServerOptions, store: SqliteStore) {
     this.#options = options;
     this.#store = store;
     this.socketPath = join(options.runDir, "orchd.sock");
-    this.#dispatcher = new Dispatcher(store, systemClock);
+    this.#health = new NodeHealth({
+      store,
+      clock: systemClock,
+      log: options.log,
+      probe: (nodeId, timeoutMs) => this.#probe(nodeId, timeoutMs),
+    });
+    this.#dispatcher = new Dispatcher(store, systemClock, this.#health);
     this.#controllers = new Controllers({
       store,
       clock: systemClock,
@@ -97,17 +106,69 @@ export class Server {
     await makePrivateDirectory(options.dataDir, "--data-dir");
     await makePrivateDirectory(options.runDir, "--run-dir");
     const server = new Server(options, await openSqliteStore(join(options.dataDir, "server.db")));
-    server.#firstToken = await ensureCluster(server.#store, systemClock, systemRandom);
-    await server.#listen();
+    try {
+      server.#isNew = await ensureCluster(server.#store, systemClock);
+      await server.#listen();
+    } catch (error) {
+      // Whoever tries again, with another port, finds the state free.
+      await server.stop();
+      throw error;
+    }
     server.#controllers.start();
-    server.#dispatcher.expectAgents();
+    server.#health.start();
     return server;
   }
 
   /** Where others reach this server, as `ip:port`; nowhere when it listens on its socket alone. */
   addresses(): string[] {
-    const { advertise = ownAddress() } = this.#options;
-    return this.#port === undefined ? [] : [formatServerAddress(advertise, this.#port.port)];
+    return this.#remote?.addresses() ?? [];
+  }
+
+  /**
+   * Answers other machines: agents with a certificate, people with a token.
+   * @throws OrchdError when the port can't be had
+   */
+  async openPort(listen: ListenOptions): Promise<void> {
+    const { dataDir, runDir, log, advertise } = this.#options;
+    const agent = this.#agent;
+    const api = this.#api;
+    assert(api !== undefined, "the API is there before it is opened to others");
+    this.#remote = await Remote.open({
+      listen,
+      advertise,
+      dataDir,
+      runDir,
+      api,
+      log,
+      self: { id: agent?.agent.nodeId ?? this.#store.clusterId, name: hostname() },
+      store: this.#store,
+      dispatcher: this.#dispatcher,
+      tokens: this.#tokens,
+      joins: this.#joins,
+      onMember: (nodeId, { after }) => {
+        if (after === undefined) this.#health.forgetMember(nodeId);
+        else this.#health.noteMember(nodeId, after.state, systemClock.now());
+      },
+      onMoved: (address) => void this.#moveTo(address),
+    });
+    if (this.#isNew) this.#firstToken = await firstToken(this.#store, systemClock, systemRandom);
+  }
+
+  /** The agent of this process answers as long as the process does. */
+  async #probe(nodeId: NodeId, timeoutMs: number): Promise<boolean> {
+    if (nodeId === this.#agent?.agent.nodeId) return true;
+    return (await this.#remote?.probe(nodeId, timeoutMs)) ?? false;
+  }
+
+  /** This machine's node is reached by another address. */
+  async #moveTo(address: string): Promise<void> {
+    if (this.#agent === undefined) return;
+    this.#agent.facts = { ...this.#agent.facts, address };
+    try {
+      await this.#dispatcher.hello(this.#agent.agent, this.#agent.facts);
+    } catch (error) {
+      this.#options.log.warn(`the new address is not written down: ${messageChainOf(error)}`);
+    }
   }
 
   /** The token that was made with the cluster. Answered once, by the start that made it. */
@@ -122,18 +183,20 @@ export class Server {
    * @throws OrchdError when its state or its runtime can't be had
    */
   async startAgent(): Promise<void> {
-    const { dataDir, runDir, runtime: kind, podmanSocket, log, version } = this.#options;
+    const { dataDir, runDir, runtime: kind, podmanSocket, advertise, log, version } = this.#options;
     const network = kind === "podman" ? NODE_NETWORK : undefined;
     if (network !== undefined) this.#lock = await lockNetwork(network.interfaceName);
     const state = openAgentState(join(dataDir, "agent.db"));
     const nodeId = this.#ownNodeId(state);
+    this.#dispatcher.setOwnNode(nodeId);
     const socket = podmanSocket === undefined ? {} : { socket: podmanSocket };
     const shared = { clock: systemClock, random: systemRandom };
     const runtime = await openRuntime(kind, { nodeId, runDir, ...shared, ...socket });
-    const facts = readFacts(await runtime.info(), ownAddress(), version.version);
+    const facts = readFacts(await runtime.info(), advertise ?? ownAddress(), version.version);
     const agent = new Agent({
       nodeId,
       clock: systemClock,
+      random: systemRandom,
       log,
       runtime,
       state,
@@ -141,7 +204,7 @@ export class Server {
       facts,
       network,
     });
-    this.#agent = { agent, runtime, state };
+    this.#agent = { agent, runtime, state, facts };
     await agent.start();
     if (kind === "podman") await this.#noteSubnet(nodeId);
   }
@@ -157,10 +220,10 @@ export class Server {
 
   /** Stops answering and deciding; containers go on. */
   async stop(): Promise<void> {
-    await this.#port?.close();
-    await this.#people?.close();
+    await this.#remote?.close();
     await this.#listening?.close();
     this.#controllers.close();
+    this.#health.close();
     if (this.#agent !== undefined) {
       const { agent, runtime, state } = this.#agent;
       await agent.stop();
@@ -205,6 +268,13 @@ export class Server {
       removeStack: (name, options) => writes.removeStack(name, options),
       scale: (replicas) => writes.scale(replicas),
       restart: (id) => writes.restart(id),
+      setAvailability: (id, availability) => writes.setAvailability(id, availability),
+      setLabels: (id, change) => writes.setLabels(id, change),
+      removeNode: async (id, options) => {
+        await writes.removeNode(id, options);
+        await this.#dispatcher.dismiss(id);
+      },
+      healthReason: (id) => this.#health.verdict(id).reason,
       explain: (target) => this.#explain(target),
       join: (request) => this.#joins.join(request),
       createToken: (request) => this.#tokens.create(request),
@@ -214,37 +284,8 @@ export class Server {
       session: (nodeId: NodeId) => this.#dispatcher.session(nodeId),
       sessions: () => this.#dispatcher.sessions(),
     });
+    this.#api = api;
     this.#listening = await serveApi(api, { socketPath: this.socketPath });
-    if (this.#options.listen !== undefined) await this.#listenOnPort(api, this.#options.listen);
-  }
-
-  /** For agents and for people on other machines, who need a certificate or a token. */
-  async #listenOnPort(api: Hono<ApiEnv>, at: { host: string; port: number }): Promise<void> {
-    const { dataDir, runDir, log } = this.#options;
-    const store = this.#store;
-    const peopleSocket = join(runDir, "people.sock");
-    const guard = (authorization: string | undefined) => this.#tokens.admit(authorization);
-    this.#people = await serveApi(api, { socketPath: peopleSocket, guard });
-    const authority = authorityIn(store.view());
-    const port = await TlsPort.open({
-      ...at,
-      server: await serverCertificate(join(dataDir, "server.pem"), authority),
-      ca: authority.certificate,
-      clock: systemClock,
-      log,
-      peopleSocket,
-      isPinned: (nodeId, keyDigest) => isPinned(store.view().nodes.get(nodeId), keyDigest),
-      renew: (peer, csr) => this.#joins.renew(peer, csr),
-      onSession: (_peer, _request, socket) => socket.destroy(),
-    });
-    this.#port = port;
-    store.watch(({ applied }) => {
-      for (const { kind, before, after } of applied) {
-        if (kind === "node" && before !== undefined && after === undefined) {
-          port.disconnect(before.id);
-        }
-      }
-    });
   }
 
   #explain(target: Exclude<Target, { kind: "stack" }>) {
@@ -256,7 +297,7 @@ export class Server {
       case "service":
         return explainService(view, target.service, now);
       case "node":
-        return explainNode(view, target.node, now);
+        return explainNode(view, target.node, this.#health.verdict(target.node.id).reason, now);
     }
   }
 }

@@ -1,10 +1,13 @@
 import type { Clock } from "../lib/clock.ts";
 import { OrchdError } from "../lib/errors.ts";
 import type { Random } from "../lib/random.ts";
+import { LABELS_MAX, planNodeRemoval, withLabels } from "../core/reconcile/node.ts";
+import type { LabelChange } from "../core/reconcile/node.ts";
 import { planApply, type ApplyPlan } from "../core/reconcile/apply.ts";
 import { put } from "../model/change.ts";
-import type { ServiceId } from "../model/ids.ts";
+import type { NodeId, ServiceId } from "../model/ids.ts";
 import { formatServiceName } from "../model/names.ts";
+import type { Node } from "../model/node.ts";
 import { revise, specOf, type Service } from "../model/service.ts";
 import type { StackSpec } from "../model/stack.ts";
 import type { ApplyResult } from "../model/summary.ts";
@@ -89,6 +92,39 @@ export class Writes {
     });
   }
 
+  /** @throws OrchdError `notFound` */
+  async setAvailability(id: NodeId, availability: Node["availability"]): Promise<void> {
+    await commitFresh(this.#store, (view) => {
+      const node = nodeOf(view, id);
+      return node.availability === availability ? [] : [put.node({ ...node, availability })];
+    });
+  }
+
+  /** @throws OrchdError `notFound`, or `invalid` when the node would have too many labels */
+  async setLabels(id: NodeId, change: LabelChange): Promise<void> {
+    await commitFresh(this.#store, (view) => {
+      const node = nodeOf(view, id);
+      const next = withLabels(node, change);
+      if (Object.keys(next.labels).length > LABELS_MAX) {
+        throw new OrchdError("invalid", `a node can have at most ${LABELS_MAX} labels`);
+      }
+      return next === node ? [] : [put.node(next)];
+    });
+  }
+
+  /**
+   * Ends a node; what it holds is lost and started elsewhere.
+   * @throws OrchdError `notFound`, or `conflict` while it must stay
+   */
+  async removeNode(id: NodeId, { force }: { force: boolean }): Promise<void> {
+    await commitFresh(this.#store, (view) => {
+      const node = nodeOf(view, id);
+      const { changes, problem } = planNodeRemoval(view, node, { force, now: this.#clock.now() });
+      if (problem !== undefined) throw new OrchdError("conflict", problem);
+      return changes;
+    });
+  }
+
   #plan(view: View, name: string, spec: StackSpec, prune: boolean): ApplyPlan {
     const now = this.#clock.now();
     const plan = planApply(view, name, spec, { prune, now, random: this.#random });
@@ -103,4 +139,10 @@ export class Writes {
     const name = formatServiceName(service.stack, service.name);
     throw new OrchdError("conflict", `service ${name} is being removed`);
   }
+}
+
+function nodeOf(view: View, id: NodeId): Node {
+  const node = view.nodes.get(id);
+  if (node === undefined) throw new OrchdError("notFound", `there is no node ${id}`);
+  return node;
 }

@@ -3,6 +3,7 @@ import { OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import type { NodeFacts } from "../model/node.ts";
 import { type AgentSession, SESSION_END } from "../model/session.ts";
+import { SUCCESSORS_MAX } from "../model/successor.ts";
 import type { TaskStatus } from "../model/task.ts";
 import { answerCall } from "./answer-call.ts";
 import { AssignmentReceiver } from "./assignment-receiver.ts";
@@ -68,7 +69,8 @@ export class AgentEnd {
       onHeartbeat: () => options.onHeartbeat(),
       onEnd: (code, reason) => this.#onEnd(code, reason),
     });
-    this.#connection.send({ type: "hello", protocol: PROTOCOL, instance, facts });
+    const successors = options.agent.successors().slice(0, SUCCESSORS_MAX);
+    this.#connection.send({ type: "hello", protocol: PROTOCOL, instance, facts, successors });
     this.#welcomeTimer = clock.after(WELCOME_WITHIN_MS, () => {
       this.end(SESSION_END.silent, "the server did not answer the hello");
     });

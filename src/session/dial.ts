@@ -1,19 +1,11 @@
-import { z } from "zod";
 import { OrchdError } from "../lib/errors.ts";
 import { BunLink } from "./bun-link.ts";
 import type { Link } from "./link.ts";
-
-/** Where sessions begin, and where a refused agent asks why. */
-export const SESSION_PATH = "/v1/session";
-export const STATUS_PATH = "/v1/session/status";
+import { parseRefusal, type Refusal, SESSION_PATH, STATUS_PATH } from "./refusal.ts";
 
 const CONNECT_TIMEOUT_MS = 5000;
 const STATUS_TIMEOUT_MS = 5000;
 const STATUS_CHARACTERS_MAX = 64 * 1024;
-
-const refusalSchema = z.object({
-  error: z.object({ code: z.string().max(64), message: z.string().max(4096) }),
-});
 
 /** What the agent shows and trusts, PEM texts. */
 export interface TlsOptions {
@@ -26,17 +18,6 @@ export interface TlsOptions {
 
 /** Connects to a server; throws an `OrchdError`, a `Refusal` when the server says why. */
 export type Dial = (address: string, tls: TlsOptions) => Promise<Link>;
-
-/** A server that is there and does not want this agent. */
-export class Refusal extends OrchdError {
-  /** `certificateExpired`, `removed`, or another code of the server's answer. */
-  readonly why: string;
-
-  constructor(why: string, message: string) {
-    super("forbidden", message);
-    this.why = why;
-  }
-}
 
 /**
  * Opens a WebSocket to the server at `address`, such as `192.0.2.1:6770`. A client of WebSockets
@@ -76,12 +57,12 @@ function opened(socket: WebSocket): Promise<Link> {
 /** The runtime's sentence ends with its reason. */
 function messageIn(event: Event): string {
   const message = "message" in event ? String(event.message) : "";
-  return message.slice(message.lastIndexOf("failed: ") + 1).replace(/^ailed: /, "") || "it broke";
+  return message.split("failed: ").at(-1) || "it broke";
 }
 
 /** Whether a server answered at all: a connection that never was has no status to ask for. */
 function isRefusal(error: unknown): boolean {
-  return error instanceof OrchdError && error.message.includes("101");
+  return error instanceof OrchdError && error.message.includes("101 status code");
 }
 
 async function askWhy(address: string, tls: TlsOptions): Promise<Refusal | undefined> {
@@ -91,11 +72,9 @@ async function askWhy(address: string, tls: TlsOptions): Promise<Refusal | undef
       redirect: "error",
       signal: AbortSignal.timeout(STATUS_TIMEOUT_MS),
     });
-    const text = (await response.text()).slice(0, STATUS_CHARACTERS_MAX);
-    const { success, data } = refusalSchema.safeParse(JSON.parse(text));
-    return success ? new Refusal(data.error.code, data.error.message) : undefined;
+    return parseRefusal((await response.text()).slice(0, STATUS_CHARACTERS_MAX));
   } catch {
-    // It did not say why, or not in a way that orchd understands: the first error is told.
+    // It did not say why: the first error is told.
     return undefined;
   }
 }

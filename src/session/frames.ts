@@ -4,6 +4,7 @@ import { assignmentSchema } from "../model/assignment.ts";
 import { taskIdSchema } from "../model/ids.ts";
 import { nodeFactsSchema } from "../model/node.ts";
 import { execOptionsSchema, logOptionsSchema } from "../model/session.ts";
+import { SUCCESSORS_MAX, successorSchema } from "../model/successor.ts";
 import { taskStatusSchema } from "../model/task.ts";
 
 /** The version of everything in this folder that travels. */
@@ -62,6 +63,8 @@ export const upFrameSchema = z.discriminatedUnion("type", [
     /** Another one in each life of the agent's process. */
     instance: z.string().min(1).max(64),
     facts: nodeFactsSchema,
+    /** What the agent made by itself while it had no server. */
+    successors: z.array(successorSchema).max(SUCCESSORS_MAX).default([]),
   }),
   z.object({
     type: z.literal("statuses"),

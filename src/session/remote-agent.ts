@@ -14,6 +14,7 @@ import {
   type LogLine,
   type LogOptions,
 } from "../model/session.ts";
+import type { Successor } from "../model/successor.ts";
 import type { TaskStatus } from "../model/task.ts";
 import { AssignmentSender } from "./assignment-sender.ts";
 import { Connection } from "./connection.ts";
@@ -40,6 +41,7 @@ export interface Hello {
   protocol: number;
   instance: string;
   facts: NodeFacts;
+  successors: readonly Successor[];
 }
 
 export interface RemoteAgentOptions {
@@ -88,6 +90,10 @@ export class RemoteAgent implements AgentSession {
   /** Whether the session has begun. */
   get isWelcome(): boolean {
     return this.#isWelcome;
+  }
+
+  successors(): readonly Successor[] {
+    return this.#hello?.successors ?? [];
   }
 
   get isOpen(): boolean {
@@ -181,9 +187,9 @@ export class RemoteAgent implements AgentSession {
     }
   }
 
-  #onHello({ protocol, instance, facts }: Hello): void {
+  #onHello({ protocol, instance, facts, successors }: Hello): void {
     if (this.#hello !== undefined) throw new OrchdError("invalid", "the agent said hello twice");
-    this.#hello = { protocol, instance, facts };
+    this.#hello = { protocol, instance, facts, successors };
     this.#options.onHello(this.#hello);
   }
 

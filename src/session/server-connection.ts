@@ -6,15 +6,22 @@ import { equalJson } from "../lib/order.ts";
 import type { Random } from "../lib/random.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { NodeFacts } from "../model/node.ts";
-import { type AgentSession, type ServerSession, SESSION_END } from "../model/session.ts";
+import {
+  type AgentSession,
+  type ServerSession,
+  SESSION_END,
+  type SessionEvents,
+} from "../model/session.ts";
 import type { TaskStatus } from "../model/task.ts";
 import { AgentEnd } from "./agent-end.ts";
 import { backoffMs } from "./backoff.ts";
 import { lost } from "./connection.ts";
-import { type Dial, dial, Refusal, type TlsOptions } from "./dial.ts";
+import { type Dial, dial, type TlsOptions } from "./dial.ts";
 import type { Welcome } from "./frames.ts";
 import type { Link } from "./link.ts";
+import { Refusal, type RefusalReason } from "./refusal.ts";
 
+const EXPIRED: RefusalReason = "certificateExpired";
 /** A node that was removed asks now and then whether that was taken back. */
 const REMOVED_RETRY_MS = 300_000;
 /** A copy of a machine asks now and then whether the other one has gone. */
@@ -60,7 +67,7 @@ export class ServerConnection implements ServerSession {
   readonly #dial: Dial;
   readonly #instance: string;
   #servers: string[];
-  #hello: { agent: AgentSession; facts: NodeFacts; onResume: () => void } | undefined;
+  #hello: { agent: AgentSession; facts: NodeFacts; events: SessionEvents | undefined } | undefined;
   #end: AgentEnd | undefined;
   readonly #taken = Promise.withResolvers<void>();
   #ready = Promise.withResolvers<AgentEnd>();
@@ -88,8 +95,8 @@ export class ServerConnection implements ServerSession {
     return this.#isWelcome;
   }
 
-  hello(agent: AgentSession, facts: NodeFacts, onResume: () => void = () => {}): Promise<void> {
-    this.#hello = { agent, facts, onResume };
+  hello(agent: AgentSession, facts: NodeFacts, events?: SessionEvents): Promise<void> {
+    this.#hello = { agent, facts, events };
     void this.#run();
     return this.#taken.promise;
   }
@@ -98,6 +105,10 @@ export class ServerConnection implements ServerSession {
   async report(_nodeId: NodeId, statuses: TaskStatus[]): Promise<void> {
     const end = await this.#ready.promise;
     await end.report(statuses);
+  }
+
+  leads(): boolean {
+    return this.#end !== undefined;
   }
 
   goodbye(): void {
@@ -182,7 +193,7 @@ export class ServerConnection implements ServerSession {
     try {
       return await this.#dial(address, options.tls());
     } catch (error) {
-      if (!(error instanceof Refusal) || error.why !== "certificateExpired") throw error;
+      if (!(error instanceof Refusal) || error.why !== EXPIRED) throw error;
       await options.renew();
       return this.#dial(address, options.tls());
     }
@@ -248,7 +259,7 @@ export class ServerConnection implements ServerSession {
     this.#isWelcome = true;
     this.#onNews(welcome, address);
     this.#sessions += 1;
-    if (this.#sessions > 1) this.#hello?.onResume();
+    if (this.#sessions > 1) this.#hello?.events?.onResume();
     this.#ready.resolve(end);
     this.#taken.resolve();
   }
@@ -261,6 +272,7 @@ export class ServerConnection implements ServerSession {
 
   #onEnd(): void {
     this.#end = undefined;
+    this.#hello?.events?.onLost();
     if (!this.#isWelcome) return;
     this.#isWelcome = false;
     this.#ready = Promise.withResolvers();
@@ -304,7 +316,7 @@ function removedPause(): Pause {
   return { ms: REMOVED_RETRY_MS, why };
 }
 
-function isRefusal(error: unknown, why: string): boolean {
+function isRefusal(error: unknown, why: RefusalReason): boolean {
   const cause = error instanceof Error ? error.cause : undefined;
   return cause instanceof Refusal && cause.why === why;
 }

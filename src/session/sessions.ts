@@ -47,15 +47,21 @@ export class Sessions {
       nodeId,
       link,
       clock,
-      onHello: (hello) => this.#onHello(agent, hello),
+      onHello: (hello) => {
+        timer.cancel();
+        this.#onHello(agent, hello);
+      },
       report: (statuses) => server.report(nodeId, statuses),
-      onEnd: (code, reason) => this.#onEnd(agent, code, reason),
+      onEnd: (code, reason) => {
+        timer.cancel();
+        this.#onEnd(agent, code, reason);
+      },
+    });
+    const timer = clock.after(HELLO_WITHIN_MS, () => {
+      agent.close(SESSION_END.invalid, "the agent says nothing");
     });
     this.#connected.add(agent);
-    if (this.#closed) return agent.close(SESSION_END.serverStops, "the server stops");
-    clock.after(HELLO_WITHIN_MS, () => {
-      if (agent.instance === undefined) agent.close(SESSION_END.invalid, "the agent says nothing");
-    });
+    if (this.#closed) agent.close(SESSION_END.serverStops, "the server stops");
   }
 
   session(nodeId: NodeId): RemoteAgent | undefined {

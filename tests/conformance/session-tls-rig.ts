@@ -4,7 +4,13 @@ import * as tls from "node:tls";
 import { type Clock, systemClock } from "../../src/lib/clock.ts";
 import type { NodeId } from "../../src/model/ids.ts";
 import { seededRandom } from "../../src/lib/random.ts";
-import { SESSION_PATH, STATUS_PATH, type TlsOptions } from "../../src/session/dial.ts";
+import type { TlsOptions } from "../../src/session/dial.ts";
+import {
+  refusalBody,
+  type RefusalReason,
+  SESSION_PATH,
+  STATUS_PATH,
+} from "../../src/session/refusal.ts";
 import { ServerConnection } from "../../src/session/server-connection.ts";
 import { Sessions } from "../../src/session/sessions.ts";
 import { LinkListener } from "../../src/session/ws-link.ts";
@@ -26,7 +32,7 @@ export class TlsServer {
   readonly logged: string[] = [];
   readonly sessions: Sessions;
   /** Why a node is refused, by its id. */
-  readonly refused = new Map<string, string>();
+  readonly refused = new Map<string, RefusalReason>();
   readonly #listener = new LinkListener();
   readonly #http: http.Server;
   readonly #tls: tls.Server;
@@ -85,10 +91,9 @@ export class TlsServer {
   }
 
   #answer(request: http.IncomingMessage, response: http.ServerResponse): void {
-    const code = this.refused.get(nodeOf(request));
-    response.statusCode = code === undefined ? 404 : 403;
-    const body = { error: { code: code ?? "notFound", message: "as the test says" } };
-    response.end(request.url === STATUS_PATH ? JSON.stringify(body) : "");
+    const why = this.refused.get(nodeOf(request));
+    response.statusCode = why === undefined ? 404 : 403;
+    response.end(why !== undefined && request.url === STATUS_PATH ? refusalBody(why) : "");
   }
 }
 

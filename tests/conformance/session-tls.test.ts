@@ -216,6 +216,20 @@ describe("an agent that is refused", () => {
   });
 });
 
+describe("a frame that is larger than any of ours", () => {
+  test("ends the connection that it came on, and no other", async () => {
+    const { server, remote, agent } = await aSession();
+    const tls = await authority.forNode("m1");
+    const socket = new WebSocket(`wss://127.0.0.1:${server.port}/v1/session`, { tls });
+    const closed = Promise.withResolvers<number>();
+    socket.addEventListener("close", ({ code }) => closed.resolve(code));
+    socket.addEventListener("error", () => {});
+    socket.addEventListener("open", () => socket.send("x".repeat(20 * MEBIBYTE)));
+    expect(await closed.promise).not.toBe(1000);
+    expect(await remote.images()).toEqual(await agent.images());
+  });
+});
+
 describe("500 agents", () => {
   test("hold their sessions at once and come back after a restart", async () => {
     const certificates = await Promise.all(

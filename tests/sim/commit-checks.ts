@@ -121,6 +121,9 @@ function checkBirth(task: Task, view: View): Problem {
   if (last === undefined || ["shutdown", "removed"].includes(last.state)) {
     return task.failures === 0 ? undefined : broken("S15", task, "counts failures of nobody");
   }
+  if (last.state === "lost") {
+    return task.failures === last.failures ? undefined : broken("S15", task, "counts a lost task");
+  }
   if (task.failures < 1 || task.failures > last.failures + 1) {
     return broken("S15", task, `counts ${task.failures} failures after ${last.failures}`);
   }
@@ -133,14 +136,14 @@ function checkBirth(task: Task, view: View): Problem {
   return broken("S15", task, `came after ${waitedMs} ms instead of ${expectedMs} ms`);
 }
 
-/** The slot's latest attempt of the current template. */
+/** The slot's latest attempt, where it has ended and was of the current template. */
 function lastAttempt(task: Task, service: Service, view: View): Task | undefined {
-  return view
+  const [latest] = view
     .tasksOf(service.id)
-    .filter(({ slot, state, revision }) => {
-      return slot === task.slot && isTerminal(state) && revision >= service.templateRevision;
-    })
-    .toSorted((a, b) => b.createdAt - a.createdAt)[0];
+    .filter(({ slot }) => slot === task.slot)
+    .toSorted((a, b) => b.attempt - a.attempt);
+  if (latest === undefined || !isTerminal(latest.state)) return undefined;
+  return latest.revision >= service.templateRevision ? latest : undefined;
 }
 
 function backoffMs(failures: number, { delayMs, delayMaxMs }: RestartPolicy): number {

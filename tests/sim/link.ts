@@ -66,6 +66,10 @@ export class Link implements ServerSession {
     if (server.isDead) throw away();
   }
 
+  leads(): boolean {
+    return true;
+  }
+
   goodbye(nodeId: NodeId): void {
     this.#options.server()?.dispatcher.goodbye(nodeId);
   }
@@ -74,6 +78,7 @@ export class Link implements ServerSession {
   #sessionFor(agent: AgentSession, server: ServerProcess): AgentSession {
     return {
       nodeId: agent.nodeId,
+      successors: () => agent.successors(),
       assign: (set) => {
         if (!server.isDead) this.#deliver(agent, set);
       },

@@ -226,7 +226,7 @@ class Run {
   #excess(): string | undefined {
     const { view } = this.#cluster.disk;
     for (const service of view.services.values()) {
-      const slots = slotsOf(view.tasksOf(service.id), service.templateRevision);
+      const slots = slotsOf(view, service);
       for (const { slot, ended } of slots.values()) {
         if (ended.length > HISTORY_PER_SLOT)
           return `slot ${slot} keeps ${ended.length} ended tasks`;

@@ -31,6 +31,11 @@ export class VirtualClock implements Clock {
     return { cancel: () => (due.run = undefined) };
   }
 
+  /** Time passes and no timer runs, as while the process is stopped: they are late then. */
+  sleep(ms: number): void {
+    this.#now += ms;
+  }
+
   /** The timers of one process: none of them runs after it was killed. */
   process(): ProcessClock {
     return new ProcessClock(this);
@@ -45,7 +50,7 @@ export class VirtualClock implements Clock {
       if (next.run !== undefined && next.at > untilMs) break;
       pop(this.#heap);
       if (next.run === undefined) continue;
-      this.#now = next.at;
+      this.#now = Math.max(this.#now, next.at);
       this.steps += 1;
       next.run();
       await settled();

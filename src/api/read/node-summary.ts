@@ -1,9 +1,10 @@
 import { sortedBy } from "../../lib/order.ts";
 import type { Node } from "../../model/node.ts";
 import { specAt } from "../../model/service.ts";
-import type { NodeSummary } from "../../model/summary.ts";
+import type { NodeInspection, NodeSummary } from "../../model/summary.ts";
 import { occupiesNode, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
+import { taskSummaries } from "./task-summary.ts";
 
 /** Every node, by host name. */
 export function nodeSummaries(view: View): NodeSummary[] {
@@ -11,7 +12,22 @@ export function nodeSummaries(view: View): NodeSummary[] {
   return nodes.map((node) => nodeSummary(view, node));
 }
 
-function nodeSummary(view: View, node: Node): NodeSummary {
+/**
+ * All that is shown of one node.
+ * @param reason why its health is what it is
+ * @param now milliseconds since 1970
+ */
+export function nodeInspection(
+  view: View,
+  node: Node,
+  reason: string,
+  now: number,
+): NodeInspection {
+  const here = taskSummaries(view, { all: false }, now).filter((task) => task.nodeId === node.id);
+  return { ...nodeSummary(view, node), reason, holds: here };
+}
+
+export function nodeSummary(view: View, node: Node): NodeSummary {
   const tasks = view.tasksOn(node.id).filter(occupiesNode);
   const reserved = { cpuMillis: 0, memoryBytes: 0 };
   for (const task of tasks) {

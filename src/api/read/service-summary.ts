@@ -1,9 +1,11 @@
 import { isConverged, wantedTasks } from "../../core/reconcile/service.ts";
 import { sortedBy } from "../../lib/order.ts";
+import { canMove, formatWait } from "../../model/home.ts";
 import { formatServiceName } from "../../model/names.ts";
 import { currentRevision, type Service } from "../../model/service.ts";
 import type { ServiceSummary } from "../../model/summary.ts";
-import { isFailure, isReady, isTerminal, rankOf, type Task } from "../../model/task.ts";
+import { downNodeOf, isServing } from "../../model/serving.ts";
+import { isFailure, isLive, isTerminal, rankOf, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { compareAttempts } from "./target.ts";
 
@@ -20,7 +22,7 @@ export function serviceSummary(view: View, service: Service): ServiceSummary {
   const isCurrent = (task: Task) => task.revision >= service.templateRevision;
   const converged = isConverged(view, service);
   const wanted = wantedTasks(view, service);
-  const ready = tasks.filter(isReady).length;
+  const ready = tasks.filter((task) => isServing(view, task)).length;
   return {
     id: service.id,
     stack: service.stack,
@@ -35,7 +37,7 @@ export function serviceSummary(view: View, service: Service): ServiceSummary {
     outdated: tasks.filter((t) => !isCurrent(t) && !isTerminal(t.state)).length,
     ports: spec.ports,
     converged,
-    message: converged ? "" : reasonOf(tasks, isCurrent),
+    message: converged ? "" : reasonOf(view, service, isCurrent),
     failures: failuresOf(tasks, at),
     updatedAt: at,
   };
@@ -45,11 +47,24 @@ export function serviceSummary(view: View, service: Service): ServiceSummary {
  * The message of the slot that stands worst, if it has one. While a slot is being replaced, the
  * latest attempt at its successor counts beside the task that still holds it.
  */
-function reasonOf(tasks: readonly Task[], isCurrent: (task: Task) => boolean): string {
+function reasonOf(view: View, service: Service, isCurrent: (task: Task) => boolean): string {
+  const tasks = view.tasksOf(service.id);
   const attempts = [...latestAttempts(tasks), ...latestAttempts(tasks.filter(isCurrent))];
-  const waiting = attempts.filter((task) => !isReady(task) && task.message !== "");
+  const waiting = attempts.filter((task) => !isServing(view, task) && task.message !== "");
   const [worst] = waiting.toSorted((a, b) => badness(b) - badness(a) || compareAttempts(a, b));
-  return worst?.message ?? "";
+  return worst?.message ?? awayReason(view, service, attempts);
+}
+
+/** What is said of tasks whose node is down, where nothing worse is to say. */
+function awayReason(view: View, service: Service, tasks: readonly Task[]): string {
+  for (const task of tasks) {
+    const node = downNodeOf(view, task);
+    if (node === undefined || !isLive(task)) continue;
+    return canMove(service)
+      ? `node ${node.hostname} is down`
+      : formatWait(service, node, "is down");
+  }
+  return "";
 }
 
 /** Failures are worst, then ill health, then waiting: the further from running the worse. */

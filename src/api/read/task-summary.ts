@@ -1,5 +1,7 @@
 import { sortedBy } from "../../lib/order.ts";
-import { specAt } from "../../model/service.ts";
+import { formatDuration } from "../../lib/text.ts";
+import { specAt, specOf, tieOf } from "../../model/service.ts";
+import { downNodeOf } from "../../model/serving.ts";
 import type { TaskSummary } from "../../model/summary.ts";
 import { formatTaskName, isTerminal, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
@@ -14,15 +16,18 @@ export interface TaskFilter {
   all: boolean;
 }
 
-/** Tasks by stack, service, slot and age. */
-export function taskSummaries(view: View, filter: TaskFilter): TaskSummary[] {
+/**
+ * Tasks by stack, service, slot and age.
+ * @param now milliseconds since 1970
+ */
+export function taskSummaries(view: View, filter: TaskFilter, now: number): TaskSummary[] {
   const matching = [...view.tasks.values()].filter(
     (task) =>
       (filter.stack === undefined || task.stack === filter.stack) &&
       (filter.service === undefined || task.service === filter.service),
   );
   const shown = filter.all ? matching : withoutHistory(matching);
-  return sortedBy(shown, sortKey).map((task) => taskSummary(view, task));
+  return sortedBy(shown, sortKey).map((task) => taskSummary(view, task, now));
 }
 
 /** Tasks that have not ended, and for a slot in which all have, the latest of them. */
@@ -37,16 +42,27 @@ function sortKey(task: Task): string {
   return [task.stack, task.service, ...padded, task.id].join("\u0000");
 }
 
-function taskSummary(view: View, task: Task): TaskSummary {
+function taskSummary(view: View, task: Task, now: number): TaskSummary {
   const service = view.services.get(task.serviceId);
   const spec = service === undefined ? undefined : specAt(service, task.revision);
   const node = hostnameOf(view, task);
   const { version: _, serviceId: __, attempt: ___, ...shown } = task;
   return {
     ...shown,
+    message: awayMessage(view, task, now) ?? task.message,
     name: formatTaskName(task, node),
     image: spec?.container.image ?? "",
     ports: spec?.ports ?? [],
     ...(node === undefined ? {} : { node }),
   };
+}
+
+/** What is said of a task that has not ended while its node is down. */
+function awayMessage(view: View, task: Task, now: number): string | undefined {
+  const node = isTerminal(task.state) ? undefined : downNodeOf(view, task);
+  if (node === undefined) return undefined;
+  const down = `node ${node.hostname} is down for ${formatDuration(now - node.since)}`;
+  const service = view.services.get(task.serviceId);
+  const tie = service === undefined ? undefined : tieOf(specOf(service));
+  return tie === undefined ? down : `${down}: its ${tie} is there`;
 }

@@ -60,7 +60,7 @@ export function lookRoutes(deps: ApiDeps, events: EventLog): Hono<ApiEnv> {
         answer: z.array(taskSummarySchema),
       }),
       validQuery(tasksQuery),
-      (c) => c.json(taskSummaries(deps.store.view(), c.req.valid("query"))),
+      (c) => c.json(taskSummaries(deps.store.view(), c.req.valid("query"), deps.clock.now())),
     )
     .get(
       "/nodes",

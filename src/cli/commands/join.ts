@@ -1,6 +1,7 @@
 import { Option, type Command } from "commander";
 import type { Io } from "../io.ts";
-import { collect, newCommand, pathFrom, usageError, type Context } from "../context.ts";
+import { collect, gossipPortOption, newCommand, parseIp, pathFrom } from "../context.ts";
+import { usageError, type Context } from "../context.ts";
 import { DATA_DIR_DEFAULT, RUN_DIR_DEFAULT, runDirOf } from "../socket-path.ts";
 
 interface JoinFlags {
@@ -10,6 +11,7 @@ interface JoinFlags {
   name?: string;
   label?: string[];
   advertise?: string;
+  gossipPort: number;
   podmanSocket?: string;
 }
 
@@ -18,8 +20,8 @@ export function joinCommand(context: Context): Command {
   return newCommand({
     name: "join",
     description:
-      "Makes this machine a node of a cluster, and runs its agent. Without an address the cluster " +
-      "is looked for on the local network; after the first start no token is needed any more.",
+      "Makes this machine a node of a cluster, and runs its agent. Without an address it looks for " +
+      "the cluster on the local network; after the first start it needs no token any more.",
     examples: [
       "orchd join ORCHD-1-…@10.0.0.5:6770 --label zone=hall",
       "orchd join ORCHD-1-…",
@@ -29,7 +31,12 @@ export function joinCommand(context: Context): Command {
     .argument("[token...]", "TOKEN[@HOST:PORT], with further addresses as words; - reads it")
     .option("--name <name>", "name of the node (default: the host name)")
     .option("--label <key=value>", "label of the node; can be given several times", collect)
-    .option("--advertise <ip>", "address by which others reach this node (default: found out)")
+    .option(
+      "--advertise <ip>",
+      "address by which others reach this node (default: found out)",
+      parseIp,
+    )
+    .addOption(gossipPortOption())
     .addOption(
       new Option("--data-dir <dir>", "where the state is kept")
         .default(io.env["ORCHD_DATA_DIR"] || DATA_DIR_DEFAULT)
@@ -46,7 +53,7 @@ export function joinCommand(context: Context): Command {
     )
     .option("--podman-socket <path>", "socket of a Podman service that runs already")
     .action(async (words: string[], flags: JoinFlags) => {
-      const { dataDir, runDir, podmanSocket, label, name, advertise, runtime } = flags;
+      const { dataDir, runDir, podmanSocket, label, name, advertise, gossipPort, runtime } = flags;
       const data = pathFrom(io, dataDir);
       const { token, servers } = parseWords(await readWords(io, words));
       context.exitCode = await context.program.startAgent({
@@ -58,12 +65,13 @@ export function joinCommand(context: Context): Command {
         labels: parseLabels(label ?? []),
         name,
         advertise,
+        gossipPort,
         podmanSocket: podmanSocket === undefined ? undefined : pathFrom(io, podmanSocket),
       });
     });
 }
 
-/** A token on the command line shows in process lists for a moment; `-` and the environment don't. */
+/** A token on the command line shows in process lists; `-` and the environment do not. */
 async function readWords(io: Io, words: string[]): Promise<string[]> {
   if (words.length === 0) return io.env["ORCHD_TOKEN"]?.split(/\s+/).filter(Boolean) ?? [];
   if (words.length !== 1 || words[0] !== "-") return words;
@@ -79,7 +87,7 @@ async function readWords(io: Io, words: string[]): Promise<string[]> {
 function parseWords(words: readonly string[]): { token: string | undefined; servers: string[] } {
   const isAddress = (word: string) => /^[^@]*[.:][^@]*$/.test(word) && !/^orchd-/i.test(word);
   const pieces = words.filter((word) => !isAddress(word)).map((word) => word.split("@", 2));
-  const servers = [...pieces.flatMap(([, server]) => server?.split(",") ?? [])];
+  const servers = pieces.flatMap(([, server]) => server?.split(",") ?? []);
   const token = pieces.map(([piece = ""]) => piece).join("");
   return {
     token: token === "" ? undefined : token,

@@ -14,6 +14,7 @@ const listing: Listing<NodeSummary> = {
     { title: "HEALTH", cell: (node) => node.health, color: (node) => HEALTH_COLORS[node.health] },
     { title: "AVAILABILITY", cell: (node) => node.availability },
     { title: "ROLES", cell: rolesOf },
+    { title: "LABELS", cell: labelsOf },
     { title: "TASKS", cell: (node) => String(node.tasks) },
     { title: "CPU", cell: cpuOf },
     { title: "MEMORY", cell: memoryOf },
@@ -48,4 +49,9 @@ function cpuOf({ reserved, resources }: NodeSummary): string {
 
 function memoryOf({ reserved, resources }: NodeSummary): string {
   return `${formatBytes(reserved.memoryBytes)}/${formatBytes(resources.memoryBytes)}`;
+}
+
+function labelsOf({ labels }: NodeSummary): string {
+  const pairs = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
+  return pairs.length === 0 ? "-" : pairs.sort().join(",");
 }

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { isIP } from "node:net";
 import { SERVER_PORT } from "../../model/server-address.ts";
-import { newCommand, pathFrom, type Context } from "../context.ts";
+import { gossipPortOption, newCommand, parseIp, pathFrom, type Context } from "../context.ts";
 import { DATA_DIR_DEFAULT, RUN_DIR_DEFAULT, runDirOf } from "../socket-path.ts";
 
 interface ServerFlags {
@@ -12,6 +12,7 @@ interface ServerFlags {
   podmanSocket?: string;
   listen: { host: string; port: number } | "none";
   advertise?: string;
+  gossipPort: number;
 }
 
 const LISTEN_DEFAULT = { host: "0.0.0.0", port: SERVER_PORT };
@@ -45,13 +46,15 @@ export function serverCommand(context: Context): Command {
         .argParser(parseListen),
     )
     .option("--advertise <ip>", "the address that others are told (default: found out)", parseIp)
-    .action(async ({ dataDir, runDir, podmanSocket, listen, ...flags }: ServerFlags) => {
+    .addOption(gossipPortOption())
+    .action(async (given: ServerFlags) => {
+      const { dataDir, runDir, podmanSocket, listen, gossipPort, ...flags } = given;
       const data = pathFrom(io, dataDir);
       context.exitCode = await context.program.startServer({
         dataDir: data,
         runDir: runDir === undefined ? runDirOf(data) : pathFrom(io, runDir),
         ...flags,
-        ...(listen === "none" ? {} : { listen }),
+        ...(listen === "none" ? {} : { listen: { ...listen, gossipPort } }),
         ...(podmanSocket === undefined ? {} : { podmanSocket: pathFrom(io, podmanSocket) }),
       });
     });
@@ -66,9 +69,4 @@ function parseListen(text: string): ServerFlags["listen"] {
     throw new InvalidArgumentError(`Write it like 0.0.0.0:${SERVER_PORT}, or none.`);
   }
   return { host, port: Number(port) };
-}
-
-function parseIp(text: string): string {
-  if (isIP(text) === 0) throw new InvalidArgumentError("It must be an IP address.");
-  return text;
 }

@@ -145,7 +145,7 @@ function colorOf({ state }: TokenSummary): "green" | "red" {
 }
 
 function usesOf({ kind, uses, usesMax }: TokenSummary): string {
-  if (kind === "admin") return "";
+  if (kind === "admin") return "-";
   return usesMax === undefined ? String(uses) : `${uses}/${usesMax}`;
 }
 

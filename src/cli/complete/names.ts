@@ -45,7 +45,7 @@ function candidate(value: string): Candidate {
   return { value, description: "" };
 }
 
-type NameKind = "stack" | "service" | "replicas" | "task" | "log" | "key" | "anything";
+type NameKind = "stack" | "service" | "replicas" | "task" | "log" | "key" | "anything" | "node";
 
 async function namesFor(client: ApiClient, kind: NameKind, current: string): Promise<string[]> {
   switch (kind) {
@@ -61,10 +61,10 @@ async function namesFor(client: ApiClient, kind: NameKind, current: string): Pro
       return both(serviceNames(client, current), taskNames(client));
     case "key":
       return (await client.keyring(false)).map((key) => key.fingerprint);
-    case "anything": {
-      const nodes = client.nodes().then((all) => all.map((node) => node.hostname));
-      return both(both(serviceNames(client, current), taskNames(client)), nodes);
-    }
+    case "node":
+      return nodeNames(client);
+    case "anything":
+      return both(both(serviceNames(client, current), taskNames(client)), nodeNames(client));
   }
 }
 
@@ -85,4 +85,8 @@ async function serviceNames(client: ApiClient, current: string): Promise<string[
 
 async function taskNames(client: ApiClient): Promise<string[]> {
   return (await client.tasks()).map((task) => task.name);
+}
+
+async function nodeNames(client: ApiClient): Promise<string[]> {
+  return (await client.nodes()).map((node) => node.hostname);
 }

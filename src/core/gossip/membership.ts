@@ -12,7 +12,7 @@ import { Rules } from "./rules.ts";
 
 /**
  * One member of the cluster, as a machine: packets, streams and times go in through `handle`, what
- * is to be sent and what changed comes out. It has no clock, no I/O and no random source of its own.
+ * is to be sent and what changed comes out. It has no clock, I/O or random source of its own.
  */
 export class Membership {
   readonly #context: Context;

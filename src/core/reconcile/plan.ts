@@ -1,6 +1,8 @@
 import type { Change } from "../../model/change.ts";
 import { put, remove } from "../../model/change.ts";
 import type { ServiceId, TaskId } from "../../model/ids.ts";
+import type { Service } from "../../model/service.ts";
+import { isOutOfReach } from "../../model/serving.ts";
 import type { Task } from "../../model/task.ts";
 import { isTerminal } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
@@ -14,6 +16,8 @@ export type Action =
   | { type: "removeTask"; taskId: TaskId }
   /** Nothing of it is left on any node: forget it. */
   | { type: "deleteTask"; taskId: TaskId }
+  /** Remember the nodes that hold what ties the tasks of these slots. */
+  | { type: "setHomes"; serviceId: ServiceId; homes: NonNullable<Service["homes"]> }
   | { type: "deleteService"; serviceId: ServiceId }
   | { type: "deleteStack"; name: string };
 
@@ -25,7 +29,7 @@ export interface Plan {
 
 /**
  * The writes that carry out a plan made from the same view. A task that has no node yet ends at
- * once: there is nobody to ask.
+ * once: there is nobody to ask. One on a node that is down is lost: nobody answers.
  * @param now milliseconds since 1970
  */
 export function changesOf(view: View, actions: readonly Action[], now: number): Change[] {
@@ -37,11 +41,17 @@ function changeOf(view: View, action: Action, now: number): Change[] {
     case "createTask":
       return [put.task(action.task)];
     case "stopTask":
-      return withTask(view, action.taskId, (task) => put.task(stopped(task, action.reason, now)));
+      return withTask(view, action.taskId, (task) =>
+        put.task(stopped(view, task, action.reason, now)),
+      );
     case "removeTask":
       return withTask(view, action.taskId, (task) => put.task({ ...task, desired: "removed" }));
     case "deleteTask":
       return withTask(view, action.taskId, remove.task);
+    case "setHomes": {
+      const service = view.services.get(action.serviceId);
+      return service === undefined ? [] : [put.service({ ...service, homes: action.homes })];
+    }
     case "deleteService": {
       const service = view.services.get(action.serviceId);
       return service === undefined ? [] : [remove.service(service)];
@@ -58,8 +68,12 @@ function withTask(view: View, id: TaskId, change: (task: Task) => Change): Chang
   return task === undefined ? [] : [change(task)];
 }
 
-function stopped(task: Task, reason: string, now: number): Task {
-  if (task.nodeId !== undefined || isTerminal(task.state)) return { ...task, desired: "shutdown" };
-  const ended = { state: "shutdown", since: now, finishedAt: now, message: reason } as const;
-  return { ...task, desired: "shutdown", ...ended };
+function stopped(view: View, task: Task, reason: string, now: number): Task {
+  if (isTerminal(task.state)) return { ...task, desired: "shutdown" };
+  const ending = { since: now, finishedAt: now, message: reason };
+  if (task.nodeId === undefined) {
+    return { ...task, desired: "shutdown", state: "shutdown", ...ending };
+  }
+  if (!isOutOfReach(view, task)) return { ...task, desired: "shutdown", message: reason };
+  return { ...task, desired: "shutdown", state: "lost", health: "none", ...ending };
 }

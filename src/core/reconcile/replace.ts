@@ -1,5 +1,10 @@
+import { canMove } from "../../model/home.ts";
 import { specOf, type Service } from "../../model/service.ts";
-import { isReady, type Task } from "../../model/task.ts";
+import { isServing } from "../../model/serving.ts";
+import type { Task } from "../../model/task.ts";
+import type { View } from "../../model/view.ts";
+import { replaceAt, waitsForNode } from "./disconnect.ts";
+import { reasonToLeave } from "./leave.ts";
 import { decideRestart, dueAt } from "./restart.ts";
 import { keeperOf, type Slot } from "./slot.ts";
 
@@ -13,17 +18,28 @@ export interface Replacements {
   wakeAt?: number;
 }
 
+/** What a look at one service goes by. */
+interface Look {
+  view: View;
+  service: Service;
+  /** Milliseconds since 1970. */
+  now: number;
+}
+
 /**
  * Replaces outdated tasks slot by slot, at most `parallelism` slots at once. An outdated task that
  * is not ready serves nobody and goes at once; a ready one goes when its slot's turn comes, before
- * its successor (stop-first) or after the successor is ready (start-first).
+ * its successor (stop-first) or after the successor is ready (start-first). One that is to leave
+ * its node and can't go on elsewhere goes at once as well.
  * @param now milliseconds since 1970
  */
 export function replacementsOf(
+  view: View,
   service: Service,
   slots: readonly Slot[],
   now: number,
 ): Replacements {
+  const look: Look = { view, service, now };
   const result: Replacements = { stop: [], start: [] };
   if (slots.every((slot) => slot.outdated.length === 0)) return result;
   const { parallelism } = specOf(service).update;
@@ -31,18 +47,23 @@ export function replacementsOf(
   const waiting: { slot: Slot; serving: Task }[] = [];
   for (const slot of slots) {
     // A third revision can find two outdated tasks in a slot: one at most goes on serving.
-    const serving = slot.outdated.find(isReady);
+    const serving = slot.outdated.find((task) => isServing(view, task) && !isTied(look, task));
     result.stop.push(...slot.outdated.filter((task) => task !== serving));
-    if (serving === undefined) busy += isSettled(service, slot, now, result) ? 0 : 1;
+    if (serving === undefined) busy += isSettled(look, slot, result) ? 0 : 1;
     else if (isWaiting(service, slot)) waiting.push({ slot, serving });
     else {
       busy += 1;
-      goOn(service, slot, serving, now, result);
+      goOn(look, slot, serving, result);
     }
   }
   const turns = parallelism === 0 ? waiting.length : Math.max(0, parallelism - busy);
   for (const turn of waiting.slice(0, turns)) takeTurn(service, { ...turn, failures: 0 }, result);
   return result;
+}
+
+/** Whether the task is to leave the only node that can hold it. */
+function isTied({ view, service }: Look, task: Task): boolean {
+  return !canMove(service) && reasonToLeave(view, service, task) !== undefined;
 }
 
 /** Begins to replace the task that serves in a slot, by the service's order. */
@@ -56,39 +77,38 @@ function takeTurn(
   else result.start.push({ slot, failures });
 }
 
-/** Whether the slot's turn has not come yet: nothing of the current template was ever in it. */
+/** Whether the slot's turn has not come yet: no successor was ever in it. */
 function isWaiting(service: Service, slot: Slot): boolean {
-  return slot.current.length === 0 && afterSuccessor(service, slot) === undefined;
+  const hasSuccessor = slot.current.length > 0 || slot.away.length > 0;
+  return !hasSuccessor && afterSuccessor(service, slot) === undefined;
 }
 
 /** The next step in a slot where a ready outdated task has, or had, a successor beside it. */
-function goOn(
-  service: Service,
-  slot: Slot,
-  serving: Task,
-  now: number,
-  result: Replacements,
-): void {
-  const successor = keeperOf(slot.current);
+function goOn(look: Look, slot: Slot, serving: Task, result: Replacements): void {
+  const { view, service, now } = look;
+  const successor = keeperOf(view, service, slot.current);
   if (successor !== undefined) {
-    if (isReady(successor)) result.stop.push(serving);
+    if (isServing(view, successor)) result.stop.push(serving);
     return;
   }
+  const due = slot.away.length > 0 ? replaceAt(view, service, slot, now) : 0;
   const next = afterSuccessor(service, slot);
   // A successor that did its work took the slot over, and nothing runs there any more.
   if (next?.type === "done") result.stop.push(serving);
-  if (next?.type !== "retry") return;
-  const due = dueAt(next, now);
-  if (due > now) wake(result, due);
-  else takeTurn(service, { slot, serving, failures: next.failures }, result);
+  if (due === undefined || (next !== undefined && next.type !== "retry")) return;
+  const at = Math.max(due, next === undefined ? 0 : dueAt(next, now));
+  if (at > now) wake(result, at);
+  else takeTurn(service, { slot, serving, failures: next?.failures ?? 0 }, result);
 }
 
 /** Whether a slot without a ready outdated task leaves its turn to the next one. */
-function isSettled(service: Service, slot: Slot, now: number, result: Replacements): boolean {
+function isSettled(look: Look, slot: Slot, result: Replacements): boolean {
+  const { view, service, now } = look;
   if (slot.outdated.length > 0) return false;
-  const successor = keeperOf(slot.current);
+  if (waitsForNode(view, service, slot)) return true;
+  const successor = keeperOf(view, service, slot.current);
   if (successor === undefined) return isDone(service, slot);
-  if (!isReady(successor)) return waitsForRoom(service, slot, successor);
+  if (!isServing(view, successor)) return waitsForRoom(service, slot, successor);
   const startedAt = successor.startedAt ?? successor.since;
   const settledAt = startedAt + specOf(service).update.delayMs;
   if (settledAt <= now || startedAt > now) return true;
@@ -116,8 +136,15 @@ function isDone(service: Service, slot: Slot): boolean {
   return slot.stopping.length === 0 && afterSuccessor(service, slot)?.type === "done";
 }
 
-/** What follows on a successor of this slot that ended already; undefined if there was none. */
+/**
+ * What follows on the slot's latest task, where that is a successor which ended already; undefined
+ * if it is another one.
+ */
 function afterSuccessor(service: Service, slot: Slot) {
-  const latest = slot.ended.find((task) => task.revision >= service.templateRevision);
-  return latest === undefined ? undefined : decideRestart(latest, specOf(service).restart);
+  const others = [...slot.outdated, ...slot.away, ...slot.stopping];
+  const newest = others.reduce((latest, task) => Math.max(latest, task.attempt), 0);
+  const [latest] = slot.ended;
+  if (latest === undefined || latest.attempt < newest) return undefined;
+  if (latest.revision < service.templateRevision) return undefined;
+  return decideRestart(latest, specOf(service).restart);
 }

@@ -1,16 +1,20 @@
 import { newId } from "../../lib/ids.ts";
 import { compareText, sortedBy } from "../../lib/order.ts";
 import type { Random } from "../../lib/random.ts";
+import { homeOf } from "../../model/home.ts";
 import { unmetConstraint } from "../../model/constraint.ts";
 import type { ServiceId } from "../../model/ids.ts";
 import { acceptsTasks } from "../../model/node.ts";
 import { currentRevision, specOf, type Service } from "../../model/service.ts";
-import { isReady, isTerminal, type Task } from "../../model/task.ts";
+import { isOutOfReach, isServing } from "../../model/serving.ts";
+import { isTerminal, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
+import { homesOf, replaceAt, replacedAway, surplusOf, type Surplus } from "./disconnect.ts";
+import { reasonToLeave } from "./leave.ts";
 import type { Action, Plan } from "./plan.ts";
 import { decideRestart, dueAt } from "./restart.ts";
 import { replacementsOf } from "./replace.ts";
-import { emptySlot, keeperOf, slotsOf, type Slot } from "./slot.ts";
+import { emptySlot, slotsOf, type Slot } from "./slot.ts";
 
 /** Ended attempts that a slot keeps, with their containers, so that people can read their logs. */
 export const HISTORY_PER_SLOT = 2;
@@ -24,9 +28,9 @@ export function planService(view: View, id: ServiceId, now: number, random: Rand
   const service = view.services.get(id);
   if (service === undefined) return { actions: [] };
   const tasks = view.tasksOf(id);
-  if (service.removing) return planRemoval(service, tasks);
+  if (service.removing) return planRemoval(view, service, tasks);
 
-  const slots = slotsOf(tasks, service.templateRevision);
+  const slots = slotsOf(view, service);
   const wanted = wantedSlots(view, service);
   const draw = random.split(`service/${id}/${view.version}`);
   const plan: Plan = { actions: [] };
@@ -34,21 +38,28 @@ export function planService(view: View, id: ServiceId, now: number, random: Rand
 
   const filled = wanted.map((name) => slots.get(name) ?? emptySlot(name));
   for (const slot of filled) {
-    plan.actions.push(...stopDuplicates(slot), ...trimHistory(slot));
-    const start = nextAttempt(service, slot, now);
+    plan.actions.push(...giveUpAbandoned(view, slot), ...trimHistory(view, slot));
+    const surplus = surplusOf(view, service, slot, now);
+    if (surplus !== undefined && surplus.at > now) wake(surplus.at);
+    else if (surplus !== undefined) plan.actions.push(...stopSurplus(view, surplus));
+    const start = nextAttempt(view, service, slot, now);
     if (start === undefined) continue;
     if (start.at > now) wake(start.at);
-    else plan.actions.push(createTask(service, slot, start.failures, now, draw));
+    else plan.actions.push(...fillSlot(service, slot, start.failures, now, draw));
   }
-  const replacements = replacementsOf(service, filled, now);
+  const replacements = replacementsOf(view, service, filled, now);
   if (replacements.wakeAt !== undefined) wake(replacements.wakeAt);
-  for (const task of replacements.stop) plan.actions.push(stopForUpdate(service, task));
+  for (const task of replacements.stop) plan.actions.push(stopOutdated(view, service, task));
   for (const { slot, failures } of replacements.start) {
-    plan.actions.push(createTask(service, slot, failures, now, draw));
+    plan.actions.push(...fillSlot(service, slot, failures, now, draw));
+  }
+  const homes = homesOf(service, filled);
+  if (homes !== undefined && homes !== service.homes) {
+    plan.actions.push({ type: "setHomes", serviceId: id, homes });
   }
   const kept = new Set(wanted);
   for (const slot of sortedBy(slots.values(), (s) => s.slot)) {
-    if (!kept.has(slot.slot)) plan.actions.push(...removeSlot(slot));
+    if (!kept.has(slot.slot)) plan.actions.push(...removeSlot(view, slot));
   }
   return plan;
 }
@@ -70,23 +81,40 @@ function wantedSlots(view: View, service: Service): string[] {
 }
 
 /**
- * When an empty slot is to be filled, and after how many failures in a row; undefined when it is
- * not empty, waits for a task to end, or has ended for good.
+ * When a slot in which nobody is left is to be filled, and after how many failures in a row;
+ * undefined when somebody is, waits for a task to end or for a node, or has ended for good.
  */
 function nextAttempt(
+  view: View,
   service: Service,
   slot: Slot,
   now: number,
 ): { at: number; failures: number } | undefined {
-  if (slot.current.length > 0 || slot.outdated.length > 0) return undefined;
-  if (slot.stopping.length > 0) return undefined;
-  const latest = slot.ended[0];
-  if (latest === undefined || latest.revision < service.templateRevision) {
-    return { at: 0, failures: 0 };
+  if (slot.current.length > 0 || slot.outdated.length > 0 || slot.stopping.length > 0) {
+    return undefined;
   }
+  const replace = slot.away.length === 0 ? 0 : replaceAt(view, service, slot, now);
+  if (replace === undefined) return undefined;
+  const latest = slot.ended[0];
+  const isNews = latest !== undefined && latest.attempt > (slot.away.at(-1)?.attempt ?? 0);
+  if (!isNews || latest.revision < service.templateRevision) return { at: replace, failures: 0 };
   const decision = decideRestart(latest, specOf(service).restart);
   if (decision.type !== "retry") return undefined;
-  return { at: dueAt(decision, now), failures: decision.failures };
+  return { at: Math.max(replace, dueAt(decision, now)), failures: decision.failures };
+}
+
+/** A new task for the slot; at most one beside it may come back from a node that is down. */
+function fillSlot(
+  service: Service,
+  slot: Slot,
+  failures: number,
+  now: number,
+  random: Random,
+): Action[] {
+  const replaced = replacedAway(slot).map((task): Action => {
+    return { type: "stopTask", taskId: task.id, reason: "another task took its place" };
+  });
+  return [...replaced, createTask(service, slot, failures, now, random)];
 }
 
 function createTask(
@@ -117,74 +145,98 @@ function createTask(
 }
 
 /** The number of the slot's latest task. */
-function attemptsOf({ current, outdated, stopping, ended }: Slot): number {
-  const tasks = [...current, ...outdated, ...stopping, ...ended];
+function attemptsOf({ current, outdated, away, stopping, abandoned, ended }: Slot): number {
+  const tasks = [...current, ...outdated, ...away, ...stopping, ...abandoned, ...ended];
   return tasks.reduce((latest, task) => Math.max(latest, task.attempt), 0);
 }
 
-function stopForUpdate(service: Service, task: Task): Action {
+function stopOutdated(view: View, service: Service, task: Task): Action {
   const { revision } = currentRevision(service);
-  return { type: "stopTask", taskId: task.id, reason: `replaced by revision ${revision}` };
+  const why = reasonToLeave(view, service, task);
+  const isOld = task.revision < service.templateRevision;
+  const reason = isOld || why === undefined ? `replaced by revision ${revision}` : why;
+  return { type: "stopTask", taskId: task.id, reason };
 }
 
-/** A slot holds one task; two can meet there when a task that was thought lost comes back. */
-function stopDuplicates(slot: Slot): Action[] {
-  const keeper = keeperOf(slot.current);
-  const extra = slot.current.filter((task) => task !== keeper);
-  return extra.map((task) => ({
-    type: "stopTask",
-    taskId: task.id,
-    reason: "another task holds its slot",
-  }));
+/** A slot holds one task; two meet there when a node that was thought gone comes back. */
+function stopSurplus(view: View, { keeper, extra }: Surplus): Action[] {
+  const node = keeper.nodeId === undefined ? undefined : view.nodes.get(keeper.nodeId);
+  const where = node === undefined ? "" : ` on node ${node.hostname}`;
+  const reason = `another task${where} holds its slot`;
+  return extra.map((task) => ({ type: "stopTask", taskId: task.id, reason }));
 }
 
-function trimHistory(slot: Slot): Action[] {
+/** Nobody waits for the end of a task whose node is down: if it is back, it is told again. */
+function giveUpAbandoned(view: View, { abandoned }: Slot): Action[] {
+  return abandoned.flatMap((task): Action[] => {
+    if (task.desired === "removed") return letGo(view, task);
+    const name = (task.nodeId && view.nodes.get(task.nodeId)?.hostname) ?? task.nodeId ?? "";
+    return [{ type: "stopTask", taskId: task.id, reason: `node ${name} was down when it ended` }];
+  });
+}
+
+function trimHistory(view: View, slot: Slot): Action[] {
   const visible = slot.ended.filter((task) => task.desired !== "removed");
   const gone = slot.ended.filter((task) => task.desired === "removed");
-  return [...visible.slice(HISTORY_PER_SLOT).flatMap(letGo), ...gone.flatMap(letGo)];
+  const past = [...visible.slice(HISTORY_PER_SLOT), ...gone];
+  return past.flatMap((task) => letGo(view, task));
 }
 
-function removeSlot(slot: Slot): Action[] {
-  return [...slot.current, ...slot.outdated, ...slot.stopping, ...slot.ended].flatMap(letGo);
+function removeSlot(view: View, slot: Slot): Action[] {
+  const { current, outdated, away, stopping, abandoned, ended } = slot;
+  const all = [...current, ...outdated, ...away, ...stopping, ...abandoned, ...ended];
+  return all.flatMap((task) => letGo(view, task));
 }
 
-/** The next step on a task's way out: ask its node to remove it, then forget it. */
-function letGo(task: Task): Action[] {
-  if (task.state === "removed" || task.nodeId === undefined) {
+/**
+ * The next step on a task's way out: ask its node to remove it, then forget it. A node that is down
+ * is not asked: it removes what it is no longer told of when it is back.
+ */
+function letGo(view: View, task: Task): Action[] {
+  if (task.state === "removed" || task.nodeId === undefined || isOutOfReach(view, task)) {
     return [{ type: "deleteTask", taskId: task.id }];
   }
   return task.desired === "removed" ? [] : [{ type: "removeTask", taskId: task.id }];
 }
 
-function planRemoval(service: Service, tasks: readonly Task[]): Plan {
+function planRemoval(view: View, service: Service, tasks: readonly Task[]): Plan {
   if (tasks.length === 0) {
     return { actions: [{ type: "deleteService", serviceId: service.id }] };
   }
-  return { actions: sortedBy(tasks, (task) => task.id).flatMap(letGo) };
+  return { actions: sortedBy(tasks, (task) => task.id).flatMap((task) => letGo(view, task)) };
 }
 
 /** Whether every wanted slot holds a ready current task and nothing else is left to stop. */
 export function isConverged(view: View, service: Service): boolean {
   if (service.removing) return false;
   const tasks = view.tasksOf(service.id);
-  const slots = slotsOf(tasks, service.templateRevision);
-  const wanted = wantedSlots(view, service);
+  const slots = slotsOf(view, service);
+  const wanted = slotsInReach(view, service);
   const { restart, mode } = specOf(service);
   // A global service that fits nowhere runs nowhere, and nobody asks for that.
   if (mode === "global" && wanted.length === 0) return false;
   const settled = wanted.every((name) => {
     const slot = slots.get(name) ?? emptySlot(name);
     if (slot.outdated.length > 0 || slot.stopping.length > 0) return false;
-    if (slot.current.length > 0) return slot.current.length === 1 && slot.current.every(isReady);
+    const [only] = slot.current;
+    if (only !== undefined) return slot.current.length === 1 && isServing(view, only);
+    if (slot.away.length > 0) return false;
     const latest = slot.ended[0];
     if (latest === undefined || latest.revision < service.templateRevision) return false;
     return decideRestart(latest, restart).type === "done";
   });
-  const kept = new Set(wanted);
+  const kept = new Set(wantedSlots(view, service));
   return settled && tasks.every((task) => kept.has(task.slot) || isTerminal(task.state));
 }
 
 /** How many tasks the service wants at once now. */
 export function wantedTasks(view: View, service: Service): number {
-  return service.removing ? 0 : wantedSlots(view, service).length;
+  return service.removing ? 0 : slotsInReach(view, service).length;
+}
+
+/** The wanted slots, but for those of a global service on nodes that are down. */
+function slotsInReach(view: View, service: Service): string[] {
+  const wanted = wantedSlots(view, service);
+  if (specOf(service).mode !== "global") return wanted;
+  return wanted.filter((slot) => homeOf(view, service, slot)?.health !== "down");
 }

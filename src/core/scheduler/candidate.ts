@@ -1,4 +1,6 @@
+import { homeOf } from "../../model/home.ts";
 import type { NodeId } from "../../model/ids.ts";
+import type { Node } from "../../model/node.ts";
 import { specAt, specOf, type Service, type ServiceSpec } from "../../model/service.ts";
 import { occupiesNode, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
@@ -9,6 +11,8 @@ export interface Candidate {
   spec: ServiceSpec;
   /** Where other tasks of its slot are: it takes their place, once for each. */
   slotNodes: readonly (NodeId | undefined)[];
+  /** The only node that can hold it, where it can't go to another. */
+  home: Node | undefined;
 }
 
 /**
@@ -19,5 +23,6 @@ export function candidateOf(view: View, service: Service, task: Task): Candidate
   const spec = { ...specAt(service, task.revision), placement: specOf(service).placement };
   const others = view.tasksOf(service.id).filter((other) => other.slot === task.slot);
   const held = others.filter((other) => other.id !== task.id && occupiesNode(other));
-  return { task, spec, slotNodes: held.map((other) => other.nodeId) };
+  const home = homeOf(view, service, task.slot);
+  return { task, spec, slotNodes: held.map((other) => other.nodeId), home };
 }

@@ -1,6 +1,7 @@
 import { formatConstraint, unmetConstraint } from "../../model/constraint.ts";
 import type { Node } from "../../model/node.ts";
 import { formatBytes } from "../../lib/text.ts";
+import { tieOf } from "../../model/service.ts";
 import type { Candidate } from "./candidate.ts";
 import type { NodeLoad } from "./load.ts";
 
@@ -31,10 +32,13 @@ export function refusalOf(candidate: Candidate, node: Node, load: NodeLoad): str
   return undefined;
 }
 
-/** A global service's slot is one node. */
-function refuseWrongNode({ task, spec }: Candidate, node: Node): string | undefined {
-  if (spec.mode !== "global" || task.slot === node.id) return undefined;
-  return "is not the node of this slot";
+/** A global service's slot is one node, and what ties a task to a node is only there. */
+function refuseWrongNode({ task, spec, home }: Candidate, node: Node): string | undefined {
+  if (spec.mode === "global") {
+    return task.slot === node.id ? undefined : "is not the node of this slot";
+  }
+  if (home === undefined || home.id === node.id) return undefined;
+  return `does not have its ${tieOf(spec) ?? "data"}, which is on node ${home.hostname}`;
 }
 
 function refuseUnavailable(_: Candidate, node: Node): string | undefined {

@@ -1,8 +1,10 @@
 import { assert } from "../../lib/assert.ts";
 import { sortedBy } from "../../lib/order.ts";
 import type { Random } from "../../lib/random.ts";
+import { formatWait } from "../../model/home.ts";
 import type { NodeId, TaskId } from "../../model/ids.ts";
 import type { Node } from "../../model/node.ts";
+import type { Service } from "../../model/service.ts";
 import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { candidateOf, type Candidate } from "./candidate.ts";
@@ -51,7 +53,8 @@ export function schedule(view: View, tasks: readonly Task[], random: Random): Sc
     const draws = random.split(`scheduler/${task.serviceId}/${task.slot}`);
     const best = bestOption(candidate, options, (node) => draws.split(node.id).next());
     if (best === undefined) {
-      result.unplaced.push({ taskId: task.id, message: formatRefusals(refusals) });
+      const message = formatHomeRefusal(service, candidate, loadAt) ?? formatRefusals(refusals);
+      result.unplaced.push({ taskId: task.id, message });
       continue;
     }
     addTask(best.load, task, candidate.spec);
@@ -92,6 +95,17 @@ function consider(
     else refusals.set(reason, (refusals.get(reason) ?? 0) + 1);
   }
   return { options, refusals };
+}
+
+/** Why the only node that could hold the task does not; undefined when any node could. */
+function formatHomeRefusal(
+  service: Service,
+  candidate: Candidate,
+  loadAt: (node: Node) => NodeLoad,
+): string | undefined {
+  const { home } = candidate;
+  const reason = home && refusalOf(candidate, home, loadAt(home));
+  return reason === undefined || home === undefined ? undefined : formatWait(service, home, reason);
 }
 
 /** `no node fits: each of 2 nodes is drained; 1 node has …`, the most frequent reason first. */

@@ -4,6 +4,7 @@ import { OrchdError } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
 import { problemOf } from "../../api/problem.ts";
 import { type CertificateAnswer, certificateRequestSchema } from "../../model/join.ts";
+import { SESSION_PATH, STATUS_PATH } from "../../session/refusal.ts";
 import type { Peer } from "../joins.ts";
 
 const BODY_BYTES_MAX = 8 * 1024;
@@ -16,7 +17,7 @@ export interface AgentPeer extends Peer {
 
 export interface AgentRoutes {
   log: Log;
-  /** Who stands behind a connection; undefined when the node was removed since it was made. */
+  /** Who stands behind a connection; undefined when its node was removed. */
   peerOf(socket: Duplex): AgentPeer | undefined;
   renew(peer: Peer, csr: string): Promise<CertificateAnswer>;
   onSession(peer: Peer, request: IncomingMessage, socket: Duplex, head: Buffer): void;
@@ -53,10 +54,14 @@ function whyNoSession(
   request: IncomingMessage,
 ): OrchdError | undefined {
   if (peer === undefined) return removed();
-  if (request.url !== "/v1/session" || request.method !== "GET") return forbidden();
-  if (peer.isValid) return undefined;
+  if (request.url !== SESSION_PATH || request.method !== "GET") return forbidden();
+  return whyNotValid(peer);
+}
+
+function whyNotValid({ isValid }: AgentPeer): OrchdError | undefined {
+  if (isValid) return undefined;
   const message = "the node's certificate is not valid now: ask for a new one first";
-  return new OrchdError("forbidden", message);
+  return new OrchdError("certificateExpired", message);
 }
 
 async function answer(
@@ -70,6 +75,11 @@ async function answer(
   try {
     const peer = routes.peerOf(request.socket);
     if (peer === undefined) throw removed();
+    if (request.url === STATUS_PATH && request.method === "GET") {
+      const problem = whyNotValid(peer);
+      if (problem !== undefined) throw problem;
+      return void response.end("{}");
+    }
     if (request.url !== "/v1/certificate" || request.method !== "POST") throw forbidden();
     const { csr } = parseBody(await readBody(request));
     response.end(JSON.stringify(await routes.renew(peer, csr)));
@@ -102,7 +112,7 @@ function parseBody(text: string): { csr: string } {
 }
 
 function removed(): OrchdError {
-  return new OrchdError("forbidden", "the node was removed: join again with a token");
+  return new OrchdError("removed", "the node was removed: join again with a token");
 }
 
 function forbidden(): OrchdError {

@@ -177,7 +177,8 @@ export class TlsPort {
     const check = checkPeer(certificate, ca, clock.now());
     if (check.state === "refused") return this.#refuse(socket, check.reason);
     const { nodeId, keyDigest, state } = check;
-    if (!this.#options.isPinned(nodeId, keyDigest)) return this.#refuse(socket, "unknownNode");
+    // A node that was removed hears so, as the answer to whatever it asks: `#peerOf` knows it not.
+    if (!this.#options.isPinned(nodeId, keyDigest)) this.#count(socket, "unknownNode");
     connection.peer = { nodeId, keyDigest, isValid: state === "valid" };
     this.#agents.emit("connection", socket);
   }
@@ -205,9 +206,13 @@ export class TlsPort {
   }
 
   #refuse(socket: tls.TLSSocket, reason: Refusal): void {
-    this.#refusals.add(reason, socket.remoteAddress ?? "an unknown address");
+    this.#count(socket, reason);
     this.#forget(socket);
     socket.destroy();
+  }
+
+  #count(socket: tls.TLSSocket, reason: Refusal): void {
+    this.#refusals.add(reason, socket.remoteAddress ?? "an unknown address");
   }
 
   #forget(socket: tls.TLSSocket): void {

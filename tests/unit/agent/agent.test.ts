@@ -238,7 +238,7 @@ describe("what must not confuse an agent", () => {
     const rig = await aRig();
     await rig.assignSet({ generation: 5, assignments: [task("t")] });
     rig.heard.length = 0;
-    rig.resume();
+    rig.events?.onResume();
     await rig.assignSet({ generation: 4, assignments: [task("t"), task("u")] });
     expect(rig.heard).toEqual(["t running", "u preparing", "u starting", "u running"]);
     expect(rig.happened.filter((what) => what === "started t").length).toBe(1);

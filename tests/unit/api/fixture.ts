@@ -92,6 +92,10 @@ export class FakeAgent implements AgentSession {
   connection: ByteStream | undefined;
   readonly forwarded: number[] = [];
 
+  successors(): never[] {
+    return [];
+  }
+
   constructor(node: string) {
     this.nodeId = anId(node);
   }
@@ -224,6 +228,16 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
       use: async (fingerprint) => void calls.push(["gossipKeys.use", fingerprint]),
       remove: async (fingerprint) => void calls.push(["gossipKeys.remove", fingerprint]),
     },
+    async setAvailability(...args) {
+      calls.push(["setAvailability", ...args]);
+    },
+    async setLabels(...args) {
+      calls.push(["setLabels", ...args]);
+    },
+    async removeNode(...args) {
+      calls.push(["removeNode", ...args]);
+    },
+    healthReason: () => "its session is connected",
     explain(target) {
       calls.push(["explain", target.kind]);
       return EXPLANATION;

@@ -48,6 +48,7 @@ test("files are left to the shell", async () => {
 
 test("subcommands are completed", async () => {
   expect(await complete("image l")).toEqual(["load", "ls"]);
+  expect(await complete("node d")).toEqual(["drain"]);
   expect(await complete("image ls ")).toEqual([]);
   expect(await complete("completion z")).toEqual(["zsh"]);
 });
@@ -61,6 +62,7 @@ test("names come from the cluster; a short one only where it is clear", async ()
   expect(await complete("scale web=2 shop/d")).toEqual(["shop/db="]);
   expect(await complete("exec ")).toEqual(["shop/web.1"]);
   expect(await complete("explain n")).toEqual(["n1"]);
+  expect(await complete("node drain ")).toEqual(["n1"]);
   expect(await complete("logs -f shop/web")).toEqual(["shop/web", "shop/web.1"]);
 });
 

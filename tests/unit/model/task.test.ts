@@ -8,6 +8,7 @@ import {
   occupiesNode,
   rankOf,
   TASK_STATES,
+  inServerTime,
   withStatus,
 } from "../../../src/model/task.ts";
 import { aPendingTask, aService, aStatus, aTask, anId } from "../../builders.ts";
@@ -113,5 +114,34 @@ describe("a task", () => {
     expect(formatTaskName(aTask(service, "t", { slot: "3" }), "pi-1")).toBe("shop/web.3");
     expect(formatTaskName(aTask(service, "t", { slot: anId("n1") }), "pi-1")).toBe("shop/web.pi-1");
     expect(formatTaskName(aTask(service, "t", { slot: anId("n1") }))).toBe("shop/web.n1xxxxxxxxxx");
+  });
+});
+
+describe("times of a node whose clock is wrong", () => {
+  const NOW = 1_000_000_000;
+  const task = aTask(aService(), "t", { state: "starting", createdAt: NOW - 60_000 });
+  const ended = (at: number) =>
+    aStatus("t", { state: "failed", since: at, startedAt: at - 5000, finishedAt: at });
+
+  test("are those of the server, and durations stay", () => {
+    for (const at of [NOW + 600_000, 0, NOW - 600_000]) {
+      expect(inServerTime(task, ended(at), NOW)).toMatchObject({
+        since: NOW,
+        startedAt: NOW - 5000,
+        finishedAt: NOW,
+      });
+    }
+  });
+
+  test("stay where they can be right", () => {
+    const status = ended(NOW - 10_000);
+    expect(inServerTime(task, status, NOW)).toBe(status);
+  });
+
+  test("are given once: a state that is told again changes nothing", () => {
+    const status = aStatus("t", { since: 0, startedAt: 0 });
+    const running = withStatus(task, inServerTime(task, status, NOW));
+    expect(running).toMatchObject({ since: NOW, startedAt: NOW });
+    expect(withStatus(running, inServerTime(running, status, NOW + 5000))).toBe(running);
   });
 });

@@ -150,15 +150,3 @@ describe("an assignment set", () => {
     expect(touched.map((ids) => new Set(ids).size)).toEqual([1, 0, 1, 1, 0, 0]);
   });
 });
-
-test("a node without an agent is down after a while, and ready again with one", async () => {
-  const rig = new Rig();
-  await rig.commit(put.node(aNode("n1")));
-  rig.dispatcher.expectAgents();
-  await rig.pass(9000);
-  expect(rig.disk.view.nodes.get(anId("n1"))?.health).toBe("ready");
-  await rig.pass(2000);
-  expect(rig.disk.view.nodes.get(anId("n1"))?.health).toBe("down");
-  await rig.connect();
-  expect(rig.disk.view.nodes.get(anId("n1"))?.health).toBe("ready");
-});

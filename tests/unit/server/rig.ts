@@ -2,10 +2,12 @@ import { silentLog } from "../../../src/lib/log.ts";
 import { seededRandom } from "../../../src/lib/random.ts";
 import type { AssignmentSet } from "../../../src/model/assignment.ts";
 import type { Change } from "../../../src/model/change.ts";
+import type { NodeId } from "../../../src/model/ids.ts";
 import type { AgentSession } from "../../../src/model/session.ts";
 import type { TaskState } from "../../../src/model/task.ts";
 import { Controllers } from "../../../src/server/controllers.ts";
 import { Dispatcher } from "../../../src/server/dispatcher.ts";
+import { NodeHealth } from "../../../src/server/node-health.ts";
 import { aNode, aStatus, anId } from "../../builders.ts";
 import { Disk, SimulatedStore } from "../../sim/simulated-store.ts";
 import { settled, VirtualClock } from "../../sim/virtual-clock.ts";
@@ -16,6 +18,9 @@ export class Rig {
   readonly disk = new Disk();
   readonly store: SimulatedStore;
   readonly dispatcher: Dispatcher;
+  readonly health: NodeHealth;
+  /** What a session answers that is asked whether it is there. */
+  probe: (nodeId: NodeId) => Promise<boolean> = async () => false;
   controllers: Controllers | undefined;
   /** Sets as they arrived at node n1. */
   readonly sets: AssignmentSet[] = [];
@@ -31,7 +36,14 @@ export class Rig {
       refuses: () => (this.diskIsFull ? 1 : 0),
       onDurable: () => {},
     });
-    this.dispatcher = new Dispatcher(this.store, this.clock);
+    this.health = new NodeHealth({
+      store: this.store,
+      clock: this.clock,
+      log: silentLog,
+      probe: (nodeId) => this.probe(nodeId),
+    });
+    this.dispatcher = new Dispatcher(this.store, this.clock, this.health);
+    this.dispatcher.setOwnNode(anId("n1"));
   }
 
   /** Starts the controllers: before that nobody decides anything. */
@@ -84,6 +96,7 @@ export class Rig {
     };
     return {
       nodeId: anId("n1"),
+      successors: () => [],
       assign: (set) => this.sets.push(set),
       removeVolumes: async (names) => void this.removedVolumes.push(...names),
       logs: unused,

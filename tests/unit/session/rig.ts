@@ -60,6 +60,10 @@ export class FakeServer implements ServerSession {
     this.statuses.push(...statuses);
   }
 
+  leads(): boolean {
+    return true;
+  }
+
   goodbye(nodeId: NodeId): void {
     this.heard.push(`goodbye ${shortened(nodeId)}`);
     this.sessions.delete(nodeId);
@@ -75,6 +79,10 @@ export class ScriptedAgent implements AgentSession {
   execSession: () => Promise<ExecSession> = () => Promise.reject(new Error("no exec laid down"));
   connection: () => Promise<ByteStream> = () => Promise.reject(new Error("none laid down"));
   load = async (archive: ReadableStream<Uint8Array>) => [await new Response(archive).text()];
+
+  successors(): never[] {
+    return [];
+  }
 
   assign(set: AssignmentSet): void {
     this.sets.push(set);

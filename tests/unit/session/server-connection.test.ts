@@ -3,7 +3,8 @@ import { OrchdError } from "../../../src/lib/errors.ts";
 import { seededRandom } from "../../../src/lib/random.ts";
 import { SESSION_END } from "../../../src/model/session.ts";
 import { backoffMs } from "../../../src/session/backoff.ts";
-import { type Dial, Refusal } from "../../../src/session/dial.ts";
+import type { Dial } from "../../../src/session/dial.ts";
+import { Refusal } from "../../../src/session/refusal.ts";
 import { ServerConnection } from "../../../src/session/server-connection.ts";
 import { anAssignment, anId, aStatus } from "../../builders.ts";
 import { settled } from "../../sim/virtual-clock.ts";
@@ -49,7 +50,8 @@ class AgentRig extends Rig {
 
   /** The agent begins, and some time passes. */
   async begin(ms = 1000): Promise<void> {
-    this.connection.hello(this.agent, facts(), () => (this.resumed += 1)).catch(() => {});
+    const events = { onResume: () => (this.resumed += 1), onLost: () => {} };
+    this.connection.hello(this.agent, facts(), events).catch(() => {});
     await this.pass(ms);
   }
 

@@ -1,5 +1,11 @@
 import type { Mount } from "../../../model/container.ts";
-import type { RestartPolicy, UpdatePolicy } from "../../../model/service.ts";
+import {
+  DISCONNECT_DEFAULT,
+  disconnectPolicySchema,
+  type DisconnectPolicy,
+  type RestartPolicy,
+  type UpdatePolicy,
+} from "../../../model/service.ts";
 import { quoted } from "../problem.ts";
 import { withoutUndefined, type Cursor } from "./cursor.ts";
 
@@ -79,4 +85,16 @@ function canOverlap({ mounts, hasDevices, usesHostPorts }: Overlap): boolean {
     return mount.type === "bind" || mount.volume !== "";
   });
   return !sharesData && !hasDevices && !usesHostPorts;
+}
+
+/** What happens to tasks whose node is down: `x-orchd.disconnect`. */
+export function disconnectPolicyOf(service: Cursor): DisconnectPolicy {
+  const given = service.get("x-orchd")?.get("disconnect");
+  const { data } = disconnectPolicySchema.shape.reconcile.safeParse(
+    given?.get("reconcile")?.text(),
+  );
+  return {
+    replaceAfterMs: given?.get("replace_after")?.durationMs() ?? DISCONNECT_DEFAULT.replaceAfterMs,
+    reconcile: data ?? DISCONNECT_DEFAULT.reconcile,
+  };
 }

@@ -6,7 +6,7 @@ import type { Cursor } from "./cursor.ts";
 import { imageOf } from "./image.ts";
 import { pairsOf } from "./pairs.ts";
 import { placementOf } from "./placement.ts";
-import { restartPolicyOf, updatePolicyOf } from "./policies.ts";
+import { disconnectPolicyOf, restartPolicyOf, updatePolicyOf } from "./policies.ts";
 import { portsOf, type PlacedPort } from "./ports.ts";
 import { resourcesOf } from "./resources.ts";
 import type { Volumes } from "./volumes.ts";
@@ -41,6 +41,7 @@ export function convertService(service: Cursor, context: ServiceContext): Conver
     placement: placementOf(service),
     restart: restartPolicyOf(service),
     update: updatePolicyOf(service, { mounts: container.mounts, hasDevices, usesHostPorts }),
+    disconnect: disconnectPolicyOf(service),
     labels: pairsOf(service.get("deploy")?.get("labels")),
     restarts: 0,
   };

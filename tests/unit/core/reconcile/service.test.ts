@@ -99,7 +99,9 @@ describe("a replicated service", () => {
       slot("c", 2),
       slot("d", 3),
     ];
-    expect(plan({ services: [three], tasks })).toEqual(["stop a: another task holds its slot"]);
+    expect(plan({ services: [three], tasks })).toEqual([
+      "stop a: another task on node n1 holds its slot",
+    ]);
   });
 });
 

@@ -1,0 +1,34 @@
+import type { Node } from "./node.ts";
+import { specOf, tieOf, type Service } from "./service.ts";
+import type { View } from "./view.ts";
+
+/** Whether a task of the service can be replaced by one on another node. */
+export function canMove(service: Service): boolean {
+  const spec = specOf(service);
+  return spec.mode === "replicated" && tieOf(spec) === undefined;
+}
+
+/**
+ * The node that alone can hold the slot's tasks, while it is in the cluster: a global service's
+ * own, or the one where a task ran that is tied to it. Undefined where any node will do.
+ */
+export function homeOf(
+  view: Pick<View, "nodes">,
+  service: Service,
+  slot: string,
+): Node | undefined {
+  if (canMove(service)) return undefined;
+  if (specOf(service).mode === "global") {
+    // A global service's slot is the id of its node.
+    return view.nodes.get(slot as Node["id"]);
+  }
+  const home = service.homes?.[slot];
+  return home === undefined ? undefined : view.nodes.get(home);
+}
+
+/** `waits for node h2, which is down: its volume data is there` */
+export function formatWait(service: Service, node: Node, state: string): string {
+  const tie = tieOf(specOf(service));
+  const why = tie === undefined ? "" : `: its ${tie} is there`;
+  return `waits for node ${node.hostname}, which ${state}${why}`;
+}

@@ -1,0 +1,146 @@
+import { describe, expect, test } from "bun:test";
+import { put, remove } from "../../../src/model/change.ts";
+import { aNode, anId } from "../../builders.ts";
+import { Rig } from "./rig.ts";
+
+const N1 = anId<"node">("n1");
+const N2 = anId<"node">("n2");
+
+/** A rig with nodes n1, connected, and n2, of which nothing was heard yet. */
+async function watching(): Promise<Rig> {
+  const rig = new Rig();
+  rig.health.start();
+  await rig.commit(put.node(aNode("n1")), put.node(aNode("n2")));
+  await rig.connect();
+  return rig;
+}
+
+const healthOf = (rig: Rig, id = N1) => rig.disk.view.nodes.get(id)?.health;
+
+async function say(rig: Rig, state: "alive" | "suspect" | "dead", nodeId = N1): Promise<void> {
+  rig.health.noteMember(nodeId, state, rig.clock.now());
+  await rig.pass(10);
+}
+
+describe("after a start of the server", () => {
+  test("a node without a session is down after a while, and ready again with one", async () => {
+    const rig = new Rig();
+    await rig.commit(put.node(aNode("n1")));
+    rig.health.start();
+    await rig.pass(9900);
+    expect(healthOf(rig)).toBe("ready");
+    await rig.pass(200);
+    expect(healthOf(rig)).toBe("down");
+    await rig.connect();
+    expect(healthOf(rig)).toBe("ready");
+  });
+
+  test("a node that gossip sees stays ready", async () => {
+    const rig = await watching();
+    await say(rig, "alive", N2);
+    await rig.pass(20_000);
+    expect(healthOf(rig, N2)).toBe("ready");
+  });
+});
+
+describe("a node whose power is cut", () => {
+  test("is suspect, then down in the moment in which gossip calls it dead", async () => {
+    const rig = await watching();
+    await say(rig, "alive");
+    await rig.pass(20_000);
+    await say(rig, "suspect");
+    expect(healthOf(rig)).toBe("suspect");
+    await rig.pass(2500);
+    await say(rig, "dead");
+    expect(healthOf(rig)).toBe("down");
+    expect(rig.health.verdict(N1).reason).toBe(
+      "gossip says that it is gone, and its session is silent",
+    );
+  });
+
+  test("is ready as soon as gossip sees it again", async () => {
+    const rig = await watching();
+    await rig.pass(20_000);
+    await say(rig, "dead");
+    expect(healthOf(rig)).toBe("down");
+    await say(rig, "alive");
+    expect(healthOf(rig)).toBe("ready");
+  });
+});
+
+describe("a node that UDP does not reach", () => {
+  test("stays ready, as its session answers when gossip doubts it", async () => {
+    const rig = await watching();
+    await rig.pass(20_000);
+    rig.probe = () => new Promise((resolve) => rig.clock.after(50, () => resolve(true)));
+    const seen: unknown[] = [];
+    rig.store.watch(({ applied }) => applied.forEach(({ kind }) => seen.push(kind)));
+    await say(rig, "suspect");
+    await rig.pass(2500);
+    await say(rig, "dead");
+    await rig.pass(60_000);
+    expect(healthOf(rig)).toBe("ready");
+    // Suspected until the answer came, and ready ever after.
+    expect(seen).toEqual(["node", "node"]);
+  });
+
+  test("is down 5 s after its session was lost", async () => {
+    const rig = await watching();
+    await rig.pass(20_000);
+    rig.dispatcher.goodbye(N1);
+    await rig.pass(100);
+    expect(healthOf(rig)).toBe("suspect");
+    await rig.pass(4800);
+    expect(healthOf(rig)).toBe("suspect");
+    await rig.pass(200);
+    expect(healthOf(rig)).toBe("down");
+  });
+});
+
+describe("a server that was paused itself", () => {
+  test("gives every node time to be heard of again", async () => {
+    const rig = await watching();
+    await rig.pass(20_000);
+    rig.clock.sleep(60_000);
+    await say(rig, "dead");
+    await rig.pass(5000);
+    expect(healthOf(rig)).toBe("ready");
+    await rig.pass(6000);
+    expect(healthOf(rig)).toBe("down");
+  });
+});
+
+test("only changes of health are written", async () => {
+  const rig = await watching();
+  await say(rig, "alive");
+  await rig.pass(20_000);
+  const { version } = rig.disk.view;
+  await say(rig, "alive");
+  rig.health.noteHeard(N1);
+  rig.health.forgetMember(N1);
+  await rig.pass(60_000);
+  expect(rig.disk.view.version).toBe(version);
+});
+
+test("what the disk refused is written when it can be", async () => {
+  const rig = await watching();
+  await rig.pass(20_000);
+  rig.diskIsFull = true;
+  await say(rig, "dead");
+  await rig.pass(3000);
+  expect(healthOf(rig)).toBe("ready");
+  rig.diskIsFull = false;
+  await rig.pass(2000);
+  expect(healthOf(rig)).toBe("down");
+});
+
+test("nothing is known of a node that was removed and is another's name again", async () => {
+  const rig = await watching();
+  await rig.pass(20_000);
+  await say(rig, "dead");
+  const node = rig.disk.view.nodes.get(N1);
+  if (node === undefined) throw new Error("n1 is there");
+  await rig.commit(remove.node(node));
+  await rig.commit(put.node(aNode("n1")));
+  expect(rig.health.verdict(N1)).toMatchObject({ health: "ready" });
+});
