@@ -64,9 +64,11 @@ export class Host {
   // The server
 
   async startServer(words: string[] = [], options: RunOptions = {}): Promise<void> {
+    const begin = this.log.length;
     const server = this.spawnServer(words, options);
     await waitUntil("the server is ready", READY_TIMEOUT_MS, async () => {
       if (hasEnded(server)) throw new Error(`the server ended:\n${this.log}`);
+      if (!this.log.includes("reach it on", begin)) return false;
       return (await this.orchd("nodes", "--json")).stdout.includes('"health":"ready"');
     });
   }

@@ -12,7 +12,10 @@ mkdir -p /var/lib/containers /var/lib/orchd
 mount --bind "$dir/containers" /var/lib/containers
 mount --bind "$dir/orchd" /var/lib/orchd
 # Podman keeps the definitions of its networks there.
-[ -d "$dir/etc-containers" ] || cp -r /etc/containers "$dir/etc-containers"
+if [ ! -d "$dir/etc-containers" ]; then
+  cp -r /etc/containers "$dir/etc-containers"
+  rm -rf "$dir/etc-containers/networks"
+fi
 mount --bind "$dir/etc-containers" /etc/containers
 ip link set lo up
 trap 'exit 0' TERM

@@ -44,6 +44,8 @@ export class Switch {
   /** Plugs a host in: its first process is `pid`. */
   async plugIn(port: number, pid: number): Promise<void> {
     const mine = `${this.#keeper.pid ?? 0}`;
+    // The cable of an earlier life goes some time after its host.
+    await this.#run("sh", "-c", `ip link del p${port} 2>/dev/null || true`);
     // A network card keeps its address when the power goes, and so must this one.
     const mac = `02:00:00:00:00:${port.toString(16).padStart(2, "0")}`;
     const peer = ["peer", "name", "eth0", "address", mac, "netns", `${pid}`];

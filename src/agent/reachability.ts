@@ -41,7 +41,7 @@ export function whatIsBlocked({ peer, tcp, probes, acks }: GossipFacts): string[
   if (tcp === "foreign") {
     return [
       `${port}/tcp at ${host} is answered by something that is no member of this cluster: see ` +
-        "which program has the port there, and that its gossip keys are those of `orchd keyring ls`",
+        "which program has the port there, and that its keys are those of `orchd keyring ls`",
     ];
   }
   if (tcp === "answered") {
@@ -118,7 +118,7 @@ export class Reachability {
 
   /** Tells news once it was found twice; answers whether there is nothing left to confirm. */
   #take(found: string[]): boolean {
-    const { log, onChange } = this.#options;
+    const { log } = this.#options;
     const told = this.#notes;
     if (equalJson(found, told)) {
       this.#unconfirmed = undefined;
@@ -132,7 +132,7 @@ export class Reachability {
     this.#notes = found;
     for (const note of found) if (!told.includes(note)) log.warn(note);
     if (found.length === 0) log.info("gossip gets through to the server");
-    onChange(found);
+    this.#options.onChange(found);
     return true;
   }
 }

@@ -184,6 +184,8 @@ export class AgentRole {
       log,
       onChange: () => {},
     });
+    // A welcome may have come meanwhile.
+    this.#membership.useKeys(this.#identity.gossipKeys);
     const { trouble } = this.#membership;
     if (trouble === undefined) this.#reachability = this.#newReachability(this.#membership);
     else this.#note([trouble]);

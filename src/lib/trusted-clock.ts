@@ -37,7 +37,8 @@ export class TrustedClock implements Clock {
     const system = this.#options.system.now();
     const told = this.#toldNow();
     const best = told === undefined || Math.abs(system - told) <= DIFFERENCE_MS ? system : told;
-    return Math.max(best, this.#floor);
+    // The monotonic clock counts in fractions, and times are whole milliseconds.
+    return Math.round(Math.max(best, this.#floor));
   }
 
   after(delayMs: number, run: () => void): Timer {

@@ -21,6 +21,8 @@ export const clusterSchema = z.object({
   /** The first one encrypts, all of them decrypt. */
   gossipKeys: gossipKeysSchema,
   createdAt: z.int(),
+  /** When its first join token was made; absent until then. */
+  firstTokenAt: z.int().optional(),
   version: z.int(),
 });
 /** What makes this cluster this one. */

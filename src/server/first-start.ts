@@ -7,7 +7,7 @@ import { CLUSTER_ID, type Cluster } from "../model/cluster.ts";
 import { formatToken, newSecret } from "../model/token-text.ts";
 import { newAuthority } from "../pki/authority.ts";
 import type { Store } from "../store/store.ts";
-import { caDigestIn } from "./cluster-keys.ts";
+import { caDigestIn, clusterIn } from "./cluster-keys.ts";
 import { commitFresh } from "./commit-fresh.ts";
 import { newGossipKey } from "./gossip-keys.ts";
 import { newToken } from "./tokens.ts";
@@ -15,12 +15,9 @@ import { newToken } from "./tokens.ts";
 /** How long the first token lives: whoever begins a cluster has a day to bring machines in. */
 const FIRST_TOKEN_MS = 86_400_000;
 
-/**
- * Makes what makes a cluster at its first start: its authority and its gossip key.
- * @returns whether the cluster is new
- */
-export async function ensureCluster(store: Store, clock: Clock): Promise<boolean> {
-  if (store.view().cluster !== undefined) return false;
+/** Makes what makes a cluster at its first start: its authority and its gossip key. */
+export async function ensureCluster(store: Store, clock: Clock): Promise<void> {
+  if (store.view().cluster !== undefined) return;
   const ca = await newAuthority();
   const cluster: Cluster = {
     id: CLUSTER_ID,
@@ -32,18 +29,31 @@ export async function ensureCluster(store: Store, clock: Clock): Promise<boolean
   };
   const { ok } = await store.commit([put.cluster(cluster)]);
   assert(ok, "nobody else writes before the server has started");
-  return true;
 }
 
-/** Makes the first join token of a new cluster; nothing can tell its text again. */
-export async function firstToken(store: Store, clock: Clock, random: Random): Promise<string> {
+/**
+ * Makes the first join token of a cluster that never had one, and answers its text, which nothing
+ * can tell again; undefined later. A start that broke off before is made up for by the next one,
+ * and whoever revoked every token gets none behind their back.
+ */
+export async function firstToken(
+  store: Store,
+  clock: Clock,
+  random: Random,
+): Promise<string | undefined> {
   const secret = newSecret(random);
   const request = {
     kind: "join",
     description: "made at the first start",
     expiresInMs: FIRST_TOKEN_MS,
   } as const;
-  const token = newToken(newId<"token">(random), secret, request, clock.now());
-  await commitFresh(store, () => [put.token(token)]);
-  return formatToken({ caDigest: caDigestIn(store.view()), secret });
+  const now = clock.now();
+  const token = newToken(newId<"token">(random), secret, request, now);
+  let isMade = false;
+  await commitFresh(store, (view) => {
+    const cluster = clusterIn(view);
+    isMade = cluster.firstTokenAt === undefined;
+    return isMade ? [put.cluster({ ...cluster, firstTokenAt: now }), put.token(token)] : [];
+  });
+  return isMade ? formatToken({ caDigest: caDigestIn(store.view()), secret }) : undefined;
 }

@@ -16,8 +16,8 @@ export function newGossipKey(): string {
 }
 
 /**
- * The keys of the cluster's gossip in the store. Whoever watches it hands changed ones to the nodes;
- * a node that is away gets them with the welcome of its next session.
+ * The keys of the cluster's gossip in the store. Whoever watches it hands changed ones to
+ * nodes; one that is away gets them with the welcome of its next session.
  */
 export class GossipKeys {
   readonly #store: Store;

@@ -82,9 +82,15 @@ export class Remote {
   /** @throws OrchdError `conflict` when the port is taken, `forbidden`, `invalid` */
   static async open(options: RemoteOptions): Promise<Remote> {
     const remote = new Remote(options);
-    await remote.#listen();
-    await remote.#gossip();
-    await remote.#answerDiscovery();
+    try {
+      await remote.#listen();
+      await remote.#gossip();
+      await remote.#answerDiscovery();
+    } catch (error) {
+      // A listener that is left would keep the process from ending.
+      await remote.close();
+      throw error;
+    }
     if (options.advertise === undefined) {
       remote.#closers.push(watchOwnAddress(systemClock, (address) => remote.#moveTo(address)));
     }
@@ -142,6 +148,7 @@ export class Remote {
           if (kind === "node" && before !== undefined && after === undefined) {
             this.#expel(before.id);
           }
+          if (kind === "cluster" && before !== undefined) this.#useNewKeys();
         }
       }),
     );
@@ -151,6 +158,12 @@ export class Remote {
   #expel(nodeId: NodeId): void {
     this.#sessions.end(nodeId, SESSION_END.removed, "the node was removed from the cluster");
     systemClock.after(1000, () => this.#port?.disconnect(nodeId));
+  }
+
+  /** The cluster's keys have changed: for this machine's own gossip, and for all nodes'. */
+  #useNewKeys(): void {
+    this.#membership?.useKeys(clusterIn(this.#options.store.view()).gossipKeys);
+    this.#sessions.tellNews();
   }
 
   async #gossip(): Promise<void> {

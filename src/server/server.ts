@@ -69,7 +69,6 @@ export class Server {
   #listening: ApiListener | undefined;
   #api: Hono<ApiEnv> | undefined;
   #remote: Remote | undefined;
-  #isNew = false;
   #firstToken: string | undefined;
   #lock: { release: () => void } | undefined;
   #agent: { agent: Agent; runtime: Runtime; state: AgentState; facts: NodeFacts } | undefined;
@@ -107,7 +106,7 @@ export class Server {
     await makePrivateDirectory(options.runDir, "--run-dir");
     const server = new Server(options, await openSqliteStore(join(options.dataDir, "server.db")));
     try {
-      server.#isNew = await ensureCluster(server.#store, systemClock);
+      await ensureCluster(server.#store, systemClock);
       await server.#listen();
     } catch (error) {
       // Whoever tries again, with another port, finds the state free.
@@ -151,7 +150,7 @@ export class Server {
       },
       onMoved: (address) => void this.#moveTo(address),
     });
-    if (this.#isNew) this.#firstToken = await firstToken(this.#store, systemClock, systemRandom);
+    this.#firstToken = await firstToken(this.#store, systemClock, systemRandom);
   }
 
   /** The agent of this process answers as long as the process does. */

@@ -42,10 +42,14 @@ async function containersOn(host: FleetHost, stack: string): Promise<string[]> {
   return host.containers(stack);
 }
 
-async function waitReady(server: FleetHost, stack: string, count: number): Promise<void> {
+/** Waits until so many tasks are ready, and no container runs beside theirs. */
+async function waitReady(fleet: Fleet, stack: string, count: number): Promise<void> {
+  const [server] = hostsOf(fleet);
   await server.waitFor(`${count} tasks of ${stack} are ready`, async () => {
     const tasks = await server.json<TaskSummary[]>("ps", stack);
-    return tasks.filter((task) => task.ready).length === count && tasks.length === count;
+    if (tasks.length !== count || !tasks.every((task) => task.ready)) return false;
+    const running = await Promise.all(fleet.hosts.map((host) => containersOn(host, stack)));
+    return running.flat().length === count;
   });
 }
 
@@ -95,7 +99,7 @@ describe("a fleet of three", () => {
     await h3.boot();
     h3.spawnAgent();
     await h1.waitFor("h3 is back", async () => (await healthOf(h1, "h3")) === "ready");
-    await waitReady(h1, "spread", 6);
+    await waitReady(fleet, "spread", 6);
     const running = await Promise.all(fleet.hosts.map((host) => containersOn(host, "spread")));
     expect(running.flat()).toHaveLength(6);
     const kept = running[1] ?? [];
@@ -113,7 +117,7 @@ describe("a fleet of three", () => {
     expect(await containersOn(h2, "spread")).toEqual(before);
     await h2.mendLink();
     await h1.waitFor("h2 is back", async () => (await healthOf(h1, "h2")) === "ready");
-    await waitReady(h1, "spread", 6);
+    await waitReady(fleet, "spread", 6);
     expect(await containersOn(h2, "spread")).toEqual(before);
   });
 
@@ -131,21 +135,25 @@ describe("a fleet of three", () => {
     const alone = await containersOn(h2, "spread");
     await h2.mendLink();
     await h1.waitFor("h2 is back", async () => (await healthOf(h1, "h2")) === "ready");
-    await waitReady(h1, "spread", 6);
+    await waitReady(fleet, "spread", 6);
     expect(await containersOn(h2, "spread")).toEqual(alone);
   });
 
   test("brings its tasks back after a power cut with no server in reach", async () => {
-    const [h1, h2] = hostsOf(fleet);
+    const [, h2] = hostsOf(fleet);
+    const { length: count } = await containersOn(h2, "spread");
     await h2.cutPower();
     await h2.boot();
     await h2.cutLink();
+    const begin = h2.log.length;
     h2.spawnAgent();
-    await h2.waitFor("its tasks run", async () => (await containersOn(h2, "spread")).length === 2);
+    await h2.waitFor("its tasks run", async () => {
+      return (await containersOn(h2, "spread")).length === count;
+    });
     const alone = await containersOn(h2, "spread");
     await h2.mendLink();
-    await h1.waitFor("h2 is back", async () => (await healthOf(h1, "h2")) === "ready");
-    await waitReady(h1, "spread", 6);
+    await h2.waitFor("it has a session", () => h2.log.includes("connected to the", begin));
+    await waitReady(fleet, "spread", 6);
     expect(await containersOn(h2, "spread")).toEqual(alone);
   });
 
@@ -155,7 +163,7 @@ describe("a fleet of three", () => {
     await h1.endServer("SIGKILL");
     await h1.startServer();
     await h1.waitFor("all nodes are ready", async () => (await ready(h1)).length === 3);
-    await waitReady(h1, "spread", 6);
+    await waitReady(fleet, "spread", 6);
     const after = await Promise.all([h1, h2, h3].map((host) => containersOn(host, "spread")));
     expect(after).toEqual(before);
   });
@@ -167,9 +175,9 @@ describe("a fleet of three", () => {
     h3.skewClock("+5y");
     for (const host of [h2, h3]) host.spawnAgent();
     await h1.waitFor("both are ready", async () => (await ready(h1)).length === 3);
-    await waitReady(h1, "spread", 6);
+    await waitReady(fleet, "spread", 6);
     await h1.must("restart", "spread/app");
-    await waitReady(h1, "spread", 6);
+    await waitReady(fleet, "spread", 6);
     const now = Date.now();
     for (const { createdAt } of await h1.tasks("spread")) {
       expect(Math.abs(createdAt - now)).toBeLessThan(60_000);
@@ -193,6 +201,6 @@ describe("a fleet of three", () => {
         ),
       );
     });
-    await waitReady(h1, "spread", 6);
+    await waitReady(fleet, "spread", 6);
   });
 });

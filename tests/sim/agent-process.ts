@@ -1,14 +1,14 @@
 import { Agent } from "../../src/agent/agent.ts";
 import { silentLog } from "../../src/lib/log.ts";
 import type { Random } from "../../src/lib/random.ts";
-import type { NodeId, TaskId } from "../../src/model/ids.ts";
+import type { NodeId } from "../../src/model/ids.ts";
 import type { NodeFacts } from "../../src/model/node.ts";
 import type { Bug } from "./bugs.ts";
 import { happens } from "./chance.ts";
 import { Link, type LinkOptions } from "./link.ts";
 import type { Machine } from "./machine.ts";
 import { SimulatedAgentState, type AgentDisk } from "./simulated-agent-state.ts";
-import { SimulatedRuntime } from "./simulated-runtime.ts";
+import { SimulatedRuntime, type RuntimeHooks } from "./simulated-runtime.ts";
 import type { ProcessClock } from "./virtual-clock.ts";
 
 export interface AgentProcessOptions extends LinkOptions {
@@ -21,8 +21,9 @@ export interface AgentProcessOptions extends LinkOptions {
   random: Random;
   /** Probability that a write to the agent's disk fails. */
   refuses: () => number;
-  /** The agent is about to remove a container. */
-  onRemoval: (taskId: TaskId) => void;
+  hooks: RuntimeHooks;
+  /** By how much the machine's clock is wrong. */
+  skewMs: number;
 }
 
 /** One life of an agent: all that it has in memory ends with it, and no container does. */
@@ -35,9 +36,9 @@ export class AgentProcess {
 
   constructor(options: AgentProcessOptions) {
     const { bug, machine, busyUntil, disk, refuses, random } = options;
-    this.#clock = options.clock.process();
+    this.#clock = options.clock.process(options.skewMs);
     this.link = new Link(options);
-    this.#runtime = new SimulatedRuntime(machine, busyUntil, options.onRemoval);
+    this.#runtime = new SimulatedRuntime(machine, busyUntil, options.hooks);
     this.#state = new SimulatedAgentState(disk, () => happens(random, refuses()));
     this.#agent = new Agent({
       nodeId: options.nodeId,
@@ -57,10 +58,10 @@ export class AgentProcess {
   }
 
   /** Ends it without a word. */
-  kill(): void {
+  kill(how: "process" | "power"): void {
     this.#clock.kill();
-    this.link.kill();
-    this.#runtime.kill();
+    this.link.kill(how);
+    this.#runtime.kill(how);
     this.#state.kill();
   }
 }

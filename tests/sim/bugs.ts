@@ -1,4 +1,5 @@
 import type { AgentMemory } from "../../src/agent/agent.ts";
+import { put, type Change } from "../../src/model/change.ts";
 import type { Node } from "../../src/model/node.ts";
 import type { Service } from "../../src/model/service.ts";
 import { isLive, isTerminal, type Task } from "../../src/model/task.ts";
@@ -16,6 +17,8 @@ export interface Bug {
   store?(store: Store): Store;
   controllersStore?(store: Store): Store;
   dispatcherStore?(store: Store): Store;
+  healthStore?(store: Store): Store;
+  probe?(): Promise<boolean>;
   runtime?(runtime: Runtime): Runtime;
   agentState?(state: AgentMemory): AgentMemory;
 }
@@ -123,6 +126,69 @@ export const BUGS: readonly Bug[] = [
       }),
   },
   {
+    name: "forgets-replacements-on-their-way",
+    breaks: ["one", "surge", "T4", "S15", "S1"],
+    controllersStore: (store) =>
+      withTasks(store, (tasks) => tasks.filter((t) => t.nodeId !== undefined || !isLive(t))),
+  },
+  {
+    name: "moves-what-is-tied",
+    breaks: ["tied"],
+    controllersStore: (store) =>
+      withServices(store, (service) => ({
+        ...service,
+        revisions: service.revisions.map(({ spec, ...rest }) => {
+          return { ...rest, spec: { ...spec, container: { ...spec.container, mounts: [] } } };
+        }),
+      })),
+  },
+  {
+    name: "believes-gossip-alone",
+    breaks: ["H1"],
+    probe: async () => false,
+  },
+  {
+    name: "takes-no-node-for-down",
+    breaks: ["T8"],
+    healthStore: (store) => withCommit(store, async () => ({ ok: true, version: 0 })),
+  },
+  {
+    name: "forgets-the-tasks-of-a-node-that-is-back",
+    breaks: ["S10", "S16"],
+    dispatcherStore: (store) =>
+      withView(store, (view) => ({
+        tasksOn: (id) => {
+          const since = view.nodes.get(id)?.since ?? 0;
+          return view.tasksOn(id).filter((task) => task.createdAt >= since);
+        },
+      })),
+  },
+  {
+    name: "ends-both-when-a-node-is-back",
+    breaks: ["both"],
+    controllersStore: (store) =>
+      withCommit(store, (changes) => store.commit([...changes, ...keepersOf(store, changes)])),
+  },
+  {
+    name: "never-lets-a-surplus-end",
+    breaks: ["T8", "one"],
+    controllersStore: (store) =>
+      withCommit(store, (changes) => store.commit(changes.filter((change) => !isLoser(change)))),
+  },
+  {
+    name: "waits-for-nodes-that-are-down",
+    breaks: ["T8"],
+    controllersStore: (store) =>
+      withCommit(store, (changes) =>
+        store.commit(
+          changes.filter((change) => {
+            const isPut = change.kind === "task" && change.op === "put";
+            return !isPut || change.value.state !== "lost";
+          }),
+        ),
+      ),
+  },
+  {
     name: "loses-updates",
     breaks: ["T5", "T6", "S1", "S15", "surge", "T8", "T4", "T1"],
     store: (store) => {
@@ -144,6 +210,25 @@ export const BUGS: readonly Bug[] = [
     },
   },
 ];
+
+/** Whether this tells a task to end because another one holds its slot. */
+function isLoser(change: Change): boolean {
+  if (change.kind !== "task" || change.op !== "put") return false;
+  return change.value.desired === "shutdown" && change.value.message.endsWith("holds its slot");
+}
+
+/** The ends of the tasks for which others end. */
+function keepersOf(store: Store, changes: readonly Change[]): Change[] {
+  return changes.filter(isLoser).flatMap((change): Change[] => {
+    if (change.kind !== "task" || change.op !== "put") return [];
+    const { id, serviceId, slot } = change.value;
+    return store
+      .view()
+      .tasksOf(serviceId)
+      .filter((task) => task.slot === slot && task.id !== id && isLive(task))
+      .map((task) => put.task({ ...task, desired: "shutdown" }));
+  });
+}
 
 function asCreated({ taskId, containerId }: ContainerStatus): ContainerStatus {
   return { taskId, containerId, state: "created" };

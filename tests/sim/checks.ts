@@ -1,35 +1,54 @@
 import type { AssignmentSet } from "../../src/model/assignment.ts";
 import type { NodeId, ServiceId, TaskId } from "../../src/model/ids.ts";
 import { specOf } from "../../src/model/service.ts";
+import { isTerminal } from "../../src/model/task.ts";
 import type { Commit } from "../../src/store/store.ts";
 import { CommitChecks, checkState } from "./commit-checks.ts";
-import type { Machine } from "./machine.ts";
+import type { Place } from "./cluster.ts";
 import type { Disk } from "./simulated-store.ts";
 import type { Invariant, Violation } from "./violation.ts";
+
+/** For so long a session must have been there, so that nobody may call its node down. */
+const STEADY_MS = 25_000;
 
 /** Watches a whole run and keeps the first invariant that is broken. */
 export class Checks {
   violation: Violation | undefined;
   readonly #disk: Disk;
-  readonly #machines: () => Iterable<Machine>;
+  readonly #places: () => readonly Place[];
+  /** Tasks that nobody could be told of at some time: they may run for longer than they should. */
+  readonly #astray = new Set<TaskId>();
   readonly #commits = new CommitChecks();
   readonly #slots = new Map<TaskId, { serviceId: ServiceId; slot: string }>();
   readonly #starts = new Map<TaskId, number>();
   #checkedVersion = 0;
 
-  constructor(disk: Disk, machines: () => Iterable<Machine>) {
+  constructor(disk: Disk, places: () => readonly Place[]) {
     this.#disk = disk;
-    this.#machines = machines;
+    this.#places = places;
   }
 
   /** A commit is about to become durable. */
-  onDurable({ applied }: Commit): void {
+  onDurable({ applied }: Commit, now: number): void {
     this.#note(this.#commits.check(applied, this.#disk.view));
-    for (const { kind, after } of applied) {
+    for (const { kind, before, after } of applied) {
       if (kind === "task" && after !== undefined) {
         this.#slots.set(after.id, { serviceId: after.serviceId, slot: after.slot });
       }
+      if (kind === "node" && after?.health === "down" && before?.health !== "down") {
+        this.#onDown(after.id, now);
+      }
     }
+  }
+
+  /** A node is said to be down: was there reason to? */
+  #onDown(nodeId: NodeId, now: number): void {
+    for (const task of this.#disk.view.tasksOn(nodeId)) this.#astray.add(task.id);
+    const place = this.#places().find(({ node }) => node.id === nodeId);
+    if (place === undefined || place.isCut || place.agent === undefined) return;
+    const steadyMs = now - place.steadySince;
+    if (steadyMs < STEADY_MS) return;
+    this.broken("H1", `node ${place.node.hostname} is down after ${steadyMs} ms with a session`);
   }
 
   /** One event of the simulation has passed. */
@@ -53,6 +72,13 @@ export class Checks {
     const task = this.#disk.view.tasks.get(taskId);
     if (task === undefined || task.desired === "removed") return;
     this.broken("S10", `the container of task ${taskId} goes, which is to be ${task.desired}`);
+  }
+
+  /** An agent stops a container that runs. */
+  onStop(taskId: TaskId): void {
+    const task = this.#disk.view.tasks.get(taskId);
+    if (task === undefined || task.desired !== "running" || isTerminal(task.state)) return;
+    this.broken("S16", `the container of task ${taskId} is stopped, which is to be running`);
   }
 
   onDelivered(nodeId: NodeId, set: AssignmentSet): void {
@@ -81,6 +107,7 @@ export class Checks {
     if (service === undefined) return;
     const startFirst = specOf(service).update.order === "start-first";
     const running = [...this.#running()].filter((id) => {
+      if (this.#astray.has(id)) return false;
       const other = this.#slots.get(id);
       if (other?.serviceId !== place.serviceId || other.slot !== place.slot) return false;
       // Beside the two that a start-first update needs, others may be on their way out.
@@ -91,7 +118,7 @@ export class Checks {
   }
 
   *#running(): Iterable<TaskId> {
-    for (const machine of this.#machines()) {
+    for (const { machine } of this.#places()) {
       for (const { taskId, state } of machine.containers.values()) {
         if (state === "running") yield taskId;
       }

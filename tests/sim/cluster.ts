@@ -4,9 +4,10 @@ import { put, type Applied } from "../../src/model/change.ts";
 import { aNode } from "../builders.ts";
 import { AgentProcess } from "./agent-process.ts";
 import type { Bug } from "./bugs.ts";
-import { between } from "./chance.ts";
+import { between, happens, oneOf } from "./chance.ts";
 import { Checks } from "./checks.ts";
 import { drawFaults, NO_FAULTS, type Faults } from "./faults.ts";
+import { GossipModel } from "./gossip-model.ts";
 import { Machine } from "./machine.ts";
 import { ServerProcess } from "./server-process.ts";
 import type { AgentDisk } from "./simulated-agent-state.ts";
@@ -14,6 +15,7 @@ import { Disk } from "./simulated-store.ts";
 import type { Trace } from "./trace.ts";
 import type { Deed } from "./users.ts";
 import { VirtualClock } from "./virtual-clock.ts";
+import type { NodeId } from "../../src/model/ids.ts";
 import type { Node } from "../../src/model/node.ts";
 
 const START_MS = 1_000_000;
@@ -25,6 +27,14 @@ export interface Place {
   disk: AgentDisk;
   busyUntil: Map<string, number>;
   agent: AgentProcess | undefined;
+  /** By how much its clock is wrong. */
+  skewMs: number;
+  /** Whether gossip reaches it; `none` says nothing of it at all. */
+  udp: "works" | "blocked" | "none";
+  isOn: boolean;
+  isCut: boolean;
+  /** Since when nothing has kept the agent from the server. */
+  steadySince: number;
 }
 
 export interface ClusterOptions {
@@ -50,14 +60,20 @@ export class Cluster {
     this.#options = options;
     this.#random = seededRandom(options.seed);
     this.faults = drawFaults(this.#random.split("faults"));
-    this.checks = new Checks(this.disk, () => this.places.map(({ machine }) => machine));
-    const count = between(this.#random, 1, 3);
+    this.checks = new Checks(this.disk, () => this.places);
+    const count = happens(this.#random, 0.5)
+      ? between(this.#random, 1, 3)
+      : between(this.#random, 4, 8);
     this.places = Array.from({ length: count }, (_, i) => this.#placeOf(`n${i + 1}`));
     // Nodes that joined before the run, so that users can name them.
     const applied = this.places.map(({ node }): Applied => {
       return { kind: "node", before: undefined, after: node };
     });
     this.disk.write({ version: 1, applied });
+    const { clock, places } = this;
+    const random = this.#random.split("gossip");
+    const gossip = { clock, random, places, server: () => this.server, faults: () => this.faults };
+    new GossipModel(gossip).start();
     for (const kind of Object.keys(this.faults) as (keyof Faults)[]) {
       if (this.faults[kind] > 0) this.note(`fault ${kind} ${this.faults[kind].toFixed(3)}`);
     }
@@ -74,14 +90,18 @@ export class Cluster {
       random: this.#random.split(`server/${this.#lives++}`),
       bug: this.#options.bug,
       refuses: () => this.faults.diskRefuses,
+      probe: (nodeId, timeoutMs) => this.#probe(nodeId, timeoutMs),
       onDurable: (commit) => {
         for (const one of commit.applied) this.#noteApplied(one);
-        this.checks.onDurable(commit);
+        this.checks.onDurable(commit, this.clock.now());
       },
     });
     this.server = server;
     server.start();
-    for (const { agent } of this.places) agent?.link.connect();
+    for (const place of this.places) {
+      place.steadySince = this.clock.now();
+      place.agent?.link.connect();
+    }
     this.note("server starts");
   }
 
@@ -91,7 +111,10 @@ export class Cluster {
     this.note("server dies");
   }
 
+  /** Starts the agent of a machine that is on. */
   startAgent(place: Place): void {
+    if (!place.isOn) return;
+    place.steadySince = this.clock.now();
     place.agent = new AgentProcess({
       clock: this.clock,
       random: this.#random.split(`agent/${this.#lives++}`),
@@ -104,16 +127,47 @@ export class Cluster {
       disk: place.disk,
       bug: this.#options.bug,
       refuses: () => this.faults.agentDiskRefuses,
-      onRemoval: (taskId) => this.checks.onRemoval(taskId),
+      isCut: () => place.isCut,
+      skewMs: place.skewMs,
+      hooks: {
+        onRemoval: (taskId) => this.checks.onRemoval(taskId),
+        onStop: (taskId) => this.checks.onStop(taskId),
+      },
     });
     place.agent.start();
     this.note(`agent ${place.node.hostname} starts`);
   }
 
-  killAgent(place: Place): void {
-    place.agent?.kill();
+  killAgent(place: Place, how: "process" | "power" = "process"): void {
+    place.agent?.kill(how);
     place.agent = undefined;
     this.note(`agent ${place.node.hostname} dies`);
+  }
+
+  cutLink(place: Place): void {
+    place.isCut = true;
+    place.agent?.link.cut();
+    this.note(`link of ${place.node.hostname} is cut`);
+  }
+
+  restoreLink(place: Place): void {
+    place.isCut = false;
+    place.steadySince = this.clock.now();
+    place.agent?.link.connect();
+    this.note(`link of ${place.node.hostname} is back`);
+  }
+
+  cutPower(place: Place, forgets: boolean): void {
+    place.isOn = false;
+    this.killAgent(place, "power");
+    place.machine.losePower(forgets);
+  }
+
+  /** The machine runs again, and with it its agent. */
+  restorePower(place: Place): void {
+    place.isOn = true;
+    place.machine.boot();
+    this.startAgent(place);
   }
 
   /** Does what a user asked for; what the server acknowledges must be on its disk. */
@@ -139,23 +193,40 @@ export class Cluster {
     this.note("faults stop");
   }
 
+  #probe(nodeId: NodeId, timeoutMs: number): Promise<boolean> {
+    const place = this.places.find(({ node }) => node.id === nodeId);
+    const answers = place?.agent !== undefined && !place.isCut;
+    const takesMs = answers ? between(this.#random.split("probe"), 1, 40) : timeoutMs;
+    return new Promise((resolve) => this.clock.after(takesMs, () => resolve(answers)));
+  }
+
   #placeOf(name: string): Place {
+    const own = this.#random.split(`place/${name}`);
+    const { clockIsWrong, udpIsBlocked } = this.faults;
+    const skewMs = happens(own, clockIsWrong) ? oneOf(own, [600_000, -600_000, -START_MS]) : 0;
+    const udp = happens(own, udpIsBlocked) ? oneOf(own, ["blocked", "none"] as const) : "works";
     const labels = { zone: name === "n1" ? "north" : "south" };
     const node = put.node(aNode(name, { labels, version: 0 }));
     if (node.kind !== "node" || node.op !== "put") throw new Error("a node is a node");
     const machine = new Machine({
       name,
       clock: this.clock,
+      skewMs,
       random: this.#random.split(`machine/${name}`),
       faults: () => this.faults,
       onChange: (what, taskId) => this.checks.onContainer(what, taskId),
       trace: (text) => this.note(text),
     });
     const disk: AgentDisk = { set: undefined, statuses: new Map() };
-    return { node: node.value, machine, disk, busyUntil: new Map(), agent: undefined };
+    const state = { isOn: true, isCut: false, steadySince: START_MS, agent: undefined };
+    return { node: node.value, machine, disk, busyUntil: new Map(), skewMs, udp, ...state };
   }
 
   #noteApplied({ kind, before, after }: Applied): void {
+    if (kind === "node") {
+      this.note(`node ${after?.hostname} is ${after?.health} and ${after?.availability}`);
+      return;
+    }
     if (kind !== "task") {
       this.note(`${kind} ${after === undefined ? "deleted" : "written"}`);
       return;

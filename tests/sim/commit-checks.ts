@@ -1,8 +1,14 @@
 import { unmetConstraint } from "../../src/model/constraint.ts";
 import type { Applied } from "../../src/model/change.ts";
 import type { NodeId, TaskId } from "../../src/model/ids.ts";
-import { specAt, specOf, type RestartPolicy, type Service } from "../../src/model/service.ts";
-import { isTerminal, occupiesNode, rankOf, type Task } from "../../src/model/task.ts";
+import {
+  specAt,
+  specOf,
+  tieOf,
+  type RestartPolicy,
+  type Service,
+} from "../../src/model/service.ts";
+import { isLive, isTerminal, occupiesNode, rankOf, type Task } from "../../src/model/task.ts";
 import type { View } from "../../src/model/view.ts";
 import type { Invariant, Violation } from "./violation.ts";
 
@@ -11,26 +17,75 @@ type Problem = Violation | undefined;
 /** Checks of one write, against the state right before it. */
 export class CommitChecks {
   readonly #idsUsed = new Set<TaskId>();
+  /** Where a task of each slot ran that can't move; by service and slot. */
+  readonly #homes = new Map<string, NodeId>();
 
   /** The first invariant that a commit breaks. */
   check(applied: readonly Applied[], before: View): Problem {
     for (const one of applied) {
-      const problem = this.#checkOne(one, before);
+      const problem = this.#checkOne(one, before, applied);
       if (problem !== undefined) return problem;
     }
     return undefined;
   }
 
-  #checkOne(applied: Applied, view: View): Problem {
+  #checkOne(applied: Applied, view: View, whole: readonly Applied[]): Problem {
     if (applied.kind === "service") return checkService(applied.before, applied.after, view);
     if (applied.kind !== "task" || applied.after === undefined) return undefined;
     const { before, after } = applied;
-    if (before !== undefined) return checkChange(before, after, view);
+    const tie = this.#checkTie(before, after, view);
+    if (tie !== undefined) return tie;
+    if (before !== undefined) {
+      return checkChange(before, after, view) ?? checkLoser(before, after, whole, view);
+    }
     const isUsed = this.#idsUsed.has(after.id);
     this.#idsUsed.add(after.id);
     if (isUsed) return broken("T4", after, "was there before");
-    return checkBirth(after, view);
+    return checkSiblings(after, whole, view) ?? checkBirth(after, view);
   }
+
+  /** What runs where its data is stays there, for as long as that node is in the cluster. */
+  #checkTie(before: Task | undefined, after: Task, view: View): Problem {
+    const service = view.services.get(after.serviceId);
+    if (service === undefined || tieOf(specOf(service)) === undefined) return undefined;
+    const slot = `${after.serviceId}/${after.slot}`;
+    const home = this.#homes.get(slot);
+    const isPlaced = before?.nodeId === undefined && after.nodeId !== undefined;
+    if (isPlaced && home !== undefined && home !== after.nodeId && view.nodes.has(home)) {
+      return broken("tied", after, `goes to ${after.nodeId}, and its data is on ${home}`);
+    }
+    const { nodeId, startedAt } = after;
+    if (nodeId !== undefined && startedAt !== undefined) this.#homes.set(slot, nodeId);
+    return undefined;
+  }
+}
+
+/** How many live tasks a slot has with a new one. */
+function checkSiblings(task: Task, whole: readonly Applied[], view: View): Problem {
+  const service = view.services.get(task.serviceId);
+  if (service === undefined || specOf(service).mode === "global") return undefined;
+  const stopped = new Set(
+    whole.flatMap(({ kind, after }) =>
+      kind === "task" && after && !isLive(after) ? after.id : [],
+    ),
+  );
+  const others = view.tasksOf(task.serviceId).filter((other) => {
+    return other.slot === task.slot && isLive(other) && !stopped.has(other.id);
+  });
+  const most = specOf(service).update.order === "start-first" ? 2 : 1;
+  if (others.length <= most) return undefined;
+  return broken("one", task, `comes beside ${others.map(({ id }) => id).join(", ")}`);
+}
+
+/** A task that ends because another holds its slot: the other goes on. */
+function checkLoser(before: Task, after: Task, whole: readonly Applied[], view: View): Problem {
+  if (before.desired !== "running" || after.desired !== "shutdown") return undefined;
+  if (!after.message.endsWith("holds its slot")) return undefined;
+  const stays = view.tasksOf(after.serviceId).some((other) => {
+    if (other.slot !== after.slot || other.id === after.id || !isLive(other)) return false;
+    return !whole.some((one) => one.kind === "task" && one.after?.id === other.id);
+  });
+  return stays ? undefined : broken("both", after, "ends, and so does the other one");
 }
 
 /** What must hold in the whole state after each commit. */

@@ -19,6 +19,16 @@ export interface Faults {
   agentDies: number;
   /** The server is killed, at any point. */
   serverDies: number;
+  /** The link between the server and a node is cut for a while. */
+  linkIsCut: number;
+  /** A machine loses its power for a while. */
+  powerIsCut: number;
+  /** Gossip suspects a node that is there. */
+  falselySuspected: number;
+  /** The clock of a machine is wrong from the start: a probability for each machine. */
+  clockIsWrong: number;
+  /** UDP of a machine is blocked from the start: a probability for each machine. */
+  udpIsBlocked: number;
   /** The server's disk refuses a write. */
   diskRefuses: number;
   /** The agent's disk refuses a write. */
@@ -34,6 +44,11 @@ export const NO_FAULTS: Faults = {
   containerVanishes: 0,
   agentDies: 0,
   serverDies: 0,
+  linkIsCut: 0,
+  powerIsCut: 0,
+  falselySuspected: 0,
+  clockIsWrong: 0,
+  udpIsBlocked: 0,
   diskRefuses: 0,
   agentDiskRefuses: 0,
 };
@@ -48,6 +63,11 @@ const RATES: Faults = {
   containerVanishes: 0.05,
   agentDies: 0.06,
   serverDies: 0.06,
+  linkIsCut: 0.03,
+  powerIsCut: 0.02,
+  falselySuspected: 0.05,
+  clockIsWrong: 0.3,
+  udpIsBlocked: 0.3,
   diskRefuses: 0.05,
   agentDiskRefuses: 0.05,
 };

@@ -14,16 +14,26 @@ export interface LinkOptions {
   random: Random;
   /** The server that answers now. */
   server: () => ServerProcess | undefined;
+  /** Whether packets between the two are lost. */
+  isCut: () => boolean;
   /** A set arrived at its agent. */
   onDelivered: (nodeId: NodeId, set: AssignmentSet) => void;
 }
 
 const RECONNECT_MS = 1000;
+/** After so long a silence a server takes a session for lost. */
+const SILENCE_MS = 15_000;
+
+interface Connection {
+  server: ServerProcess;
+  session: AgentSession;
+}
 
 /** One agent process's connection: ordered, slow at times, cut when either end dies. */
 export class Link implements ServerSession {
   readonly #options: LinkOptions;
   #hello: { session: AgentSession; facts: NodeFacts; done: () => void } | undefined;
+  #connection: Connection | undefined;
   #killed = false;
   #lastArrivalAt = 0;
 
@@ -31,8 +41,15 @@ export class Link implements ServerSession {
     this.#options = options;
   }
 
-  kill(): void {
+  /** The agent's process ends; with the power, nobody tells the server. */
+  kill(how: "process" | "power"): void {
     this.#killed = true;
+    this.#drop(how === "power" ? SILENCE_MS : between(this.#options.random, 0, 100));
+  }
+
+  /** Packets are lost from now on: the server hears nothing, and after a while notices. */
+  cut(): void {
+    this.#drop(SILENCE_MS);
   }
 
   /** Resolves once a server has taken the agent in, however long that takes. */
@@ -45,25 +62,28 @@ export class Link implements ServerSession {
 
   /** Says hello to the server that is there now, again and again until it answers. */
   connect(): void {
-    const { clock, server } = this.#options;
-    const to = server();
+    const { clock, server: serverNow, isCut } = this.#options;
+    const server = serverNow();
     const hello = this.#hello;
-    if (this.#killed || hello === undefined || to === undefined) return;
-    const session = this.#sessionFor(hello.session, to);
-    to.dispatcher.hello(session, hello.facts).then(
+    if (this.#killed || hello === undefined || server === undefined || isCut()) return;
+    const connection: Connection = { server, session: this.#sessionFor(hello.session, server) };
+    this.#connection = connection;
+    server.dispatcher.hello(connection.session, hello.facts).then(
       () => hello.done(),
-      () => clock.after(RECONNECT_MS, () => this.connect()),
+      () => clock.after(RECONNECT_MS, () => this.#connection === connection && this.connect()),
     );
   }
 
   async report(nodeId: NodeId, statuses: TaskStatus[]): Promise<void> {
-    const server = this.#options.server();
-    if (server === undefined) throw away();
+    const connection = this.#connection;
+    if (connection === undefined) throw away();
+    const { server } = connection;
+    const isBroken = () => server.isDead || this.#connection !== connection;
     await this.#travel();
-    if (server.isDead) throw away();
+    if (isBroken()) throw away();
     await Promise.race([server.dispatcher.report(nodeId, statuses), server.end]);
     await this.#travel();
-    if (server.isDead) throw away();
+    if (isBroken()) throw away();
   }
 
   leads(): boolean {
@@ -74,16 +94,29 @@ export class Link implements ServerSession {
     this.#options.server()?.dispatcher.goodbye(nodeId);
   }
 
+  /** The connection is of no use any more; the server takes it for lost after `noticedMs`. */
+  #drop(noticedMs: number): void {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    if (connection === undefined) return;
+    const { server, session } = connection;
+    this.#options.clock.after(noticedMs, () => {
+      const { dispatcher, isDead } = server;
+      if (isDead || dispatcher.session(session.nodeId) !== session) return;
+      dispatcher.goodbye(session.nodeId);
+    });
+  }
+
   /** The agent as one server sees it. */
   #sessionFor(agent: AgentSession, server: ServerProcess): AgentSession {
-    return {
+    const session: AgentSession = {
       nodeId: agent.nodeId,
       successors: () => agent.successors(),
       assign: (set) => {
-        if (!server.isDead) this.#deliver(agent, set);
+        if (!server.isDead) this.#deliver(agent, session, set);
       },
       removeVolumes: async (names) => {
-        if (this.#killed) throw away();
+        if (this.#connection?.session !== session) throw away();
         await agent.removeVolumes(names);
       },
       logs: (...args) => agent.logs(...args),
@@ -93,14 +126,15 @@ export class Link implements ServerSession {
       forward: (...args) => agent.forward(...args),
       close: () => {},
     };
+    return session;
   }
 
-  #deliver(agent: AgentSession, set: AssignmentSet): void {
+  #deliver(agent: AgentSession, session: AgentSession, set: AssignmentSet): void {
     const { clock, onDelivered } = this.#options;
     const at = Math.max(this.#lastArrivalAt, clock.now() + this.#delayMs());
     this.#lastArrivalAt = at;
     clock.after(at - clock.now(), () => {
-      if (this.#killed) return;
+      if (this.#killed || this.#connection?.session !== session) return;
       onDelivered(agent.nodeId, set);
       agent.assign(set);
     });

@@ -13,6 +13,8 @@ export interface Container extends ContainerStatus {
 export interface MachineOptions {
   name: string;
   clock: VirtualClock;
+  /** By how much its clock is wrong. */
+  skewMs: number;
   random: Random;
   faults: () => Faults;
   /** Something happened to a container. */
@@ -32,6 +34,7 @@ export class Machine {
   readonly subscribers = new Set<Subscriber>();
   /** Whether the runtime's service answers; containers go on without it. */
   isUp = true;
+  isOn = true;
   /** Events of before the service last left: they never arrive. */
   epoch = 0;
   #ids = 0;
@@ -55,7 +58,7 @@ export class Machine {
   start(container: Container): void {
     if (container.state === "running") return;
     container.state = "running";
-    container.startedAt = this.options.clock.now();
+    container.startedAt = this.#now();
     delete container.finishedAt;
     delete container.exitCode;
     this.#note("started", container);
@@ -66,7 +69,7 @@ export class Machine {
     if (container.state !== "running") return;
     container.state = "exited";
     container.exitCode = exitCode;
-    container.finishedAt = this.options.clock.now();
+    container.finishedAt = this.#now();
     this.#note("exited", container);
   }
 
@@ -75,6 +78,30 @@ export class Machine {
     if (container.state === "running") this.exit(container, 137);
     this.containers.delete(container.taskId);
     this.#note("removed", container);
+  }
+
+  /**
+   * The power goes: nothing runs any more, and nobody hears of it.
+   * @param forgets whether the containers are gone as well, as where they are kept in memory
+   */
+  losePower(forgets: boolean): void {
+    this.isOn = false;
+    this.epoch += 1;
+    for (const container of this.containers.values()) {
+      if (container.state !== "running") continue;
+      container.state = "exited";
+      container.exitCode = 137;
+      container.finishedAt = this.#now();
+    }
+    if (forgets) this.containers.clear();
+    this.options.trace(`${this.options.name}: the power is cut${forgets ? ", all is gone" : ""}`);
+  }
+
+  /** The machine and its runtime's service run again. */
+  boot(): void {
+    this.isOn = true;
+    this.isUp = true;
+    this.options.trace(`${this.options.name}: the power is back`);
   }
 
   /** The service goes away; what it had to tell is lost. */
@@ -101,6 +128,10 @@ export class Machine {
     if (program === "job") endAfter(between(random, 0, 3000), 0);
     if (program === "crashing") endAfter(between(random, 0, 20_000), 1);
     if (program === "flaky" && happens(random, 0.5)) endAfter(between(random, 0, 500), 1);
+  }
+
+  #now(): number {
+    return this.options.clock.now() + this.options.skewMs;
   }
 
   #note(what: "created" | "started" | "exited" | "removed", container: Container): void {

@@ -1,13 +1,15 @@
 import { HISTORY_PER_SLOT, isConverged } from "../../src/core/reconcile/service.ts";
 import { slotsOf } from "../../src/core/reconcile/slot.ts";
 import { seededRandom, type Random } from "../../src/lib/random.ts";
-import { specOf } from "../../src/model/service.ts";
+import { specOf, tieOf, type Service } from "../../src/model/service.ts";
+import { downNodeOf, isServing } from "../../src/model/serving.ts";
+import { isTerminal } from "../../src/model/task.ts";
 import type { Bug } from "./bugs.ts";
 import { between, happens, oneOf } from "./chance.ts";
 import { Cluster, type Place } from "./cluster.ts";
 import { IN_FLIGHT_MAX_MS } from "./simulated-runtime.ts";
 import { Trace } from "./trace.ts";
-import { drawDeed, restart, scale, setAvailability } from "./users.ts";
+import { drawDeed, restart, scale, setAvailability, setZone } from "./users.ts";
 import type { Violation } from "./violation.ts";
 
 /** How long the cluster may take to become what was asked for, once nothing fails any more. */
@@ -50,6 +52,8 @@ export async function runSimulation({ seed, bug, onLine }: RunOptions): Promise<
 class Run {
   readonly #cluster: Cluster;
   readonly #random: Random;
+  /** A machine that stays without power. */
+  #dead: Place | undefined;
   #isBusy = false;
   #suffers = true;
 
@@ -69,24 +73,43 @@ class Run {
     this.#suffers = false;
   }
 
-  /** The phase in which nothing fails: answers how long it took to become what was asked for. */
+  /**
+   * The phase in which nothing fails: answers how long it took to become what was asked for. At
+   * times one machine stays without power at first, and the others have to do without it.
+   */
   async heal(): Promise<number> {
-    const { clock, checks } = this.#cluster;
+    const { clock, checks, places } = this.#cluster;
     if (checks.violation !== undefined) return 0;
     this.#cluster.stopFaults();
+    if (places.length >= 4 && happens(this.#random, 0.5)) {
+      this.#dead = oneOf(this.#random, places.slice(1));
+      if (this.#dead.isOn) this.#cluster.cutPower(this.#dead, happens(this.#random, 0.5));
+    }
     this.#revive();
     // What was under way when the faults stopped may still wait for a lost answer.
     await this.#pass(clock.now() + 60_000);
     await this.#calmDown();
     const begin = clock.now();
+    await this.#converge();
+    if (this.#dead === undefined || checks.violation !== undefined) return clock.now() - begin;
+    this.#cluster.restorePower(this.#dead);
+    this.#dead = undefined;
+    await this.#pass(clock.now() + 60_000);
+    await this.#converge();
+    return clock.now() - begin;
+  }
+
+  /** Lets time pass until the cluster is what was asked for. */
+  async #converge(): Promise<void> {
+    const { clock, checks } = this.#cluster;
+    const until = clock.now() + CONVERGE_MAX_MS;
     let trouble = this.#trouble();
-    while (trouble !== undefined && clock.now() < begin + CONVERGE_MAX_MS) {
+    while (trouble !== undefined && clock.now() < until) {
       await this.#pass(clock.now() + 1000);
-      if (checks.violation !== undefined) return 0;
+      if (checks.violation !== undefined) return;
       trouble = this.#trouble();
     }
     if (trouble !== undefined) checks.broken("T8", trouble);
-    return clock.now() - begin;
   }
 
   /** Lets time pass, with every check after every event, until `untilMs` or the first violation. */
@@ -126,8 +149,12 @@ class Run {
     });
   }
 
-  #harm({ machine }: Place): void {
+  #harm(place: Place): void {
+    const { machine } = place;
     const { clock, faults } = this.#cluster;
+    if (!place.isCut && happens(this.#random, faults.linkIsCut)) this.#cutLink(place);
+    if (place.isOn && happens(this.#random, faults.powerIsCut)) this.#cutPower(place);
+    if (!place.isOn) return;
     const containers = [...machine.containers.values()];
     if (containers.length > 0 && happens(this.#random, faults.containerCrashes)) {
       machine.exit(oneOf(this.#random, containers), oneOf(this.#random, [0, 1, 137]));
@@ -141,6 +168,20 @@ class Run {
         if (!machine.isUp) machine.comeBack();
       });
     }
+  }
+
+  #cutLink(place: Place): void {
+    this.#cluster.cutLink(place);
+    this.#cluster.clock.after(between(this.#random, 100, 40_000), () => {
+      if (place.isCut) this.#cluster.restoreLink(place);
+    });
+  }
+
+  #cutPower(place: Place): void {
+    this.#cluster.cutPower(place, happens(this.#random, 0.5));
+    this.#cluster.clock.after(between(this.#random, 2000, 60_000), () => {
+      if (!place.isOn && place !== this.#dead) this.#cluster.restorePower(place);
+    });
   }
 
   #killServer(): void {
@@ -162,6 +203,9 @@ class Run {
   #revive(): void {
     if (this.#cluster.server === undefined) this.#cluster.startServer();
     for (const place of this.#cluster.places) {
+      if (place === this.#dead) continue;
+      if (place.isCut) this.#cluster.restoreLink(place);
+      if (!place.isOn) this.#cluster.restorePower(place);
       if (!place.machine.isUp) place.machine.comeBack();
       if (place.agent === undefined) this.#cluster.startAgent(place);
     }
@@ -170,7 +214,10 @@ class Run {
   /** Users make room, put an end to programs that never run, and take back what they paused. */
   async #calmDown(): Promise<void> {
     const { disk, places } = this.#cluster;
-    for (const { node } of places) await this.#do(setAvailability(node.id, "active"));
+    for (const { node } of places) {
+      await this.#do(setAvailability(node.id, "active"));
+      await this.#do(setZone(node.id, node.labels["zone"] ?? ""));
+    }
     for (const place of places) {
       for (const container of place.machine.containers.values()) container.program = "steady";
     }
@@ -205,11 +252,40 @@ class Run {
     for (const service of view.services.values()) {
       const name = `service ${service.stack}/${service.name}`;
       if (service.removing) return `${name} is still there`;
-      if (isConverged(view, service) || this.#hasGivenUp(service.id)) continue;
+      if (this.#hasGivenUp(service.id) || this.#waitsForNode(service)) continue;
+      if (isConverged(view, service)) {
+        const many = this.#tooMany(service);
+        if (many !== undefined) return `${name} ${many}`;
+        continue;
+      }
       const tasks = view.tasksOf(service.id).map((t) => `${t.slot} ${t.desired} ${t.state}`);
       return `${name} has not converged: ${tasks.join("; ")}`;
     }
     return this.#leftover() ?? this.#excess();
+  }
+
+  /** Whether all that a service lacks are tasks that can't be elsewhere than where they can't be. */
+  #waitsForNode(service: Service): boolean {
+    const { view } = this.#cluster.disk;
+    if (tieOf(specOf(service)) === undefined) return false;
+    return view.tasksOf(service.id).every((task) => {
+      if (isTerminal(task.state) || isServing(view, task)) return true;
+      return downNodeOf(view, task) !== undefined || task.message.startsWith("waits for node");
+    });
+  }
+
+  /** Machines run as many containers of a service as it has tasks, and no other one. */
+  #tooMany(service: Service): string | undefined {
+    const { disk, places } = this.#cluster;
+    const { mode, replicas, restart: policy } = specOf(service);
+    if (mode === "global" || policy.condition !== "any") return undefined;
+    const running = places.flatMap(({ machine }) =>
+      [...machine.containers.values()].filter(({ taskId, state }) => {
+        return state === "running" && disk.view.tasks.get(taskId)?.serviceId === service.id;
+      }),
+    );
+    if (running.length === replicas) return undefined;
+    return `runs ${running.length} containers instead of ${replicas}`;
   }
 
   /** A task that ended, under a policy that lets it rest, is as asked for. */
@@ -238,7 +314,8 @@ class Run {
   /** What is on a machine and in no task, or the other way round. */
   #leftover(): string | undefined {
     const { disk, places } = this.#cluster;
-    for (const { node, machine } of places) {
+    for (const { node, machine, isOn } of places) {
+      if (!isOn) continue;
       for (const { taskId, state } of machine.containers.values()) {
         const task = disk.view.tasks.get(taskId);
         if (task === undefined) return `container of ${taskId} on ${node.hostname} has no task`;

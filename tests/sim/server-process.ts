@@ -1,8 +1,10 @@
 import { OrchdError } from "../../src/lib/errors.ts";
 import { silentLog } from "../../src/lib/log.ts";
 import type { Random } from "../../src/lib/random.ts";
+import type { NodeId } from "../../src/model/ids.ts";
 import { Controllers } from "../../src/server/controllers.ts";
 import { Dispatcher } from "../../src/server/dispatcher.ts";
+import { NodeHealth } from "../../src/server/node-health.ts";
 import { Writes } from "../../src/server/writes.ts";
 import type { Store } from "../../src/store/store.ts";
 import type { Bug } from "./bugs.ts";
@@ -13,12 +15,15 @@ import type { ProcessClock, VirtualClock } from "./virtual-clock.ts";
 export interface ServerOptions extends Omit<StoreOptions, "clock"> {
   clock: VirtualClock;
   bug: Bug | undefined;
+  /** Whether the agent of the node answers on its session. */
+  probe(nodeId: NodeId, timeoutMs: number): Promise<boolean>;
 }
 
 /** One life of the server: all that it has in memory ends with it. */
 export class ServerProcess {
   readonly clock: ProcessClock;
   readonly store: Store;
+  readonly health: NodeHealth;
   readonly dispatcher: Dispatcher;
   readonly writes: Writes;
   /** Rejects when the process dies, as every open connection does. */
@@ -33,7 +38,14 @@ export class ServerProcess {
     const simulated = new SimulatedStore({ ...options, clock: this.clock });
     this.store = bug?.store?.(simulated) ?? simulated;
     const random: Random = hostLike(options.random.split("ids"));
-    this.dispatcher = new Dispatcher(bug?.dispatcherStore?.(this.store) ?? this.store, this.clock);
+    this.health = new NodeHealth({
+      store: bug?.healthStore?.(this.store) ?? this.store,
+      clock: this.clock,
+      log: silentLog,
+      probe: bug?.probe ?? options.probe,
+    });
+    const dispatcherStore = bug?.dispatcherStore?.(this.store) ?? this.store;
+    this.dispatcher = new Dispatcher(dispatcherStore, this.clock, this.health);
     this.#controllers = new Controllers({
       store: bug?.controllersStore?.(this.store) ?? this.store,
       clock: this.clock,
@@ -49,6 +61,7 @@ export class ServerProcess {
 
   start(): void {
     this.#controllers.start();
+    this.health.start();
   }
 
   /** Ends it without a word: nothing is flushed, no timer runs any more. */

@@ -17,26 +17,31 @@ const HANG_MS = 30_000;
 /** How long work goes on for a caller that died. No agent starts again faster than that. */
 export const IN_FLIGHT_MAX_MS = 1000;
 
+export interface RuntimeHooks {
+  /** The agent is about to remove a container. */
+  onRemoval: (taskId: TaskId) => void;
+  /** The agent is about to stop a running container. */
+  onStop: (taskId: TaskId) => void;
+}
+
 /** A process's own connection to the runtime of a machine; what it asked for outlives it. */
 export class SimulatedRuntime implements Runtime {
   readonly #machine: Machine;
   readonly #busyUntil: Map<string, number>;
-  readonly #onRemoval: (taskId: TaskId) => void;
+  readonly #hooks: RuntimeHooks;
   #killedAt: number | undefined;
+  #isPoweredOff = false;
 
   /** @param busyUntil when each container's lock is free, shared by all processes of a machine */
-  constructor(
-    machine: Machine,
-    busyUntil: Map<string, number>,
-    onRemoval: (taskId: TaskId) => void,
-  ) {
+  constructor(machine: Machine, busyUntil: Map<string, number>, hooks: RuntimeHooks) {
     this.#machine = machine;
     this.#busyUntil = busyUntil;
-    this.#onRemoval = onRemoval;
+    this.#hooks = hooks;
   }
 
-  kill(): void {
+  kill(how: "process" | "power"): void {
     this.#killedAt = this.#machine.options.clock.now();
+    if (how === "power") this.#isPoweredOff = true;
   }
 
   async info(): Promise<RuntimeInfo> {
@@ -77,7 +82,9 @@ export class SimulatedRuntime implements Runtime {
     const { random } = this.#machine.options;
     const takesMs = happens(random, 0.2) ? graceMs : Math.min(graceMs, 200);
     return this.#call(taskId, takesMs, () => {
-      this.#machine.exit(this.#find(taskId), takesMs === graceMs ? 137 : 143);
+      const container = this.#find(taskId);
+      if (container.state === "running") this.#hooks.onStop(taskId);
+      this.#machine.exit(container, takesMs === graceMs ? 137 : 143);
     });
   }
 
@@ -85,7 +92,7 @@ export class SimulatedRuntime implements Runtime {
     return this.#call(taskId, 50, () => {
       const container = this.#machine.containers.get(taskId);
       if (container === undefined) return;
-      this.#onRemoval(taskId);
+      this.#hooks.onRemoval(taskId);
       this.#machine.remove(container);
     });
   }
@@ -166,6 +173,8 @@ export class SimulatedRuntime implements Runtime {
     if (key !== "" && this.#machine.isUp) this.#busyUntil.set(key, at);
     return new Promise<T>((resolve, reject) => {
       clock.after(at - clock.now(), () => {
+        // Without power nothing is done, and a process of before does nothing afterwards either.
+        if (!this.#machine.isOn || this.#isPoweredOff) return;
         // Work that was not begun when its caller died is dropped with the connection.
         if (this.#killedAt !== undefined && clock.now() > this.#killedAt + IN_FLIGHT_MAX_MS) return;
         const answer = this.#attempt(work, { luck, callFails, answerIsLost, hangs });

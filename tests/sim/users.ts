@@ -1,8 +1,7 @@
-import { put } from "../../src/model/change.ts";
+import type { Mount } from "../../src/model/container.ts";
 import type { NodeId } from "../../src/model/ids.ts";
 import { specOf, type Service, type ServiceSpec } from "../../src/model/service.ts";
 import type { Random } from "../../src/lib/random.ts";
-import { commitFresh } from "../../src/server/commit-fresh.ts";
 import { aContainer, aRestart, aSpec, reserving } from "../builders.ts";
 import { between, happens, oneOf } from "./chance.ts";
 import type { ServerProcess } from "./server-process.ts";
@@ -20,9 +19,21 @@ const STACKS = ["shop", "blog"];
 const SERVICES = {
   web: { mode: "replicated", order: "start-first" },
   api: { mode: "replicated", order: "stop-first" },
+  db: { mode: "replicated", order: "stop-first" },
   probe: { mode: "global", order: "stop-first" },
 } as const;
 type ServiceName = keyof typeof SERVICES;
+
+const DATA: Mount = {
+  type: "volume",
+  volume: "data",
+  target: "/data",
+  readOnly: false,
+  noCopy: false,
+  external: false,
+  driverOptions: {},
+  labels: {},
+};
 
 const PROGRAMS = ["steady", "steady", "steady", "flaky", "crashing", "job", "broken", "missing"];
 
@@ -37,6 +48,8 @@ export function drawDeed(random: Random, disk: Disk): Deed {
   if (choice < 0.75) return restart(service);
   if (choice < 0.85) return down(oneOf(random, STACKS));
   const nodeId = oneOf(random, [...view.nodes.keys()]);
+  if (choice > 0.95 && view.nodes.size > 1)
+    return setZone(nodeId, oneOf(random, ["north", "south"]));
   return setAvailability(nodeId, oneOf(random, ["active", "active", "pause", "drain"] as const));
 }
 
@@ -72,10 +85,19 @@ function drawSpec(random: Random, name: ServiceName, zones: readonly string[]): 
   return aSpec({
     mode,
     replicas: mode === "global" ? 1 : between(random, 0, 4),
-    container: aContainer({ image, networkMode: "none", stopGraceMs: between(random, 0, 3000) }),
+    container: aContainer({
+      image,
+      networkMode: "none",
+      stopGraceMs: between(random, 0, 3000),
+      mounts: name === "db" ? [DATA] : [],
+    }),
     resources: reserving(between(random, 0, 4) * 100, between(random, 0, 4) * 2 ** 20),
     placement: { constraints, spread: [], maxReplicasPerNode },
     restart: aRestart({ condition, ...limit }),
+    disconnect: {
+      replaceAfterMs: between(random, 0, 5) * 1000,
+      reconcile: oneOf(random, ["keep-original", "keep-replacement", "longest-running"]),
+    },
     update: { order, parallelism: between(random, 0, 3), delayMs: between(random, 0, 2) * 1000 },
   });
 }
@@ -121,11 +143,15 @@ type Availability = "active" | "pause" | "drain";
 export function setAvailability(nodeId: NodeId, availability: Availability): Deed {
   return {
     text: `node ${nodeId} ${availability}`,
-    run: (server) =>
-      commitFresh(server.store, (view) => {
-        const node = view.nodes.get(nodeId);
-        return node === undefined ? [] : [put.node({ ...node, availability })];
-      }),
+    run: (server) => server.writes.setAvailability(nodeId, availability),
     isOnDisk: ({ view }) => view.nodes.get(nodeId)?.availability === availability,
+  };
+}
+
+export function setZone(nodeId: NodeId, zone: string): Deed {
+  return {
+    text: `node ${nodeId} is in zone ${zone}`,
+    run: (server) => server.writes.setLabels(nodeId, { set: { zone }, remove: [] }),
+    isOnDisk: ({ view }) => view.nodes.get(nodeId)?.labels["zone"] === zone,
   };
 }

@@ -36,9 +36,12 @@ export class VirtualClock implements Clock {
     this.#now += ms;
   }
 
-  /** The timers of one process: none of them runs after it was killed. */
-  process(): ProcessClock {
-    return new ProcessClock(this);
+  /**
+   * The timers of one process: none of them runs after it was killed.
+   * @param skewMs by how much the clock of its machine is wrong
+   */
+  process(skewMs = 0): ProcessClock {
+    return new ProcessClock(this, skewMs);
   }
 
   /**
@@ -65,12 +68,15 @@ export class ProcessClock implements Clock {
   readonly #clock: VirtualClock;
   #killed = false;
 
-  constructor(clock: VirtualClock) {
+  readonly #skewMs: number;
+
+  constructor(clock: VirtualClock, skewMs: number) {
     this.#clock = clock;
+    this.#skewMs = skewMs;
   }
 
   now(): number {
-    return this.#clock.now();
+    return this.#clock.now() + this.#skewMs;
   }
 
   after(delayMs: number, run: () => void): Timer {

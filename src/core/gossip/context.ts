@@ -7,8 +7,11 @@ import type { Address, Broadcastable, Message, Versions } from "./messages.ts";
 import { Roster } from "./roster.ts";
 import type { Suspicion } from "./suspicion.ts";
 import { TimerQueue, type Timer } from "./timer-queue.ts";
-import { transmitLimit, type Tuning } from "./tuning.ts";
+import { suspicionMinMs, transmitLimit, type Tuning } from "./tuning.ts";
 import { encodeMessage } from "./wire/message.ts";
+
+/** In a smaller cluster a silence says nothing about who is at fault. */
+const DEAF_MEMBERS_MIN = 5;
 
 /** What a member is made of. */
 export interface MembershipConfig {
@@ -24,6 +27,16 @@ export interface MembershipConfig {
   overheadBytes: number;
   /** Members known from before, trusted as they are; this one may be among them. */
   known?: Iterable<Member>;
+  /** What this member begins with; by default one more than was known of it. */
+  incarnation?: number;
+}
+
+/**
+ * Times of timers and of stalls are whole parts of a millisecond, so that adding and subtracting
+ * them is exact, and a timer is due at the very time that was told.
+ */
+export function onGrid(timeMs: number): number {
+  return Math.ceil(timeMs * 1024) / 1024;
 }
 
 /** What the parts of one membership share: its time, its members, and what it wants done. */
@@ -43,6 +56,8 @@ export class Context {
   /** Whether packets are held back and loops have to wait for theirs. */
   isHeld = false;
   hasLeft = false;
+  /** When the last packet came in. */
+  heardAt: number;
   #effects: Effect[] = [];
   #sequence: number;
   readonly #gossipPhaseMs: number;
@@ -53,6 +68,7 @@ export class Context {
     this.tuning = config.tuning;
     this.random = config.random;
     this.now = now;
+    this.heardAt = now;
     this.roster = new Roster(config.name, config.random);
     this.awareness = new Awareness(config.tuning.awarenessMax);
     this.#sequence = Math.floor(config.random.next() * 0x8000);
@@ -63,6 +79,26 @@ export class Context {
     const self = this.roster.get(this.config.name);
     if (self === undefined) throw new Error("assertion failed: a member knows itself");
     return self;
+  }
+
+  /**
+   * Whether nothing came in from anybody for so long that the fault is likely to be here. With few
+   * others it is as likely that all of them are gone.
+   */
+  get isDeaf(): boolean {
+    const { deafAfterIntervals, probeIntervalMs } = this.tuning;
+    return this.#canBeDeaf && this.now - this.heardAt > deafAfterIntervals * probeIntervalMs;
+  }
+
+  /** Whether a silence since `time` says more about this member than about another. */
+  isSilentSince(time: number): boolean {
+    const { tuning, roster, now, heardAt } = this;
+    const longestMs = tuning.suspicionMaxMult * suspicionMinMs(tuning, roster.liveCount);
+    return this.#canBeDeaf && heardAt < time && now - heardAt < longestMs;
+  }
+
+  get #canBeDeaf(): boolean {
+    return this.roster.liveCount >= DEAF_MEMBERS_MIN && this.tuning.deafAfterIntervals < Infinity;
   }
 
   emit(effect: Effect): void {
@@ -80,7 +116,7 @@ export class Context {
   }
 
   at(time: number, run: () => void): Timer<() => void> {
-    return this.timers.add(time, run);
+    return this.timers.add(onGrid(time), run);
   }
 
   nextSequence(): number {

@@ -1,5 +1,5 @@
 import { assertNever } from "../../lib/assert.ts";
-import { Context, type MembershipConfig } from "./context.ts";
+import { Context, onGrid, type MembershipConfig } from "./context.ts";
 import type { Effect, Input } from "./exchange.ts";
 import type { Member } from "./member.ts";
 import type { Address, Message, Ping, PushedMember } from "./messages.ts";
@@ -28,16 +28,10 @@ export class Membership {
     this.#context = context;
     for (const member of config.known ?? []) context.roster.put(member);
     const { name: node, address, meta, versions } = config;
-    const incarnation = (context.roster.get(node)?.incarnation ?? 0) + 1;
-    context.roster.put({
-      node,
-      address,
-      meta,
-      versions,
-      incarnation,
-      state: "alive",
-      since: now,
-    });
+    const known = context.roster.get(node)?.incarnation ?? 0;
+    const incarnation = config.incarnation ?? known + 1;
+    const state = "alive";
+    context.roster.put({ node, address, meta, versions, incarnation, state, since: now });
     this.#prober = new Prober(context, (target) => this.#suspect(target));
     this.#relays = new Relays(context);
     const refutation = new Refutation(context);
@@ -100,7 +94,7 @@ export class Membership {
   }
 
   #wake(lateMs: number): void {
-    this.#context.sleptMs += lateMs;
+    this.#context.sleptMs += onGrid(lateMs);
     if (lateMs <= this.#context.tuning.stallMs) return;
     this.#context.awareness.change(1);
     if (lateMs > this.#context.tuning.probeIntervalMs) this.#exchanges.hasten();
@@ -147,6 +141,7 @@ export class Membership {
 
   /** What says that somebody lives goes first: it contradicts what comes with it. */
   #takePacket(messages: readonly Message[], from: Address): void {
+    this.#rules.hear();
     for (const message of messages) if (message.type === "alive") this.#rules.alive(message, from);
     for (const message of messages) this.#takeMessage(message, from);
   }

@@ -12,6 +12,7 @@ const URGENT_MAX = 8;
 interface Probe {
   readonly target: Member;
   readonly ping: Ping;
+  readonly startedAt: number;
   readonly deadlineAt: number;
   hasAskedOthers: boolean;
   nacksExpected: number;
@@ -84,6 +85,7 @@ export class Prober {
     const probe: Probe = {
       target,
       ping: this.#pingFor(target),
+      startedAt: context.now,
       deadlineAt: context.now + context.awareness.scale(probeIntervalMs),
       hasAskedOthers: false,
       nacksExpected: 0,
@@ -170,7 +172,9 @@ export class Prober {
     } else {
       const { nacksExpected, nacks } = probe;
       awareness.change(nacksExpected > 0 ? Math.max(0, nacksExpected - nacks) : 1);
-      this.#onFailure(probe.target);
+      // Those who were asked would have said at least that they got no ack either.
+      const isCutOff = nacksExpected > 1 && this.#context.isSilentSince(probe.startedAt);
+      if (!isCutOff) this.#onFailure(probe.target);
     }
     this.#end();
   }

@@ -4,7 +4,7 @@ import { isLive, type Member } from "./member.ts";
 import type { Address, Alive, Dead, Suspect } from "./messages.ts";
 import type { Refutation } from "./refutation.ts";
 import { confirm, expiryOf, type Suspicion } from "./suspicion.ts";
-import { suspicionMinMs } from "./tuning.ts";
+import { confirmationsWanted, suspicionMinMs } from "./tuning.ts";
 
 /** Foreign claims to this member's own name before they are called a conflict, not a memory. */
 const CLAIMS_BEFORE_CONFLICT = 3;
@@ -76,8 +76,25 @@ export class Rules {
     const { incarnation } = message;
     const state = message.node === message.from ? "left" : "dead";
     this.#change(known, { ...known, incarnation, state, since: context.now });
-    context.broadcast(message, isSelf ? () => context.emit({ type: "left" }) : undefined);
+    // A deaf member's word is an opinion: whoever hears it is to look for himself.
+    if (context.isDeaf && !isSelf) context.broadcast({ ...message, type: "suspect" });
+    else context.broadcast(message, isSelf ? () => context.emit({ type: "left" }) : undefined);
     if (!isSelf) this.#forgetLater(known.node, context.now);
+  }
+
+  /**
+   * A packet came in. After a time in which none did, whom this member suspected could not answer:
+   * all of them get their whole time again.
+   */
+  hear(): void {
+    const context = this.#context;
+    if (context.isDeaf) {
+      for (const [node, suspicion] of context.suspicions) {
+        suspicion.startedAt = context.now;
+        this.#setTimer(suspicion, node);
+      }
+    }
+    context.heardAt = context.now;
   }
 
   /** Somebody says that this member is alive: an old memory of it, or another one of its name. */
@@ -106,8 +123,7 @@ export class Rules {
     const { tuning, roster, now } = this.#context;
     const n = roster.liveCount;
     const minMs = suspicionMinMs(tuning, n);
-    // With too few members for so many confirmations none is waited for.
-    const wanted = n - 2 < tuning.confirmations ? 0 : tuning.confirmations;
+    const wanted = confirmationsWanted(tuning, n);
     const maxMs = minMs * tuning.suspicionMaxMult;
     const accusers = new Set([from]);
     const suspicion = { startedAt: now, minMs, maxMs, wanted, accusers, timer: undefined };
@@ -129,10 +145,18 @@ export class Rules {
   }
 
   #giveUp(node: string): void {
-    const known = this.#context.roster.get(node);
+    const context = this.#context;
+    const known = context.roster.get(node);
     if (known?.state !== "suspect") return;
+    const suspicion = context.suspicions.get(node);
+    const lastAt = suspicion === undefined ? 0 : suspicion.startedAt + suspicion.maxMs;
+    if (suspicion !== undefined && context.isDeaf && context.now < lastAt) {
+      // Confirmations say nothing of an answer that could not come in.
+      suspicion.timer = context.at(lastAt, () => this.#giveUp(node));
+      return;
+    }
     const { incarnation } = known;
-    this.dead({ type: "dead", incarnation, node, from: this.#context.self.node });
+    this.dead({ type: "dead", incarnation, node, from: context.self.node });
   }
 
   #endSuspicion(node: string): void {

@@ -2,7 +2,7 @@ import type { Timer } from "./timer-queue.ts";
 
 /** One member's reasons to think that another is gone, and until when that one may answer. */
 export interface Suspicion {
-  readonly startedAt: number;
+  startedAt: number;
   readonly minMs: number;
   readonly maxMs: number;
   /** Confirmations that bring the time down to the least; 0: it began there. */

@@ -9,12 +9,15 @@ export interface Tuning {
   probeTimeoutMs: number;
   /** How many members are asked for an indirect probe. */
   indirectChecks: number;
-  /** Suspicion lasts at least `suspicionMult x max(1, log10 n) x probeIntervalMs`. */
+  /** Suspicion lasts at least `suspicionMult x max(scaleMin, log10 n) x probeIntervalMs`. */
   suspicionMult: number;
+  suspicionScaleMin: number;
   /** Suspicion lasts at most so many times the least: what remains without any confirmation. */
   suspicionMaxMult: number;
   /** Confirmations by others that bring a suspicion down to its least time. 0: it begins there. */
   confirmations: number;
+  /** With too few members for so many: half of the others instead of none. */
+  confirmsInSmallClusters: boolean;
   /** Members, of all that hear of a suspicion, who probe the suspect next. 0: nobody is moved. */
   confirmers: number;
   /** A broadcast is sent `retransmitMult x ceil(log10(n + 1))` times by each member. */
@@ -34,6 +37,11 @@ export interface Tuning {
   reconnectIntervalMs: number;
   /** A timer later than this means that this process stood still; such time does not count. */
   stallMs: number;
+  /**
+   * After so many probe intervals without a packet from anybody a member is deaf: suspicions wait
+   * for confirmation by others from then on, and begin anew once it hears again.
+   */
+  deafAfterIntervals: number;
   /** Whether a ping says where to answer. Without it the answer goes to where it came from. */
   announcesSource: boolean;
   /** Largest packet, with all that the transport adds. */
@@ -48,8 +56,10 @@ const lan: Tuning = {
   probeTimeoutMs: 500,
   indirectChecks: 3,
   suspicionMult: 4,
+  suspicionScaleMin: 1,
   suspicionMaxMult: 6,
   confirmations: 2,
+  confirmsInSmallClusters: false,
   confirmers: 0,
   retransmitMult: 4,
   gossipIntervalMs: 200,
@@ -60,6 +70,7 @@ const lan: Tuning = {
   reapAfterMs: 30_000,
   reconnectIntervalMs: 0,
   stallMs: Number.POSITIVE_INFINITY,
+  deafAfterIntervals: Number.POSITIVE_INFINITY,
   announcesSource: true,
   packetBytesMax: 1400,
   membersMax: 10_000,
@@ -97,14 +108,17 @@ const local: Tuning = {
 const orchd: Tuning = {
   ...lan,
   probeIntervalMs: 500,
-  probeTimeoutMs: 250,
+  probeTimeoutMs: 200,
   suspicionMult: 2,
-  suspicionMaxMult: 8,
+  suspicionScaleMin: 2,
+  suspicionMaxMult: 10,
   confirmations: 3,
+  confirmsInSmallClusters: true,
   confirmers: 4,
   reapAfterMs: 24 * 3_600_000,
   reconnectIntervalMs: 15_000,
   stallMs: 250,
+  deafAfterIntervals: 3,
   announcesSource: false,
 };
 
@@ -112,9 +126,17 @@ export const PRESETS = { lan, wan, local, orchd } as const;
 
 /** The least time that a suspicion lasts in a cluster of `n`. */
 export function suspicionMinMs(tuning: Tuning, n: number): number {
-  const scale = Math.max(1, Math.log10(Math.max(1, n)));
+  const scale = Math.max(tuning.suspicionScaleMin, Math.log10(Math.max(1, n)));
   // memberlist cuts the scale to three decimals.
   return (tuning.suspicionMult * Math.floor(scale * 1000) * tuning.probeIntervalMs) / 1000;
+}
+
+/** How many confirmations a suspicion waits for in a cluster of `n`: not from us, not from it. */
+export function confirmationsWanted(tuning: Tuning, n: number): number {
+  const { confirmations, confirmsInSmallClusters } = tuning;
+  const half = Math.max(0, Math.floor((n - 2) / 2));
+  if (confirmsInSmallClusters) return Math.min(confirmations, half);
+  return n - 2 < confirmations ? 0 : confirmations;
 }
 
 /** How often each member sends one broadcast. */

@@ -96,7 +96,8 @@ function nextAttempt(
   const replace = slot.away.length === 0 ? 0 : replaceAt(view, service, slot, now);
   if (replace === undefined) return undefined;
   const latest = slot.ended[0];
-  const isNews = latest !== undefined && latest.attempt > (slot.away.at(-1)?.attempt ?? 0);
+  const others = [...slot.away, ...slot.abandoned].map(({ attempt }) => attempt);
+  const isNews = latest !== undefined && latest.attempt > Math.max(0, ...others);
   if (!isNews || latest.revision < service.templateRevision) return { at: replace, failures: 0 };
   const decision = decideRestart(latest, specOf(service).restart);
   if (decision.type !== "retry") return undefined;

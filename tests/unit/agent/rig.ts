@@ -40,6 +40,7 @@ export class Rig {
     this.machine = new Machine({
       name: "n1",
       clock: this.clock,
+      skewMs: 0,
       random: seededRandom("rig"),
       faults: () => this.faults,
       onChange: (what, taskId) => this.happened.push(`${what} ${shortened(taskId)}`),
@@ -50,11 +51,14 @@ export class Rig {
   /** Begins a new life of the agent, with what its disk holds. */
   async start(wrap: (runtime: Runtime) => Runtime = (runtime) => runtime): Promise<void> {
     const clock = this.clock.process();
-    const runtime = new SimulatedRuntime(this.machine, this.#busyUntil, () => {});
+    const runtime = new SimulatedRuntime(this.machine, this.#busyUntil, {
+      onRemoval: () => {},
+      onStop: () => {},
+    });
     const state = new SimulatedAgentState(this.disk, () => this.diskIsFull);
     this.#kill = () => {
       clock.kill();
-      runtime.kill();
+      runtime.kill("process");
       state.kill();
     };
     const { hostname, address, platform, resources, orchdVersion } = aNode();

@@ -29,12 +29,12 @@ beforeAll(async () => {
     runDir: join(dir, "run"),
     runtime: "fake",
     agent: true,
-    listen: { host: "127.0.0.1", port: 0 },
     advertise: "127.0.0.1",
     version: { version: "1.2.3", commit: "abc", api: "v1" },
     log: { info: () => {}, warn: () => {}, error: () => {} },
   });
   await server.startAgent();
+  await server.openPort({ host: "127.0.0.1", port: 0, gossipPort: 0 });
   local = ApiClient.onSocket(server.socketPath);
   client = await clientOf(server);
 });

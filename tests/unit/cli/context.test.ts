@@ -17,11 +17,11 @@ async function aServer(): Promise<{ server: Server; dir: string }> {
     runDir: join(dir, "run"),
     runtime: "fake",
     agent: false,
-    listen: { host: "127.0.0.1", port: 0 },
     advertise: "127.0.0.1",
     version: { version: "1.2.3", commit: "abc", api: "v1" },
     log: SILENT,
   });
+  await server.openPort({ host: "127.0.0.1", port: 0, gossipPort: 0 });
   return { server, dir };
 }
 
@@ -84,7 +84,7 @@ describe("orchd context", () => {
     });
   });
 
-  test("leads commands to the selected server, to the named one, and back to this machine", async () => {
+  test("leads commands to the selected server, to the named one, and back", async () => {
     await withContext();
     expect(await orchd("ls", "--json")).toMatchObject({ code: 0, out: "[]\n" });
     expect(await orchd("--context", "hall", "nodes", "--json")).toMatchObject({ code: 0 });

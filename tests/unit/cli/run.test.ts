@@ -133,7 +133,6 @@ describe("orchd server", () => {
         runtime: "fake",
         agent: false,
         podmanSocket: "/home/ann/p.sock",
-        listen: { host: "0.0.0.0", port: 6770 },
       },
     ]);
   });
@@ -144,11 +143,11 @@ describe("orchd server", () => {
       return [started?.listen, started?.advertise];
     };
     expect(await listenOf("--listen", "192.0.2.1:0")).toEqual([
-      { host: "192.0.2.1", port: 0 },
+      { host: "192.0.2.1", port: 0, gossipPort: 7946 },
       undefined,
     ]);
     expect(await listenOf("--listen", "[::]:7000", "--advertise", "2001:db8::1")).toEqual([
-      { host: "::", port: 7000 },
+      { host: "::", port: 7000, gossipPort: 7946 },
       "2001:db8::1",
     ]);
     expect(await listenOf("--listen", "none")).toEqual([undefined, undefined]);

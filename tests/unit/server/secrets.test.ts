@@ -27,12 +27,12 @@ test("no answer and no log line has a key, and no file has the secret of a token
     runDir: directory,
     runtime: "fake",
     agent: true,
-    listen: { host: "127.0.0.1", port: 0 },
     advertise: "127.0.0.1",
     version: { version: "1.2.3", commit: "abc", api: "v1" },
     log,
   });
   await server.startAgent();
+  await server.openPort({ host: "127.0.0.1", port: 0, gossipPort: 0 });
   const first = server.takeFirstToken() ?? "";
   const client = ApiClient.onSocket(server.socketPath);
   const made = await client.createToken({ kind: "admin" });
