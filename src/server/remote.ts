@@ -148,6 +148,7 @@ export class Remote {
           if (kind === "node" && before !== undefined && after === undefined) {
             this.#expel(before.id);
           }
+          if (kind === "cluster" && before !== undefined) this.#useNewKeys();
         }
       }),
     );
@@ -159,6 +160,12 @@ export class Remote {
     this.#sessions.session(nodeId)?.assign({ generation, assignments: [] });
     this.#sessions.end(nodeId, SESSION_END.removed, "the node was removed from the cluster");
     systemClock.after(1000, () => this.#port?.disconnect(nodeId));
+  }
+
+  /** The cluster's keys have changed: for this machine's own gossip, and for all nodes'. */
+  #useNewKeys(): void {
+    this.#membership?.useKeys(clusterIn(this.#options.store.view()).gossipKeys);
+    this.#sessions.tellNews();
   }
 
   async #gossip(): Promise<void> {

@@ -37,6 +37,8 @@ export interface AgentEndOptions {
   facts: NodeFacts;
   /** The session begins; its first set comes after this. */
   onWelcome(welcome: Welcome): void;
+  /** What the welcome told has changed, such as the gossip keys. */
+  onNews(welcome: Welcome): void;
   onHeartbeat(): void;
   onEnd(code: number, reason: string): void;
 }
@@ -145,11 +147,11 @@ export class AgentEnd {
   }
 
   #onWelcome({ type: _type, protocol, ...welcome }: WelcomeFrame): void {
-    if (this.#isWelcome) throw new OrchdError("invalid", "the server said welcome twice");
     if (protocol !== PROTOCOL) {
       const message = `the server speaks protocol ${protocol}, this agent ${PROTOCOL}`;
       return this.end(SESSION_END.version, message);
     }
+    if (this.#isWelcome) return this.#options.onNews(welcome);
     this.#isWelcome = true;
     this.#welcomeTimer.cancel();
     this.#options.onWelcome(welcome);

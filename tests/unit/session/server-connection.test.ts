@@ -67,6 +67,16 @@ class AgentRig extends Rig {
 }
 
 describe("an agent's connection", () => {
+  test("hears what has changed without a new session", async () => {
+    const rig = new AgentRig();
+    await rig.begin();
+    rig.welcome = { ...rig.welcome, serverId: "s2" };
+    rig.sessions.tellNews();
+    await rig.pass(1000);
+    expect(rig.welcomes).toEqual(["s1", "s2"]);
+    expect([rig.resumed, rig.dialled.length]).toEqual([0, 1]);
+  });
+
   test("brings the agent a session, and says so once", async () => {
     const rig = new AgentRig();
     rig.server.set = { generation: 3, assignments: [anAssignment("t")] };
