@@ -154,8 +154,10 @@ export class Remote {
     );
   }
 
-  /** A node that was removed hears of it; other connections of it are cut. */
+  /** A node that was removed lets its tasks go, hears why, and is cut off. */
   #expel(nodeId: NodeId): void {
+    const generation = this.#options.store.view().version;
+    this.#sessions.session(nodeId)?.assign({ generation, assignments: [] });
     this.#sessions.end(nodeId, SESSION_END.removed, "the node was removed from the cluster");
     systemClock.after(1000, () => this.#port?.disconnect(nodeId));
   }

@@ -22,6 +22,9 @@ import type { Link } from "./link.ts";
 
 /** A frame of statuses is filled up to this, so that it arrives soon over a slow link as well. */
 const BATCH_CHARACTERS = 64 * 1024;
+/** Statuses that are not acknowledged within this are a reason to ask whether the server is there. */
+const ACK_WITHIN_MS = 2000;
+const PROBE_MS = 2000;
 /** A server that took the connection answers well within this. */
 const WELCOME_WITHIN_MS = 15_000;
 
@@ -104,7 +107,17 @@ export class AgentEnd {
       const sequence = this.#sequence++;
       this.#unacked.set(sequence, { resolve, reject });
       this.#connection.send({ type: "statuses", sequence, statuses });
+      this.#options.clock.after(ACK_WITHIN_MS, () => void this.#doubt(sequence));
     });
+  }
+
+  /**
+   * A server whose disk is slow acknowledges late, and one behind a link that was cut never: it is
+   * asked for a sign of life, so that a node does not wait for it with what it could do alone.
+   */
+  async #doubt(sequence: number): Promise<void> {
+    if (!this.#unacked.has(sequence) || (await this.#connection.probe(PROBE_MS))) return;
+    this.end(SESSION_END.silent, "the server does not answer");
   }
 
   #onFrame(frame: DownFrame): void {

@@ -311,8 +311,8 @@ export class ServerConnection implements ServerSession {
 
 function removedPause(): Pause {
   const why =
-    "this node was removed from the cluster: its tasks go on, and it asks again every 5 min; " +
-    "to join anew, remove its data directory and run `orchd join TOKEN`";
+    "this node was removed from the cluster: what it was not told to end goes on, and it asks " +
+    "again every 5 min; to join anew run `orchd join TOKEN`";
   return { ms: REMOVED_RETRY_MS, why };
 }
 

@@ -3,12 +3,12 @@ import { Awareness } from "./awareness.ts";
 import { BroadcastQueue, COMPOUND_BYTES, COMPOUND_ENTRY_BYTES } from "./broadcast-queue.ts";
 import type { Effect, Ignored } from "./exchange.ts";
 import type { Member } from "./member.ts";
+import { messageBytes } from "./message-size.ts";
 import type { Address, Broadcastable, Message, Versions } from "./messages.ts";
 import { Roster } from "./roster.ts";
 import type { Suspicion } from "./suspicion.ts";
 import { TimerQueue, type Timer } from "./timer-queue.ts";
 import { suspicionMinMs, transmitLimit, type Tuning } from "./tuning.ts";
-import { encodeMessage } from "./wire/message.ts";
 
 /** In a smaller cluster a silence says nothing about who is at fault. */
 const DEAF_MEMBERS_MIN = 5;
@@ -132,7 +132,7 @@ export class Context {
   /** One packet with this message, and as many broadcasts as have room beside it. */
   sendWithGossip(to: Address, node: string, message: Message): void {
     if (this.queue.size === 0) return this.send(to, node, [message]);
-    const used = encodeMessage(message).length + COMPOUND_ENTRY_BYTES;
+    const used = messageBytes(message) + COMPOUND_ENTRY_BYTES;
     this.send(to, node, [message, ...this.#takeGossip(used, 1)]);
   }
 

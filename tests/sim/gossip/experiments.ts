@@ -36,7 +36,7 @@ export function measureCrash(options: Omit<KillOptions, "crashes">): {
 } {
   const heardAt: number[] = [];
   let falsePositives = 0;
-  let victim: SimulatedMember | undefined;
+  let victim = undefined as SimulatedMember | undefined;
   const world = new GossipWorld({
     ...options,
     onChange: ({ at, node, after }) => {
