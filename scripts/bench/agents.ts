@@ -66,7 +66,7 @@ class AgentFleet {
     this.#count = count;
   }
 
-  /** Resolves when each has its session. Their disks are memory: the server's is what is measured. */
+  /** Resolves when each has its session. Their disks are memory: the server's is measured. */
   async join(token: string): Promise<void> {
     const each = Math.ceil(this.#count / PROCESSES);
     const script = join(root, "scripts", "bench", "agents-process.ts");
