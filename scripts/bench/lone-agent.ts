@@ -90,8 +90,15 @@ async function countTraffic(host: FleetHost): Promise<void> {
 }
 
 async function readTraffic(host: FleetHost): Promise<Traffic> {
-  const list = ["nft", "-j", "list", "counters", "table", "inet", "traffic"];
-  const { stdout } = await host.lab.run(list);
+  const { stdout } = await host.lab.run([
+    "nft",
+    "-j",
+    "list",
+    "counters",
+    "table",
+    "inet",
+    "traffic",
+  ]);
   const { nftables } = JSON.parse(stdout) as {
     nftables: { counter?: { name: string; bytes: number } }[];
   };

@@ -32,6 +32,12 @@ class Machine {
     await runHere(this.#enter(command));
   }
 
+  /** A new link carries nothing for its first moments. */
+  async isUp(interfaceName: string): Promise<boolean> {
+    const show = this.#enter(["ip", "-o", "link", "show", interfaceName]);
+    return (await Bun.spawn(show).stdout.text()).includes("state UP");
+  }
+
   async setAddress(interfaceName: string, address: string): Promise<void> {
     await this.run("ip", "addr", "add", `${address}/24`, "dev", interfaceName);
     await this.run("ip", "link", "set", interfaceName, "up");
@@ -64,6 +70,7 @@ async function connectMachines(a: Machine, b: Machine): Promise<void> {
   await runHere(["ip", "link", "add", "lan", "netns", a.pid, "type", "veth", ...peer]);
   await a.setAddress("lan", "10.1.0.1");
   await b.setAddress("lan", "10.1.0.2");
+  await until("the link to be up", async () => (await a.isUp("lan")) && b.isUp("lan"));
 }
 
 describe.skipIf(!isRoot)("on a network, a machine that looks for its cluster", () => {

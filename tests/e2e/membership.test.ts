@@ -122,7 +122,10 @@ describe("nodes that come and go", () => {
     await h1.mustUp(aStack("spread", "deploy: {replicas: 4}"));
     await h1.must("node", "drain", "h2");
     await h1.waitFor("h2 is empty", async () => (await h2.containers("spread")).length === 0);
-    expect(await h1.running("spread")).toHaveLength(4);
+    await h1.waitFor("all run elsewhere", async () => {
+      const running = await h1.running("spread");
+      return running.length === 4 && running.every((task) => task.node !== "h2");
+    });
     await h1.must("node", "activate", "h2");
     await h1.must("scale", "spread/app=8");
     expect((await h2.containers("spread")).length).toBeGreaterThan(0);
@@ -161,8 +164,11 @@ describe("nodes that come and go", () => {
     for (const name of ["agent.db", "agent.db-wal"]) {
       cpSync(join(h2.dataDir, name), join(folder, name));
     }
+    const begin = h3.log.length;
     h3.spawnAgent(["--data-dir", folder, "--runtime", "fake"]);
-    await h3.waitFor("it is refused", () => h3.log.includes("another machine with the same key"));
+    await h3.waitFor("it is refused", () =>
+      h3.log.includes("another machine with the same key", begin),
+    );
     expect(await isReady(h1, "h2")).toBe(true);
   });
 });

@@ -4,7 +4,8 @@ import { AnswerLimit } from "./answer-limit.ts";
 import { DISCOVERY_PORT, GROUP, openSocket, sendTo, type Sender } from "./group.ts";
 import { decodeQuery, encodeAnswer } from "./message.ts";
 
-const INTERFACES_EVERY_MS = 30_000;
+/** A server may start before its network is there, and nobody finds it until it has looked again. */
+const INTERFACES_EVERY_MS = 5000;
 
 export interface ResponderOptions {
   caDigest: string;
