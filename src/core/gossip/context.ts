@@ -62,6 +62,7 @@ export class Context {
   #sequence: number;
   readonly #gossipPhaseMs: number;
   #gossipTimer: Timer<() => void> | undefined;
+  #gossipWaits = false;
 
   constructor(config: MembershipConfig, now: number) {
     this.config = config;
@@ -144,12 +145,14 @@ export class Context {
 
   /** Goes on with gossip after packets were held back. */
   resumeGossip(): void {
-    if (this.#gossipTimer === undefined && this.queue.size > 0) this.#gossip();
+    if (!this.#gossipWaits) return;
+    this.#gossipWaits = false;
+    this.#gossip();
   }
 
   /** Gossip has a timer only while there is something to tell. */
   #scheduleGossip(): void {
-    if (this.#gossipTimer !== undefined) return;
+    if (this.#gossipTimer !== undefined || this.#gossipWaits) return;
     const { gossipIntervalMs } = this.tuning;
     const rounds = Math.floor((this.now - this.#gossipPhaseMs) / gossipIntervalMs) + 1;
     const at = this.#gossipPhaseMs + rounds * gossipIntervalMs;
@@ -167,8 +170,11 @@ export class Context {
       const messages = this.#takeGossip(0, 0);
       if (messages.length === 0) break;
       this.send(address, node, messages);
-      // The packet waits, and the loop that sent it waits for it: no timer until then.
-      if (this.isHeld) return;
+      // The packet waits, and the loop that sent it waits for it.
+      if (this.isHeld) {
+        this.#gossipWaits = true;
+        return;
+      }
     }
     if (this.queue.size > 0) this.#scheduleGossip();
   }
