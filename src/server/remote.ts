@@ -199,7 +199,7 @@ export class Remote {
         addresses: () => this.addresses(),
         clock: systemClock,
       });
-      this.#closers.push(responder.close);
+      this.#closers.push(() => responder.close());
     } catch (error) {
       log.warn(`nobody finds this server by multicast: ${String(error)}`);
     }

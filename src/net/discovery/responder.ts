@@ -4,7 +4,7 @@ import { AnswerLimit } from "./answer-limit.ts";
 import { DISCOVERY_PORT, GROUP, openSocket, sendTo, type Sender } from "./group.ts";
 import { decodeQuery, encodeAnswer } from "./message.ts";
 
-/** A server may start before its network is there, and nobody finds it until it has looked again. */
+/** A server may start before its network is there; nobody finds it until it has looked again. */
 const INTERFACES_EVERY_MS = 5000;
 
 export interface ResponderOptions {

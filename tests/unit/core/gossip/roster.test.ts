@@ -42,7 +42,7 @@ describe("the roster", () => {
     expect(names(1500)).toEqual(new Set(["m4"]));
   });
 
-  test("still comes to each live member once in a round while others come, die and come back", () => {
+  test("still comes to each live member once in a round while others come and go", () => {
     const random = seededRandom("churn");
     const roster = aRoster(30);
     const lastSeen = new Map<string, number>();
@@ -77,7 +77,7 @@ describe("the roster", () => {
   });
 });
 
-test("timers come in order of time, those of one time in the order set, cancelled ones never", () => {
+test("timers come in order of time, then in the order set, cancelled ones never", () => {
   const random = seededRandom("timers");
   const queue = new TimerQueue<string>();
   const expected: { at: number; order: number }[] = [];

@@ -97,7 +97,7 @@ describe("a suspicion", () => {
 
 describe("the formulas are memberlist's", () => {
   const { lan, orchd } = PRESETS;
-  test("least suspicion: the multiplier times the logarithm of the cluster, cut to three decimals", () => {
+  test("least suspicion: the multiplier times the cluster's logarithm, cut to three decimals", () => {
     expect([1, 10, 128, 1000].map((n) => suspicionMinMs(lan, n))).toEqual([
       4000, 4000, 8428, 12_000,
     ]);
@@ -114,7 +114,7 @@ describe("the formulas are memberlist's", () => {
     expect(seconds).toEqual([30, 30, 60, 60, 90, 90]);
   });
 
-  test("confirmations: none where there are too few; with orchd's preset half of the others", () => {
+  test("confirmations: none where there are too few; with orchd's preset half of them", () => {
     expect([2, 3, 4, 5, 100].map((n) => confirmationsWanted(lan, n))).toEqual([0, 0, 2, 2, 2]);
     expect([2, 3, 4, 5, 8, 100].map((n) => confirmationsWanted(orchd, n))).toEqual([
       0, 0, 1, 1, 3, 3,
