@@ -116,7 +116,7 @@ class Run {
   async #pass(untilMs: number): Promise<void> {
     const { clock, checks } = this.#cluster;
     while (checks.violation === undefined && (await clock.step(untilMs))) {
-      checks.afterEvent();
+      checks.afterEvent(clock.now());
       if (clock.steps > STEPS_MAX) checks.broken("T8", "the cluster never comes to rest");
     }
   }
