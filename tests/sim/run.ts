@@ -264,7 +264,7 @@ class Run {
     return this.#leftover() ?? this.#excess();
   }
 
-  /** Whether all that a service lacks are tasks that can't be elsewhere than where they can't be. */
+  /** Whether all that a service lacks are tasks that wait for the only node that can hold them. */
   #waitsForNode(service: Service): boolean {
     const { view } = this.#cluster.disk;
     if (tieOf(specOf(service)) === undefined) return false;
