@@ -3,6 +3,7 @@ import { planService } from "../../src/core/reconcile/service.ts";
 import { schedule } from "../../src/core/scheduler/schedule.ts";
 import type { Random } from "../../src/lib/random.ts";
 import { put } from "../../src/model/change.ts";
+import { isOutOfReach } from "../../src/model/serving.ts";
 import { isLive, isTerminal, rankOf, type Task, type TaskState } from "../../src/model/task.ts";
 import type { MemoryView } from "../../src/model/view.ts";
 import { lintPlan } from "../plan-linter.ts";
@@ -29,7 +30,7 @@ export function liveOn(view: MemoryView, now: number, random: Random): string | 
 
 /** What an agent makes of a task at once. */
 function act(view: MemoryView, task: Task, now: number): void {
-  if (task.nodeId === undefined) return;
+  if (task.nodeId === undefined || isOutOfReach(view, task)) return;
   const reach = (state: TaskState) =>
     write(view, { ...task, state, since: now, ...(isTerminal(state) ? { finishedAt: now } : {}) });
   if (task.desired === "removed") return reach("removed");

@@ -8,7 +8,10 @@ import { schedule } from "../../src/core/scheduler/schedule.ts";
 import { newId } from "../../src/lib/ids.ts";
 import { seededRandom, systemRandom } from "../../src/lib/random.ts";
 import { put } from "../../src/model/change.ts";
-import { specOf } from "../../src/model/service.ts";
+import { canMove } from "../../src/model/home.ts";
+import type { NodeId } from "../../src/model/ids.ts";
+import type { Node } from "../../src/model/node.ts";
+import { specOf, type Service } from "../../src/model/service.ts";
 import { isLive, rankOf, TASK_STATES, withStatus, type Task } from "../../src/model/task.ts";
 import type { MemoryView } from "../../src/model/view.ts";
 import { aNode, aRestart, aService, aStatus } from "../builders.ts";
@@ -104,21 +107,48 @@ describe("a cluster with room, whose programs run, becomes what was asked for", 
   test("from any state, within as many rounds as its slots need", () => {
     const problems = problemsIn((view, seed) => {
       makeRoom(view);
-      const random = seededRandom(seed);
-      const slots = [...view.services.values()].reduce((sum, s) => sum + specOf(s).replicas, 0);
-      const roundsMax = 20 + 6 * (slots + view.nodes.size * view.services.size);
-      for (let round = 0; round < roundsMax; round++) {
-        const problem = liveOn(view, NOW + round * 400_000, random.split(String(round)));
-        if (problem !== undefined) return [problem];
-        const left = [...view.services.values()].filter((service) => !isConverged(view, service));
-        if (left.length === 0) return [];
-      }
-      const left = [...view.services.values()].filter((service) => !isConverged(view, service));
-      return left.map((service) => `${service.name} has not converged`);
+      return liveUntilConverged(view, seed, () => true);
+    });
+    expect(problems).toEqual([]);
+  });
+
+  test("while a node is down, but for what waits for it; and again when it is back", () => {
+    const problems = problemsIn((view, seed) => {
+      const [first] = view.nodes.values();
+      if (first === undefined || view.nodes.size < 2) return [];
+      makeRoom(view);
+      setHealth(view, first.id, "down", NOW - 1000);
+      const without = liveUntilConverged(view, seed, canMove);
+      setHealth(view, first.id, "ready", NOW);
+      return [...without, ...liveUntilConverged(view, seed, () => true)];
     });
     expect(problems).toEqual([]);
   });
 });
+
+/** What is wrong after as many rounds as could be needed, with the services that matter. */
+function liveUntilConverged(
+  view: MemoryView,
+  seed: string,
+  matters: (service: Service) => boolean,
+): string[] {
+  const random = seededRandom(seed);
+  const slots = [...view.services.values()].reduce((sum, s) => sum + specOf(s).replicas, 0);
+  const roundsMax = 20 + 6 * (slots + view.nodes.size * view.services.size);
+  const left = () => [...view.services.values()].filter((s) => matters(s) && !isConverged(view, s));
+  for (let round = 0; round < roundsMax; round++) {
+    const problem = liveOn(view, NOW + round * 400_000, random.split(`${view.version}/${round}`));
+    if (problem !== undefined) return [problem];
+    if (left().length === 0) return [];
+  }
+  return left().map((service) => `${service.name} has not converged`);
+}
+
+function setHealth(view: MemoryView, id: NodeId, health: Node["health"], since: number): void {
+  const node = view.nodes.get(id);
+  if (node === undefined) return;
+  view.apply([put.node({ ...node, health, since })], view.version + 1);
+}
 
 /** Why the node can't have the task, as the view stands. */
 function refusal(view: MemoryView, taskId: Task["id"], nodeId: string): string | undefined {

@@ -1,4 +1,5 @@
 import type { Random } from "../../src/lib/random.ts";
+import type { Mount } from "../../src/model/container.ts";
 import { specOf, type Service, type ServiceSpec } from "../../src/model/service.ts";
 import { isTerminal, TASK_STATES, type Health, type Task } from "../../src/model/task.ts";
 import type { MemoryView } from "../../src/model/view.ts";
@@ -18,6 +19,17 @@ import { between, happens, oneOf } from "../sim/chance.ts";
 
 export const NOW = 10_000_000;
 
+const DATA: Mount = {
+  type: "volume",
+  volume: "data",
+  target: "/data",
+  readOnly: false,
+  noCopy: false,
+  external: false,
+  driverOptions: {},
+  labels: {},
+};
+
 /** Any cluster at all: also ones that no sequence of events leads to. */
 export function drawWorld(random: Random): MemoryView {
   const nodes = Array.from({ length: between(random, 1, 5) }, (_, i) =>
@@ -25,6 +37,7 @@ export function drawWorld(random: Random): MemoryView {
       labels: happens(random, 0.5) ? { zone: oneOf(random, ["north", "south"]) } : {},
       availability: oneOf(random, ["active", "active", "active", "pause", "drain"]),
       health: oneOf(random, ["ready", "ready", "ready", "suspect", "down"]),
+      since: NOW - between(random, -1, 12) * 1000,
       platform: { os: "linux", arch: oneOf(random, ["amd64", "amd64", "arm64"]) },
       resources: { cpuMillis: between(random, 1, 4) * 1000, memoryBytes: 2 ** 30 },
     }),
@@ -66,7 +79,7 @@ function drawSpec(random: Random, mode: ServiceSpec["mode"]): ServiceSpec {
   return aSpec({
     mode,
     replicas: mode === "global" ? 1 : between(random, 0, 6),
-    container: aContainer(platform),
+    container: aContainer({ ...platform, mounts: happens(random, 0.2) ? [DATA] : [] }),
     ports: happens(random, 0.2) ? [hostPort] : [],
     resources: reserving(between(random, 0, 6) * 100),
     placement: {
@@ -78,6 +91,10 @@ function drawSpec(random: Random, mode: ServiceSpec["mode"]): ServiceSpec {
       condition: oneOf(random, ["any", "on-failure", "none"]),
       ...(happens(random, 0.3) ? { maxAttempts: between(random, 0, 3) } : {}),
     }),
+    disconnect: {
+      replaceAfterMs: between(random, 0, 5) * 1000,
+      reconcile: oneOf(random, ["keep-original", "keep-replacement", "longest-running"]),
+    },
     update: {
       order: oneOf(random, ["stop-first", "start-first"]),
       parallelism: between(random, 0, 3),

@@ -29,34 +29,25 @@ export class Checks {
   }
 
   /** A commit is about to become durable. */
-  onDurable({ applied }: Commit, now: number): void {
+  onDurable({ applied }: Commit): void {
     this.#note(this.#commits.check(applied, this.#disk.view));
     for (const { kind, before, after } of applied) {
       if (kind === "task" && after !== undefined) {
         this.#slots.set(after.id, { serviceId: after.serviceId, slot: after.slot });
       }
       if (kind === "node" && after?.health === "down" && before?.health !== "down") {
-        this.#onDown(after.id, now);
+        for (const task of this.#disk.view.tasksOn(after.id)) this.#astray.add(task.id);
       }
     }
   }
 
-  /** A node is said to be down: was there reason to? */
-  #onDown(nodeId: NodeId, now: number): void {
-    for (const task of this.#disk.view.tasksOn(nodeId)) this.#astray.add(task.id);
-    const place = this.#places().find(({ node }) => node.id === nodeId);
-    if (place === undefined || place.isCut || place.agent === undefined) return;
-    const steadyMs = now - place.steadySince;
-    if (steadyMs < STEADY_MS) return;
-    this.broken("H1", `node ${place.node.hostname} is down after ${steadyMs} ms with a session`);
-  }
-
   /** One event of the simulation has passed. */
-  afterEvent(): void {
+  afterEvent(now: number): void {
     const { view } = this.#disk;
     if (this.#checkedVersion === view.version) return;
     this.#checkedVersion = view.version;
     this.#note(checkState(view));
+    for (const place of this.#places()) this.#checkHealth(place, now);
   }
 
   onContainer(what: "created" | "started" | "exited" | "removed", taskId: TaskId): void {
@@ -91,6 +82,13 @@ export class Checks {
 
   broken(invariant: Invariant, message: string): void {
     this.violation ??= { invariant, message };
+  }
+
+  /** A node whose agent is there, and was for long, is not down. */
+  #checkHealth({ node, agent, isCut, steadySince }: Place, now: number): void {
+    if (agent === undefined || isCut || now - steadySince < STEADY_MS) return;
+    if (this.#disk.view.nodes.get(node.id)?.health !== "down") return;
+    this.broken("H1", `node ${node.hostname} is down, with a session for ${now - steadySince} ms`);
   }
 
   #note(violation: Violation | undefined): void {

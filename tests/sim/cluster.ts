@@ -93,7 +93,7 @@ export class Cluster {
       probe: (nodeId, timeoutMs) => this.#probe(nodeId, timeoutMs),
       onDurable: (commit) => {
         for (const one of commit.applied) this.#noteApplied(one);
-        this.checks.onDurable(commit, this.clock.now());
+        this.checks.onDurable(commit);
       },
     });
     this.server = server;

@@ -116,7 +116,7 @@ class Run {
   async #pass(untilMs: number): Promise<void> {
     const { clock, checks } = this.#cluster;
     while (checks.violation === undefined && (await clock.step(untilMs))) {
-      checks.afterEvent();
+      checks.afterEvent(clock.now());
       if (clock.steps > STEPS_MAX) checks.broken("T8", "the cluster never comes to rest");
     }
   }
@@ -264,7 +264,7 @@ class Run {
     return this.#leftover() ?? this.#excess();
   }
 
-  /** Whether all that a service lacks are tasks that can't be elsewhere than where they can't be. */
+  /** Whether all that a service lacks are tasks that wait for the only node that can hold them. */
   #waitsForNode(service: Service): boolean {
     const { view } = this.#cluster.disk;
     if (tieOf(specOf(service)) === undefined) return false;

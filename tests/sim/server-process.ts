@@ -42,7 +42,7 @@ export class ServerProcess {
       store: bug?.healthStore?.(this.store) ?? this.store,
       clock: this.clock,
       log: silentLog,
-      probe: (...asked) => bug?.probe?.() ?? options.probe(...asked),
+      probe: (nodeId, timeoutMs) => bug?.probe?.() ?? options.probe(nodeId, timeoutMs),
     });
     const dispatcherStore = bug?.dispatcherStore?.(this.store) ?? this.store;
     this.dispatcher = new Dispatcher(dispatcherStore, this.clock, this.health);

@@ -1,9 +1,9 @@
 import { canMove, homeOf } from "../../model/home.ts";
 import { acceptsTasks } from "../../model/node.ts";
 import { specOf, tieOf, type Service } from "../../model/service.ts";
-import { rankOf, type Task } from "../../model/task.ts";
+import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
-import { keeperOf, type Slot } from "./slot.ts";
+import { keeperOf, tasksIn, type Slot } from "./slot.ts";
 
 /**
  * For how long a node that came back must have been there before one of two tasks of a slot is
@@ -50,13 +50,12 @@ export function homesOf(service: Service, slots: Iterable<Slot>): Service["homes
   const spec = specOf(service);
   if (spec.mode === "global" || tieOf(spec) === undefined) return service.homes;
   const found: NonNullable<Service["homes"]> = {};
-  for (const { slot, current, outdated, away, ended } of slots) {
-    const live = [...current, ...outdated, ...away].findLast((task) => {
-      return rankOf(task.state) >= rankOf("starting");
-    });
-    const started = live ?? ended.find((task) => task.startedAt !== undefined);
-    if (started?.nodeId !== undefined && service.homes?.[slot] !== started.nodeId) {
-      found[slot] = started.nodeId;
+  for (const slot of slots) {
+    const started = tasksIn(slot)
+      .filter((task) => task.startedAt !== undefined || task.state === "starting")
+      .toSorted((a, b) => b.attempt - a.attempt)[0];
+    if (started?.nodeId !== undefined && service.homes?.[slot.slot] !== started.nodeId) {
+      found[slot.slot] = started.nodeId;
     }
   }
   return Object.keys(found).length === 0 ? service.homes : { ...service.homes, ...found };

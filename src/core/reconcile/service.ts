@@ -14,7 +14,7 @@ import { reasonToLeave } from "./leave.ts";
 import type { Action, Plan } from "./plan.ts";
 import { decideRestart, dueAt } from "./restart.ts";
 import { replacementsOf } from "./replace.ts";
-import { emptySlot, slotsOf, type Slot } from "./slot.ts";
+import { emptySlot, slotsOf, tasksIn, type Slot } from "./slot.ts";
 
 /** Ended attempts that a slot keeps, with their containers, so that people can read their logs. */
 export const HISTORY_PER_SLOT = 2;
@@ -53,7 +53,7 @@ export function planService(view: View, id: ServiceId, now: number, random: Rand
   for (const { slot, failures } of replacements.start) {
     plan.actions.push(...fillSlot(service, slot, failures, now, draw));
   }
-  const homes = homesOf(service, filled);
+  const homes = homesOf(service, slots.values());
   if (homes !== undefined && homes !== service.homes) {
     plan.actions.push({ type: "setHomes", serviceId: id, homes });
   }
@@ -146,9 +146,8 @@ function createTask(
 }
 
 /** The number of the slot's latest task. */
-function attemptsOf({ current, outdated, away, stopping, abandoned, ended }: Slot): number {
-  const tasks = [...current, ...outdated, ...away, ...stopping, ...abandoned, ...ended];
-  return tasks.reduce((latest, task) => Math.max(latest, task.attempt), 0);
+function attemptsOf(slot: Slot): number {
+  return tasksIn(slot).reduce((latest, task) => Math.max(latest, task.attempt), 0);
 }
 
 function stopOutdated(view: View, service: Service, task: Task): Action {
@@ -184,9 +183,7 @@ function trimHistory(view: View, slot: Slot): Action[] {
 }
 
 function removeSlot(view: View, slot: Slot): Action[] {
-  const { current, outdated, away, stopping, abandoned, ended } = slot;
-  const all = [...current, ...outdated, ...away, ...stopping, ...abandoned, ...ended];
-  return all.flatMap((task) => letGo(view, task));
+  return tasksIn(slot).flatMap((task) => letGo(view, task));
 }
 
 /**
@@ -221,8 +218,9 @@ export function isConverged(view: View, service: Service): boolean {
     if (slot.outdated.length > 0 || slot.stopping.length > 0) return false;
     const [only] = slot.current;
     if (only !== undefined) return slot.current.length === 1 && isServing(view, only);
-    if (slot.away.length > 0) return false;
     const latest = slot.ended[0];
+    // A replacement that did its work did that of the task that is away.
+    if ((latest?.attempt ?? 0) < (slot.away.at(-1)?.attempt ?? 0)) return false;
     if (latest === undefined || latest.revision < service.templateRevision) return false;
     return decideRestart(latest, restart).type === "done";
   });

@@ -51,6 +51,12 @@ export function emptySlot(slot: string): Slot {
   return { slot, current: [], outdated: [], away: [], stopping: [], abandoned: [], ended: [] };
 }
 
+/** All that a slot holds. */
+export function tasksIn(slot: Slot): Task[] {
+  const { current, outdated, away, stopping, abandoned, ended } = slot;
+  return [...current, ...outdated, ...away, ...stopping, ...abandoned, ...ended];
+}
+
 /**
  * The one of several live tasks that keeps the slot: one that serves before one that does not, and
  * of several the one that the service's rule for the return of a node names.

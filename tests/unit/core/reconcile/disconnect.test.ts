@@ -9,6 +9,7 @@ import type { Task } from "../../../../src/model/task.ts";
 import {
   aContainer,
   aNode,
+  aRestart,
   aService,
   aTask,
   aView,
@@ -105,6 +106,9 @@ describe("a task whose node is down", () => {
     expect(isConverged(aView({ ...world, tasks: [original()] }), service)).toBe(false);
     const both = [original(), replacement()];
     expect(isConverged(aView({ ...world, tasks: both }), service)).toBe(true);
+    const job = aService({ restart: aRestart({ condition: "on-failure" }) });
+    const done = [original(), replacement({ state: "complete", finishedAt: DOWN_AT + 4000 })];
+    expect(isConverged(aView({ ...world, services: [job], tasks: done }), job)).toBe(true);
   });
 });
 
@@ -144,8 +148,14 @@ describe("a task that can't go on elsewhere waits for its node", () => {
     const service = withMount(volume);
     const task = original(service, { state: "starting" });
     expect(plan([task], { service, now })).toEqual(["tie slot 1 to h2"]);
-    const assigned = original(service, { state: "assigned" });
+    const { startedAt: _, ...assigned } = original(service, { state: "assigned" });
     expect(plan([assigned], { service, now })).toEqual([]);
+    // A task that ran while it was on its way out has left its data as well.
+    const leaving = aTask(service, "leaving", { ...on("h2"), desired: "removed", slot: "2" });
+    expect(plan([assigned, leaving], { service, now })).toEqual([
+      "tie slot 2 to h2",
+      "forget leaving",
+    ]);
   });
 });
 
