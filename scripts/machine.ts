@@ -3,8 +3,14 @@ import { delimiter, join } from "node:path";
 import { getuid } from "node:process";
 import { $ } from "zx";
 
-/** What orchd needs of the machine: the program that shows that it is there, and its package. */
-const PARTS = [
+/** A program that shows that a package is there. */
+interface Part {
+  program: string;
+  package: string;
+}
+
+/** What orchd needs of the machine. */
+const PARTS: readonly Part[] = [
   { program: "podman", package: "podman" },
   { program: "runc", package: "runc" },
   { program: "catatonit", package: "catatonit" },
@@ -12,6 +18,11 @@ const PARTS = [
   { program: "iptables", package: "iptables" },
   { program: "nft", package: "nftables" },
   { program: "ip", package: "iproute2" },
+];
+/** What tests need on top: a real serf, which gossip is held against, and clocks that are wrong. */
+export const TEST_PARTS: readonly Part[] = [
+  { program: "serf", package: "serf" },
+  { program: "faketime", package: "faketime" },
 ];
 /** What the example image is made of; a dynamically linked one would find no libraries there. */
 export const BUSYBOX = "/bin/busybox";
@@ -22,10 +33,11 @@ export function isRoot(): boolean {
 }
 
 /** Debian packages that are not there. */
-export function missingPackages(): string[] {
+function missingPackages(more: readonly Part[]): string[] {
   const folders = [...(process.env["PATH"] ?? "").split(delimiter), ...FOLDERS];
   const isThere = (program: string) => folders.some((at) => existsSync(join(at, program)));
-  const missing = PARTS.filter(({ program }) => !isThere(program)).map((part) => part.package);
+  const parts = [...PARTS, ...more].filter(({ program }) => !isThere(program));
+  const missing = parts.map((part) => part.package);
   return hasStaticBusybox() ? missing : [...missing, "busybox-static"];
 }
 
@@ -35,10 +47,11 @@ function hasStaticBusybox(): boolean {
 
 /**
  * Installs what the machine lacks from Debian's packages.
+ * @param more what is needed beside what orchd itself needs
  * @returns why it can't run containers, in one sentence; nothing when it can
  */
-export async function prepareMachine(): Promise<string | undefined> {
-  const missing = missingPackages();
+export async function prepareMachine(more: readonly Part[] = []): Promise<string | undefined> {
+  const missing = missingPackages(more);
   const names = missing.join(" ");
   if (!isRoot()) {
     const install = missing.length > 0 ? ` and \`apt-get install ${names}\`` : "";
@@ -52,7 +65,7 @@ export async function prepareMachine(): Promise<string | undefined> {
   if (!(await install(missing)) && !((await update()) && (await install(missing)))) {
     return `apt-get could not install ${names}: see its messages above.`;
   }
-  const still = missingPackages();
+  const still = missingPackages(more);
   return still.length === 0 ? undefined : `Still missing after installing: ${still.join(" ")}.`;
 }
 

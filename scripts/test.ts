@@ -2,10 +2,10 @@ import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { $, chalk } from "zx";
 import { buildForThisMachine } from "./build.ts";
-import { prepareMachine } from "./machine.ts";
+import { prepareMachine, TEST_PARTS } from "./machine.ts";
 import { bun, dist, root, sayStep } from "./project.ts";
 import { add, countTests, formatCount, NOTHING, readJunit, type Count } from "./test/count.ts";
-import { listSuites, needsContainers, type Suite } from "./test/suites.ts";
+import { listSuites, needsMachine, type Suite } from "./test/suites.ts";
 
 /*
  * `npm test` runs every suite, `npm test -- unit golden` those suites, and
@@ -44,11 +44,11 @@ async function runSuite(suite: Suite): Promise<Count> {
     console.log(chalk.red(`(fail) the suite ${suite.name} has no tests`));
     return { ...NOTHING, failed: 1 };
   }
-  const plain = files.filter((file) => !needsContainers(file));
-  const withContainers = files.filter(needsContainers);
+  const plain = files.filter((file) => !needsMachine(file));
+  const withMachine = files.filter(needsMachine);
   if (plain.length > 0) count = add(count, await runTests(suite, plain, "plain"));
-  if (withContainers.length > 0) {
-    count = add(count, await runWithContainers(suite, withContainers));
+  if (withMachine.length > 0) {
+    count = add(count, await runOnMachine(suite, withMachine));
   }
   return count;
 }
@@ -57,8 +57,8 @@ function isWanted(file: string): boolean {
   return filters.length === 0 || filters.some((text) => file.includes(text));
 }
 
-async function runWithContainers(suite: Suite, files: string[]): Promise<Count> {
-  const problem = await prepareMachine();
+async function runOnMachine(suite: Suite, files: string[]): Promise<Count> {
+  const problem = await prepareMachine(TEST_PARTS);
   if (problem !== undefined) {
     const skipped = files.reduce((sum, file) => sum + countTests(file), 0);
     const list = files.map((file) => `  ${file}`).join("\n");
@@ -66,7 +66,7 @@ async function runWithContainers(suite: Suite, files: string[]): Promise<Count> 
     return { ...NOTHING, skipped };
   }
   if (suite.name === "e2e" && !(await buildExecutable())) return { ...NOTHING, failed: 1 };
-  return runTests(suite, files, "containers");
+  return runTests(suite, files, "machine");
 }
 
 async function buildExecutable(): Promise<boolean> {

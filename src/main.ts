@@ -23,6 +23,8 @@ async function main(argv: string[]): Promise<number> {
     build,
     startServer: async (options) =>
       (await import("./server/main.ts")).runServer({ ...options, build }),
+    startAgent: async (options) =>
+      (await import("./agent/main.ts")).runAgent({ ...options, orchdVersion: build.version }),
   });
 }
 

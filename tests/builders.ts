@@ -1,11 +1,13 @@
 import type { Brand } from "../src/lib/ids.ts";
 import type { Assignment } from "../src/model/assignment.ts";
+import type { Cluster } from "../src/model/cluster.ts";
 import type { ContainerSpec } from "../src/model/container.ts";
 import { put } from "../src/model/change.ts";
 import type { Node } from "../src/model/node.ts";
 import type { Port, Service, ServiceSpec } from "../src/model/service.ts";
 import type { Stack } from "../src/model/stack.ts";
 import type { Task, TaskStatus } from "../src/model/task.ts";
+import type { Token } from "../src/model/token.ts";
 import { MemoryView } from "../src/model/view.ts";
 
 /** A valid id that a reader can tell apart: `web` becomes `webxxxxxxxxx`. */
@@ -169,7 +171,36 @@ export function aStack(name = "shop", over: Partial<Stack> = {}): Stack {
   return { name, volumes: [], createdAt: 0, updatedAt: 0, ...flags, version: 0, ...over };
 }
 
+/** A cluster whose keys open nothing. */
+export function aCluster(over: Partial<Cluster> = {}): Cluster {
+  return {
+    id: "cluster",
+    caCertificate: "the CA's certificate",
+    caKey: "the CA's key",
+    gossipKeys: [`${"a".repeat(43)}=`],
+    createdAt: 0,
+    version: 0,
+    ...over,
+  };
+}
+
+/** A join token that never ends. */
+export function aToken(name: string, over: Partial<Token> = {}): Token {
+  return {
+    id: anId(name),
+    kind: "join",
+    secretDigest: "0".repeat(52),
+    description: "",
+    createdAt: 0,
+    uses: 0,
+    version: 0,
+    ...over,
+  };
+}
+
 export interface World {
+  cluster?: Cluster;
+  tokens?: Token[];
   nodes?: Node[];
   stacks?: Stack[];
   services?: Service[];
@@ -178,6 +209,8 @@ export interface World {
 
 /** A view at version 1 that holds all of these; node n1 where none is named. */
 export function aView({
+  cluster,
+  tokens = [],
   nodes = [aNode()],
   stacks = [],
   services = [],
@@ -185,6 +218,8 @@ export function aView({
 }: World): MemoryView {
   const view = new MemoryView();
   const changes = [
+    ...(cluster === undefined ? [] : [put.cluster(cluster)]),
+    ...tokens.map(put.token),
     ...nodes.map(put.node),
     ...stacks.map(put.stack),
     ...services.map(put.service),
@@ -207,6 +242,7 @@ export function anAssignment(name: string, over: Partial<Assignment> = {}): Assi
     container: aContainer({ networkMode: "none" }),
     resources: aSpec().resources,
     ports: [],
+    failures: 0,
     ...over,
   };
 }

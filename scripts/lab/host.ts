@@ -1,5 +1,5 @@
 import type { ChildProcess } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { HELLO_IMAGE, writeHelloImage } from "../image.ts";
 import {
@@ -16,16 +16,26 @@ import type { ServiceSummary, TaskSummary } from "../../src/model/summary.ts";
 
 const READY_TIMEOUT_MS = 20_000;
 const ANSWER_TIMEOUT_MS = 2_000;
-const CONVERGE_TIMEOUT_MS = 30_000;
+const CONVERGE_TIMEOUT_MS = 45_000;
+
+/** Debian puts it in the folder of the machine's architecture. */
+function faketimeLibrary(): string {
+  const folders = readdirSync("/usr/lib").map((name) => `/usr/lib/${name}/faketime`);
+  const folder = folders.find((path) => existsSync(path));
+  if (folder === undefined) throw new Error("libfaketime is not installed");
+  return `${folder}/libfaketimeMT.so.1`;
+}
 
 /** A machine of its own with the compiled orchd on it. */
 export class Host {
-  readonly lab: Lab;
+  lab: Lab;
   #server: ChildProcess | undefined;
-  /** Everything that servers here have printed. */
+  /** Everything that servers and agents here have printed. */
   log = "";
+  /** What orchd's processes see of the time, by libfaketime; changed by `skewClock`. */
+  #clock: Record<string, string> = {};
 
-  private constructor(lab: Lab) {
+  constructor(lab: Lab) {
     this.lab = lab;
   }
 
@@ -54,20 +64,43 @@ export class Host {
   // The server
 
   async startServer(words: string[] = [], options: RunOptions = {}): Promise<void> {
+    const begin = this.log.length;
     const server = this.spawnServer(words, options);
     await waitUntil("the server is ready", READY_TIMEOUT_MS, async () => {
       if (hasEnded(server)) throw new Error(`the server ended:\n${this.log}`);
+      if (!this.log.includes("reach it on", begin)) return false;
       return (await this.orchd("nodes", "--json")).stdout.includes('"health":"ready"');
     });
   }
 
   spawnServer(words: string[] = [], options: RunOptions = {}): ChildProcess {
-    const server = this.lab.spawn([executable, "server", ...words], options);
-    for (const stream of [server.stdout, server.stderr]) {
+    return this.#spawnRole(["server", ...words], options);
+  }
+
+  /** Starts `orchd join` with further words; it runs on whether a server answers or not. */
+  spawnAgent(words: string[] = [], options: RunOptions = {}): ChildProcess {
+    return this.#spawnRole(["join", ...words], options);
+  }
+
+  /**
+   * Sets the clock that orchd's next process here sees, in libfaketime's words: `-5y`, `+10m`, or
+   * `@1970-01-01 00:00:10`; an empty text sets it right.
+   */
+  skewClock(offset: string): void {
+    this.#clock =
+      offset === ""
+        ? {}
+        : { LD_PRELOAD: faketimeLibrary(), FAKETIME: offset, FAKETIME_DONT_FAKE_MONOTONIC: "1" };
+  }
+
+  #spawnRole(words: string[], options: RunOptions): ChildProcess {
+    const env = { ...this.#clock, ...options.env };
+    const child = this.lab.spawn([executable, ...words], { ...options, env });
+    for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding("utf8").on("data", (text: string) => (this.log += text));
     }
-    this.#server = server;
-    return server;
+    this.#server = child;
+    return child;
   }
 
   /** Ends the server, by default as a power cut would end it, and waits until it has gone. */
@@ -82,6 +115,14 @@ export class Host {
   get serverPid(): number {
     if (this.#server === undefined) throw new Error("no server was started");
     return pidInside(this.#server);
+  }
+
+  /** A new join token of the server here. */
+  async token(...words: string[]): Promise<string> {
+    const { text } = JSON.parse(await this.must("token", "create", "--json", ...words)) as {
+      text: string;
+    };
+    return text;
   }
 
   // Commands

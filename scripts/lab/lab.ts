@@ -19,8 +19,15 @@ export interface RunOptions {
   timeoutMs?: number;
 }
 
+export interface LabOptions {
+  /** Known to the host itself; the machine's own name when absent. */
+  hostname?: string;
+  /** What an earlier life of the host left: its disk. */
+  dir?: string;
+}
+
 /** A real disk, so that Podman can use overlays and fsync means something. */
-const PARENT = "/var/tmp";
+export const PARENT = "/var/tmp";
 export const PREFIX = "orchd-lab-";
 const READY_TIMEOUT_MS = 10_000;
 const COMMAND_TIMEOUT_MS = 60_000;
@@ -48,17 +55,21 @@ export class Lab {
     this.#pid = pid;
   }
 
-  static async start(): Promise<Lab> {
-    removeStaleLabs(PARENT, PREFIX);
-    const dir = mkdtempSync(join(PARENT, PREFIX));
-    writeFileSync(join(dir, "owner"), String(process.pid));
-    const script = join(root, "scripts", "lab", "init.sh");
-    const namespaces = ["--net", "--mount", "--pid", "--propagation=private", "--mount-proc"];
-    const words = [...namespaces, "--fork", "--kill-child", "sh", script, dir];
-    const init = spawn("unshare", words, { stdio: ["pipe", "inherit", "inherit"] });
+  static async start({ hostname = "", dir = newDirectory() }: LabOptions = {}): Promise<Lab> {
     const ready = join(dir, "ready");
+    rmSync(ready, { force: true });
+    const script = join(root, "scripts", "lab", "init.sh");
+    const namespaces = ["--net", "--mount", "--pid", "--uts"];
+    const manner = ["--propagation=private", "--mount-proc", "--fork", "--kill-child"];
+    const words = [...namespaces, ...manner, "sh", script, dir, hostname];
+    const init = spawn("unshare", words, { stdio: ["pipe", "inherit", "inherit"] });
     await waitUntil("the lab is ready", READY_TIMEOUT_MS, () => existsSync(ready));
     return new Lab(dir, init, onlyChildOf(init.pid ?? 0));
+  }
+
+  /** The first process, by its number outside: whoever joins its namespaces is on the host. */
+  get pid(): number {
+    return this.#pid;
   }
 
   /** The root folder inside, as a path outside. */
@@ -95,7 +106,7 @@ export class Lab {
   /** Starts a command inside; `signalInside` reaches it, a signal to the child itself does not. */
   spawn(command: readonly string[], options: RunOptions = {}): ChildProcess {
     const where = options.workingDir ?? this.dir;
-    const namespaces = ["-t", String(this.#pid), "-m", "-n", "-p", "-r", `--wdns=${where}`];
+    const namespaces = ["-t", String(this.#pid), "-m", "-n", "-p", "-u", "-r", `--wdns=${where}`];
     return spawn("nsenter", [...namespaces, "--", ...command], {
       stdio: ["pipe", "pipe", "pipe"],
       env: { ...process.env, ...options.env },
@@ -107,6 +118,17 @@ export class Lab {
     return this.run([...PODMAN, ...words]);
   }
 
+  /**
+   * Ends every process inside at once, containers included, and loses what was not on the disk. A
+   * lab that is started on the same folder is the host after its power came back.
+   */
+  async cutPower(): Promise<void> {
+    const init = this.#init;
+    process.kill(this.#pid, "SIGKILL");
+    await waitUntil("the lab has lost its power", READY_TIMEOUT_MS, () => hasEnded(init));
+    removeCgroups(this.dir);
+  }
+
   /** Ends every process inside and removes what they left. */
   async stop(): Promise<void> {
     const init = this.#init;
@@ -116,6 +138,24 @@ export class Lab {
     removeCgroups(this.dir);
     rmSync(this.dir, { recursive: true, force: true });
   }
+}
+
+/** Runs a command on this machine, which must succeed. */
+export async function runHere([program = "", ...words]: readonly string[]): Promise<void> {
+  const child = spawn(program, words, { stdio: ["ignore", "ignore", "pipe"] });
+  let said = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.on("error", reject).on("close", resolve);
+  });
+  if (code !== 0) throw new Error(`${program} ${words.join(" ")}: ${said.trim()}`);
+}
+
+function newDirectory(): string {
+  removeStaleLabs(PARENT, PREFIX);
+  const dir = mkdtempSync(join(PARENT, PREFIX));
+  writeFileSync(join(dir, "owner"), String(process.pid));
+  return dir;
 }
 
 export function hasEnded(child: ChildProcess): boolean {

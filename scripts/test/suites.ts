@@ -48,9 +48,9 @@ export function listSuites(): Suite[] {
   ];
 }
 
-/** Whether the file starts containers, and so needs root, Podman and the executable. */
-export function needsContainers(file: string): boolean {
-  return file.startsWith("tests/e2e/") || basename(file).includes("podman");
+/** Whether the file starts containers or a real serf, and so needs root and Debian's packages. */
+export function needsMachine(file: string): boolean {
+  return file.startsWith("tests/e2e/") || /podman|gossip-serf/.test(basename(file));
 }
 
 function testFiles(name: string): string[] {

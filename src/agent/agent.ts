@@ -1,6 +1,7 @@
 import type { Clock, Timer } from "../lib/clock.ts";
 import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
+import type { Random } from "../lib/random.ts";
 import { gatewayOf, parseSubnet } from "../core/network/address.ts";
 import type { PublishedEndpoint } from "../core/network/ingress.ts";
 import { awaitedPorts } from "../core/task/step.ts";
@@ -9,6 +10,7 @@ import type { NodeId, TaskId } from "../model/ids.ts";
 import type { NodeFacts } from "../model/node.ts";
 import type {
   AgentSession,
+  ByteStream,
   ExecOptions,
   ExecSession,
   ImageSummary,
@@ -16,7 +18,9 @@ import type {
   LogOptions,
   ServerSession,
 } from "../model/session.ts";
+import type { Successor } from "../model/successor.ts";
 import { isTerminal, type TaskStatus } from "../model/task.ts";
+import { connectTcp } from "../net/byte-stream.ts";
 import { PortClaims } from "../net/ports.ts";
 import { takesConnections } from "../net/probe.ts";
 import { forwardPackets } from "../net/sysctl.ts";
@@ -25,8 +29,10 @@ import type { AgentState } from "../store/agent-state/agent-state.ts";
 import { Containers } from "./containers.ts";
 import { Executor } from "./executor.ts";
 import { FirstAnswer } from "./first-answer.ts";
+import { forwardTarget } from "./forward-target.ts";
 import { Ingress } from "./ingress.ts";
 import { Reporter } from "./reporter.ts";
+import { Successors } from "./successors.ts";
 import { Worker } from "./worker.ts";
 
 const SAVE_RETRY_MS = 1000;
@@ -48,6 +54,7 @@ export type AgentMemory = Pick<
 export interface AgentOptions {
   nodeId: NodeId;
   clock: Clock;
+  random: Random;
   log: Log;
   runtime: Runtime;
   state: AgentMemory;
@@ -70,6 +77,7 @@ export class Agent implements AgentSession {
   readonly #worker: Worker;
   readonly #reporter: Reporter;
   readonly #firstAnswer: FirstAnswer;
+  readonly #successors: Successors;
   readonly #ingress: Ingress | undefined;
   readonly #stopped = new AbortController();
   /** Tasks on their way out: no new connection goes to them. */
@@ -79,7 +87,7 @@ export class Agent implements AgentSession {
   #ingressRetry: Timer | undefined;
 
   constructor(options: AgentOptions) {
-    const { clock, log, runtime, state, server, nodeId, network } = options;
+    const { clock, log, random, runtime, state, server, nodeId, network } = options;
     this.nodeId = nodeId;
     this.#options = options;
     this.#containers = new Containers(runtime, (taskId) => this.#worker.poke(taskId));
@@ -105,6 +113,14 @@ export class Agent implements AgentSession {
       takesConnections,
       onAnswer: (taskId) => this.#worker.setHealth(taskId, "none"),
     });
+    this.#successors = new Successors({
+      clock,
+      random,
+      isLed: () => server.leads(),
+      assignments: () => this.#worker.assignments(),
+      status: (taskId) => this.#worker.status(taskId),
+      place: (made, given) => this.#place(made, given),
+    });
     this.#reporter = new Reporter({
       clock,
       log,
@@ -116,13 +132,27 @@ export class Agent implements AgentSession {
 
   /** Takes up what was there before, connects, and works until `stop`. */
   async start(): Promise<void> {
-    const { state, server, facts, network } = this.#options;
+    await this.takeUp();
+    await this.connect();
+  }
+
+  /** Goes on with what the node's own disk remembers, with or without a server. */
+  async takeUp(): Promise<void> {
+    const { state, network } = this.#options;
     this.#worker.restore(state.assignments(), state.statuses());
     if (network !== undefined) await this.#prepareNetwork(network);
     void this.#watchRuntime();
+  }
+
+  /** Resolves once a server has taken the agent in, however long that takes. */
+  async connect(): Promise<void> {
+    const { server, facts } = this.#options;
     this.#worker.beginSession();
-    await server.hello(this, facts);
-    for (const status of this.#worker.statuses()) this.#reporter.report(status);
+    await server.hello(this, facts, {
+      onResume: () => this.#resumeSession(),
+      onLost: () => this.#successors.considerAll(),
+    });
+    this.#reportAll();
   }
 
   /** Ends the agent and leaves every container as it is. */
@@ -133,6 +163,7 @@ export class Agent implements AgentSession {
     this.#ingressRetry?.cancel();
     this.#worker.close();
     this.#firstAnswer.close();
+    this.#successors.close();
     this.#reporter.close();
     this.#options.server.goodbye(this.nodeId);
     await this.#ports.close();
@@ -155,6 +186,10 @@ export class Agent implements AgentSession {
       return;
     }
     this.#worker.assign(set);
+  }
+
+  successors(): Successor[] {
+    return this.#successors.made();
   }
 
   logs(taskId: TaskId, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine> {
@@ -183,6 +218,25 @@ export class Agent implements AgentSession {
         this.#options.log.warn(`a volume stays: ${messageChainOf(error)}`);
       }
     }
+  }
+
+  async forward(taskId: TaskId, port: number): Promise<ByteStream> {
+    const assignment = this.#worker.assignment(taskId);
+    const container = this.#containers.get(taskId);
+    return connectTcp(forwardTarget(assignment, container), port);
+  }
+
+  /** The server calls this agent directly: there is no connection that could be closed. */
+  close(): void {}
+
+  /** The server may be another one, or one that was put back from a backup: it hears everything. */
+  #resumeSession(): void {
+    this.#worker.beginSession();
+    this.#reportAll();
+  }
+
+  #reportAll(): void {
+    for (const status of this.#worker.statuses()) this.#reporter.report(status);
   }
 
   async #prepareNetwork({ interfaceName, subnet }: AgentNetwork): Promise<void> {
@@ -239,10 +293,31 @@ export class Agent implements AgentSession {
     } else if (status.state === "running") {
       void this.#refreshIngress();
     } else if (isTerminal(status.state)) {
+      this.#successors.consider(status.taskId);
       this.#firstAnswer.forget(status.taskId);
       void this.#executor.release(status.taskId);
       void this.#refreshIngress();
     }
+  }
+
+  /**
+   * Saves a task that was made here, then acts on it. The task before it stays, for its log and for
+   * the server, unless it was made here too.
+   */
+  #place(made: Assignment, given: Assignment): void {
+    const { state, log } = this.#options;
+    const isOurs = given.predecessor !== undefined;
+    const kept = [...this.#worker.assignments()].filter((one) => !isOurs || one !== given);
+    const generation = state.assignments()?.generation ?? 0;
+    const set = { generation, assignments: [...kept, made] };
+    try {
+      state.saveAssignments(set);
+    } catch (error) {
+      log.error(`task ${given.taskId} is started again later: ${messageChainOf(error)}`);
+      throw error;
+    }
+    log.info(`task ${given.taskId} has ended: ${made.taskId} takes its place, with no server`);
+    this.#worker.assign(set);
   }
 
   #awaitAnswer(taskId: TaskId): void {

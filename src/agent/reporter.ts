@@ -85,6 +85,7 @@ export class Reporter {
 
   #failed(batch: TaskStatus[], error: unknown): void {
     this.#sending = false;
+    if (this.#closed) return;
     for (const status of batch) {
       if (!this.#unsent.has(status.taskId)) this.#unsent.set(status.taskId, status);
     }

@@ -3,7 +3,7 @@ import type { NodeId } from "../model/ids.ts";
 import type { AgentSession } from "../model/session.ts";
 import { formatTaskName, type Task } from "../model/task.ts";
 import type { ApiDeps } from "./deps.ts";
-import { hostnameOf } from "./read/target.ts";
+import { hostnameOf, resolveTarget } from "./read/target.ts";
 
 /**
  * The agent that holds the task.
@@ -21,6 +21,21 @@ export function agentOf(deps: ApiDeps, task: Task): AgentSession {
   const where = `is on node ${hostname ?? task.nodeId}, which is not connected`;
   const message = `${name} ${where}: try again`;
   throw new OrchdError("unreachable", message, { retryable: true });
+}
+
+/**
+ * The task that is named, if it runs.
+ * @param what for the refusal: `commands run in`
+ * @throws OrchdError `notFound`, or `conflict` when it does not run
+ */
+export function runningTask(deps: ApiDeps, name: string, what: string): Task {
+  const view = deps.store.view();
+  const target = resolveTarget(view, name, ["task"]);
+  if (target.kind !== "task") throw new OrchdError("notFound", `${name} is not a task`);
+  const { task } = target;
+  if (task.state === "running") return task;
+  const shown = formatTaskName(task, hostnameOf(view, task));
+  throw new OrchdError("conflict", `${shown} is ${task.state}: ${what} running tasks only`);
 }
 
 export function hostnameOfNode(deps: ApiDeps, id: NodeId): string {

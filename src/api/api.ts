@@ -6,26 +6,35 @@ import { EventLog } from "./event-log.ts";
 import { allowedMethods } from "./methods.ts";
 import { answerProblem, answerRefusal } from "./problem.ts";
 import { execRoutes } from "./routes/exec.ts";
+import { forwardRoutes } from "./routes/forward.ts";
+import { guarded } from "./guard.ts";
 import { imageRoutes } from "./routes/images.ts";
+import { joinRoutes } from "./routes/join.ts";
 import { logRoutes } from "./routes/logs.ts";
 import { lookRoutes } from "./routes/look.ts";
 import { nodeRoutes } from "./routes/nodes.ts";
 import { openApiRoutes } from "./routes/openapi.ts";
 import { serviceRoutes } from "./routes/services.ts";
 import { stackRoutes } from "./routes/stacks.ts";
+import { tokenRoutes } from "./routes/tokens.ts";
 import { versionRoutes } from "./routes/version.ts";
 
 export const BODY_BYTES_MAX = 4 * 1024 * 1024;
+/** Of whoever has shown no more than a join token, and that only in the body. */
+const JOIN_BYTES_MAX = 64 * 1024;
 
 /** The whole HTTP interface. Keeps the latest events from now on, by watching the store. */
 export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>();
-  const limited: MiddlewareHandler<ApiEnv> = bodyLimit({
-    maxSize: BODY_BYTES_MAX,
-    onError: (c) => answerRefusal(c, 413, "tooLarge", "the body is larger than 4 MiB"),
+  // Before anything of a request is read.
+  app.use(guarded(deps.clock));
+  const limited = limitedTo(BODY_BYTES_MAX, "4 MiB");
+  const joinLimited = limitedTo(JOIN_BYTES_MAX, "64 KiB");
+  app.use((c: ApiContext, next) => {
+    // Image archives are streamed to where they go; everything else is read into memory.
+    if (isPost(c, "/v1/images")) return next();
+    return isPost(c, "/v1/join") ? joinLimited(c, next) : limited(c, next);
   });
-  // Image archives are streamed to where they go; everything else is read into memory.
-  app.use((c: ApiContext, next) => (takesArchive(c) ? next() : limited(c, next)));
 
   app.route("/v1", versionRoutes(deps));
   app.route("/v1", stackRoutes(deps));
@@ -34,7 +43,10 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   app.route("/v1", nodeRoutes(deps));
   app.route("/v1", logRoutes(deps));
   app.route("/v1", execRoutes(deps));
+  app.route("/v1", forwardRoutes(deps));
   app.route("/v1", imageRoutes(deps));
+  app.route("/v1", joinRoutes(deps));
+  app.route("/v1", tokenRoutes(deps));
   app.route("/v1", openApiRoutes(deps, app));
 
   app.onError((error, c) => answerProblem(c, error, deps.log));
@@ -42,8 +54,13 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   return app;
 }
 
-function takesArchive(c: ApiContext): boolean {
-  return c.req.method === "POST" && c.req.path === "/v1/images";
+function limitedTo(maxSize: number, shown: string): MiddlewareHandler<ApiEnv> {
+  const message = `the body is larger than ${shown}`;
+  return bodyLimit({ maxSize, onError: (c) => answerRefusal(c, 413, "tooLarge", message) });
+}
+
+function isPost(c: ApiContext, path: string): boolean {
+  return c.req.method === "POST" && c.req.path === path;
 }
 
 function refuseUnknown(app: Hono<ApiEnv>, c: ApiContext): Response {

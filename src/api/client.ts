@@ -1,5 +1,12 @@
 import type { Event } from "../model/event.ts";
-import type { ExecOptions, ExecSession, ImageSummary, LogOptions } from "../model/session.ts";
+import type {
+  ByteStream,
+  ExecOptions,
+  ExecSession,
+  ImageSummary,
+  LogOptions,
+} from "../model/session.ts";
+import type { NewToken, TokenRequest, TokenSummary } from "../model/token.ts";
 import type { StackSpec } from "../model/stack.ts";
 import type {
   ApplyResult,
@@ -14,6 +21,7 @@ import type {
   VersionInfo,
 } from "../model/summary.ts";
 import { openExec } from "./client-exec.ts";
+import { openForward } from "./client-forward.ts";
 import { UnixTransport, type Transport } from "./client-transport.ts";
 
 /** What a name that a person typed stands for. */
@@ -135,6 +143,12 @@ export class ApiClient {
     return openExec(socket, options, (error) => this.#transport.explain(error));
   }
 
+  /** Connects to a TCP port of a running task; resolves once the connection is there. */
+  forward(task: string, port: number): Promise<ByteStream> {
+    const socket = this.#transport.webSocket(`/v1/forward${queryOf({ task, port })}`);
+    return openForward(socket, (error) => this.#transport.explain(error));
+  }
+
   events(options: EventOptions, signal: AbortSignal): AsyncGenerator<Event> {
     return this.#stream(`/v1/events${queryOf({ ...options })}`, signal);
   }
@@ -145,6 +159,24 @@ export class ApiClient {
 
   nodes(): Promise<NodeSummary[]> {
     return this.#get("/v1/nodes");
+  }
+
+  tokens(): Promise<TokenSummary[]> {
+    return this.#get("/v1/tokens");
+  }
+
+  /** The only answer that holds the token's text. */
+  createToken(request: Partial<TokenRequest>): Promise<NewToken> {
+    return this.#call("POST", "/v1/tokens", request);
+  }
+
+  /** A new secret for the same token; the old one opens nothing from then on. */
+  rotateToken(id: string): Promise<NewToken> {
+    return this.#call("POST", `/v1/tokens/${encodeURIComponent(id)}/rotate`);
+  }
+
+  async revokeToken(id: string): Promise<void> {
+    await this.#call("DELETE", `/v1/tokens/${encodeURIComponent(id)}`);
   }
 
   /** @param node a host name, an id, or the start of an id */

@@ -1,11 +1,13 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import type { LabelChange } from "../core/reconcile/node.ts";
-import type { NodeId, ServiceId } from "../model/ids.ts";
+import type { NodeId, ServiceId, TokenId } from "../model/ids.ts";
+import type { JoinAnswer, JoinRequest } from "../model/join.ts";
 import type { Node } from "../model/node.ts";
 import type { AgentSession } from "../model/session.ts";
 import type { StackSpec } from "../model/stack.ts";
 import type { ApplyResult, Explanation, VersionInfo } from "../model/summary.ts";
+import type { NewToken, TokenRequest } from "../model/token.ts";
 import type { Store } from "../store/store.ts";
 import type { Target } from "./read/target.ts";
 
@@ -39,6 +41,12 @@ export interface ApiDeps {
   healthReason(node: NodeId): string;
   /** Why a task, service or node is in the state that it is in. */
   explain(target: Exclude<Target, { kind: "stack" }>): Explanation;
+  /** Makes a node of a machine that has a join token. */
+  join(request: JoinRequest): Promise<JoinAnswer>;
+  createToken(request: TokenRequest): Promise<NewToken>;
+  /** A new secret for a token; the old one opens nothing any more. */
+  rotateToken(token: TokenId): Promise<NewToken>;
+  revokeToken(token: TokenId): Promise<void>;
   /** The agent of a node, while it is connected. */
   session(node: NodeId): AgentSession | undefined;
   sessions(): AgentSession[];

@@ -1,42 +1,25 @@
-import type { ServerWebSocket } from "bun";
 import { z } from "zod";
 import type { Clock } from "../lib/clock.ts";
 import { OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
-import type { ExecOptions, ExecSession } from "../model/session.ts";
-import { ExecInbox } from "./exec-inbox.ts";
-import { detailsOf, problemOf } from "./problem.ts";
+import {
+  execOptionsSchema,
+  type ExecOptions,
+  type ExecSession,
+  terminalSizeSchema,
+} from "../model/session.ts";
+import { problemOf } from "./problem.ts";
+import { SocketInbox } from "./socket-inbox.ts";
+import { type ApiSocket, type ApiWebSocket, parseMessage, SocketSender } from "./web-socket.ts";
 
 const FIRST_MESSAGE_MS = 10_000;
-/** What `send` answers when the message waits in memory. */
-const BACKPRESSURE = -1;
 const STREAM_BYTE = { stdout: 1, stderr: 2 } as const;
-
-const sizeSchema = z.object({
-  columns: z.int().min(1).max(10_000),
-  rows: z.int().min(1).max(10_000),
-});
-
-/** The first message of the client. */
-export const execRequestSchema = z.object({
-  command: z.array(z.string().max(131_072)).min(1).max(4096),
-  tty: z.boolean(),
-  stdin: z.boolean(),
-  environment: z.record(z.string().min(1).max(4096), z.string().max(131_072)),
-  user: z.string().max(255).optional(),
-  workingDir: z.string().max(4096).optional(),
-  size: sizeSchema.optional(),
-});
 
 /** Its later ones, beside binary messages, which are the command's input. */
 const controlSchema = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("resize"), size: sizeSchema }),
+  z.object({ type: z.literal("resize"), size: terminalSizeSchema }),
   z.object({ type: z.literal("eof") }),
 ]);
-
-export interface ExecSocketData {
-  socket: ExecSocket;
-}
 
 interface ExecSocketDeps {
   clock: Clock;
@@ -49,22 +32,23 @@ interface ExecSocketDeps {
  * The server's end of one `exec`: the client's first message says what to run, then bytes flow both
  * ways, each side waiting while the other is slow. The last message is `exit` or `error`.
  */
-export class ExecSocket {
+export class ExecSocket implements ApiSocket {
   readonly #deps: ExecSocketDeps;
-  #ws: ServerWebSocket<ExecSocketData> | undefined;
+  #ws: ApiWebSocket | undefined;
   #session: ExecSession | undefined;
   #state: "waiting" | "starting" | "running" | "ended" = "waiting";
-  #inbox: ExecInbox | undefined;
-  #drained = Promise.withResolvers<void>();
+  #inbox: SocketInbox | undefined;
+  #sender: SocketSender | undefined;
   #cancelTimer = () => {};
 
   constructor(deps: ExecSocketDeps) {
     this.#deps = deps;
   }
 
-  onOpen(ws: ServerWebSocket<ExecSocketData>): void {
+  onOpen(ws: ApiWebSocket): void {
     this.#ws = ws;
-    this.#inbox = new ExecInbox(ws, {
+    this.#sender = new SocketSender(ws);
+    this.#inbox = new SocketInbox(ws, {
       clock: this.#deps.clock,
       handle: (message) => this.#handle(message),
       fail: (error) => this.#fail(error),
@@ -80,8 +64,7 @@ export class ExecSocket {
   }
 
   onDrain(): void {
-    this.#drained.resolve();
-    this.#drained = Promise.withResolvers<void>();
+    this.#sender?.onDrain();
   }
 
   onClose(): void {
@@ -102,9 +85,9 @@ export class ExecSocket {
 
   async #start(message: string | Uint8Array): Promise<void> {
     this.#cancelTimer();
-    const request = parseMessage(execRequestSchema, message);
+    const request = parseMessage(execOptionsSchema, message);
     this.#state = "starting";
-    const session = await this.#deps.start(withoutUndefined(request));
+    const session = await this.#deps.start(request);
     if (this.#hasEnded()) {
       // The client left while the command started.
       session.close();
@@ -123,7 +106,7 @@ export class ExecSocket {
         const frame = new Uint8Array(data.length + 1);
         frame[0] = STREAM_BYTE[stream];
         frame.set(data, 1);
-        await this.#sendAll(frame);
+        await this.#sender?.send(frame);
         if (this.#hasEnded()) return;
       }
       this.#finish({ type: "exit", code: await session.exitCode });
@@ -131,13 +114,6 @@ export class ExecSocket {
       // Whatever broke between the command and here, the client hears of it last.
       this.#fail(error);
     }
-  }
-
-  /** Resolves when the socket has taken the message whole, or has gone. */
-  async #sendAll(message: Uint8Array): Promise<void> {
-    if (this.#ws?.send(message) !== BACKPRESSURE) return;
-    // A drain can leave a rest, and what is sent on top of too large a rest is dropped.
-    while (!this.#hasEnded() && this.#ws.getBufferedAmount() > 0) await this.#drained.promise;
   }
 
   #fail(error: unknown): void {
@@ -157,7 +133,7 @@ export class ExecSocket {
     this.#state = "ended";
     this.#cancelTimer();
     this.#inbox?.close();
-    this.#drained.resolve();
+    this.#sender?.close();
     this.#session?.close();
   }
 
@@ -165,49 +141,4 @@ export class ExecSocket {
   #hasEnded(): boolean {
     return this.#state === "ended";
   }
-}
-
-/** For `Bun.serve`: hands each event to the socket's own object. */
-export const execWebSocketHandler = {
-  maxPayloadLength: 16 * 1024 * 1024,
-  backpressureLimit: 16 * 1024 * 1024,
-  idleTimeout: 0,
-  perMessageDeflate: false,
-  open: (ws: ServerWebSocket<ExecSocketData>) => ws.data.socket.onOpen(ws),
-  message: (ws: ServerWebSocket<ExecSocketData>, message: string | Uint8Array) =>
-    ws.data.socket.onMessage(message),
-  drain: (ws: ServerWebSocket<ExecSocketData>) => ws.data.socket.onDrain(),
-  close: (ws: ServerWebSocket<ExecSocketData>) => ws.data.socket.onClose(),
-};
-
-function parseMessage<Schema extends z.ZodType>(
-  schema: Schema,
-  message: string | Uint8Array,
-): z.output<Schema> {
-  const { success, data, error } = schema.safeParse(parseJson(message));
-  if (success) return data;
-  throw new OrchdError(
-    "invalid",
-    `the message is not valid: ${detailsOf(error.issues).join("; ")}`,
-  );
-}
-
-function parseJson(message: string | Uint8Array): unknown {
-  try {
-    return typeof message === "string" ? JSON.parse(message) : undefined;
-  } catch {
-    // Not JSON: the schema refuses it like any other wrong shape.
-    return undefined;
-  }
-}
-
-/** An absent option is not there, rather than undefined. */
-function withoutUndefined(request: z.output<typeof execRequestSchema>): ExecOptions {
-  const { user, workingDir, size, ...always } = request;
-  return {
-    ...always,
-    ...(user === undefined ? {} : { user }),
-    ...(workingDir === undefined ? {} : { workingDir }),
-    ...(size === undefined ? {} : { size }),
-  };
 }

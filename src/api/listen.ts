@@ -3,8 +3,8 @@ import * as fs from "node:fs";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { OrchdError, systemCodeOf } from "../lib/errors.ts";
-import type { ApiEnv } from "./env.ts";
-import { execWebSocketHandler, type ExecSocketData } from "./exec-socket.ts";
+import type { ApiEnv, Guard } from "./env.ts";
+import { type ApiSocketData, apiWebSocketHandler } from "./web-socket.ts";
 
 /**
  * Streams, and uploads that a runtime digests, are silent for long. The types of a Unix listener
@@ -22,22 +22,24 @@ export interface ApiListener {
 /**
  * Serves the app on a Unix socket that root alone can open. A socket that a killed server left is
  * replaced.
+ * @param guard asked at every request, for a socket that is joined to one that others reach
  * @throws OrchdError `conflict` when another server answers there, `forbidden`, `invalid`
  */
 export async function serveApi(
   app: Hono<ApiEnv>,
-  { socketPath }: { socketPath: string },
+  { socketPath, guard }: { socketPath: string; guard?: Guard },
 ): Promise<ApiListener> {
   await makeWay(socketPath);
+  const guarded = guard === undefined ? {} : { guard };
   const previousMask = process.umask(0o177);
   try {
-    const server = Bun.serve<ExecSocketData>({
+    const server = Bun.serve<ApiSocketData>({
       unix: socketPath,
       idleTimeout: SILENCE_UNLIMITED,
       maxRequestBodySize: ARCHIVE_BYTES_MAX,
       development: false,
-      fetch: (request, server) => app.fetch(request, { server }),
-      websocket: execWebSocketHandler,
+      fetch: (request, server) => app.fetch(request, { server, ...guarded }),
+      websocket: apiWebSocketHandler,
     });
     fs.chmodSync(socketPath, 0o600);
     return { close: () => server.stop(true) };

@@ -32,6 +32,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/server.ts")).serverCommand,
   },
   {
+    name: "join",
+    summary: "make this machine a node of a cluster, and run its agent",
+    completes: "none",
+    load: async () => (await import("./commands/join.ts")).joinCommand,
+  },
+  {
     name: "up",
     summary: "make a stack be what its Compose file says",
     completes: "none",
@@ -92,6 +98,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/exec.ts")).execCommand,
   },
   {
+    name: "port-forward",
+    summary: "lead ports of this machine to a task",
+    completes: "log",
+    load: async () => (await import("./commands/port-forward.ts")).portForwardCommand,
+  },
+  {
     name: "events",
     summary: "show what happens, and happened",
     completes: "none",
@@ -108,6 +120,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: "list nodes",
     completes: "none",
     load: async () => (await import("./commands/nodes.ts")).nodesCommand,
+  },
+  {
+    name: "token",
+    summary: "make, list, renew and revoke tokens for machines and people",
+    completes: "none",
+    load: async () => (await import("./commands/token.ts")).tokenCommand,
   },
   {
     name: "node",

@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from "commander";
+import { isIP } from "node:net";
 import { resolve } from "node:path";
 import type { ApiClient } from "../api/client.ts";
 import { OrchdError } from "../lib/errors.ts";
@@ -14,6 +15,26 @@ export interface ServerOptions {
   runtime: "podman" | "fake";
   agent: boolean;
   podmanSocket?: string;
+  /** Where agents and other machines reach it; absent means nowhere. */
+  listen?: { host: string; port: number; gossipPort: number };
+  advertise?: string;
+}
+
+/** What `orchd join` was asked to be. */
+export interface JoinOptions {
+  dataDir: string;
+  runDir: string;
+  runtime: "podman" | "fake";
+  /** Undefined when the machine is a node already. */
+  token: string | undefined;
+  /** `HOST:PORT` of servers; none means that they are looked for. */
+  servers: string[];
+  labels: Record<string, string>;
+  name: string | undefined;
+  /** Address by which others reach the node. */
+  advertise: string | undefined;
+  gossipPort: number;
+  podmanSocket: string | undefined;
 }
 
 /** What the executable is beside a command line; the entry file wires it. */
@@ -21,6 +42,8 @@ export interface Program {
   readonly build: BuildInfo;
   /** Runs until the server has stopped; answers the exit code. */
   startServer(options: ServerOptions): Promise<number>;
+  /** Runs until the agent has stopped; answers the exit code. */
+  startAgent(options: JoinOptions): Promise<number>;
 }
 
 /** What a command gets, and where it leaves its exit code. */
@@ -106,6 +129,26 @@ export function parseCount(text: string): number {
     throw new InvalidArgumentError("It must be a whole number.");
   }
   return count;
+}
+
+export function parseIp(text: string): string {
+  if (isIP(text) === 0) throw new InvalidArgumentError("It must be an IP address.");
+  return text;
+}
+
+/** Where memberlist, serf and Consul gossip too. */
+const GOSSIP_PORT = 7946;
+
+export function gossipPortOption(): Option {
+  return new Option("--gossip-port <port>", "where nodes tell each other that they are alive")
+    .default(GOSSIP_PORT)
+    .argParser(parsePort);
+}
+
+function parsePort(text: string): number {
+  const port = parseCount(text);
+  if (port > 65_535) throw new InvalidArgumentError("It must be a port, up to 65535.");
+  return port;
 }
 
 /** How long a command that waits may do so. */

@@ -8,8 +8,6 @@ import { reportError } from "./report-error.ts";
 
 /** Options that may also stand before the command; each takes a value. */
 const OPTIONS_IN_FRONT = new Set(["--socket", "--data-dir"]);
-/** In a later version; named here so that nobody is told of a misspelling. */
-const COMMANDS_TO_COME = new Set(["join"]);
 
 /**
  * Runs one command line.
@@ -29,10 +27,20 @@ export async function runCli(argv: readonly string[], io: Io, program: Program):
     const wanted = name === "help" ? (rest[0] ?? "") : name;
     const entry = findCommand(wanted);
     if (entry === undefined) throw unknownCommand(wanted);
+    refuseUnsafeEnvironment(io);
     return await runCommand(context, entry, name === "help" ? ["--help"] : rest);
   } catch (error) {
     return reportError(io, error);
   }
+}
+
+/** With this variable nothing that speaks TLS would notice whom it speaks with. */
+function refuseUnsafeEnvironment(io: Io): void {
+  if (io.env["NODE_TLS_REJECT_UNAUTHORIZED"] === undefined) return;
+  throw usageError(
+    "NODE_TLS_REJECT_UNAUTHORIZED is set, which can switch off the check of certificates: " +
+      "unset it, orchd does not run with it",
+  );
 }
 
 async function runCommand(context: Context, entry: CommandEntry, args: readonly string[]) {
@@ -85,11 +93,6 @@ function isHelp(word: string): boolean {
 }
 
 function unknownCommand(name: string): Error {
-  if (COMMANDS_TO_COME.has(name)) {
-    return usageError(
-      `\`orchd ${name}\` is not in this version: it runs everything on the server's own machine`,
-    );
-  }
   const names = COMMANDS.map((entry) => entry.name);
   const near = nearest(name, names);
   const what = name.startsWith("-") ? "option" : "command";

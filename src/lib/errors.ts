@@ -3,6 +3,10 @@ const CODES = {
   invalid: { http: 400, exit: 1 },
   unauthorized: { http: 401, exit: 1 },
   forbidden: { http: 403, exit: 1 },
+  /** The node is not one of the cluster any more. */
+  removed: { http: 403, exit: 1 },
+  /** The node's certificate is to be renewed first. */
+  certificateExpired: { http: 403, exit: 1 },
   notFound: { http: 404, exit: 1 },
   conflict: { http: 409, exit: 1 },
   gone: { http: 410, exit: 1 },

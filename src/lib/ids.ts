@@ -1,16 +1,16 @@
+import { BASE32_ALPHABET } from "./base32.ts";
 import { randomBelow, type Random } from "./random.ts";
 
 declare const brand: unique symbol;
 /** A string that only the functions of its own noun hand out. */
 export type Brand<Name extends string> = string & { readonly [brand]: Name };
 
-const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
 const ID_LENGTH = 12;
 
 /** Twelve characters of Crockford's base 32 (60 bits), a letter first: it can be a host name. */
 export function newId<Name extends string>(random: Random): Brand<Name> {
-  let id = ALPHABET[10 + randomBelow(random, 22)] ?? "a";
-  while (id.length < ID_LENGTH) id += ALPHABET[randomBelow(random, 32)] ?? "0";
+  let id = BASE32_ALPHABET[10 + randomBelow(random, 22)] ?? "a";
+  while (id.length < ID_LENGTH) id += BASE32_ALPHABET[randomBelow(random, 32)] ?? "0";
   return id as Brand<Name>;
 }
 

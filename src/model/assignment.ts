@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { containerSpecSchema, resourcesSchema } from "./container.ts";
 import { serviceIdSchema, taskIdSchema } from "./ids.ts";
-import { portSchema } from "./service.ts";
-import { desiredStateSchema, taskStateSchema } from "./task.ts";
+import { portSchema, restartPolicySchema } from "./service.ts";
+import { desiredStateSchema, taskStateSchema, taskStatusSchema } from "./task.ts";
 
 /** One task as its agent sees it: complete, so that a node can go on with no server in reach. */
 export const assignmentSchema = z.object({
@@ -18,6 +18,15 @@ export const assignmentSchema = z.object({
   container: containerSpecSchema,
   resources: resourcesSchema,
   ports: z.array(portSchema),
+  /** How the agent goes on when the task ends and no server is in reach; absent means not. */
+  restart: restartPolicySchema.optional(),
+  /** Failed attempts at the slot in a row before this one. */
+  failures: z.int().min(0).default(0),
+  /** Only of a task that the agent made itself: the last of its slot that the server knows of. */
+  predecessor: z
+    /** How that one ended, and when this one was made. */
+    .object({ ended: taskStatusSchema, createdAt: z.int() })
+    .optional(),
 });
 export type Assignment = z.infer<typeof assignmentSchema>;
 

@@ -1,11 +1,15 @@
-import type { NodeId, ServiceId, TaskId } from "./ids.ts";
+import type { CLUSTER_ID, Cluster } from "./cluster.ts";
+import type { NodeId, ServiceId, TaskId, TokenId } from "./ids.ts";
 import type { Node } from "./node.ts";
 import type { Service } from "./service.ts";
 import type { Stack } from "./stack.ts";
 import type { Task } from "./task.ts";
+import type { Token } from "./token.ts";
 
 /** Every kind of object that the store holds, with the type of its key. */
 export interface Objects {
+  cluster: { key: typeof CLUSTER_ID; value: Cluster };
+  token: { key: TokenId; value: Token };
   node: { key: NodeId; value: Node };
   stack: { key: string; value: Stack };
   service: { key: ServiceId; value: Service };
@@ -33,6 +37,8 @@ export type Applied = {
 }[Kind];
 
 export const put = {
+  cluster: (value: Cluster): Change => ({ kind: "cluster", op: "put", value }),
+  token: (value: Token): Change => ({ kind: "token", op: "put", value }),
   node: (value: Node): Change => ({ kind: "node", op: "put", value }),
   stack: (value: Stack): Change => ({ kind: "stack", op: "put", value }),
   service: (value: Service): Change => ({ kind: "service", op: "put", value }),
@@ -40,6 +46,7 @@ export const put = {
 };
 
 export const remove = {
+  token: (t: Token): Change => ({ kind: "token", op: "delete", key: t.id, version: t.version }),
   node: (n: Node): Change => ({ kind: "node", op: "delete", key: n.id, version: n.version }),
   stack: (s: Stack): Change => ({ kind: "stack", op: "delete", key: s.name, version: s.version }),
   service: (s: Service): Change => ({

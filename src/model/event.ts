@@ -5,13 +5,14 @@ import type { Node } from "./node.ts";
 import { currentRevision, specOf, type Service } from "./service.ts";
 import type { Stack } from "./stack.ts";
 import { formatTaskName, type Task } from "./task.ts";
+import type { Token } from "./token.ts";
 
 export const eventSchema = z.object({
   /** Milliseconds since 1970, by the server's clock. */
   at: z.int(),
   /** The revision of the store that it came with: events resume from here. */
   version: z.int(),
-  kind: z.enum(["node", "stack", "service", "task"]),
+  kind: z.enum(["token", "node", "stack", "service", "task"]),
   /** `created`, `updated`, `removed`, or the state that a task or node reached. */
   action: z.string(),
   id: z.string(),
@@ -23,14 +24,18 @@ export type Event = z.infer<typeof eventSchema>;
 
 /** What people want to hear of one write, or nothing when it changed nothing that shows. */
 export function eventOf(applied: Applied, at: number, version: number): Event | undefined {
+  // What a cluster is made of are its keys: nobody hears of them.
+  if (applied.kind === "cluster") return undefined;
   const told = tell(applied);
   return told === undefined ? undefined : { at, version, kind: applied.kind, ...told };
 }
 
 type Told = Omit<Event, "at" | "version" | "kind">;
 
-function tell(applied: Applied): Told | undefined {
+function tell(applied: Exclude<Applied, { kind: "cluster" }>): Told | undefined {
   switch (applied.kind) {
+    case "token":
+      return tellToken(applied.before, applied.after);
     case "task":
       return tellTask(applied.before, applied.after);
     case "service":
@@ -40,6 +45,22 @@ function tell(applied: Applied): Told | undefined {
     case "node":
       return tellNode(applied.before, applied.after);
   }
+}
+
+function tellToken(before: Token | undefined, after: Token | undefined): Told | undefined {
+  const token = after ?? before;
+  if (token === undefined) return undefined;
+  const about = { id: token.id, name: token.id, message: whatTokenIs(token) };
+  if (after === undefined) return { ...about, action: "revoked" };
+  if (before === undefined) return { ...about, action: "created" };
+  if (before.secretDigest !== after.secretDigest) return { ...about, action: "rotated" };
+  if (before.uses === after.uses) return undefined;
+  const of = after.usesMax === undefined ? "" : ` of ${after.usesMax}`;
+  return { ...about, action: "used", message: `${after.uses}${of} times` };
+}
+
+function whatTokenIs({ kind, description }: Token): string {
+  return description === "" ? `${kind} token` : `${kind} token: ${description}`;
 }
 
 function tellTask(before: Task | undefined, after: Task | undefined): Told | undefined {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { digestSchema } from "./digest.ts";
 import { nodeIdSchema } from "./ids.ts";
 
 export const nodeFactsSchema = z.object({
@@ -22,11 +23,13 @@ export const nodeFactsSchema = z.object({
 /** What an agent says of its machine when its session begins. */
 export type NodeFacts = z.infer<typeof nodeFactsSchema>;
 
+export const nodeLabelsSchema = z.record(z.string().max(255), z.string().max(255));
+
 export const nodeSchema = z.object({
   id: nodeIdSchema,
   ...nodeFactsSchema.shape,
   roles: z.object({ server: z.boolean(), agent: z.boolean() }),
-  labels: z.record(z.string().max(255), z.string().max(255)),
+  labels: nodeLabelsSchema,
   /** Set by people: `pause` takes no new task, `drain` also moves its tasks away. */
   availability: z.enum(["active", "pause", "drain"]),
   /** Set by the system. */
@@ -34,6 +37,12 @@ export const nodeSchema = z.object({
   createdAt: z.int(),
   /** When `health` last changed. */
   since: z.int(),
+  /** SHA-256 of the public key that stands for the node; absent on the server's own machine. */
+  keyDigest: digestSchema.optional(),
+  /** The addresses of its tasks; absent where the runtime gives tasks no network. */
+  subnet: z.cidrv4().optional(),
+  /** Milliseconds since 1970, by the server's clock. */
+  certificateExpiresAt: z.int().optional(),
   version: z.int(),
 });
 export type Node = z.infer<typeof nodeSchema>;

@@ -2,39 +2,44 @@ import { z } from "zod";
 import type { AssignmentSet } from "./assignment.ts";
 import type { NodeId, TaskId } from "./ids.ts";
 import type { NodeFacts } from "./node.ts";
+import type { Successor } from "./successor.ts";
 import type { TaskStatus } from "./task.ts";
 
-export interface LogLine {
+export const logLineSchema = z.object({
   /** Milliseconds since 1970, by the node's clock. */
-  at: number;
-  stream: "stdout" | "stderr";
+  at: z.number(),
+  stream: z.enum(["stdout", "stderr"]),
   /** One line, without its line break; a very long one comes in several parts. */
-  text: string;
-}
+  text: z.string(),
+});
+export type LogLine = z.infer<typeof logLineSchema>;
 
-export interface LogOptions {
-  follow: boolean;
+export const logOptionsSchema = z.object({
+  follow: z.boolean(),
   /** Only lines at or after this time, in milliseconds since 1970. */
-  since?: number;
+  since: z.number().optional(),
   /** Only the last so many lines of what is already there; absent means all. */
-  tail?: number;
-}
+  tail: z.int().min(0).optional(),
+});
+export type LogOptions = z.infer<typeof logOptionsSchema>;
 
-export interface ExecOptions {
-  command: string[];
-  tty: boolean;
+export const terminalSizeSchema = z.object({
+  columns: z.int().min(1).max(10_000),
+  rows: z.int().min(1).max(10_000),
+});
+export type TerminalSize = z.infer<typeof terminalSizeSchema>;
+
+export const execOptionsSchema = z.object({
+  command: z.array(z.string().max(131_072)).min(1).max(4096),
+  tty: z.boolean(),
   /** Keep the command's standard input open. */
-  stdin: boolean;
-  environment: Record<string, string>;
-  user?: string;
-  workingDir?: string;
-  size?: TerminalSize;
-}
-
-export interface TerminalSize {
-  columns: number;
-  rows: number;
-}
+  stdin: z.boolean(),
+  environment: z.record(z.string().min(1).max(4096), z.string().max(131_072)),
+  user: z.string().max(255).optional(),
+  workingDir: z.string().max(4096).optional(),
+  size: terminalSizeSchema.optional(),
+});
+export type ExecOptions = z.infer<typeof execOptionsSchema>;
 
 /** A command that runs in a task. */
 export interface ExecSession {
@@ -47,6 +52,18 @@ export interface ExecSession {
   /** Resolves after `output` has ended. */
   exitCode: Promise<number>;
   /** Gives up: closes the connection; the command sees its terminal go away. */
+  close(): void;
+}
+
+/** A connection that carries bytes both ways; each way ends by itself. */
+export interface ByteStream {
+  /** What the other side sends, until it has no more. Throws when the connection breaks. */
+  input: AsyncIterable<Uint8Array>;
+  /** Resolves when more may be written; rejects when the connection has broken. */
+  write(data: Uint8Array): Promise<void>;
+  /** Says that nothing more comes from this side; the other side may go on. */
+  end(): void;
+  /** Gives up both ways. */
   close(): void;
 }
 
@@ -64,6 +81,8 @@ export type ImageSummary = z.infer<typeof imageSummarySchema>;
  */
 export interface AgentSession {
   readonly nodeId: NodeId;
+  /** Tasks that the agent made itself, as it said when the session began. */
+  successors(): readonly Successor[];
   /** Hands over the node's whole assignment set. */
   assign(set: AssignmentSet): void;
   logs(taskId: TaskId, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine>;
@@ -72,12 +91,57 @@ export interface AgentSession {
   loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]>;
   /** Removes volumes that orchd made. One that is not there, is used or is not ours is no error. */
   removeVolumes(names: readonly string[]): Promise<void>;
+  /**
+   * Connects to a TCP port of a running task.
+   * @throws OrchdError `conflict` when the task can't be reached at all, `unreachable` when nothing
+   * takes connections on the port
+   */
+  forward(taskId: TaskId, port: number): Promise<ByteStream>;
+  /**
+   * Ends the session and says why; without a connection between the two it does nothing.
+   * @param code one of `SESSION_END`
+   */
+  close(code: number, reason: string): void;
+}
+
+/** Why a session ended, as codes of WebSocket's close frames (RFC 6455, section 7.4). */
+export const SESSION_END = {
+  /** The agent stops. */
+  done: 1000,
+  /** The server stops. */
+  serverStops: 1001,
+  /** The server can't take the agent in now. */
+  tryAgain: 1013,
+  /** The other end sent what makes no sense. */
+  invalid: 4400,
+  /** The node was removed from the cluster. */
+  removed: 4403,
+  /** The other end said nothing for too long, or did not read. */
+  silent: 4408,
+  /** Another machine has a session with the same key. */
+  copy: 4409,
+  /** A newer session of the same agent took its place. */
+  replaced: 4410,
+  /** The other end speaks another version of the protocol. */
+  version: 4426,
+} as const;
+
+export interface SessionEvents {
+  /** A session begins again after a gap; its first set comes after this. */
+  onResume(): void;
+  /** There is no session any more. */
+  onLost(): void;
 }
 
 /** The agent's end: what it tells the server. */
 export interface ServerSession {
-  /** Begins, or begins again after a gap; the server answers with the assignment set. */
-  hello(session: AgentSession, facts: NodeFacts): Promise<void>;
+  /**
+   * Begins; the server answers with the assignment set. Resolves once the server has taken the
+   * agent in, however long that takes.
+   */
+  hello(session: AgentSession, facts: NodeFacts, events?: SessionEvents): Promise<void>;
+  /** Whether a session is under way, or just begins: the server decides what runs then. */
+  leads(): boolean;
   /** Resolves once the server holds the statuses durably; a rejected batch is to be sent again. */
   report(nodeId: NodeId, statuses: TaskStatus[]): Promise<void>;
   goodbye(nodeId: NodeId): void;

@@ -58,6 +58,8 @@ export const taskSummarySchema = z.object({
   desired: desiredStateSchema,
   state: taskStateSchema,
   health: healthSchema,
+  /** Whether it gets traffic: it is ready, and its node is there. */
+  ready: z.boolean(),
   message: z.string(),
   address: z.string().optional(),
   ports: z.array(portSchema),

@@ -1,10 +1,12 @@
 import type { Applied, Change, Kind, Objects } from "./change.ts";
 import { keyOf } from "./change.ts";
-import type { NodeId, ServiceId, TaskId } from "./ids.ts";
+import { CLUSTER_ID, type Cluster } from "./cluster.ts";
+import type { NodeId, ServiceId, TaskId, TokenId } from "./ids.ts";
 import type { Node } from "./node.ts";
 import type { Service } from "./service.ts";
 import type { Stack } from "./stack.ts";
 import type { Task } from "./task.ts";
+import type { Token } from "./token.ts";
 
 /**
  * The whole state, read by everything that decides. Objects in it are never changed in place. A
@@ -13,6 +15,9 @@ import type { Task } from "./task.ts";
 export interface View {
   /** The revision of the last commit that it holds. */
   readonly version: number;
+  /** Absent until the first start of a server has made it. */
+  readonly cluster: Cluster | undefined;
+  readonly tokens: ReadonlyMap<TokenId, Token>;
   readonly nodes: ReadonlyMap<NodeId, Node>;
   readonly stacks: ReadonlyMap<string, Stack>;
   readonly services: ReadonlyMap<ServiceId, Service>;
@@ -26,14 +31,21 @@ export interface View {
 /** A view with its indexes, moved forward by whole commits. */
 export class MemoryView implements View {
   version = 0;
+  readonly tokens = new Map<TokenId, Token>();
   readonly nodes = new Map<NodeId, Node>();
   readonly stacks = new Map<string, Stack>();
   readonly services = new Map<ServiceId, Service>();
   readonly tasks = new Map<TaskId, Task>();
+  /** One at most. */
+  readonly #clusters = new Map<string, Cluster>();
   readonly #serviceByName = new Map<string, Service>();
   readonly #servicesByStack = new Index<string, ServiceId>();
   readonly #tasksByService = new Index<ServiceId, TaskId>();
   readonly #tasksByNode = new Index<NodeId, TaskId>();
+
+  get cluster(): Cluster | undefined {
+    return this.#clusters.get(CLUSTER_ID);
+  }
 
   serviceNamed(stack: string, name: string): Service | undefined {
     return this.#serviceByName.get(`${stack}/${name}`);
@@ -80,12 +92,23 @@ export class MemoryView implements View {
   }
 
   #current<K extends Kind>(kind: K, key: string): Objects[K]["value"] | undefined {
-    const maps = { node: this.nodes, stack: this.stacks, service: this.services, task: this.tasks };
+    const maps = {
+      cluster: this.#clusters,
+      token: this.tokens,
+      node: this.nodes,
+      stack: this.stacks,
+      service: this.services,
+      task: this.tasks,
+    };
     return (maps[kind] as ReadonlyMap<string, Objects[K]["value"]>).get(key);
   }
 
   #set(applied: Applied): void {
     switch (applied.kind) {
+      case "cluster":
+        return replace(this.#clusters, applied, (cluster) => cluster.id);
+      case "token":
+        return replace(this.tokens, applied, (token) => token.id);
       case "node":
         return replace(this.nodes, applied, (node) => node.id);
       case "stack":

@@ -13,10 +13,10 @@ export function assignmentSetOf(view: View, nodeId: NodeId): AssignmentSet {
   for (const task of sortedBy(tasks, (t) => t.id)) {
     const service = view.services.get(task.serviceId);
     if (service === undefined) continue;
-    const { container, resources, ports } = specAt(service, task.revision);
-    const { serviceId, stack, service: name, slot, revision, desired, state } = task;
+    const { container, resources, ports, restart } = specAt(service, task.revision);
+    const { serviceId, stack, service: name, slot, revision, desired, state, failures } = task;
     const who = { taskId: task.id, serviceId, stack, service: name, slot, revision };
-    assignments.push({ ...who, desired, state, container, resources, ports });
+    assignments.push({ ...who, desired, state, container, resources, ports, restart, failures });
   }
   return { generation: view.version, assignments };
 }

@@ -88,6 +88,10 @@ export class Controllers {
         return this.#stacks.touch(applied.after?.name ?? applied.before?.name ?? "");
       case "node":
         return this.#onNode();
+      // Who may come in is nothing that a service waits for.
+      case "token":
+      case "cluster":
+        return undefined;
     }
   }
 

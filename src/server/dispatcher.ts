@@ -1,6 +1,7 @@
 import type { Clock } from "../lib/clock.ts";
 import { OrchdError } from "../lib/errors.ts";
 import { equalJson } from "../lib/order.ts";
+import { takeUpSuccessors } from "../core/reconcile/successors.ts";
 import { put } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { Node, NodeFacts } from "../model/node.ts";
@@ -67,7 +68,9 @@ export class Dispatcher implements ServerSession {
         throw new OrchdError("notFound", `node ${nodeId} is not in the cluster: it has to join`);
       }
       const node = this.#nodeWith(before, nodeId, facts);
-      return equalJson(before, node) ? [] : [put.node(node)];
+      const news = equalJson(before, node) ? [] : [put.node(node)];
+      const tasks = takeUpSuccessors(view, nodeId, session.successors(), this.#clock.now());
+      return [...news, ...tasks.map(put.task)];
     });
     this.#sessions.set(nodeId, session);
     this.#health?.noteSession(nodeId, "connected");
@@ -85,6 +88,11 @@ export class Dispatcher implements ServerSession {
         return next === task ? [] : [put.task(next)];
       }),
     );
+  }
+
+  /** Only the agent of this very process asks, and for it the server is always there. */
+  leads(): boolean {
+    return true;
   }
 
   goodbye(nodeId: NodeId): void {

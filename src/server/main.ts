@@ -1,5 +1,7 @@
-import { lineLog } from "../lib/log.ts";
+import { untilStopped } from "../agent/until-stopped.ts";
+import { lineLog, type Log } from "../lib/log.ts";
 import type { VersionInfo } from "../model/summary.ts";
+import type { ListenOptions } from "./remote.ts";
 import { Server, type ServerOptions } from "./server.ts";
 
 /**
@@ -8,13 +10,17 @@ import { Server, type ServerOptions } from "./server.ts";
  * @throws OrchdError when it can't start; nothing that runs already is touched then
  */
 export async function runServer(
-  options: Omit<ServerOptions, "log" | "version"> & { build: Omit<VersionInfo, "api"> },
+  options: Omit<ServerOptions, "log" | "version"> & {
+    build: Omit<VersionInfo, "api">;
+    /** Where other machines reach this server; absent means nowhere. */
+    listen?: ListenOptions;
+  },
 ): Promise<number> {
   const log = lineLog(
     (line) => process.stderr.write(line),
     () => new Date().toISOString(),
   );
-  const { build, ...rest } = options;
+  const { build, listen, ...rest } = options;
   const stopped = untilStopped();
   const server = await Server.open({ ...rest, log, version: { ...build, api: "v1" } });
   try {
@@ -23,6 +29,8 @@ export async function runServer(
       await server.startAgent();
       log.info("the agent of this machine is ready");
     }
+    if (listen !== undefined) await server.openPort(listen);
+    tellFirstToken(server, log);
     log.info(`stopping: ${await stopped}; containers go on`);
     return 0;
   } finally {
@@ -30,9 +38,14 @@ export async function runServer(
   }
 }
 
-function untilStopped(): Promise<string> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const)
-      process.once(signal, () => resolve(signal));
-  });
+/** The one time that a token's text is told unasked: to whoever began the cluster. */
+function tellFirstToken(server: Server, log: Log): void {
+  const token = server.takeFirstToken();
+  const [address] = server.addresses();
+  if (address !== undefined) log.info(`agents and people with a token reach it on ${address}`);
+  if (token === undefined || address === undefined) return;
+  // What is not a terminal may be a log, where a token would stay.
+  if (!process.stdout.isTTY) return log.info("`orchd token create` makes a token to join with");
+  log.info("a new cluster: for a day, the line that follows lets machines join it");
+  process.stdout.write(`orchd join ${token}@${address}\n`);
 }

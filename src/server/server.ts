@@ -1,13 +1,21 @@
+import type { Hono } from "hono";
+import { hostname } from "node:os";
 import { join } from "node:path";
+import { assert } from "../lib/assert.ts";
 import { systemClock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
+import { messageChainOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { systemRandom } from "../lib/random.ts";
+import { SERVER_SUBNET } from "../core/network/subnets.ts";
+import { put } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
+import type { NodeFacts } from "../model/node.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
 import { readFacts } from "../agent/facts.ts";
 import { createApi } from "../api/api.ts";
+import type { ApiEnv } from "../api/env.ts";
 import { serveApi, type ApiListener } from "../api/listen.ts";
 import type { Target } from "../api/read/target.ts";
 import { openRuntime, type RuntimeKind } from "../runtime/open.ts";
@@ -15,10 +23,15 @@ import type { Runtime } from "../runtime/driver.ts";
 import { openAgentState, type AgentState } from "../store/agent-state/agent-state.ts";
 import { openSqliteStore, type SqliteStore } from "../store/sqlite/sqlite-store.ts";
 import { Controllers } from "./controllers.ts";
+import { commitFresh } from "./commit-fresh.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { makePrivateDirectory } from "../store/private-directory.ts";
 import { explainService, explainTask } from "./explain.ts";
 import { explainNode } from "./explain-node.ts";
+import { ensureCluster, firstToken } from "./first-start.ts";
+import { Joins } from "./joins.ts";
+import { type ListenOptions, Remote } from "./remote.ts";
+import { Tokens } from "./tokens.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
 import { ownAddress } from "../net/own-address.ts";
 import { NodeHealth } from "./node-health.ts";
@@ -34,12 +47,13 @@ export interface ServerOptions {
   agent: boolean;
   /** Use the Podman service on this socket, instead of looking for one or starting one. */
   podmanSocket?: string;
+  /** The address of this machine that others are told; absent means the likeliest of its own. */
+  advertise?: string;
   version: VersionInfo;
   log: Log;
 }
 
-/** The range of this node's tasks; the whole cluster's is 10.210.0.0/16. */
-const NODE_NETWORK = { interfaceName: "orchd0", subnet: "10.210.1.0/24" };
+const NODE_NETWORK = { interfaceName: "orchd0", subnet: SERVER_SUBNET };
 
 /** The control plane, with an agent on the same machine unless it was told otherwise. */
 export class Server {
@@ -49,9 +63,14 @@ export class Server {
   readonly #health: NodeHealth;
   readonly #dispatcher: Dispatcher;
   readonly #controllers: Controllers;
+  readonly #tokens: Tokens;
+  readonly #joins: Joins;
   #listening: ApiListener | undefined;
+  #api: Hono<ApiEnv> | undefined;
+  #remote: Remote | undefined;
+  #firstToken: string | undefined;
   #lock: { release: () => void } | undefined;
-  #agent: { agent: Agent; runtime: Runtime; state: AgentState } | undefined;
+  #agent: { agent: Agent; runtime: Runtime; state: AgentState; facts: NodeFacts } | undefined;
 
   private constructor(options: ServerOptions, store: SqliteStore) {
     this.#options = options;
@@ -61,8 +80,7 @@ export class Server {
       store,
       clock: systemClock,
       log: options.log,
-      // The agent of this process answers as long as the process does.
-      probe: async (nodeId) => this.#dispatcher.session(nodeId) !== undefined,
+      probe: (nodeId, timeoutMs) => this.#probe(nodeId, timeoutMs),
     });
     this.#dispatcher = new Dispatcher(store, systemClock, this.#health);
     this.#controllers = new Controllers({
@@ -72,6 +90,10 @@ export class Server {
       log: options.log,
       sessions: () => this.#dispatcher.sessions(),
     });
+    const servers = () => this.addresses();
+    const deps = { store, clock: systemClock, random: systemRandom, servers };
+    this.#tokens = new Tokens(deps);
+    this.#joins = new Joins(deps);
   }
 
   /**
@@ -82,10 +104,76 @@ export class Server {
     await makePrivateDirectory(options.dataDir, "--data-dir");
     await makePrivateDirectory(options.runDir, "--run-dir");
     const server = new Server(options, await openSqliteStore(join(options.dataDir, "server.db")));
-    await server.#listen();
+    try {
+      await ensureCluster(server.#store, systemClock);
+      await server.#listen();
+    } catch (error) {
+      // Whoever tries again, with another port, finds the state free.
+      await server.stop();
+      throw error;
+    }
     server.#controllers.start();
     server.#health.start();
     return server;
+  }
+
+  /** Where others reach this server, as `ip:port`; nowhere when it listens on its socket alone. */
+  addresses(): string[] {
+    return this.#remote?.addresses() ?? [];
+  }
+
+  /**
+   * Answers other machines: agents with a certificate, people with a token.
+   * @throws OrchdError when the port can't be had
+   */
+  async openPort(listen: ListenOptions): Promise<void> {
+    const { dataDir, runDir, log, advertise } = this.#options;
+    const agent = this.#agent;
+    const api = this.#api;
+    assert(api !== undefined, "the API is there before it is opened to others");
+    this.#remote = await Remote.open({
+      listen,
+      advertise,
+      dataDir,
+      runDir,
+      api,
+      log,
+      self: { id: agent?.agent.nodeId ?? this.#store.clusterId, name: hostname() },
+      store: this.#store,
+      dispatcher: this.#dispatcher,
+      tokens: this.#tokens,
+      joins: this.#joins,
+      onMember: (nodeId, { after }) => {
+        if (after === undefined) this.#health.forgetMember(nodeId);
+        else this.#health.noteMember(nodeId, after.state, systemClock.now());
+      },
+      onMoved: (address) => void this.#moveTo(address),
+    });
+    this.#firstToken = await firstToken(this.#store, systemClock, systemRandom);
+  }
+
+  /** The agent of this process answers as long as the process does. */
+  async #probe(nodeId: NodeId, timeoutMs: number): Promise<boolean> {
+    if (nodeId === this.#agent?.agent.nodeId) return true;
+    return (await this.#remote?.probe(nodeId, timeoutMs)) ?? false;
+  }
+
+  /** This machine's node is reached by another address. */
+  async #moveTo(address: string): Promise<void> {
+    if (this.#agent === undefined) return;
+    this.#agent.facts = { ...this.#agent.facts, address };
+    try {
+      await this.#dispatcher.hello(this.#agent.agent, this.#agent.facts);
+    } catch (error) {
+      this.#options.log.warn(`the new address is not written down: ${messageChainOf(error)}`);
+    }
+  }
+
+  /** The token that was made with the cluster. Answered once, by the start that made it. */
+  takeFirstToken(): string | undefined {
+    const token = this.#firstToken;
+    this.#firstToken = undefined;
+    return token;
   }
 
   /**
@@ -93,7 +181,7 @@ export class Server {
    * @throws OrchdError when its state or its runtime can't be had
    */
   async startAgent(): Promise<void> {
-    const { dataDir, runDir, runtime: kind, podmanSocket, log, version } = this.#options;
+    const { dataDir, runDir, runtime: kind, podmanSocket, advertise, log, version } = this.#options;
     const network = kind === "podman" ? NODE_NETWORK : undefined;
     if (network !== undefined) this.#lock = await lockNetwork(network.interfaceName);
     const state = openAgentState(join(dataDir, "agent.db"));
@@ -102,10 +190,11 @@ export class Server {
     const socket = podmanSocket === undefined ? {} : { socket: podmanSocket };
     const shared = { clock: systemClock, random: systemRandom };
     const runtime = await openRuntime(kind, { nodeId, runDir, ...shared, ...socket });
-    const facts = readFacts(await runtime.info(), ownAddress(), version.version);
+    const facts = readFacts(await runtime.info(), advertise ?? ownAddress(), version.version);
     const agent = new Agent({
       nodeId,
       clock: systemClock,
+      random: systemRandom,
       log,
       runtime,
       state,
@@ -113,12 +202,23 @@ export class Server {
       facts,
       network,
     });
-    this.#agent = { agent, runtime, state };
+    this.#agent = { agent, runtime, state, facts };
     await agent.start();
+    if (kind === "podman") await this.#noteSubnet(nodeId);
+  }
+
+  /** Other nodes get their ranges by joining; this one has its own by being the server's. */
+  async #noteSubnet(nodeId: NodeId): Promise<void> {
+    await commitFresh(this.#store, (view) => {
+      const node = view.nodes.get(nodeId);
+      if (node === undefined || node.subnet === SERVER_SUBNET) return [];
+      return [put.node({ ...node, subnet: SERVER_SUBNET })];
+    });
   }
 
   /** Stops answering and deciding; containers go on. */
   async stop(): Promise<void> {
+    await this.#remote?.close();
     await this.#listening?.close();
     this.#controllers.close();
     this.#health.close();
@@ -174,9 +274,14 @@ export class Server {
       },
       healthReason: (id) => this.#health.verdict(id).reason,
       explain: (target) => this.#explain(target),
+      join: (request) => this.#joins.join(request),
+      createToken: (request) => this.#tokens.create(request),
+      rotateToken: (id) => this.#tokens.rotate(id),
+      revokeToken: (id) => this.#tokens.revoke(id),
       session: (nodeId: NodeId) => this.#dispatcher.session(nodeId),
       sessions: () => this.#dispatcher.sessions(),
     });
+    this.#api = api;
     this.#listening = await serveApi(api, { socketPath: this.socketPath });
   }
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { put, remove } from "../../src/model/change.ts";
 import type { Stack } from "../../src/model/stack.ts";
 import type { Commit, Store } from "../../src/store/store.ts";
-import { aNode, aService, aStack, aTask } from "../builders.ts";
+import { aCluster, aNode, aService, aStack, aTask, aToken } from "../builders.ts";
 
 /** Opens the state that lies in a directory, or begins one there. */
 export type MakeStore = (directory: string) => Promise<Store>;
@@ -29,6 +29,7 @@ export function storeConformance(name: string, makeStore: MakeStore): void {
     };
     commitTests(() => store);
     durabilityTests(() => store, reopen);
+    identityTests(() => store);
     watchTests(() => store);
     writerTests(() => store, reopen);
   });
@@ -90,10 +91,30 @@ function commitTests(store: () => Store): void {
   });
 }
 
+function identityTests(store: () => Store): void {
+  test("there is one cluster at most: a second one is refused", async () => {
+    const results = await Promise.all([
+      store().commit([put.cluster(aCluster())]),
+      store().commit([put.cluster(aCluster({ caKey: "another" }))]),
+    ]);
+    expect(results.map((result) => result.ok)).toEqual([true, false]);
+    expect(store().view().cluster?.caKey).toBe("the CA's key");
+  });
+
+  test("a token that was revoked is gone", async () => {
+    await store().commit([put.token(aToken("t1"))]);
+    const [token] = store().view().tokens.values();
+    if (token !== undefined) await store().commit([remove.token(token)]);
+    expect(store().view().tokens.size).toBe(0);
+  });
+}
+
 function durabilityTests(store: () => Store, reopen: () => Promise<void>): void {
   test("what was committed is there again, object by object, after reopening", async () => {
     const service = aService();
     const objects = [
+      put.cluster(aCluster()),
+      put.token(aToken("t1", { expiresAt: 5, usesMax: 2, uses: 1 })),
       put.node(aNode("n1", { labels: { "ünïcode \u0000\ud800": 'quote " \\' } })),
       put.stack(aStack("shop")),
       put.service(service),
@@ -193,6 +214,13 @@ function current(store: Store, name: string): Stack {
 }
 
 function snapshot(store: Store) {
-  const { nodes, stacks, services, tasks } = store.view();
-  return { nodes: [...nodes], stacks: [...stacks], services: [...services], tasks: [...tasks] };
+  const { cluster, tokens, nodes, stacks, services, tasks } = store.view();
+  const identity = { cluster, tokens: [...tokens] };
+  return {
+    ...identity,
+    nodes: [...nodes],
+    stacks: [...stacks],
+    services: [...services],
+    tasks: [...tasks],
+  };
 }

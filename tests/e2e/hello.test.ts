@@ -109,6 +109,27 @@ describe("the hello stack, from an empty machine to an empty machine", () => {
     expect(terminal.exitCode).toBe(4);
   });
 
+  test("port-forward leads a port of the machine to one task's own, until Ctrl-C", async () => {
+    const forward = host.lab.spawn([orchd, "port-forward", "web-app", "8081:8080", ":9"]);
+    let text = "";
+    for (const stream of [forward.stdout, forward.stderr]) {
+      stream?.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+    }
+    await host.waitFor("both ports are there", () => text.split("\n").length === 3);
+    const [line = ""] = text.split("\n");
+    expect(line).toMatch(/^Forwarding 127\.0\.0\.1:8081 -> hello\/web-app\.\d:8080$/);
+    const answers = [1, 2, 3, 4].map(() => host.get("http://127.0.0.1:8081/"));
+    const seen = new Set(await Promise.all(answers));
+    expect(seen.size).toBe(1);
+    expect([...seen][0]).toStartWith("Hello from ");
+    const closed = /127\.0\.0\.1:(\d+) -> \S+:9$/m.exec(text)?.[1] ?? "";
+    expect(await host.get(`http://127.0.0.1:${closed}/`)).toBeUndefined();
+    await host.waitFor("the reason is told", () => text.includes("port 9 of the task refuses"));
+    signalInside(forward, "SIGINT");
+    await host.waitFor("it has ended", () => hasEnded(forward));
+    expect(forward.exitCode).toBe(0);
+  });
+
   test("logs of a service come from all its tasks, each line with its task", async () => {
     const tasks = await host.running("hello");
     for (const { name } of tasks) {

@@ -39,7 +39,7 @@ describe("the README is true", () => {
 
   test("its table of commands is that of the executable", () => {
     const table = README.split("\n").filter((line) => line.startsWith("| `orchd"));
-    const named = table.flatMap((line) => line.split(" | ")[0]?.match(/orchd [a-z]+/g) ?? []);
+    const named = table.flatMap((line) => line.split(" | ")[0]?.match(/orchd [a-z-]+/g) ?? []);
     const commands = COMMANDS.map(({ name }) => `orchd ${name}`);
     expect([...new Set(named)].sort()).toEqual(commands.sort());
   });

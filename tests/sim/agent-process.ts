@@ -43,6 +43,7 @@ export class AgentProcess {
     this.#agent = new Agent({
       nodeId: options.nodeId,
       clock: this.#clock,
+      random,
       log: silentLog,
       runtime: bug?.runtime?.(this.#runtime) ?? this.#runtime,
       state: bug?.agentState?.(this.#state) ?? this.#state,

@@ -86,6 +86,10 @@ export class Link implements ServerSession {
     if (isBroken()) throw away();
   }
 
+  leads(): boolean {
+    return true;
+  }
+
   goodbye(nodeId: NodeId): void {
     this.#options.server()?.dispatcher.goodbye(nodeId);
   }
@@ -107,6 +111,7 @@ export class Link implements ServerSession {
   #sessionFor(agent: AgentSession, server: ServerProcess): AgentSession {
     const session: AgentSession = {
       nodeId: agent.nodeId,
+      successors: () => agent.successors(),
       assign: (set) => {
         if (!server.isDead) this.#deliver(agent, session, set);
       },
@@ -118,6 +123,8 @@ export class Link implements ServerSession {
       exec: (...args) => agent.exec(...args),
       images: () => agent.images(),
       loadImage: (archive) => agent.loadImage(archive),
+      forward: (...args) => agent.forward(...args),
+      close: () => {},
     };
     return session;
   }

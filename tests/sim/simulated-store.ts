@@ -55,6 +55,8 @@ export class SimulatedStore implements Store {
         this.#view.apply([{ kind, op: "put", value } as Change], value.version);
       }
     };
+    if (view.cluster !== undefined) load("cluster", [view.cluster]);
+    load("token", view.tokens.values());
     load("node", view.nodes.values());
     load("stack", view.stacks.values());
     load("service", view.services.values());

@@ -19,7 +19,13 @@ export const BANDS: Band[] = [
   { band: "core/", ours: ["model/", "lib/"], packages: ["zod", "yaml"] },
   { band: "store/", ours: ["store/", ...CORE], packages: ["drizzle-orm", "zod", ...BUILTINS] },
   { band: "runtime/", ours: ["runtime/", ...CORE], packages: ["zod", ...BUILTINS] },
+  {
+    band: "pki/",
+    ours: ["pki/", ...CORE],
+    packages: ["@peculiar/x509", "reflect-metadata", "zod", ...BUILTINS],
+  },
   { band: "net/", ours: ["net/", ...CORE], packages: ["zod", ...BUILTINS] },
+  { band: "session/", ours: ["session/", ...CORE], packages: ["ws", "zod", ...BUILTINS] },
   {
     band: "api/",
     ours: ["api/", "store/store.ts", ...CORE],
@@ -27,12 +33,12 @@ export const BANDS: Band[] = [
   },
   {
     band: "agent/",
-    ours: ["agent/", CLIENT, "store/", "runtime/", "net/", ...CORE],
+    ours: ["agent/", CLIENT, "session/", "store/", "runtime/", "net/", "pki/", ...CORE],
     packages: ["zod", ...BUILTINS],
   },
   {
     band: "server/",
-    ours: ["server/", "api/", "agent/", "store/", "runtime/", "net/", ...CORE],
+    ours: ["server/", "api/", "agent/", "session/", "store/", "runtime/", "net/", "pki/", ...CORE],
     packages: ["hono", "zod", ...BUILTINS],
   },
   {

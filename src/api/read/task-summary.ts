@@ -1,7 +1,7 @@
 import { sortedBy } from "../../lib/order.ts";
 import { formatDuration } from "../../lib/text.ts";
 import { specAt, specOf, tieOf } from "../../model/service.ts";
-import { downNodeOf } from "../../model/serving.ts";
+import { downNodeOf, isServing } from "../../model/serving.ts";
 import type { TaskSummary } from "../../model/summary.ts";
 import { formatTaskName, isTerminal, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
@@ -49,6 +49,7 @@ function taskSummary(view: View, task: Task, now: number): TaskSummary {
   const { version: _, serviceId: __, attempt: ___, ...shown } = task;
   return {
     ...shown,
+    ready: isServing(view, task),
     message: awayMessage(view, task, now) ?? task.message,
     name: formatTaskName(task, node),
     image: spec?.container.image ?? "",

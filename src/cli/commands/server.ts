@@ -1,5 +1,7 @@
-import { Option, type Command } from "commander";
-import { newCommand, pathFrom, type Context } from "../context.ts";
+import { InvalidArgumentError, Option, type Command } from "commander";
+import { isIP } from "node:net";
+import { SERVER_PORT } from "../../model/server-address.ts";
+import { gossipPortOption, newCommand, parseIp, pathFrom, type Context } from "../context.ts";
 import { DATA_DIR_DEFAULT, RUN_DIR_DEFAULT, runDirOf } from "../socket-path.ts";
 
 interface ServerFlags {
@@ -8,7 +10,12 @@ interface ServerFlags {
   runtime: "podman" | "fake";
   agent: boolean;
   podmanSocket?: string;
+  listen: { host: string; port: number } | "none";
+  advertise?: string;
+  gossipPort: number;
 }
+
+const LISTEN_DEFAULT = { host: "0.0.0.0", port: SERVER_PORT };
 
 export function serverCommand(context: Context): Command {
   const { io } = context;
@@ -33,13 +40,33 @@ export function serverCommand(context: Context): Command {
     )
     .option("--no-agent", "run no containers on this machine")
     .option("--podman-socket <path>", "socket of a Podman service that runs already")
-    .action(async ({ dataDir, runDir, podmanSocket, ...flags }: ServerFlags) => {
+    .addOption(
+      new Option("--listen <ip:port>", "where agents and other machines reach it, or none")
+        .default(LISTEN_DEFAULT, `0.0.0.0:${SERVER_PORT}`)
+        .argParser(parseListen),
+    )
+    .option("--advertise <ip>", "the address that others are told (default: found out)", parseIp)
+    .addOption(gossipPortOption())
+    .action(async (given: ServerFlags) => {
+      const { dataDir, runDir, podmanSocket, listen, gossipPort, ...flags } = given;
       const data = pathFrom(io, dataDir);
       context.exitCode = await context.program.startServer({
         dataDir: data,
         runDir: runDir === undefined ? runDirOf(data) : pathFrom(io, runDir),
         ...flags,
+        ...(listen === "none" ? {} : { listen: { ...listen, gossipPort } }),
         ...(podmanSocket === undefined ? {} : { podmanSocket: pathFrom(io, podmanSocket) }),
       });
     });
+}
+
+/** An address of this machine with a port, 0 for any that is free; or `none`. */
+function parseListen(text: string): ServerFlags["listen"] {
+  if (text === "none") return text;
+  const [, literal, name, port = ""] = /^(?:\[(.+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
+  const host = literal ?? name ?? "";
+  if (isIP(host) === 0 || Number(port) > 65_535) {
+    throw new InvalidArgumentError(`Write it like 0.0.0.0:${SERVER_PORT}, or none.`);
+  }
+  return { host, port: Number(port) };
 }

@@ -1,6 +1,9 @@
 import type { RestartPolicy } from "../../model/service.ts";
 import type { Task } from "../../model/task.ts";
 
+/** As much of a task that ended as deciding needs. */
+export type EndedTask = Pick<Task, "state" | "since" | "startedAt" | "finishedAt" | "failures">;
+
 /** What follows on the end of a slot's latest attempt. */
 export type RestartDecision =
   /** Start the next attempt at `at` (ms since 1970) after one that ended at `endedAt`. */
@@ -15,7 +18,7 @@ export type RestartDecision =
  * program, so the policy's condition does not hold it back. One that was lost with its node is no
  * failure at all, and has a successor at once.
  */
-export function decideRestart(ended: Task, policy: RestartPolicy): RestartDecision {
+export function decideRestart(ended: EndedTask, policy: RestartPolicy): RestartDecision {
   const endedAt = ended.finishedAt ?? ended.since;
   if (ended.state === "shutdown" || ended.state === "removed") {
     return { type: "retry", at: endedAt, endedAt, failures: 0 };
@@ -47,7 +50,7 @@ export function dueAt(retry: Extract<RestartDecision, { type: "retry" }>, now: n
  * a success begins a new row. With condition `any` a clean exit counts too: a program that keeps
  * ending at once must not spin.
  */
-function failuresAfter(ended: Task, policy: RestartPolicy): number {
+function failuresAfter(ended: EndedTask, policy: RestartPolicy): number {
   const successMs = policy.windowMs > 0 ? policy.windowMs : policy.resetAfterMs;
   const ranMs = ended.startedAt === undefined ? 0 : (ended.finishedAt ?? 0) - ended.startedAt;
   return ranMs >= successMs ? 1 : ended.failures + 1;

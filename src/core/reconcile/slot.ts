@@ -84,6 +84,7 @@ function startOf(task: Task): number {
   return task.startedAt ?? Number.MAX_SAFE_INTEGER;
 }
 
+/** A successor that an agent made has the attempt of the task before it, and is the younger. */
 function compareAge(a: Task, b: Task): number {
-  return a.attempt - b.attempt || compareText(a.id, b.id);
+  return a.attempt - b.attempt || a.createdAt - b.createdAt || compareText(a.id, b.id);
 }

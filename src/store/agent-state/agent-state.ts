@@ -1,6 +1,7 @@
 import { equalJson } from "../../lib/order.ts";
 import { assignmentSchema, type AssignmentSet } from "../../model/assignment.ts";
 import type { NodeId, TaskId } from "../../model/ids.ts";
+import { type Identity, identitySchema } from "../../model/join.ts";
 import { type TaskStatus, taskStatusSchema } from "../../model/task.ts";
 import { classifyDatabaseError, type DatabaseFile } from "../database-errors.ts";
 import { closeRefused, type Db, openDatabaseFile } from "../database-file.ts";
@@ -56,6 +57,49 @@ export class AgentState {
     if (nodeId === this.#rows.nodeId) return;
     this.#write(() => this.#statements.setNodeId.run({ nodeId }));
     this.#rows.nodeId = nodeId;
+  }
+
+  /** The key (PEM) that stands for this node; there before the machine has joined. */
+  loadKey(): string | undefined {
+    return this.#rows.key;
+  }
+
+  /** Saves the key before it is used. Who the machine was with another key is forgotten. */
+  saveKey(key: string): void {
+    if (key === this.#rows.key) return;
+    this.#write(() => this.#statements.putIdentity.run({ key, body: null }));
+    this.#rows.key = key;
+    this.#rows.identity = undefined;
+  }
+
+  /** Who this machine is in its cluster; absent before it joined one. */
+  loadIdentity(): Identity | undefined {
+    return this.#rows.identity;
+  }
+
+  /** Saves the identity with its key, and the id of the node that goes with it. */
+  saveIdentity(identity: Identity): void {
+    if (equalJson(identity, this.#rows.identity)) return;
+    refuseMalformed(identitySchema, identity, "identity");
+    const { key, nodeId } = identity;
+    this.#write(() => {
+      this.#statements.putIdentity.run({ key, body: JSON.stringify(identity) });
+      this.#statements.setNodeId.run({ nodeId });
+    });
+    this.#rows.key = key;
+    this.#rows.identity = identity;
+    this.#rows.nodeId = nodeId;
+  }
+
+  /** A time that has passed for certain, in ms since 1970; absent until one was saved. */
+  loadClockFloor(): number | undefined {
+    return this.#rows.clockFloor;
+  }
+
+  saveClockFloor(clockFloor: number): void {
+    if (clockFloor === this.#rows.clockFloor) return;
+    this.#write(() => this.#statements.setClockFloor.run({ clockFloor }));
+    this.#rows.clockFloor = clockFloor;
   }
 
   /** The set that was saved last; absent before the first one. */

@@ -1,11 +1,12 @@
 import { z } from "zod";
 import { assignmentSchema } from "../../model/assignment.ts";
 import { nodeIdSchema, taskIdSchema, type TaskId } from "../../model/ids.ts";
+import { identitySchema } from "../../model/join.ts";
 import { taskStatusSchema } from "../../model/task.ts";
 import { damagedError, type DatabaseFile } from "../database-errors.ts";
 import type { Db } from "../database-file.ts";
 import type { AgentRows } from "./rows.ts";
-import { agentTable, assignmentTable, statusTable } from "./schema.ts";
+import { agentTable, assignmentTable, identityTable, statusTable } from "./schema.ts";
 
 /** Reads the whole file; each row must be what its schema says. Throws `damaged` otherwise. */
 export function loadRows(file: DatabaseFile, db: Db): AgentRows {
@@ -13,11 +14,17 @@ export function loadRows(file: DatabaseFile, db: Db): AgentRows {
   if (agent === undefined) throw damagedError(file, " in table agent");
   const assignments = db.select().from(assignmentTable).all();
   const statuses = db.select().from(statusTable).all();
+  const identity = db.select().from(identityTable).get();
   return {
     nodeId: parse(file, "agent", "", () =>
       nodeIdSchema.optional().parse(agent.nodeId ?? undefined),
     ),
+    key: identity?.key,
+    identity: parse(file, "identity", "", () =>
+      identitySchema.optional().parse(JSON.parse(identity?.body ?? "null") ?? undefined),
+    ),
     generation: agent.generation ?? undefined,
+    clockFloor: agent.clockFloor ?? undefined,
     assignments: mapOf(file, "assignment", assignments, (row) =>
       withId(row.taskId, assignmentSchema.parse(JSON.parse(row.body))),
     ),

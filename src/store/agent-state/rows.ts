@@ -1,15 +1,22 @@
 import { eq, sql } from "drizzle-orm";
 import type { Assignment } from "../../model/assignment.ts";
 import type { NodeId, TaskId } from "../../model/ids.ts";
+import type { Identity } from "../../model/join.ts";
 import type { TaskStatus } from "../../model/task.ts";
 import type { Db } from "../database-file.ts";
-import { agentTable, assignmentTable, statusTable } from "./schema.ts";
+import { agentTable, assignmentTable, identityTable, statusTable } from "./schema.ts";
 
 /** Everything that the file holds, in memory. */
 export interface AgentRows {
   nodeId: NodeId | undefined;
+  /** The node's key (PEM), which is there before the machine has joined. */
+  key: string | undefined;
+  /** Absent until the machine has joined. */
+  identity: Identity | undefined;
   /** Absent until the first assignment set has come. */
   generation: number | undefined;
+  /** Milliseconds since 1970; absent until a server told the time. */
+  clockFloor: number | undefined;
   assignments: Map<TaskId, Assignment>;
   statuses: Map<TaskId, TaskStatus>;
 }
@@ -35,6 +42,14 @@ export function prepareStatements(db: Db) {
       .onConflictDoUpdate({ target: statusTable.taskId, set: { body: sql`excluded.body` } })
       .prepare(),
     deleteStatus: db.delete(statusTable).where(eq(statusTable.taskId, taskId)).prepare(),
+    putIdentity: db
+      .insert(identityTable)
+      .values({ id: 1, key: sql.placeholder("key"), body })
+      .onConflictDoUpdate({
+        target: identityTable.id,
+        set: { key: sql`excluded.key`, body: sql`excluded.body` },
+      })
+      .prepare(),
     setNodeId: db
       .update(agentTable)
       .set({ nodeId: sql`${sql.placeholder("nodeId")}` })
@@ -42,6 +57,10 @@ export function prepareStatements(db: Db) {
     setGeneration: db
       .update(agentTable)
       .set({ generation: sql`${sql.placeholder("generation")}` })
+      .prepare(),
+    setClockFloor: db
+      .update(agentTable)
+      .set({ clockFloor: sql`${sql.placeholder("clockFloor")}` })
       .prepare(),
   };
 }

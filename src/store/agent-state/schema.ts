@@ -6,6 +6,8 @@ export const agentTable = sqliteTable("agent", {
   nodeId: text("node_id"),
   /** Absent until the first assignment set has come. */
   generation: integer("generation"),
+  /** A time that has passed for certain, in ms since 1970: the machine's clock may say less. */
+  clockFloor: integer("clock_floor"),
 });
 
 /** A row for each assignment, so that a change to one task writes one row. */
@@ -17,4 +19,13 @@ export const assignmentTable = sqliteTable("assignment", {
 export const statusTable = sqliteTable("status", {
   taskId: text("task_id").primaryKey(),
   body: text("body").notNull(),
+});
+
+/** At most one row: the node's key, and after joining all else that makes it a node. */
+export const identityTable = sqliteTable("identity", {
+  id: integer("id").primaryKey(),
+  /** PEM, PKCS 8. On the disk before it is used, so that a second try to join is the same node. */
+  key: text("key").notNull(),
+  /** Absent until the machine has joined. */
+  body: text("body"),
 });

@@ -1,14 +1,25 @@
 import type { z } from "zod";
 import type { Kind, Objects } from "../../model/change.ts";
+import { clusterSchema } from "../../model/cluster.ts";
 import { nodeSchema } from "../../model/node.ts";
 import { serviceSchema } from "../../model/service.ts";
 import { stackSchema } from "../../model/stack.ts";
 import { taskSchema } from "../../model/task.ts";
-import { nodeTable, serviceTable, stackTable, taskTable } from "./schema.ts";
+import { tokenSchema } from "../../model/token.ts";
+import {
+  clusterTable,
+  nodeTable,
+  serviceTable,
+  stackTable,
+  taskTable,
+  tokenTable,
+} from "./schema.ts";
 
-export const KINDS: readonly Kind[] = ["node", "stack", "service", "task"];
+export const KINDS: readonly Kind[] = ["cluster", "token", "node", "stack", "service", "task"];
 
 export const TABLES = {
+  cluster: clusterTable,
+  token: tokenTable,
   node: nodeTable,
   stack: stackTable,
   service: serviceTable,
@@ -16,6 +27,8 @@ export const TABLES = {
 } as const;
 
 export const SCHEMAS: { [K in Kind]: z.ZodType<Objects[K]["value"]> } = {
+  cluster: clusterSchema,
+  token: tokenSchema,
   node: nodeSchema,
   stack: stackSchema,
   service: serviceSchema,

@@ -11,6 +11,8 @@ const object = () => ({
   body: text("body").notNull(),
 });
 
+export const clusterTable = sqliteTable("cluster", object());
+export const tokenTable = sqliteTable("token", object());
 export const nodeTable = sqliteTable("node", object());
 export const stackTable = sqliteTable("stack", object());
 export const serviceTable = sqliteTable("service", object());

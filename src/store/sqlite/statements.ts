@@ -9,6 +9,8 @@ export type Statements = ReturnType<typeof prepareStatements>;
 
 export function prepareStatements(db: Db) {
   const writers = {
+    cluster: prepareWriter(db, "cluster"),
+    token: prepareWriter(db, "token"),
     node: prepareWriter(db, "node"),
     stack: prepareWriter(db, "stack"),
     service: prepareWriter(db, "service"),

@@ -234,6 +234,16 @@ describe("what must not confuse an agent", () => {
     expect(rig.container("t")?.state).toBe("running");
   });
 
+  test("the first set of a new session counts, and the server hears of every task", async () => {
+    const rig = await aRig();
+    await rig.assignSet({ generation: 5, assignments: [task("t")] });
+    rig.heard.length = 0;
+    rig.events?.onResume();
+    await rig.assignSet({ generation: 4, assignments: [task("t"), task("u")] });
+    expect(rig.heard).toEqual(["t running", "u preparing", "u starting", "u running"]);
+    expect(rig.happened.filter((what) => what === "started t").length).toBe(1);
+  });
+
   test("a set that its disk has no room for is acted on once it has", async () => {
     const rig = await aRig();
     rig.diskIsFull = true;

@@ -3,6 +3,7 @@ import { silentLog } from "../../../src/lib/log.ts";
 import { seededRandom } from "../../../src/lib/random.ts";
 import type { Assignment, AssignmentSet } from "../../../src/model/assignment.ts";
 import type { TaskId } from "../../../src/model/ids.ts";
+import type { SessionEvents } from "../../../src/model/session.ts";
 import type { TaskStatus } from "../../../src/model/task.ts";
 import type { Runtime } from "../../../src/runtime/driver.ts";
 import { aNode, anId } from "../../builders.ts";
@@ -26,6 +27,11 @@ export class Rig {
   diskIsFull = false;
   serverIsAway = false;
   agent: Agent | undefined;
+  /** The agent's connection says that a session began again. */
+  /** What the agent is to be told of its sessions. */
+  events: SessionEvents | undefined;
+  /** Whether a server decides. */
+  isLed = true;
   #generation = 0;
   #kill = () => {};
   readonly #busyUntil = new Map<string, number>();
@@ -59,11 +65,13 @@ export class Rig {
     this.agent = new Agent({
       nodeId: anId("n1"),
       clock,
+      random: seededRandom(`agent/${this.clock.now()}`),
       log: silentLog,
       runtime: wrap(runtime),
       state,
       server: {
-        hello: async () => {},
+        hello: async (_session, _facts, events) => void (this.events = events),
+        leads: () => this.isLed,
         report: async (_, statuses) => this.#hear(statuses),
         goodbye: () => {},
       },

@@ -3,17 +3,20 @@ import type { ApiDeps } from "../../../src/api/deps.ts";
 import type { Clock } from "../../../src/lib/clock.ts";
 import { type Change, put } from "../../../src/model/change.ts";
 import type { NodeId } from "../../../src/model/ids.ts";
+import type { JoinAnswer } from "../../../src/model/join.ts";
 import type {
   AgentSession,
+  ByteStream,
   ExecOptions,
   ExecSession,
   LogLine,
   LogOptions,
 } from "../../../src/model/session.ts";
 import type { Explanation } from "../../../src/model/summary.ts";
+import { type NewToken, tokenSummaryOf } from "../../../src/model/token.ts";
 import { MemoryView } from "../../../src/model/view.ts";
 import type { Commit, CommitResult, Store } from "../../../src/store/store.ts";
-import { anId, type World } from "../../builders.ts";
+import { aToken, anId, type World } from "../../builders.ts";
 
 /** A store that is durable for as long as the test lasts. */
 export class MemoryStore implements Store {
@@ -85,6 +88,13 @@ export class FakeAgent implements AgentSession {
   /** What the next exec answers. */
   session: ExecSession | undefined;
   readonly executed: ExecOptions[] = [];
+  /** What the next forward answers. */
+  connection: ByteStream | undefined;
+  readonly forwarded: number[] = [];
+
+  successors(): never[] {
+    return [];
+  }
 
   constructor(node: string) {
     this.nodeId = anId(node);
@@ -117,6 +127,15 @@ export class FakeAgent implements AgentSession {
   }
 
   async removeVolumes(): Promise<void> {}
+
+  async forward(_taskId: string, port: number): Promise<ByteStream> {
+    this.forwarded.push(port);
+    if (this.failure !== undefined) throw this.failure;
+    if (this.connection === undefined) throw new Error("the test laid down no connection");
+    return this.connection;
+  }
+
+  close(): void {}
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
@@ -135,6 +154,21 @@ const EXPLANATION: Explanation = {
   placement: [],
   history: [],
   next: "",
+};
+
+const JOINED: JoinAnswer = {
+  nodeId: anId("n9"),
+  name: "n9",
+  certificate: "PEM",
+  caCertificate: "PEM",
+  gossipKeys: ["a".repeat(43) + "="],
+  servers: ["192.0.2.1:6770"],
+};
+
+const NEW_TOKEN: NewToken = {
+  token: tokenSummaryOf(aToken("t1"), 0),
+  text: "ORCHD-1-text",
+  servers: ["192.0.2.1:6770"],
 };
 
 /** Everything that the server was asked to do, in order. */
@@ -165,6 +199,21 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
     async restart(id) {
       calls.push(["restart", id]);
     },
+    async join(request) {
+      calls.push(["join", request]);
+      return JOINED;
+    },
+    async createToken(request) {
+      calls.push(["createToken", request]);
+      return NEW_TOKEN;
+    },
+    async rotateToken(id) {
+      calls.push(["rotateToken", id]);
+      return NEW_TOKEN;
+    },
+    async revokeToken(id) {
+      calls.push(["revokeToken", id]);
+    },
     async setAvailability(...args) {
       calls.push(["setAvailability", ...args]);
     },
@@ -186,8 +235,17 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
   return { app: createApi(deps), store, clock, calls, logged, deps };
 }
 
-function changesFor({ nodes = [], stacks = [], services = [], tasks = [] }: World): Change[] {
+function changesFor({
+  cluster,
+  tokens = [],
+  nodes = [],
+  stacks = [],
+  services = [],
+  tasks = [],
+}: World): Change[] {
   return [
+    ...(cluster === undefined ? [] : [put.cluster(cluster)]),
+    ...tokens.map(put.token),
     ...nodes.map(put.node),
     ...stacks.map(put.stack),
     ...services.map(put.service),

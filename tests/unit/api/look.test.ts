@@ -75,6 +75,7 @@ describe("tasks", () => {
       desired: "running",
       state: "rejected",
       health: "none",
+      ready: false,
       message: "",
       ports: [aPort()],
       failures: 1,

@@ -1,5 +1,5 @@
 import type { Clock } from "../../../src/lib/clock.ts";
-import type { Program, ServerOptions } from "../../../src/cli/context.ts";
+import type { JoinOptions, Program, ServerOptions } from "../../../src/cli/context.ts";
 import type { Io, Output } from "../../../src/cli/io.ts";
 import { runCli } from "../../../src/cli/run.ts";
 import { systemClock } from "../../../src/lib/clock.ts";
@@ -99,18 +99,25 @@ export interface Run {
   err: string;
   /** What `orchd server` was asked to be. */
   started: ServerOptions[];
+  /** What `orchd join` was asked to be. */
+  joined: JoinOptions[];
 }
 
 /** Runs a command line in this process. */
 export async function run(argv: string[], io: FakeIo = new FakeIo()): Promise<Run> {
   const started: ServerOptions[] = [];
+  const joined: JoinOptions[] = [];
   const program: Program = {
     build: { version: "1.2.3", commit: "abc" },
     async startServer(options) {
       started.push(options);
       return 0;
     },
+    async startAgent(options) {
+      joined.push(options);
+      return 0;
+    },
   };
   const code = await runCli(argv, io, program);
-  return { code, out: io.out.join(""), err: io.err.join(""), started };
+  return { code, out: io.out.join(""), err: io.err.join(""), started, joined };
 }

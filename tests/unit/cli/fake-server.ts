@@ -14,6 +14,8 @@ export interface Request {
 export type Reply = unknown;
 export type Routes = Record<string, (request: Request) => Reply>;
 
+const SOCKETS = new Set(["/v1/exec", "/v1/forward"]);
+
 /** A server at the HTTP edge: canned answers, by `METHOD /path` without its query. */
 export class FakeServer {
   readonly requests: Request[] = [];
@@ -38,7 +40,7 @@ export class FakeServer {
     const path = `${pathname}${search}`;
     const came = { method: request.method, path, body: await request.text() };
     this.requests.push(came);
-    if (pathname === "/v1/exec" && server.upgrade(request)) return undefined;
+    if (SOCKETS.has(pathname) && server.upgrade(request)) return undefined;
     const route = routes[`${request.method} ${decodeURIComponent(pathname)}`];
     if (route === undefined) return problem("notFound", `there is no ${path}`);
     const reply = route(came);

@@ -38,6 +38,7 @@ export function aTaskSummary(given: Partial<TaskSummary> = {}): TaskSummary {
     desired: "running",
     state: "running",
     health: "none",
+    ready: true,
     message: "",
     ports: [],
     failures: 0,

@@ -96,12 +96,15 @@ export class Rig {
     };
     return {
       nodeId: anId("n1"),
+      successors: () => [],
       assign: (set) => this.sets.push(set),
       removeVolumes: async (names) => void this.removedVolumes.push(...names),
       logs: unused,
       exec: unused,
       images: unused,
       loadImage: unused,
+      forward: unused,
+      close: unused,
     };
   }
 }

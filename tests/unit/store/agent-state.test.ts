@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Identity } from "../../../src/model/join.ts";
 import { type AgentState, openAgentState } from "../../../src/store/agent-state/agent-state.ts";
 import { anAssignment, anId, aStatus } from "../../builders.ts";
 
@@ -31,6 +32,17 @@ function bytesWritten(run: () => void): number {
   return size() - before;
 }
 
+const identity: Identity = {
+  nodeId: anId("node"),
+  name: "till",
+  key: "a key",
+  certificate: "a certificate",
+  caCertificate: "the CA's certificate",
+  gossipKeys: [`${"a".repeat(43)}=`],
+  subnet: "10.210.2.0/24",
+  servers: ["192.0.2.1:6770"],
+};
+
 describe("what an agent remembers", () => {
   test("is nothing before it first joined a cluster", () => {
     expect(state.loadNodeId()).toBeUndefined();
@@ -42,6 +54,27 @@ describe("what an agent remembers", () => {
     state.saveNodeId(anId("node"));
     reopen();
     expect(state.loadNodeId()).toBe(anId("node"));
+  });
+
+  test("is the node's key before it has joined, and who it is from then on", () => {
+    expect([state.loadKey(), state.loadIdentity()]).toEqual([undefined, undefined]);
+    state.saveKey("a key");
+    reopen();
+    expect([state.loadKey(), state.loadIdentity()]).toEqual(["a key", undefined]);
+    state.saveIdentity(identity);
+    reopen();
+    expect(state.loadIdentity()).toEqual(identity);
+    expect([state.loadKey(), state.loadNodeId()]).toEqual(["a key", identity.nodeId]);
+    expect(bytesWritten(() => state.saveIdentity({ ...identity }))).toBe(0);
+    state.saveKey("another key");
+    reopen();
+    expect([state.loadKey(), state.loadIdentity()]).toEqual(["another key", undefined]);
+  });
+
+  test("is no identity that could not be read back", () => {
+    const broken = { ...identity, gossipKeys: ["secret"] };
+    expect(() => state.saveIdentity(broken)).toThrow("identity.gossipKeys");
+    expect(state.loadIdentity()).toBeUndefined();
   });
 
   test("is the set of assignments that was saved last, whole", () => {

@@ -18,7 +18,7 @@ export interface InboxDeps {
 }
 
 /** Hands messages on one after the other, and stops reading from the socket while too many wait. */
-export class ExecInbox {
+export class SocketInbox {
   readonly #deps: InboxDeps;
   readonly #socket: { pause(): void; resume(): void };
   #last: Promise<void> = Promise.resolve();
@@ -33,7 +33,7 @@ export class ExecInbox {
   push(message: Message): void {
     this.#waitingBytes += message.length;
     if (this.#waitingBytes > BYTES_MAX) {
-      const sentence = "the command does not read its input: too much of it waits";
+      const sentence = "too much of the input waits: the other side does not read it";
       return this.#deps.fail(new OrchdError("tooLarge", sentence));
     }
     if (this.#waitingBytes > PAUSE_BYTES) this.#pause();

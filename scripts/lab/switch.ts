@@ -1,0 +1,123 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { root } from "../project.ts";
+import { hasEnded, PARENT, PREFIX, runHere, waitUntil } from "./lab.ts";
+import { removeStaleLabs } from "./leftovers.ts";
+
+const READY_TIMEOUT_MS = 10_000;
+/** Two ranges, so that a whole site can move from one to the other. */
+const RANGES = ["10.99.0", "10.98.0"] as const;
+
+/**
+ * What connects the hosts of a lab: a bridge in a network namespace of its own. Its ports are where
+ * links are cut, slowed down and made to lose packets; nothing leads out of it.
+ */
+export class Switch {
+  readonly #dir: string;
+  readonly #keeper: ChildProcess;
+
+  private constructor(dir: string, keeper: ChildProcess) {
+    this.#dir = dir;
+    this.#keeper = keeper;
+  }
+
+  static async start(): Promise<Switch> {
+    removeStaleLabs(PARENT, PREFIX);
+    const dir = mkdtempSync(join(PARENT, PREFIX));
+    writeFileSync(join(dir, "owner"), String(process.pid));
+    const ready = join(dir, "ready");
+    const script = join(root, "scripts", "lab", "switch.sh");
+    const keeper = spawn("unshare", ["--net", "sh", script, ready], {
+      stdio: ["pipe", "inherit", "inherit"],
+    });
+    await waitUntil("the switch is ready", READY_TIMEOUT_MS, () => existsSync(ready));
+    return new Switch(dir, keeper);
+  }
+
+  async stop(): Promise<void> {
+    this.#keeper.stdin?.end();
+    await waitUntil("the switch has ended", READY_TIMEOUT_MS, () => hasEnded(this.#keeper));
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+
+  /** Plugs a host in: its first process is `pid`. */
+  async plugIn(port: number, pid: number): Promise<void> {
+    const mine = `${this.#keeper.pid ?? 0}`;
+    // The cable of an earlier life goes some time after its host.
+    await this.#run("sh", "-c", `ip link del p${port} 2>/dev/null || true`);
+    // A network card keeps its address when the power goes, and so must this one.
+    const mac = `02:00:00:00:00:${port.toString(16).padStart(2, "0")}`;
+    const peer = ["peer", "name", "eth0", "address", mac, "netns", `${pid}`];
+    await runHere(["ip", "link", "add", `p${port}`, "netns", mine, "type", "veth", ...peer]);
+    await this.#run("ip", "link", "set", `p${port}`, "master", "br0", "up");
+  }
+
+  /** Gives the host at a port its address in one of the two ranges; answers it. */
+  async address(port: number, pid: number, range: 0 | 1 = 0): Promise<string> {
+    const net = RANGES[range];
+    const script =
+      `ip addr flush dev eth0 && ip addr add ${net}.${port}/24 dev eth0 && ` +
+      `ip link set eth0 up && ip route replace default via ${net}.254`;
+    await runHere(["nsenter", "-t", `${pid}`, "-n", "--", "sh", "-c", script]);
+    return `${net}.${port}`;
+  }
+
+  /** Cuts the link of a port, or mends it. */
+  async setLink(port: number, isUp: boolean): Promise<void> {
+    await this.#run("ip", "link", "set", `p${port}`, isUp ? "up" : "down");
+  }
+
+  /** Drops every packet between two ports; the other ports reach both. */
+  async cutBetween(a: number, b: number): Promise<void> {
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ]) {
+      await this.#nft(`add rule bridge faults forward iifname p${from} oifname p${to} drop`);
+    }
+  }
+
+  /** Loses so many of a hundred packets that leave or reach the port; below 100. */
+  async lose(port: number, percent: number): Promise<void> {
+    const lost = `numgen random mod 100 < ${percent} drop`;
+    for (const end of ["iifname", "oifname"]) {
+      await this.#nft(`add rule bridge faults forward ${end} p${port} ${lost}`);
+    }
+  }
+
+  /** @throws Error where the kernel has no netem */
+  async delay(port: number, ms: number): Promise<void> {
+    await this.#run(
+      "tc",
+      "qdisc",
+      "replace",
+      "dev",
+      `p${port}`,
+      "root",
+      "netem",
+      "delay",
+      `${ms}ms`,
+    );
+  }
+
+  /** Lets so many kilobits a second through to the port. */
+  async limit(port: number, kilobits: number): Promise<void> {
+    const bucket = ["burst", "16kb", "latency", "400ms"];
+    const rate = ["tbf", "rate", `${kilobits}kbit`, ...bucket];
+    await this.#run("tc", "qdisc", "replace", "dev", `p${port}`, "root", ...rate);
+  }
+
+  /** Mends everything but links that were cut. */
+  async mend(): Promise<void> {
+    await this.#nft("flush chain bridge faults forward");
+  }
+
+  async #nft(command: string): Promise<void> {
+    await this.#run("nft", ...command.split(" "));
+  }
+
+  async #run(...command: string[]): Promise<void> {
+    await runHere(["nsenter", "-t", `${this.#keeper.pid ?? 0}`, "-n", "--", ...command]);
+  }
+}

@@ -1,0 +1,270 @@
+import { join } from "node:path";
+import { systemClock, TIMER_MAX_MS, type Timer } from "../lib/clock.ts";
+import { messageChainOf } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+import { systemRandom } from "../lib/random.ts";
+import { TrustedClock } from "../lib/trusted-clock.ts";
+import type { Identity } from "../model/join.ts";
+import type { NodeFacts } from "../model/node.ts";
+import { discoverServers } from "../net/discovery/discover.ts";
+import { discoveryKeyOf } from "../net/discovery/message.ts";
+import { lockNetwork } from "../net/machine-lock.ts";
+import { ownAddress, watchOwnAddress } from "../net/own-address.ts";
+import { SERVER_NAME } from "../pki/authority.ts";
+import { caDigestOf, issuedAt } from "../pki/read.ts";
+import { openRuntime, type RuntimeKind } from "../runtime/open.ts";
+import type { Runtime } from "../runtime/driver.ts";
+import type { Welcome } from "../session/frames.ts";
+import { ServerConnection } from "../session/server-connection.ts";
+import { openAgentState, type AgentState } from "../store/agent-state/agent-state.ts";
+import { makePrivateDirectory } from "../store/private-directory.ts";
+import { Agent } from "./agent.ts";
+import { enrol } from "./enrol.ts";
+import { readFacts } from "./facts.ts";
+import { renewCertificate } from "./join.ts";
+import { Membership } from "./membership.ts";
+
+const INTERFACE = "orchd0";
+const FIND_TIMEOUT_MS = 3000;
+const RENEW_RETRY_MS = 3_600_000;
+
+export interface AgentRoleOptions {
+  /** Holds what must survive: identity, assignments, statuses. */
+  dataDir: string;
+  /** Holds sockets: what may be gone after a reboot. */
+  runDir: string;
+  runtime: RuntimeKind;
+  podmanSocket: string | undefined;
+  /** See `EnrolOptions`. */
+  token: string | undefined;
+  servers: readonly string[];
+  labels: Readonly<Record<string, string>>;
+  name: string | undefined;
+  /** The address by which others reach this node; absent means the likeliest of its own. */
+  advertise: string | undefined;
+  /** UDP and TCP: where it meets the other members of the cluster. */
+  gossipPort: number;
+  orchdVersion: string;
+  log: Log;
+}
+
+/** What the role holds of the machine, before it knows which node it is. */
+interface Machine {
+  state: AgentState;
+  clock: TrustedClock;
+  lock: { release: () => void } | undefined;
+}
+
+/**
+ * A node's agent as a process of its own: it joins once, and from then on takes up its tasks at
+ * every start, whether a server answers or not.
+ */
+export class AgentRole {
+  readonly #options: AgentRoleOptions;
+  readonly #machine: Machine;
+  #identity: Identity;
+  readonly #runtime: Runtime;
+  readonly #connection: ServerConnection;
+  readonly #agent: Agent;
+  #facts: NodeFacts;
+  #membership: Membership | undefined;
+  #renewal: Timer | undefined;
+  #unwatch = () => {};
+
+  private constructor(
+    options: AgentRoleOptions,
+    machine: Machine,
+    { identity, runtime, facts }: { identity: Identity; runtime: Runtime; facts: NodeFacts },
+  ) {
+    this.#options = options;
+    this.#machine = machine;
+    this.#identity = identity;
+    this.#runtime = runtime;
+    this.#facts = facts;
+    const { log } = options;
+    const { state, clock } = machine;
+    this.#connection = new ServerConnection({
+      clock,
+      log,
+      random: systemRandom,
+      servers: [...new Set([...options.servers, ...identity.servers])],
+      tls: () => {
+        const { caCertificate: ca, certificate: cert, key } = this.#identity;
+        return { ca, cert, key, serverName: SERVER_NAME };
+      },
+      findServers: () => this.#findServers(),
+      renew: () => this.#renew(),
+      onWelcome: (welcome) => this.#onWelcome(welcome),
+      onTime: (serverTime, roundTripMs) => clock.learn(serverTime + roundTripMs / 2),
+    });
+    const { subnet } = identity;
+    this.#agent = new Agent({
+      nodeId: identity.nodeId,
+      clock,
+      random: systemRandom,
+      log,
+      runtime,
+      state,
+      server: this.#connection,
+      facts,
+      network: subnet === undefined ? undefined : { interfaceName: INTERFACE, subnet },
+    });
+  }
+
+  /**
+   * Joins the cluster if this machine has not, and takes up its tasks.
+   * @throws OrchdError when it is no node and can't become one, or state or runtime can't be had
+   */
+  static async start(options: AgentRoleOptions): Promise<AgentRole> {
+    const { dataDir, runDir, runtime: kind, advertise, name, log } = options;
+    await makePrivateDirectory(dataDir, "--data-dir");
+    await makePrivateDirectory(runDir, "--run-dir");
+    const lock = kind === "podman" ? await lockNetwork(INTERFACE) : undefined;
+    const state = openAgentState(join(dataDir, "agent.db"));
+    const clock = newClock(state, log);
+    const facts = async (runtime?: Runtime) => {
+      const info = (await runtime?.info()) ?? { name: kind, version: "" };
+      return readFacts(info, advertise ?? ownAddress(), options.orchdVersion);
+    };
+    const { token, servers, labels } = options;
+    const identity = await enrol({
+      state,
+      token,
+      servers,
+      labels,
+      name,
+      clock,
+      log,
+      facts: () => facts(),
+    });
+    const { nodeId } = identity;
+    const socket = options.podmanSocket === undefined ? {} : { socket: options.podmanSocket };
+    const runtime = await openRuntime(kind, {
+      nodeId,
+      runDir,
+      clock,
+      random: systemRandom,
+      ...socket,
+    });
+    const own = { ...(await facts(runtime)), hostname: identity.name };
+    const role = new AgentRole(options, { state, clock, lock }, { identity, runtime, facts: own });
+    await role.#begin();
+    return role;
+  }
+
+  /** Ends the agent and leaves every container as it is. */
+  async stop(): Promise<void> {
+    this.#unwatch();
+    this.#renewal?.cancel();
+    await this.#agent.stop();
+    this.#membership?.close();
+    await this.#runtime.close();
+    this.#machine.state.close();
+    this.#machine.lock?.release();
+  }
+
+  async #begin(): Promise<void> {
+    const { advertise, gossipPort, log } = this.#options;
+    await this.#agent.takeUp();
+    // Resolves at the first session, or not at all when the agent stops before.
+    this.#agent.connect().catch(() => undefined);
+    this.#membership = await Membership.start({
+      name: this.#identity.nodeId,
+      tags: { name: this.#identity.name, role: "agent" },
+      bind: { host: "0.0.0.0", port: gossipPort },
+      address: this.#facts.address,
+      gossipKeys: this.#identity.gossipKeys,
+      clock: systemClock,
+      random: systemRandom,
+      log,
+      onChange: () => {},
+    });
+    if (advertise === undefined) {
+      this.#unwatch = watchOwnAddress(systemClock, (address) => this.#moveTo(address));
+    }
+  }
+
+  #onWelcome(welcome: Welcome): void {
+    const { clock } = this.#machine;
+    clock.learn(welcome.serverTime);
+    const { gossipKeys, peers, renewAfterMs } = welcome;
+    const { servers } = welcome.servers.length > 0 ? welcome : this.#identity;
+    this.#save({ ...this.#identity, servers, gossipKeys });
+    this.#membership?.useKeys(gossipKeys);
+    void this.#membership?.meet(peers);
+    if (renewAfterMs !== undefined) this.#renewIn(renewAfterMs);
+  }
+
+  /** What can't be saved now is told again by the next session. */
+  #save(identity: Identity): void {
+    this.#identity = identity;
+    try {
+      this.#machine.state.saveIdentity(identity);
+    } catch (error) {
+      this.#options.log.error(`what the server told is not on disk: ${messageChainOf(error)}`);
+    }
+  }
+
+  #renewIn(delayMs: number): void {
+    this.#renewal?.cancel();
+    this.#renewal = systemClock.after(Math.min(delayMs, TIMER_MAX_MS), () => {
+      if (delayMs > TIMER_MAX_MS) return this.#renewIn(delayMs - TIMER_MAX_MS);
+      this.#renew().catch((error: unknown) => {
+        this.#options.log.warn(`the certificate is renewed later: ${messageChainOf(error)}`);
+        this.#renewIn(RENEW_RETRY_MS);
+      });
+    });
+  }
+
+  /** Gets a new certificate for the same key from the first server that gives one. */
+  async #renew(): Promise<void> {
+    let problem: unknown;
+    for (const server of this.#identity.servers) {
+      try {
+        const { certificate, serverTime } = await renewCertificate(this.#identity, server);
+        this.#machine.clock.learn(serverTime);
+        this.#save({ ...this.#identity, certificate });
+        this.#options.log.info("the node has a new certificate");
+        return;
+      } catch (error) {
+        // Another server may be in reach; what the last one said is told.
+        problem = error;
+      }
+    }
+    throw problem;
+  }
+
+  #findServers(): Promise<string[]> {
+    const { caCertificate, gossipKeys } = this.#identity;
+    const key = discoveryKeyOf(gossipKeys[0] ?? "");
+    const caDigest = caDigestOf(caCertificate);
+    return discoverServers({ caDigest, key, timeoutMs: FIND_TIMEOUT_MS, clock: systemClock });
+  }
+
+  /** The machine has another address: those who knew the old one are told. */
+  #moveTo(address: string): void {
+    this.#options.log.info(`this machine is reached by ${address} from now on`);
+    this.#facts = { ...this.#facts, address };
+    this.#membership?.moveTo(address);
+    this.#connection.setFacts(this.#facts);
+  }
+}
+
+/** The clock knows that it is later than when the certificate was issued, and than it ever was. */
+function newClock(state: AgentState, log: Log): TrustedClock {
+  const certificate = state.loadIdentity()?.certificate;
+  const issued = certificate === undefined ? 0 : issuedAt(certificate);
+  return new TrustedClock({
+    system: systemClock,
+    monotonicNow: () => performance.now(),
+    floor: Math.max(state.loadClockFloor() ?? 0, issued),
+    onFloor: (floor) => {
+      try {
+        state.saveClockFloor(floor);
+      } catch (error) {
+        // A full disk: the next life begins with an older floor.
+        log.warn(`the time is not on disk: ${messageChainOf(error)}`);
+      }
+    },
+  });
+}

@@ -1,0 +1,43 @@
+import type { MiddlewareHandler, Next } from "hono";
+import type { Clock } from "../lib/clock.ts";
+import { OrchdError } from "../lib/errors.ts";
+import type { ApiContext, ApiEnv } from "./env.ts";
+import { answerRefusal } from "./problem.ts";
+
+/** What a machine that is no node yet needs; everything else takes a token. */
+const OPEN = new Set(["GET /v1/ca", "POST /v1/join"]);
+/** How long the request of whoever has shown no token may take to come, and to be answered. */
+const OPEN_WITHIN_MS = 10_000;
+
+/**
+ * Asks the guard of the socket on which a request came, before anything of the body is read. A
+ * connection that was not let in ends with its answer, so that nobody holds one for nothing.
+ */
+export function guarded(clock: Clock): MiddlewareHandler<ApiEnv> {
+  return async (c, next) => {
+    const guard = c.env?.guard;
+    if (guard === undefined) return next();
+    if (OPEN.has(`${c.req.method} ${c.req.path}`)) return answerSoon(c, next, clock);
+    try {
+      guard(c.req.header("authorization"));
+    } catch (error) {
+      if (!(error instanceof OrchdError)) throw error;
+      c.header("connection", "close");
+      c.header("www-authenticate", "Bearer");
+      return answerRefusal(c, 401, error.code, error.message);
+    }
+    return next();
+  };
+}
+
+async function answerSoon(c: ApiContext, next: Next, clock: Clock): Promise<Response | undefined> {
+  const late = Promise.withResolvers<"late">();
+  const timer = clock.after(OPEN_WITHIN_MS, () => late.resolve("late"));
+  const answered = next();
+  // Its end is nobody's concern once the connection is closed.
+  answered.catch(() => {});
+  const first = await Promise.race([answered, late.promise]).finally(() => timer.cancel());
+  c.header("connection", "close");
+  if (first !== "late") return undefined;
+  return answerRefusal(c, 408, "timedOut", "the request did not come in time: try again");
+}

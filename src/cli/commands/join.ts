@@ -1,0 +1,105 @@
+import { Option, type Command } from "commander";
+import type { Io } from "../io.ts";
+import { collect, gossipPortOption, newCommand, parseIp, pathFrom } from "../context.ts";
+import { usageError, type Context } from "../context.ts";
+import { DATA_DIR_DEFAULT, RUN_DIR_DEFAULT, runDirOf } from "../socket-path.ts";
+
+interface JoinFlags {
+  dataDir: string;
+  runDir?: string;
+  runtime: "podman" | "fake";
+  name?: string;
+  label?: string[];
+  advertise?: string;
+  gossipPort: number;
+  podmanSocket?: string;
+}
+
+export function joinCommand(context: Context): Command {
+  const { io } = context;
+  return newCommand({
+    name: "join",
+    description:
+      "Makes this machine a node of a cluster, and runs its agent. Without an address it looks for " +
+      "the cluster on the local network; after the first start it needs no token any more.",
+    examples: [
+      "orchd join ORCHD-1-…@10.0.0.5:6770 --label zone=hall",
+      "orchd join ORCHD-1-…",
+      "orchd join",
+    ],
+  })
+    .argument("[token...]", "TOKEN[@HOST:PORT], with further addresses as words; - reads it")
+    .option("--name <name>", "name of the node (default: the host name)")
+    .option("--label <key=value>", "label of the node; can be given several times", collect)
+    .option(
+      "--advertise <ip>",
+      "address by which others reach this node (default: found out)",
+      parseIp,
+    )
+    .addOption(gossipPortOption())
+    .addOption(
+      new Option("--data-dir <dir>", "where the state is kept")
+        .default(io.env["ORCHD_DATA_DIR"] || DATA_DIR_DEFAULT)
+        .helpGroup("Options:"),
+    )
+    .option(
+      "--run-dir <dir>",
+      `where sockets are (default: ${RUN_DIR_DEFAULT}, or the data directory when that is named)`,
+    )
+    .addOption(
+      new Option("--runtime <name>", "what runs the containers")
+        .choices(["podman", "fake"])
+        .default("podman"),
+    )
+    .option("--podman-socket <path>", "socket of a Podman service that runs already")
+    .action(async (words: string[], flags: JoinFlags) => {
+      const { dataDir, runDir, podmanSocket, label, name, advertise, gossipPort, runtime } = flags;
+      const data = pathFrom(io, dataDir);
+      const { token, servers } = parseWords(await readWords(io, words));
+      context.exitCode = await context.program.startAgent({
+        dataDir: data,
+        runDir: runDir === undefined ? runDirOf(data) : pathFrom(io, runDir),
+        runtime,
+        token,
+        servers,
+        labels: parseLabels(label ?? []),
+        name,
+        advertise,
+        gossipPort,
+        podmanSocket: podmanSocket === undefined ? undefined : pathFrom(io, podmanSocket),
+      });
+    });
+}
+
+/** A token on the command line shows in process lists; `-` and the environment do not. */
+async function readWords(io: Io, words: string[]): Promise<string[]> {
+  if (words.length === 0) return io.env["ORCHD_TOKEN"]?.split(/\s+/).filter(Boolean) ?? [];
+  if (words.length !== 1 || words[0] !== "-") return words;
+  if (io.stdin.isTerminal) throw usageError("standard input is a terminal: pipe the token into it");
+  const text = await new Response(io.stdin.read()).text();
+  return text.split(/\s+/).filter(Boolean);
+}
+
+/**
+ * `TOKEN@HOST:PORT`, and further words that are addresses. A token that came in pieces, as after a
+ * line break in a mail, is put together again; whether it is one is for the agent to say.
+ */
+function parseWords(words: readonly string[]): { token: string | undefined; servers: string[] } {
+  const isAddress = (word: string) => /^[^@]*[.:][^@]*$/.test(word) && !/^orchd-/i.test(word);
+  const pieces = words.filter((word) => !isAddress(word)).map((word) => word.split("@", 2));
+  const servers = pieces.flatMap(([, server]) => server?.split(",") ?? []);
+  const token = pieces.map(([piece = ""]) => piece).join("");
+  return {
+    token: token === "" ? undefined : token,
+    servers: [...servers, ...words.filter(isAddress)],
+  };
+}
+
+function parseLabels(labels: readonly string[]): Record<string, string> {
+  const pairs = labels.map((label): [string, string] => {
+    const at = label.indexOf("=");
+    if (at <= 0) throw usageError(`--label ${label} must be written like zone=hall`);
+    return [label.slice(0, at), label.slice(at + 1)];
+  });
+  return Object.fromEntries(pairs);
+}

@@ -1,0 +1,50 @@
+import type { NodeId } from "../../model/ids.ts";
+import type { Successor } from "../../model/successor.ts";
+import { isTerminal, withStatus, type Task } from "../../model/task.ts";
+import type { View } from "../../model/view.ts";
+
+/**
+ * The tasks that change when a node comes back with tasks that its agent made while it was alone:
+ * each that was to be restarted has ended, and its successor is there. A successor stands for the
+ * same attempt as the task before it, so that one that was made elsewhere in the meantime is the
+ * younger of the two. Those of tasks that were told to end, or are none of the node's, are left
+ * out: their agent removes them with its next assignment set.
+ * @param now milliseconds since 1970
+ */
+export function takeUpSuccessors(
+  view: View,
+  nodeId: NodeId,
+  successors: readonly Successor[],
+  now: number,
+): Task[] {
+  const taken = new Set<string>();
+  return successors.flatMap((successor) => {
+    const before = view.tasks.get(successor.predecessor);
+    if (before === undefined || before.nodeId !== nodeId || taken.has(before.id)) return [];
+    if (before.desired !== "running" || view.tasks.has(successor.taskId)) return [];
+    const { ended, taskId, failures, createdAt } = successor;
+    if (ended.taskId !== before.id || !isTerminal(ended.state)) return [];
+    taken.add(before.id);
+    const { serviceId, stack, service, slot, revision, attempt } = before;
+    const made: Task = {
+      id: taskId,
+      serviceId,
+      stack,
+      service,
+      slot,
+      revision,
+      createdAt,
+      attempt,
+      failures,
+      nodeId,
+      desired: "running",
+      state: "assigned",
+      health: "none",
+      message: "started by its node while no server was in reach",
+      since: now,
+      version: 0,
+    };
+    const after = withStatus(before, ended);
+    return after === before ? [made] : [after, made];
+  });
+}

@@ -1,0 +1,7 @@
+import { z } from "zod";
+
+/** Characters of a SHA-256 in base 32. */
+export const DIGEST_LENGTH = 52;
+
+/** A SHA-256 in base 32. */
+export const digestSchema = z.string().regex(/^[0-9a-hjkmnp-tv-z]{52}$/, "is not a digest");

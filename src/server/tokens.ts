@@ -1,0 +1,173 @@
+import { assert } from "../lib/assert.ts";
+import type { Clock } from "../lib/clock.ts";
+import { OrchdError } from "../lib/errors.ts";
+import { newId } from "../lib/ids.ts";
+import type { Random } from "../lib/random.ts";
+import { put, remove } from "../model/change.ts";
+import type { TokenId } from "../model/ids.ts";
+import {
+  type NewToken,
+  type Token,
+  type TokenRequest,
+  tokenState,
+  tokenSummaryOf,
+} from "../model/token.ts";
+import { formatToken, newSecret, parseToken } from "../model/token-text.ts";
+import type { View } from "../model/view.ts";
+import { digestOfSecret, sameDigest } from "../pki/digest.ts";
+import type { Store } from "../store/store.ts";
+import { caDigestIn } from "./cluster-keys.ts";
+import { commitFresh } from "./commit-fresh.ts";
+
+const TOKENS_MAX = 1000;
+/** Where people get a token: the end of every sentence that refuses one. */
+const MAKE_ONE = "make one with `orchd token create` on the server's machine";
+
+interface TokensDeps {
+  store: Store;
+  clock: Clock;
+  random: Random;
+  /** `ip:port` of every server. */
+  servers: () => string[];
+}
+
+/** Makes and ends tokens, and says whom one lets in. Secrets are told once and kept nowhere. */
+export class Tokens {
+  readonly #deps: TokensDeps;
+
+  constructor(deps: TokensDeps) {
+    this.#deps = deps;
+  }
+
+  /** @throws OrchdError `invalid`, `conflict` when there are too many */
+  async create(request: TokenRequest): Promise<NewToken> {
+    const { store, clock, random } = this.#deps;
+    if (request.kind === "admin" && request.usesMax !== undefined) {
+      const message = "an admin token has no number of uses: let it expire instead";
+      throw new OrchdError("invalid", message);
+    }
+    const secret = newSecret(random);
+    const token = newToken(newId<"token">(random), secret, request, clock.now());
+    await commitFresh(store, (view) => {
+      if (view.tokens.size >= TOKENS_MAX) {
+        const message = `there are ${TOKENS_MAX} tokens: revoke some that are of no use any more`;
+        throw new OrchdError("conflict", message);
+      }
+      return [put.token(token)];
+    });
+    return this.#told(token, secret);
+  }
+
+  /**
+   * Gives a token a new secret; the old one opens nothing from then on.
+   * @throws OrchdError `notFound`, `conflict` when it is not good for anything any more
+   */
+  async rotate(id: TokenId): Promise<NewToken> {
+    const { store, clock, random } = this.#deps;
+    const secret = newSecret(random);
+    let rotated = undefined as Token | undefined;
+    await commitFresh(store, (view) => {
+      const token = tokenNamed(view, id);
+      if (tokenState(token, clock.now()) !== "valid") {
+        const message = "the token has ended: make a new one instead of a new secret for it";
+        throw new OrchdError("conflict", message);
+      }
+      rotated = { ...token, secretDigest: digestOfSecret(secret) };
+      return [put.token(rotated)];
+    });
+    assert(rotated !== undefined, "a plan that was committed has a token");
+    return this.#told(rotated, secret);
+  }
+
+  /** @throws OrchdError `notFound` */
+  async revoke(id: TokenId): Promise<void> {
+    await commitFresh(this.#deps.store, (view) => [remove.token(tokenNamed(view, id))]);
+  }
+
+  /**
+   * Lets a person in, or throws `unauthorized` with one sentence.
+   * @param authorization the header of that name
+   */
+  admit(authorization: string | undefined): void {
+    const text = /^Bearer +(\S+)\s*$/i.exec(authorization ?? "")?.[1];
+    if (text === undefined) {
+      throw unauthorized(`this server takes no one without a token: ${MAKE_ONE} with --admin`);
+    }
+    const parsed = parseToken(text);
+    if (!parsed.ok) throw unauthorized(parsed.problem);
+    const { store, clock } = this.#deps;
+    const view = store.view();
+    if (!sameDigest(parsed.value.caDigest, caDigestIn(view))) {
+      throw unauthorized("the token is one of another cluster: use one of this cluster");
+    }
+    const token = tokenWith(view, parsed.value.secret, clock.now());
+    if (token.kind !== "admin") {
+      throw unauthorized(
+        `the token lets machines join and no one else in: ${MAKE_ONE} with --admin`,
+      );
+    }
+  }
+
+  #told(token: Token, secret: string): NewToken {
+    const { store, clock, servers } = this.#deps;
+    const caDigest = caDigestIn(store.view());
+    return {
+      token: tokenSummaryOf(token, clock.now()),
+      text: formatToken({ caDigest, secret }),
+      servers: servers(),
+    };
+  }
+}
+
+/** A token that opens with `secret`. */
+export function newToken(
+  id: TokenId,
+  secret: string,
+  { kind, description, expiresInMs, usesMax }: TokenRequest,
+  now: number,
+): Token {
+  return {
+    id,
+    kind,
+    secretDigest: digestOfSecret(secret),
+    description,
+    createdAt: now,
+    ...(expiresInMs === undefined ? {} : { expiresAt: now + expiresInMs }),
+    ...(usesMax === undefined ? {} : { usesMax }),
+    uses: 0,
+    version: 0,
+  };
+}
+
+/**
+ * The token that a secret opens, unless its time is over; how often it was used is not looked at.
+ * @throws OrchdError `unauthorized`
+ */
+export function tokenWith(view: View, secret: string, now: number): Token {
+  const digest = digestOfSecret(secret);
+  let found: Token | undefined;
+  // All of them, and each whole: how long it takes tells nothing.
+  for (const token of view.tokens.values()) {
+    if (sameDigest(token.secretDigest, digest)) found = token;
+  }
+  if (found === undefined) throw unauthorized(`the token is wrong or was revoked: ${MAKE_ONE}`);
+  if (tokenState(found, now) === "expired") {
+    throw unauthorized(`the token has expired: ${MAKE_ONE}`);
+  }
+  return found;
+}
+
+export function usedUp({ usesMax }: Token): OrchdError {
+  const times = usesMax === 1 ? "the one machine" : `the ${usesMax} machines`;
+  return unauthorized(`the token is used up, ${times} that it was made for joined: ${MAKE_ONE}`);
+}
+
+function unauthorized(message: string): OrchdError {
+  return new OrchdError("unauthorized", message);
+}
+
+function tokenNamed(view: View, id: TokenId): Token {
+  const token = view.tokens.get(id);
+  if (token !== undefined) return token;
+  throw new OrchdError("notFound", "there is no such token: `orchd token ls` lists them");
+}

@@ -1,0 +1,187 @@
+import type { Clock, Timer } from "../lib/clock.ts";
+import { OrchdError } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+import type { NodeFacts } from "../model/node.ts";
+import { type AgentSession, SESSION_END } from "../model/session.ts";
+import { SUCCESSORS_MAX } from "../model/successor.ts";
+import type { TaskStatus } from "../model/task.ts";
+import { answerCall } from "./answer-call.ts";
+import { AssignmentReceiver } from "./assignment-receiver.ts";
+import { Connection, lost } from "./connection.ts";
+import {
+  type AssignmentsFrame,
+  type DownFrame,
+  downFrameSchema,
+  PROTOCOL,
+  TEXT_DOWN_MAX,
+  type UpFrame,
+  type Welcome,
+  type WelcomeFrame,
+} from "./frames.ts";
+import type { Link } from "./link.ts";
+
+/** A frame of statuses is filled up to this, so that it arrives soon over a slow link as well. */
+const BATCH_CHARACTERS = 64 * 1024;
+/** A server that took the connection answers well within this. */
+const WELCOME_WITHIN_MS = 15_000;
+
+export interface AgentEndOptions {
+  link: Link;
+  clock: Clock;
+  log: Log;
+  agent: AgentSession;
+  instance: string;
+  facts: NodeFacts;
+  /** The session begins; its first set comes after this. */
+  onWelcome(welcome: Welcome): void;
+  onHeartbeat(): void;
+  onEnd(code: number, reason: string): void;
+}
+
+interface Waiting<T> {
+  resolve(value: T): void;
+  reject(error: OrchdError): void;
+}
+
+/** The agent's end of one session: lasts from hello until the connection ends, and no longer. */
+export class AgentEnd {
+  readonly #options: AgentEndOptions;
+  readonly #connection: Connection<DownFrame, UpFrame>;
+  readonly #sets = new AssignmentReceiver();
+  readonly #unacked = new Map<number, Waiting<void>>();
+  readonly #times = new Map<number, Waiting<number>>();
+  readonly #welcomeTimer: Timer;
+  #sequence = 0;
+  #isWelcome = false;
+
+  constructor(options: AgentEndOptions) {
+    const { link, clock, instance, facts } = options;
+    this.#options = options;
+    this.#connection = new Connection({
+      link,
+      clock,
+      schema: downFrameSchema,
+      charactersMax: TEXT_DOWN_MAX,
+      pings: true,
+      onFrame: (frame) => this.#onFrame(frame),
+      onHeartbeat: () => options.onHeartbeat(),
+      onEnd: (code, reason) => this.#onEnd(code, reason),
+    });
+    const successors = options.agent.successors().slice(0, SUCCESSORS_MAX);
+    this.#connection.send({ type: "hello", protocol: PROTOCOL, instance, facts, successors });
+    this.#welcomeTimer = clock.after(WELCOME_WITHIN_MS, () => {
+      this.end(SESSION_END.silent, "the server did not answer the hello");
+    });
+  }
+
+  /**
+   * Resolves once the server holds the statuses on its disk.
+   * @throws OrchdError `unreachable` (retryable) when the session ends before that
+   */
+  async report(statuses: readonly TaskStatus[]): Promise<void> {
+    await Promise.all(batchesOf(statuses).map((batch) => this.#reportBatch(batch)));
+  }
+
+  /** The server's clock, in milliseconds since 1970. */
+  serverTime(): Promise<number> {
+    return new Promise((resolve, reject) => {
+      if (!this.#connection.isOpen) return reject(lost());
+      const id = this.#sequence++;
+      this.#times.set(id, { resolve, reject });
+      this.#connection.send({ type: "time", id });
+    });
+  }
+
+  end(code: number, reason: string): void {
+    this.#connection.end(code, reason);
+  }
+
+  #reportBatch(statuses: TaskStatus[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (!this.#connection.isOpen) return reject(lost());
+      const sequence = this.#sequence++;
+      this.#unacked.set(sequence, { resolve, reject });
+      this.#connection.send({ type: "statuses", sequence, statuses });
+    });
+  }
+
+  #onFrame(frame: DownFrame): void {
+    if (frame.type === "welcome") return this.#onWelcome(frame);
+    if (!this.#isWelcome) throw new OrchdError("invalid", "the server did not say welcome first");
+    switch (frame.type) {
+      case "assignments":
+        return this.#onAssignments(frame);
+      case "ack":
+        take(this.#unacked, frame.sequence)?.resolve();
+        return;
+      case "nack": {
+        const error = new OrchdError("unreachable", frame.message, { retryable: true });
+        take(this.#unacked, frame.sequence)?.reject(error);
+        return;
+      }
+      case "time":
+        take(this.#times, frame.id)?.resolve(frame.serverTime);
+        return;
+      case "open":
+        return this.#onOpen(frame.stream, frame.call);
+      case "cancel":
+        return this.#connection.cancelled(frame.stream);
+      case "grant":
+        return this.#connection.granted(frame.stream, frame.bytes);
+    }
+  }
+
+  #onWelcome({ type: _type, protocol, ...welcome }: WelcomeFrame): void {
+    if (this.#isWelcome) throw new OrchdError("invalid", "the server said welcome twice");
+    if (protocol !== PROTOCOL) {
+      const message = `the server speaks protocol ${protocol}, this agent ${PROTOCOL}`;
+      return this.end(SESSION_END.version, message);
+    }
+    this.#isWelcome = true;
+    this.#welcomeTimer.cancel();
+    this.#options.onWelcome(welcome);
+  }
+
+  #onAssignments(frame: AssignmentsFrame): void {
+    const taken = this.#sets.take(frame);
+    if (taken === "more") return;
+    if (taken === "unknownBase") return this.#connection.send({ type: "whole" });
+    this.#options.agent.assign(taken);
+  }
+
+  #onOpen(id: number, call: unknown): void {
+    const { agent, clock } = this.#options;
+    const stream = this.#connection.adoptStream(id);
+    void answerCall(agent, call, stream, clock);
+  }
+
+  #onEnd(code: number, reason: string): void {
+    this.#welcomeTimer.cancel();
+    for (const waiting of this.#unacked.values()) waiting.reject(lost());
+    for (const waiting of this.#times.values()) waiting.reject(lost());
+    this.#unacked.clear();
+    this.#times.clear();
+    this.#options.onEnd(code, reason);
+  }
+}
+
+function take<T>(waiting: Map<number, Waiting<T>>, id: number): Waiting<T> | undefined {
+  const found = waiting.get(id);
+  waiting.delete(id);
+  return found;
+}
+
+function batchesOf(statuses: readonly TaskStatus[]): TaskStatus[][] {
+  const batches: TaskStatus[][] = [];
+  let characters = Infinity;
+  for (const status of statuses) {
+    const length = JSON.stringify(status).length;
+    characters += length;
+    if (characters > BATCH_CHARACTERS) {
+      batches.push([]);
+      characters = length;
+    }
+    batches.at(-1)?.push(status);
+  }
+  return batches;
+}

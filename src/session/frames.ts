@@ -1,0 +1,131 @@
+import { z } from "zod";
+import { OrchdError } from "../lib/errors.ts";
+import { assignmentSchema } from "../model/assignment.ts";
+import { taskIdSchema } from "../model/ids.ts";
+import { nodeFactsSchema } from "../model/node.ts";
+import { execOptionsSchema, logOptionsSchema } from "../model/session.ts";
+import { SUCCESSORS_MAX, successorSchema } from "../model/successor.ts";
+import { taskStatusSchema } from "../model/task.ts";
+
+/** The version of everything in this folder that travels. */
+export const PROTOCOL = 1;
+
+/**
+ * The longest text frame that an agent takes, in characters. Sets come in parts far below it; only
+ * a single assignment may be as large.
+ */
+export const TEXT_DOWN_MAX = 16 * 1024 * 1024;
+/** The longest that a server takes. Batches of statuses are cut far below it. */
+export const TEXT_UP_MAX = 1024 * 1024;
+
+const count = z.int().min(0);
+const streamId = z.int().min(1).max(0xffff_ffff);
+const grant = z.object({ type: z.literal("grant"), stream: streamId, bytes: z.int().min(1) });
+
+/** What a server wants done on a node; each call is a stream of its own. */
+export const callSchema = z.discriminatedUnion("method", [
+  z.object({ method: z.literal("logs"), taskId: taskIdSchema, options: logOptionsSchema }),
+  z.object({ method: z.literal("exec"), taskId: taskIdSchema, options: execOptionsSchema }),
+  z.object({ method: z.literal("images") }),
+  z.object({ method: z.literal("loadImage") }),
+  z.object({ method: z.literal("removeVolumes"), names: z.array(z.string().max(255)) }),
+  z.object({
+    method: z.literal("forward"),
+    taskId: taskIdSchema,
+    port: z.int().min(1).max(65_535),
+  }),
+]);
+export type Call = z.infer<typeof callSchema>;
+
+/** What the server says of itself and of the cluster when a session begins. */
+export const welcomeSchema = z.object({
+  /** Milliseconds since 1970, by the server's clock. */
+  serverTime: z.int(),
+  serverId: z.string().max(64),
+  /** The range of the node's own tasks, `10.210.1.0/24`; absent while it has none. */
+  subnet: z.string().max(64).optional(),
+  /** Base64, the primary key first. */
+  gossipKeys: z.array(z.string().max(64)).max(64),
+  /** Addresses at which members of the cluster gossip, `192.0.2.1:7946`. */
+  peers: z.array(z.string().max(64)).max(1024),
+  /** Addresses of servers, `192.0.2.1:6770`. */
+  servers: z.array(z.string().max(300)).max(64),
+  /** How long the node's certificate is good enough as it is, in milliseconds. */
+  renewAfterMs: count.optional(),
+});
+export type Welcome = z.infer<typeof welcomeSchema>;
+
+/** What an agent sends. It never names its node: that is who its certificate says. */
+export const upFrameSchema = z.discriminatedUnion("type", [
+  z.object({
+    type: z.literal("hello"),
+    protocol: z.int(),
+    /** Another one in each life of the agent's process. */
+    instance: z.string().min(1).max(64),
+    facts: nodeFactsSchema,
+    /** What the agent made by itself while it had no server. */
+    successors: z.array(successorSchema).max(SUCCESSORS_MAX).default([]),
+  }),
+  z.object({
+    type: z.literal("statuses"),
+    sequence: count,
+    statuses: z.array(taskStatusSchema).max(10_000),
+  }),
+  /** Asks for the whole set: what a change builds on is not what the agent has. */
+  z.object({ type: z.literal("whole") }),
+  z.object({ type: z.literal("time"), id: count }),
+  grant,
+]);
+export type UpFrame = z.infer<typeof upFrameSchema>;
+
+/** What a server sends. */
+export const downFrameSchema = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("welcome"), protocol: z.int(), ...welcomeSchema.shape }),
+  z.object({
+    type: z.literal("assignments"),
+    generation: count,
+    /** The generation that this changes; absent in a whole set. */
+    base: count.optional(),
+    changed: z.array(assignmentSchema),
+    removed: z.array(taskIdSchema),
+    /** Whether more of the same generation follows. */
+    more: z.boolean(),
+  }),
+  /** The statuses are on disk. */
+  z.object({ type: z.literal("ack"), sequence: count }),
+  /** The statuses are not, and are to be sent again. */
+  z.object({ type: z.literal("nack"), sequence: count, message: z.string().max(1000) }),
+  z.object({ type: z.literal("time"), id: count, serverTime: z.int() }),
+  /** The call has a schema of its own: one that the agent does not know yet ends no session. */
+  z.object({ type: z.literal("open"), stream: streamId, call: z.unknown() }),
+  z.object({ type: z.literal("cancel"), stream: streamId }),
+  grant,
+]);
+export type DownFrame = z.infer<typeof downFrameSchema>;
+export type WelcomeFrame = Extract<DownFrame, { type: "welcome" }>;
+export type AssignmentsFrame = Extract<DownFrame, { type: "assignments" }>;
+
+/** @throws OrchdError `invalid`, which tells the place of the fault and repeats nothing of it */
+export function parseFrame<T>(schema: z.ZodType<T>, text: string, charactersMax: number): T {
+  if (text.length > charactersMax) throw new OrchdError("invalid", "a frame is too long");
+  const { success, data, error } = schema.safeParse(parseJson(text));
+  if (success) return data;
+  const [issue] = error.issues;
+  if (issue?.code === "invalid_union") throw new OrchdError("invalid", "a frame of unknown type");
+  const place = (issue?.path ?? []).filter((key) => !isForeign(key)).join(".") || "frame";
+  throw new OrchdError("invalid", `a frame is not valid at ${place}`);
+}
+
+/** Keys of records are the sender's own words; ours are short and plain. */
+function isForeign(key: PropertyKey): boolean {
+  return typeof key === "string" && !/^[a-zA-Z]{1,24}$/.test(key);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    // Not JSON: the schema refuses it like any other wrong shape.
+    return undefined;
+  }
+}

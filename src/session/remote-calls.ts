@@ -1,0 +1,162 @@
+import { z } from "zod";
+import { OrchdError } from "../lib/errors.ts";
+import {
+  type ByteStream,
+  type ExecSession,
+  logLineSchema,
+  type LogLine,
+} from "../model/session.ts";
+import { damaged, encodeJson, readError, readJson, startedSchema } from "./calls.ts";
+import type { Payload } from "./payload.ts";
+import type { SessionStream } from "./session-stream.ts";
+
+/** The server's ends of calls: each gets the stream on which its call has been opened. */
+
+/** A log line is at most 16 KiB in Podman's files; written as JSON it is some times that. */
+const LINE_BYTES_MAX = 1024 * 1024;
+
+const exitSchema = z.object({ code: z.int() });
+
+/** The answer of a call that prints nothing. */
+export async function readResult<T>(stream: SessionStream, schema: z.ZodType<T>): Promise<T> {
+  for (;;) {
+    const payload = await stream.next();
+    if (payload === undefined) throw new OrchdError("conflict", "the call was given up");
+    if (payload.kind === "result") return readJson(payload, schema);
+    if (payload.kind === "error") throw readError(payload);
+  }
+}
+
+/** The lines as they come; ends quietly when `signal` aborts. */
+export async function* readLogs(
+  stream: SessionStream,
+  signal: AbortSignal,
+): AsyncGenerator<LogLine> {
+  const leave = () => stream.cancel();
+  signal.addEventListener("abort", leave);
+  if (signal.aborted) leave();
+  const decoder = new TextDecoder();
+  let rest = "";
+  try {
+    for await (const { bytes } of piecesOf(stream)) {
+      rest += decoder.decode(bytes, { stream: true });
+      const lines = rest.split("\n");
+      rest = lines.pop() ?? "";
+      if (rest.length > LINE_BYTES_MAX) throw damaged();
+      for (const line of lines) yield readLine(line);
+    }
+  } finally {
+    signal.removeEventListener("abort", leave);
+    leave();
+  }
+}
+
+/** Resolves once the command runs. */
+export async function startExec(stream: SessionStream): Promise<ExecSession> {
+  await readStarted(stream);
+  const exit = Promise.withResolvers<number>();
+  // Whoever awaits the exit sees the failure; the reader of the output does as well.
+  exit.promise.catch(() => {});
+  return {
+    output: readOutput(stream, exit),
+    exitCode: exit.promise,
+    write: (data) => stream.write("data", data),
+    closeStdin: () => stream.finish("end"),
+    resize: (size) => stream.write("message", encodeJson({ type: "resize", size })),
+    close() {
+      stream.cancel();
+      exit.reject(new OrchdError("conflict", "the command was given up"));
+    },
+  };
+}
+
+/** Resolves once the connection is there. */
+export async function startForward(stream: SessionStream): Promise<ByteStream> {
+  await readStarted(stream);
+  return {
+    input: readBytes(stream),
+    write: (data) => stream.write("data", data),
+    end: () => stream.finish("end"),
+    close: () => stream.cancel(),
+  };
+}
+
+/**
+ * Sends all of an archive, no faster than the node takes it.
+ * @throws whatever reading the archive throws
+ */
+export async function upload(
+  stream: SessionStream,
+  archive: ReadableStream<Uint8Array>,
+): Promise<void> {
+  const reader = archive.getReader();
+  const leave = () => void reader.cancel().catch(() => {});
+  stream.ended.addEventListener("abort", leave);
+  try {
+    if (stream.ended.aborted) leave();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return stream.finish("end");
+      await stream.write("data", value);
+    }
+  } finally {
+    stream.ended.removeEventListener("abort", leave);
+    leave();
+  }
+}
+
+async function readStarted(stream: SessionStream): Promise<void> {
+  const first = await stream.next();
+  if (first === undefined) throw new OrchdError("conflict", "the call was given up");
+  if (first.kind === "error") throw readError(first);
+  if (first.kind !== "message") throw damaged();
+  readJson(first, startedSchema);
+}
+
+async function* readOutput(
+  stream: SessionStream,
+  exit: PromiseWithResolvers<number>,
+): ExecSession["output"] & AsyncGenerator {
+  try {
+    for (;;) {
+      const payload = await stream.next();
+      if (payload === undefined) return;
+      const { kind, bytes } = payload;
+      if (kind === "stdout" || kind === "stderr") yield { stream: kind, data: bytes };
+      else if (kind === "result") return exit.resolve(readJson(payload, exitSchema).code);
+      else if (kind === "error") throw readError(payload);
+    }
+  } catch (error) {
+    exit.reject(error);
+    throw error;
+  }
+}
+
+async function* readBytes(stream: SessionStream): AsyncGenerator<Uint8Array> {
+  for await (const { kind, bytes } of piecesOf(stream)) {
+    if (kind === "end") return;
+    yield bytes;
+  }
+}
+
+/** The frames of a call until it has ended well. */
+async function* piecesOf(stream: SessionStream): AsyncGenerator<Payload> {
+  for (;;) {
+    const payload = await stream.next();
+    if (payload === undefined || payload.kind === "result") return;
+    if (payload.kind === "error") throw readError(payload);
+    yield payload;
+  }
+}
+
+function readLine(text: string): LogLine {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new OrchdError("internal", "a log line of the node is damaged", { cause });
+  }
+  const { success, data } = logLineSchema.safeParse(value);
+  if (!success) throw damaged();
+  return data;
+}

@@ -1,0 +1,1 @@
+ALTER TABLE `agent` ADD `clock_floor` integer;

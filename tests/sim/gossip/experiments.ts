@@ -1,0 +1,121 @@
+import type { Tuning } from "../../../src/core/gossip/tuning.ts";
+import { GossipWorld, type SimulatedMember, type Slowness } from "./gossip-world.ts";
+
+/** What a crash looks like from the others. */
+export interface Detection {
+  /** From the crash until the first member says so, and until the last one does. */
+  firstMs: number;
+  fullMs: number;
+  /** Until 99 in 100 members know. */
+  most99Ms: number;
+  falsePositives: number;
+}
+
+export interface KillOptions {
+  seed: string;
+  members: number;
+  tuning: Tuning;
+  /** Each in a cluster of its own. */
+  crashes: number;
+}
+
+const SETTLE_MS = 2000;
+const DETECT_MAX_MS = 180_000;
+
+/** One member at a time crashes in a quiet cluster. */
+export function measureCrashes({ seed, members, tuning, crashes }: KillOptions): Detection[] {
+  return Array.from({ length: crashes }, (_, i) => {
+    const options = { seed: `${seed}/${i}`, members, tuning };
+    return measureCrash(options).detection;
+  });
+}
+
+export function measureCrash(options: Omit<KillOptions, "crashes">): {
+  world: GossipWorld;
+  detection: Detection;
+} {
+  const heardAt: number[] = [];
+  let falsePositives = 0;
+  let victim = undefined as SimulatedMember | undefined;
+  const world = new GossipWorld({
+    ...options,
+    onChange: ({ at, node, after }) => {
+      if (after?.state !== "dead") return;
+      if (node === victim?.name) heardAt.push(at);
+      else falsePositives += 1;
+    },
+  });
+  // The members' timers have random phases, so any moment is as good as another.
+  world.run(SETTLE_MS);
+  victim = world.members[0];
+  if (victim !== undefined) world.kill(victim);
+  const crashedAt = world.now;
+  const all = options.members - 1;
+  world.run(crashedAt + DETECT_MAX_MS, () => heardAt.length >= all);
+  const after = (share: number) =>
+    (heardAt[Math.ceil(share * all) - 1] ?? Number.POSITIVE_INFINITY) - crashedAt;
+  const firstMs = (heardAt[0] ?? Number.POSITIVE_INFINITY) - crashedAt;
+  const detection = { firstMs, fullMs: after(1), most99Ms: after(0.99), falsePositives };
+  return { world, detection };
+}
+
+export interface SlowOptions {
+  seed: string;
+  members: number;
+  tuning: Tuning;
+  /** How many are slow, and how: this long blocked, that long not, over and over. */
+  slow: number;
+  blockedMs: number;
+  freeMs: number;
+  durationMs: number;
+  slowness: Slowness;
+}
+
+export interface SlowResult {
+  /** Failures said of members that are well, by anybody, and by members that are well. */
+  falsePositives: number;
+  atHealthy: number;
+  packetsPerMemberSecond: number;
+  bytesPerMemberSecond: number;
+  streamBytesPerMemberSecond: number;
+  world: GossipWorld;
+}
+
+/** Some members are slow: how many others are called dead for it (Lifeguard, interval experiment). */
+export function measureSlow(options: SlowOptions): SlowResult {
+  const slow = new Set<string>();
+  let falsePositives = 0;
+  let atHealthy = 0;
+  const world = new GossipWorld({
+    ...options,
+    onChange: ({ seer, node, after }) => {
+      if (after?.state !== "dead" || slow.has(node)) return;
+      falsePositives += 1;
+      if (!slow.has(seer.name)) atHealthy += 1;
+    },
+  });
+  world.run(SETTLE_MS);
+  for (const member of world.members) {
+    member.packets = member.packetBytes = member.streamBytes = 0;
+  }
+  const chosen = world.members.slice(0, options.slow);
+  for (const member of chosen) slow.add(member.name);
+  const endAt = world.now + options.durationMs;
+  while (world.now < endAt) {
+    for (const member of chosen) world.slow(member, options.slowness);
+    world.run(Math.min(endAt, world.now + options.blockedMs));
+    for (const member of chosen) world.free(member);
+    world.run(Math.min(endAt, world.now + options.freeMs));
+  }
+  const per = (options.members * options.durationMs) / 1000;
+  const sum = (of: (member: SimulatedMember) => number) =>
+    world.members.reduce((total, member) => total + of(member), 0) / per;
+  return {
+    falsePositives,
+    atHealthy,
+    packetsPerMemberSecond: sum(({ packets }) => packets),
+    bytesPerMemberSecond: sum(({ packetBytes }) => packetBytes),
+    streamBytesPerMemberSecond: sum(({ streamBytes }) => streamBytes),
+    world,
+  };
+}

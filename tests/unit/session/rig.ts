@@ -1,0 +1,190 @@
+import type { Log } from "../../../src/lib/log.ts";
+import { seededRandom } from "../../../src/lib/random.ts";
+import type { AssignmentSet } from "../../../src/model/assignment.ts";
+import type { NodeId } from "../../../src/model/ids.ts";
+import type { NodeFacts } from "../../../src/model/node.ts";
+import type {
+  AgentSession,
+  ByteStream,
+  ExecOptions,
+  ExecSession,
+  LogLine,
+  LogOptions,
+  ServerSession,
+} from "../../../src/model/session.ts";
+import type { TaskStatus } from "../../../src/model/task.ts";
+import type { Welcome } from "../../../src/session/frames.ts";
+import { AgentEnd } from "../../../src/session/agent-end.ts";
+import type { RemoteAgent } from "../../../src/session/remote-agent.ts";
+import { Sessions } from "../../../src/session/sessions.ts";
+import { aNode, anId } from "../../builders.ts";
+import { settled, VirtualClock } from "../../sim/virtual-clock.ts";
+import { MemoryLink } from "./memory-link.ts";
+
+export const WELCOME: Welcome = {
+  serverTime: 5000,
+  serverId: "s1",
+  subnet: "10.210.7.0/24",
+  gossipKeys: ["a2V5"],
+  peers: ["192.0.2.1:7946"],
+  servers: ["192.0.2.1:6770"],
+  renewAfterMs: 1000,
+};
+
+export function facts(hostname = "n1"): NodeFacts {
+  const { address, platform, resources, runtime, orchdVersion } = aNode();
+  return { hostname, address, platform, resources, runtime, orchdVersion };
+}
+
+/** What the server hears, in order. */
+export class FakeServer implements ServerSession {
+  readonly heard: string[] = [];
+  readonly sessions = new Map<NodeId, AgentSession>();
+  readonly statuses: TaskStatus[] = [];
+  failure: Error | undefined;
+  /** What each new session is handed. */
+  set: AssignmentSet = { generation: 1, assignments: [] };
+
+  async hello(session: AgentSession, { hostname }: NodeFacts): Promise<void> {
+    this.heard.push(`hello ${hostname}`);
+    if (this.failure !== undefined) throw this.failure;
+    this.sessions.set(session.nodeId, session);
+    session.assign(this.set);
+  }
+
+  async report(nodeId: NodeId, statuses: TaskStatus[]): Promise<void> {
+    if (this.failure !== undefined) throw this.failure;
+    for (const { taskId, state } of statuses) {
+      this.heard.push(`${shortened(nodeId)} says ${shortened(taskId)} ${state}`);
+    }
+    this.statuses.push(...statuses);
+  }
+
+  leads(): boolean {
+    return true;
+  }
+
+  goodbye(nodeId: NodeId): void {
+    this.heard.push(`goodbye ${shortened(nodeId)}`);
+    this.sessions.delete(nodeId);
+  }
+}
+
+/** An agent whose answers are laid down beforehand. */
+export class ScriptedAgent implements AgentSession {
+  readonly nodeId = anId<"node">("n1");
+  readonly sets: AssignmentSet[] = [];
+  readonly asked: unknown[] = [];
+  logLines: (signal: AbortSignal) => AsyncIterable<LogLine> = () => linesOf([]);
+  execSession: () => Promise<ExecSession> = () => Promise.reject(new Error("no exec laid down"));
+  connection: () => Promise<ByteStream> = () => Promise.reject(new Error("none laid down"));
+  load = async (archive: ReadableStream<Uint8Array>) => [await new Response(archive).text()];
+
+  successors(): never[] {
+    return [];
+  }
+
+  assign(set: AssignmentSet): void {
+    this.sets.push(set);
+  }
+
+  logs(_taskId: string, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine> {
+    this.asked.push(options);
+    return this.logLines(signal);
+  }
+
+  exec(_taskId: string, options: ExecOptions): Promise<ExecSession> {
+    this.asked.push(options);
+    return this.execSession();
+  }
+
+  async images() {
+    return [{ id: "sha256:1", references: ["web:1"], sizeBytes: 1, createdAt: 0 }];
+  }
+
+  loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]> {
+    return this.load(archive);
+  }
+
+  async removeVolumes(names: readonly string[]): Promise<void> {
+    this.asked.push(names);
+  }
+
+  forward(_taskId: string, port: number): Promise<ByteStream> {
+    this.asked.push(port);
+    return this.connection();
+  }
+
+  close(): void {}
+}
+
+export async function* linesOf(texts: readonly string[]): AsyncGenerator<LogLine> {
+  for (const text of texts) yield { at: 1, stream: "stdout", text };
+}
+
+/** A server's sessions in virtual time, and agents that come to it in memory. */
+export class Rig {
+  readonly clock = new VirtualClock(1_000_000);
+  readonly random = seededRandom("session");
+  readonly server = new FakeServer();
+  readonly logged: string[] = [];
+  readonly sessions: Sessions;
+
+  constructor() {
+    this.sessions = new Sessions({
+      clock: this.clock,
+      log: this.log(),
+      server: this.server,
+      welcome: () => WELCOME,
+    });
+  }
+
+  log(): Log {
+    const line = (message: string) => void this.logged.push(message);
+    return { info: line, warn: line, error: line };
+  }
+
+  /** An agent process connects once; `instance` tells its lives apart. */
+  connect(options: { node?: string; instance?: string; agent?: AgentSession } = {}) {
+    const { node = "n1", instance = "i1", agent = new ScriptedAgent() } = options;
+    const [agentLink, serverLink] = MemoryLink.pair();
+    const seen = { welcomes: [] as Welcome[], ends: [] as string[] };
+    this.sessions.accept(serverLink, anId(node));
+    const end = new AgentEnd({
+      link: agentLink,
+      clock: this.clock,
+      log: this.log(),
+      agent,
+      instance,
+      facts: facts(node),
+      onWelcome: (welcome) => seen.welcomes.push(welcome),
+      onHeartbeat: () => {},
+      onEnd: (code, reason) => seen.ends.push(`${code} ${reason}`),
+    });
+    return { end, agentLink, serverLink, ...seen };
+  }
+
+  /** A scripted agent that has its session. */
+  async joined(node = "n1") {
+    const agent = new ScriptedAgent();
+    const connected = this.connect({ node, agent });
+    await settled();
+    return { agent, remote: this.remote(node), ...connected };
+  }
+
+  remote(node = "n1"): RemoteAgent {
+    const remote = this.sessions.session(anId(node));
+    if (remote === undefined) throw new Error(`${node} has no session`);
+    return remote;
+  }
+
+  async pass(ms: number): Promise<void> {
+    await settled();
+    const until = this.clock.now() + ms;
+    while (await this.clock.step(until));
+  }
+}
+
+export function shortened(id: string): string {
+  return id.replace(/x+$/, "");
+}
