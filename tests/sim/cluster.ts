@@ -31,6 +31,8 @@ export interface Place {
   skewMs: number;
   /** Whether gossip reaches it; `none` says nothing of it at all. */
   udp: "works" | "blocked" | "none";
+  /** How many of its agents have died: whoever starts the next one knows which one it follows. */
+  deaths: number;
   isOn: boolean;
   isCut: boolean;
   /** Since when nothing has kept the agent from the server. */
@@ -140,6 +142,7 @@ export class Cluster {
 
   killAgent(place: Place, how: "process" | "power" = "process"): void {
     place.agent?.kill(how);
+    place.deaths += 1;
     place.agent = undefined;
     this.note(`agent ${place.node.hostname} dies`);
   }
@@ -218,7 +221,7 @@ export class Cluster {
       trace: (text) => this.note(text),
     });
     const disk: AgentDisk = { set: undefined, statuses: new Map() };
-    const state = { isOn: true, isCut: false, steadySince: START_MS, agent: undefined };
+    const state = { deaths: 0, isOn: true, isCut: false, steadySince: START_MS, agent: undefined };
     return { node: node.value, machine, disk, busyUntil: new Map(), skewMs, udp, ...state };
   }
 

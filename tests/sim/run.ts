@@ -85,6 +85,8 @@ class Run {
       this.#dead = oneOf(this.#random, places.slice(1));
       if (this.#dead.isOn) this.#cluster.cutPower(this.#dead, happens(this.#random, 0.5));
     }
+    // What an agent was about when it died is over before the next one starts.
+    await this.#pass(clock.now() + IN_FLIGHT_MAX_MS);
     this.#revive();
     // What was under way when the faults stopped may still wait for a lost answer.
     await this.#pass(clock.now() + 60_000);
@@ -195,8 +197,9 @@ class Run {
   #killAgent(place: Place): void {
     if (place.agent === undefined) return;
     this.#cluster.killAgent(place);
+    const { deaths } = place;
     this.#cluster.clock.after(between(this.#random, IN_FLIGHT_MAX_MS, 10_000), () => {
-      if (place.agent === undefined) this.#cluster.startAgent(place);
+      if (place.agent === undefined && place.deaths === deaths) this.#cluster.startAgent(place);
     });
   }
 

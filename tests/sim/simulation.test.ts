@@ -4,7 +4,7 @@ import { systemRandom } from "../../src/lib/random.ts";
 import { runSimulation } from "./run.ts";
 import { formatViolation } from "./violation.ts";
 
-const FIXED_SEEDS = 50;
+const FIXED_SEEDS = 40;
 
 /** `kept every invariant`, or what was broken with how to see it again. Each seed is run twice. */
 async function verdictOf(seed: string): Promise<string> {
