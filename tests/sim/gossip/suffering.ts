@@ -54,7 +54,7 @@ class Suffering {
       delayMs: [0.2, oneOf(this.#random, [1, 20, 80])],
       loss: oneOf(this.#random, [0, 0, 0.02, 0.1]),
       isFormed: happens(this.#random, 0.5),
-      tamper: bug?.tamper,
+      tamper: bug && ((from, messages) => bug.tamper(from, messages)),
       onChange: (change) => this.#check(change),
     });
   }

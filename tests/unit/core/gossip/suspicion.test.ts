@@ -97,7 +97,7 @@ describe("a suspicion", () => {
 
 describe("the formulas are memberlist's", () => {
   const { lan, orchd } = PRESETS;
-  test("least suspicion: the multiplier times the cluster's logarithm, cut to three decimals", () => {
+  test("least suspicion: the multiplier times the logarithm of n, cut to three decimals", () => {
     expect([1, 10, 128, 1000].map((n) => suspicionMinMs(lan, n))).toEqual([
       4000, 4000, 8428, 12_000,
     ]);
