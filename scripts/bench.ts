@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { formatFigures, reaches, type Figure } from "./bench/figure.ts";
 import { benchCommands } from "./bench/commands.ts";
 import { benchCrash } from "./bench/crash.ts";
+import { benchFailover } from "./bench/failover.ts";
 import { benchIdle } from "./bench/idle.ts";
 import { benchUp } from "./bench/up.ts";
 import { benchWrites } from "./bench/writes.ts";
@@ -26,6 +27,7 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   crash: benchCrash,
   writes: benchWrites,
   idle: async () => benchIdle(idleMs),
+  failover: async () => benchFailover(pairs),
 };
 
 process.exitCode = await main();

@@ -1,11 +1,10 @@
-import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Figure } from "./figure.ts";
 import { benchHost, sleepers } from "./bench-host.ts";
+import { cpuMs, memoryKb, one, writtenBytes } from "./process.ts";
 
 /** Time in which a server that has just deployed something comes to rest. */
 const SETTLE_MS = 15_000;
-const TICKS_PER_SECOND = 100;
 
 /** What a server with agent and 20 running tasks takes while nothing happens. */
 export async function benchIdle(windowMs: number): Promise<Figure[]> {
@@ -30,23 +29,4 @@ export async function benchIdle(windowMs: number): Promise<Figure[]> {
   } finally {
     await host.stop();
   }
-}
-
-function one(what: string, value: number, unit: string, limit?: number): Figure {
-  return { what, value, unit, samples: [value], ...(limit === undefined ? {} : { limit }) };
-}
-
-function memoryKb(pid: number, kind: "Rss" | "Pss"): number {
-  const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
-  return Number(new RegExp(`^${kind}:\\s+(\\d+)`, "m").exec(text)?.[1]);
-}
-
-/** User and system time of a process since its start. */
-function cpuMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
-  return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
-}
-
-function writtenBytes(pid: number): number {
-  return Number(/^write_bytes: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, "utf8"))?.[1]);
 }
