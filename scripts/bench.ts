@@ -5,6 +5,7 @@ import { formatFigures, reaches, type Figure } from "./bench/figure.ts";
 import { benchAgents } from "./bench/agents.ts";
 import { benchCommands } from "./bench/commands.ts";
 import { benchCrash } from "./bench/crash.ts";
+import { benchFailover } from "./bench/failover.ts";
 import { benchIdle } from "./bench/idle.ts";
 import { benchLoneAgent } from "./bench/lone-agent.ts";
 import { benchUp } from "./bench/up.ts";
@@ -32,6 +33,7 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   idle: async () => benchIdle(idleMs),
   agents: async () => benchAgents(agents, idleMs),
   agent: async () => benchLoneAgent(idleMs),
+  failover: async () => benchFailover(pairs),
 };
 
 process.exitCode = await main();
