@@ -20,6 +20,8 @@ export class Checks {
   readonly #astray = new Set<TaskId>();
   readonly #commits = new CommitChecks();
   readonly #slots = new Map<TaskId, { serviceId: ServiceId; slot: string }>();
+  /** Tasks that their agents made while no server was in reach. */
+  readonly #alone = new Set<TaskId>();
   readonly #starts = new Map<TaskId, number>();
   #checkedVersion = 0;
 
@@ -46,11 +48,12 @@ export class Checks {
     const { view } = this.#disk;
     if (this.#checkedVersion === view.version) return;
     this.#checkedVersion = view.version;
-    this.#note(checkState(view));
+    this.#note(checkState(view, (id) => this.#alone.has(id)));
     for (const place of this.#places()) this.#checkHealth(place, now);
   }
 
   onContainer(what: "created" | "started" | "exited" | "removed", taskId: TaskId): void {
+    if (!this.#slots.has(taskId)) this.#madeAlone(taskId);
     if (what !== "started") return;
     const starts = (this.#starts.get(taskId) ?? 0) + 1;
     this.#starts.set(taskId, starts);
@@ -113,6 +116,17 @@ export class Checks {
     });
     if (running.length <= (startFirst ? 2 : 1)) return;
     this.broken("surge", `slot ${service.name}.${place.slot} runs ${running.join(", ")}`);
+  }
+
+  /** A task that an agent made while no server was in reach: the server hears of it later. */
+  #madeAlone(taskId: TaskId): void {
+    for (const { disk } of this.#places()) {
+      const made = disk.set?.assignments.find((one) => one.taskId === taskId && one.predecessor);
+      if (made === undefined) continue;
+      this.#astray.add(taskId);
+      this.#alone.add(taskId);
+      this.#slots.set(taskId, made);
+    }
   }
 
   *#running(): Iterable<TaskId> {

@@ -142,7 +142,10 @@ function createTask(
     since: now,
     version: 0,
   };
-  return { type: "createTask", task };
+  const [before] = slot.ended
+    .slice(0, HISTORY_PER_SLOT)
+    .filter((ended) => ended.desired === "running");
+  return { type: "createTask", task, ...(before === undefined ? {} : { after: before.id }) };
 }
 
 /** The number of the slot's latest task. */
