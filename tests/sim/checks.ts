@@ -36,6 +36,7 @@ export class Checks {
     for (const { kind, before, after } of applied) {
       if (kind === "task" && after !== undefined) {
         this.#slots.set(after.id, { serviceId: after.serviceId, slot: after.slot });
+        if (before === undefined && after.state === "assigned") this.#noteAlone(after.id);
       }
       if (kind === "node" && after?.health === "down" && before?.health !== "down") {
         for (const task of this.#disk.view.tasksOn(after.id)) this.#astray.add(task.id);
@@ -123,10 +124,14 @@ export class Checks {
     for (const { disk } of this.#places()) {
       const made = disk.set?.assignments.find((one) => one.taskId === taskId && one.predecessor);
       if (made === undefined) continue;
-      this.#astray.add(taskId);
-      this.#alone.add(taskId);
+      this.#noteAlone(taskId);
       this.#slots.set(taskId, made);
     }
+  }
+
+  #noteAlone(taskId: TaskId): void {
+    this.#astray.add(taskId);
+    this.#alone.add(taskId);
   }
 
   *#running(): Iterable<TaskId> {
