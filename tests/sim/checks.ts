@@ -20,6 +20,8 @@ export class Checks {
   readonly #astray = new Set<TaskId>();
   readonly #commits = new CommitChecks();
   readonly #slots = new Map<TaskId, { serviceId: ServiceId; slot: string }>();
+  /** Tasks that their agents made while no server was in reach. */
+  readonly #alone = new Set<TaskId>();
   readonly #starts = new Map<TaskId, number>();
   #checkedVersion = 0;
 
@@ -34,6 +36,7 @@ export class Checks {
     for (const { kind, before, after } of applied) {
       if (kind === "task" && after !== undefined) {
         this.#slots.set(after.id, { serviceId: after.serviceId, slot: after.slot });
+        if (before === undefined && after.state === "assigned") this.#noteAlone(after.id);
       }
       if (kind === "node" && after?.health === "down" && before?.health !== "down") {
         for (const task of this.#disk.view.tasksOn(after.id)) this.#astray.add(task.id);
@@ -46,11 +49,12 @@ export class Checks {
     const { view } = this.#disk;
     if (this.#checkedVersion === view.version) return;
     this.#checkedVersion = view.version;
-    this.#note(checkState(view));
+    this.#note(checkState(view, (id) => this.#alone.has(id)));
     for (const place of this.#places()) this.#checkHealth(place, now);
   }
 
   onContainer(what: "created" | "started" | "exited" | "removed", taskId: TaskId): void {
+    if (!this.#slots.has(taskId)) this.#madeAlone(taskId);
     if (what !== "started") return;
     const starts = (this.#starts.get(taskId) ?? 0) + 1;
     this.#starts.set(taskId, starts);
@@ -113,6 +117,21 @@ export class Checks {
     });
     if (running.length <= (startFirst ? 2 : 1)) return;
     this.broken("surge", `slot ${service.name}.${place.slot} runs ${running.join(", ")}`);
+  }
+
+  /** A task that an agent made while no server was in reach: the server hears of it later. */
+  #madeAlone(taskId: TaskId): void {
+    for (const { disk } of this.#places()) {
+      const made = disk.set?.assignments.find((one) => one.taskId === taskId && one.predecessor);
+      if (made === undefined) continue;
+      this.#noteAlone(taskId);
+      this.#slots.set(taskId, made);
+    }
+  }
+
+  #noteAlone(taskId: TaskId): void {
+    this.#astray.add(taskId);
+    this.#alone.add(taskId);
   }
 
   *#running(): Iterable<TaskId> {

@@ -111,6 +111,7 @@ export class Cluster {
     this.server?.kill();
     this.server = undefined;
     this.note("server dies");
+    for (const { agent } of this.places) agent?.link.lose();
   }
 
   /** Starts the agent of a machine that is on. */

@@ -88,8 +88,11 @@ function checkLoser(before: Task, after: Task, whole: readonly Applied[], view: 
   return stays ? undefined : broken("both", after, "ends, and so does the other one");
 }
 
-/** What must hold in the whole state after each commit. */
-export function checkState(view: View): Problem {
+/**
+ * What must hold in the whole state after each commit.
+ * @param isAstray whether an agent may have started the task without leave
+ */
+export function checkState(view: View, isAstray: (id: TaskId) => boolean): Problem {
   for (const task of view.tasks.values()) {
     if (!view.services.has(task.serviceId)) return broken("T1", task, "has no service");
     if (task.nodeId === undefined && rankOf(task.state) >= rankOf("assigned")) {
@@ -97,18 +100,18 @@ export function checkState(view: View): Problem {
     }
   }
   for (const nodeId of view.nodes.keys()) {
-    const problem = checkCapacity(view, nodeId);
+    const problem = checkCapacity(view, nodeId, isAstray);
     if (problem !== undefined) return problem;
   }
   return undefined;
 }
 
-function checkCapacity(view: View, nodeId: NodeId): Problem {
+function checkCapacity(view: View, nodeId: NodeId, isAstray: (id: TaskId) => boolean): Problem {
   let cpuMillis = 0;
   let memoryBytes = 0;
   for (const task of view.tasksOn(nodeId)) {
     const service = view.services.get(task.serviceId);
-    if (service === undefined || !occupiesNode(task)) continue;
+    if (service === undefined || !occupiesNode(task) || isAstray(task.id)) continue;
     const { reservations } = specAt(service, task.revision).resources;
     cpuMillis += reservations.cpuMillis;
     memoryBytes += reservations.memoryBytes;
@@ -170,6 +173,8 @@ function checkPlacement(task: Task, nodeId: NodeId, view: View): Problem {
 function checkBirth(task: Task, view: View): Problem {
   const service = view.services.get(task.serviceId);
   if (service === undefined) return broken("T1", task, "has no service");
+  // Its agent made it while it was alone, and has run it since.
+  if (task.state === "assigned" && task.message.startsWith("started by its node")) return undefined;
   if (task.state !== "pending") return broken("T5", task, `begins as ${task.state}`);
   const last = lastAttempt(task, service, view);
   const { restart } = specOf(service);
@@ -196,7 +201,7 @@ function lastAttempt(task: Task, service: Service, view: View): Task | undefined
   const [latest] = view
     .tasksOf(service.id)
     .filter(({ slot }) => slot === task.slot)
-    .toSorted((a, b) => b.attempt - a.attempt);
+    .toSorted((a, b) => b.attempt - a.attempt || b.createdAt - a.createdAt);
   if (latest === undefined || !isTerminal(latest.state)) return undefined;
   return latest.revision >= service.templateRevision ? latest : undefined;
 }

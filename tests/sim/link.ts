@@ -2,7 +2,7 @@ import { OrchdError } from "../../src/lib/errors.ts";
 import type { AssignmentSet } from "../../src/model/assignment.ts";
 import type { NodeId } from "../../src/model/ids.ts";
 import type { NodeFacts } from "../../src/model/node.ts";
-import type { AgentSession, ServerSession } from "../../src/model/session.ts";
+import type { AgentSession, ServerSession, SessionEvents } from "../../src/model/session.ts";
 import type { TaskStatus } from "../../src/model/task.ts";
 import type { Random } from "../../src/lib/random.ts";
 import { between } from "./chance.ts";
@@ -24,6 +24,13 @@ const RECONNECT_MS = 1000;
 /** After so long a silence a server takes a session for lost. */
 const SILENCE_MS = 15_000;
 
+interface Hello {
+  session: AgentSession;
+  facts: NodeFacts;
+  events: SessionEvents | undefined;
+  done: () => void;
+}
+
 interface Connection {
   server: ServerProcess;
   session: AgentSession;
@@ -32,7 +39,9 @@ interface Connection {
 /** One agent process's connection: ordered, slow at times, cut when either end dies. */
 export class Link implements ServerSession {
   readonly #options: LinkOptions;
-  #hello: { session: AgentSession; facts: NodeFacts; done: () => void } | undefined;
+  #hello: Hello | undefined;
+  /** Whether there was a session before. */
+  #resumes = false;
   #connection: Connection | undefined;
   #killed = false;
   #lastArrivalAt = 0;
@@ -52,10 +61,15 @@ export class Link implements ServerSession {
     this.#drop(SILENCE_MS);
   }
 
+  /** The server's process has died: its connections break at once. */
+  lose(): void {
+    this.#drop(0);
+  }
+
   /** Resolves once a server has taken the agent in, however long that takes. */
-  hello(session: AgentSession, facts: NodeFacts): Promise<void> {
+  hello(session: AgentSession, facts: NodeFacts, events?: SessionEvents): Promise<void> {
     return new Promise((resolve) => {
-      this.#hello = { session, facts, done: resolve };
+      this.#hello = { session, facts, events, done: resolve };
       this.connect();
     });
   }
@@ -68,6 +82,8 @@ export class Link implements ServerSession {
     if (this.#killed || hello === undefined || server === undefined || isCut()) return;
     const connection: Connection = { server, session: this.#sessionFor(hello.session, server) };
     this.#connection = connection;
+    if (this.#resumes) hello.events?.onResume();
+    this.#resumes = true;
     server.dispatcher.hello(connection.session, hello.facts).then(
       () => hello.done(),
       () => clock.after(RECONNECT_MS, () => this.#connection === connection && this.connect()),
@@ -87,7 +103,7 @@ export class Link implements ServerSession {
   }
 
   leads(): boolean {
-    return true;
+    return this.#connection !== undefined;
   }
 
   goodbye(nodeId: NodeId): void {
@@ -99,6 +115,7 @@ export class Link implements ServerSession {
     const connection = this.#connection;
     this.#connection = undefined;
     if (connection === undefined) return;
+    if (!this.#killed) this.#hello?.events?.onLost();
     const { server, session } = connection;
     this.#options.clock.after(noticedMs, () => {
       const { dispatcher, isDead } = server;

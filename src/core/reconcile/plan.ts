@@ -9,7 +9,8 @@ import type { View } from "../../model/view.ts";
 
 /** One item of a plan; executing it leaves nothing to decide. */
 export type Action =
-  | { type: "createTask"; task: Task }
+  /** `after`: the ended task that it follows, which nobody is to start again any more. */
+  | { type: "createTask"; task: Task; after?: TaskId }
   /** Ask the task to end; its container is kept for its logs. */
   | { type: "stopTask"; taskId: TaskId; reason: string }
   /** Ask for the task and its container to go. */
@@ -39,7 +40,7 @@ export function changesOf(view: View, actions: readonly Action[], now: number): 
 function changeOf(view: View, action: Action, now: number): Change[] {
   switch (action.type) {
     case "createTask":
-      return [put.task(action.task)];
+      return [put.task(action.task), ...endOf(view, action.after, now)];
     case "stopTask":
       return withTask(view, action.taskId, (task) =>
         put.task(stopped(view, task, action.reason, now)),
@@ -61,6 +62,12 @@ function changeOf(view: View, action: Action, now: number): Change[] {
       return stack === undefined ? [] : [remove.stack(stack)];
     }
   }
+}
+
+/** A node that can't reach the server goes on with tasks that are wanted: this one has a successor. */
+function endOf(view: View, id: TaskId | undefined, now: number): Change[] {
+  if (id === undefined) return [];
+  return withTask(view, id, (task) => put.task(stopped(view, task, "", now)));
 }
 
 function withTask(view: View, id: TaskId, change: (task: Task) => Change): Change[] {

@@ -144,7 +144,8 @@ function afterSuccessor(service: Service, slot: Slot) {
   const others = [...slot.outdated, ...slot.away, ...slot.stopping];
   const newest = others.reduce((latest, task) => Math.max(latest, task.attempt), 0);
   const [latest] = slot.ended;
-  if (latest === undefined || latest.attempt < newest) return undefined;
+  // What an agent made while it was alone has the attempt of the task that ended before it.
+  if (latest === undefined || latest.attempt <= newest) return undefined;
   if (latest.revision < service.templateRevision) return undefined;
   return decideRestart(latest, specOf(service).restart);
 }

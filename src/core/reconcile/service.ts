@@ -142,7 +142,10 @@ function createTask(
     since: now,
     version: 0,
   };
-  return { type: "createTask", task };
+  const [before] = slot.ended
+    .slice(0, HISTORY_PER_SLOT)
+    .filter((ended) => ended.desired === "running");
+  return { type: "createTask", task, ...(before === undefined ? {} : { after: before.id }) };
 }
 
 /** The number of the slot's latest task. */
@@ -220,7 +223,8 @@ export function isConverged(view: View, service: Service): boolean {
     if (only !== undefined) return slot.current.length === 1 && isServing(view, only);
     const latest = slot.ended[0];
     // A replacement that did its work did that of the task that is away.
-    if ((latest?.attempt ?? 0) < (slot.away.at(-1)?.attempt ?? 0)) return false;
+    const away = slot.away.at(-1);
+    if (away !== undefined && (latest?.attempt ?? 0) <= away.attempt) return false;
     if (latest === undefined || latest.revision < service.templateRevision) return false;
     return decideRestart(latest, restart).type === "done";
   });

@@ -33,7 +33,8 @@ export function takeUpSuccessors(
       service,
       slot,
       revision,
-      createdAt,
+      // Its node's clock may be wrong: it is younger than the task before it, and made by now.
+      createdAt: Math.max(before.createdAt + 1, Math.min(createdAt, now)),
       attempt,
       failures,
       nodeId,
@@ -44,7 +45,7 @@ export function takeUpSuccessors(
       since: now,
       version: 0,
     };
-    const after = withStatus(before, ended);
-    return after === before ? [made] : [after, made];
+    // It has its successor: nobody is to make it another one.
+    return [{ ...withStatus(before, ended), desired: "shutdown" }, made];
   });
 }
