@@ -167,7 +167,7 @@ describe("a container of Podman as it sees itself", () => {
 
   test("address, hosts, name servers and sysctls are as given on the node's network", async () => {
     const script = [
-      "grep -E 'db|gateway' /etc/hosts | tr '\\t' ' '",
+      "grep -wE 'db|gateway' /etc/hosts | tr '\\t' ' '",
       "grep -E '^(nameserver|search|options)' /etc/resolv.conf",
       "cat /proc/sys/net/core/somaxconn",
       "grep -o '10.213.2.9' /proc/net/fib_trie | head -1",

@@ -115,6 +115,8 @@ const orchd: Tuning = {
   confirmations: 3,
   confirmsInSmallClusters: true,
   confirmers: 4,
+  // A suspicion must reach its suspect, and the refutation all others, also where packets get lost.
+  retransmitMult: 6,
   reapAfterMs: 24 * 3_600_000,
   reconnectIntervalMs: 15_000,
   stallMs: 250,
