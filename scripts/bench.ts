@@ -6,6 +6,7 @@ import { benchAgents } from "./bench/agents.ts";
 import { benchCommands } from "./bench/commands.ts";
 import { benchCrash } from "./bench/crash.ts";
 import { benchFailover } from "./bench/failover.ts";
+import { benchGossip } from "./bench/gossip.ts";
 import { benchIdle } from "./bench/idle.ts";
 import { benchLoneAgent } from "./bench/lone-agent.ts";
 import { benchUp } from "./bench/up.ts";
@@ -33,6 +34,7 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   idle: async () => benchIdle(idleMs),
   agents: async () => benchAgents(agents, idleMs),
   agent: async () => benchLoneAgent(idleMs),
+  gossip: benchGossip,
   failover: async () => benchFailover(pairs),
 };
 
