@@ -2,9 +2,12 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { formatFigures, reaches, type Figure } from "./bench/figure.ts";
+import { benchAgents } from "./bench/agents.ts";
 import { benchCommands } from "./bench/commands.ts";
 import { benchCrash } from "./bench/crash.ts";
+import { benchFailover } from "./bench/failover.ts";
 import { benchIdle } from "./bench/idle.ts";
+import { benchLoneAgent } from "./bench/lone-agent.ts";
 import { benchUp } from "./bench/up.ts";
 import { benchWrites } from "./bench/writes.ts";
 import { buildForThisMachine } from "./build.ts";
@@ -14,10 +17,12 @@ import { dist, sayStep } from "./project.ts";
 /*
  * `npm run bench` measures what orchd promises, as ratios within one run where there is something
  * to compare with. `npm run bench -- up crash` runs those parts; `--full` watches an idle server
- * for ten minutes instead of one; `--pairs=N` compares so often.
+ * and idle agents for ten minutes instead of one; `--pairs=N` compares so often; `--agents=N` takes
+ * so many agents.
  */
 const options = process.argv.slice(2);
 const pairs = Number(/^--pairs=(\d+)$/m.exec(options.join("\n"))?.[1] ?? 3);
+const agents = Number(/^--agents=(\d+)$/m.exec(options.join("\n"))?.[1] ?? 500);
 const idleMs = options.includes("--full") ? 600_000 : 60_000;
 
 const PARTS: Record<string, () => Promise<Figure[]>> = {
@@ -26,6 +31,9 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   crash: benchCrash,
   writes: benchWrites,
   idle: async () => benchIdle(idleMs),
+  agents: async () => benchAgents(agents, idleMs),
+  agent: async () => benchLoneAgent(idleMs),
+  failover: async () => benchFailover(pairs),
 };
 
 process.exitCode = await main();

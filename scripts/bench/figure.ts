@@ -20,6 +20,11 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? high : (low + high) / 2;
 }
 
+/** A figure that was measured once. */
+export function one(what: string, value: number, unit: string, limit?: number): Figure {
+  return { what, value, unit, samples: [value], ...(limit === undefined ? {} : { limit }) };
+}
+
 /** Whether the figure reaches what it should; nothing where no limit was set. */
 export function reaches({ value, limit, atLeast }: Figure): boolean | undefined {
   if (limit === undefined) return undefined;

@@ -1,11 +1,10 @@
-import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import type { Figure } from "./figure.ts";
+import { one, type Figure } from "./figure.ts";
 import { benchHost, sleepers } from "./bench-host.ts";
+import { CostMeter, memoryMib } from "./process-cost.ts";
 
 /** Time in which a server that has just deployed something comes to rest. */
 const SETTLE_MS = 15_000;
-const TICKS_PER_SECOND = 100;
 
 /** What a server with agent and 20 running tasks takes while nothing happens. */
 export async function benchIdle(windowMs: number): Promise<Figure[]> {
@@ -14,39 +13,20 @@ export async function benchIdle(windowMs: number): Promise<Figure[]> {
     await host.mustUp(sleepers("bench", 20));
     await pause(SETTLE_MS);
     const pid = host.serverPid;
-    const before = { files: host.dataFiles(), cpu: cpuMs(pid), written: writtenBytes(pid) };
+    const before = host.dataFiles();
+    const cost = new CostMeter(pid);
     await pause(windowMs);
-    const after = { files: host.dataFiles(), cpu: cpuMs(pid), written: writtenBytes(pid) };
-    const changed = after.files.filter((line) => !before.files.includes(line));
-    const seconds = windowMs / 1000;
-    const during = `${seconds} s idle, 20 tasks`;
+    const { cpuPercent, writtenBytes } = cost;
+    const changed = host.dataFiles().filter((line) => !before.includes(line));
+    const during = `${windowMs / 1000} s idle, 20 tasks`;
     return [
-      one(`server resident memory, ${during}`, memoryKb(pid, "Rss") / 1024, "MiB", 90),
-      one(`server proportional memory, ${during}`, memoryKb(pid, "Pss") / 1024, "MiB"),
-      one(`server CPU, ${during}`, (100 * (after.cpu - before.cpu)) / windowMs, "% of a core", 1),
+      one(`server resident memory, ${during}`, memoryMib(pid), "MiB", 90),
+      one(`server proportional memory, ${during}`, memoryMib(pid, "Pss"), "MiB"),
+      one(`server CPU, ${during}`, cpuPercent, "% of a core", 1),
       one(`files of the data directory that changed, ${during}`, changed.length, "files", 0),
-      one(`bytes the server wrote to disks, ${during}`, after.written - before.written, "B", 0),
+      one(`bytes the server wrote to disks, ${during}`, writtenBytes, "B", 0),
     ];
   } finally {
     await host.stop();
   }
-}
-
-function one(what: string, value: number, unit: string, limit?: number): Figure {
-  return { what, value, unit, samples: [value], ...(limit === undefined ? {} : { limit }) };
-}
-
-function memoryKb(pid: number, kind: "Rss" | "Pss"): number {
-  const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
-  return Number(new RegExp(`^${kind}:\\s+(\\d+)`, "m").exec(text)?.[1]);
-}
-
-/** User and system time of a process since its start. */
-function cpuMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
-  return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
-}
-
-function writtenBytes(pid: number): number {
-  return Number(/^write_bytes: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, "utf8"))?.[1]);
 }

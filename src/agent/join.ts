@@ -1,9 +1,9 @@
 import { X509Certificate } from "node:crypto";
-import type { z } from "zod";
+import { provenCa } from "../api/client-ca.ts";
+import { callFor } from "../api/client-call.ts";
 import { OrchdError } from "../lib/errors.ts";
 import { plural } from "../lib/text.ts";
 import {
-  caAnswerSchema,
   type CertificateAnswer,
   certificateAnswerSchema,
   type Identity,
@@ -12,10 +12,9 @@ import {
 import type { NodeFacts } from "../model/node.ts";
 import type { TokenText } from "../model/token-text.ts";
 import { checkPeer } from "../pki/check-peer.ts";
-import { digestOfCertificate, digestOfKey, sameDigest } from "../pki/digest.ts";
+import { digestOfKey } from "../pki/digest.ts";
 import { publicKeyOf } from "../pki/keys.ts";
 import { newRequest } from "../pki/request.ts";
-import { callServer, notOrchd, type ServerCall } from "./server-call.ts";
 
 export interface JoinOptions {
   /** `host:port` of each server to try, in this order. */
@@ -42,7 +41,7 @@ export async function joinCluster(options: JoinOptions): Promise<Identity> {
   for (const server of servers) {
     let ca: string;
     try {
-      ca = await provenCa(server, options);
+      ca = await provenCa(server, options.token, options.answerTimeoutMs);
     } catch (error) {
       if (!(error instanceof OrchdError)) throw error;
       failures.push(error);
@@ -56,28 +55,6 @@ export async function joinCluster(options: JoinOptions): Promise<Identity> {
   const found = failures.map(({ message }) => message).join("; ");
   const none = `none of ${plural(failures.length, "server")} lets this machine join`;
   throw new OrchdError(first.code, `${none}: ${found}`, { retryable: first.retryable });
-}
-
-/** The authority's certificate: asked of anybody, and believed for its digest. */
-async function provenCa(server: string, { token, answerTimeoutMs }: JoinOptions): Promise<string> {
-  const call = { server, method: "GET", path: "/v1/ca", ca: undefined, answerTimeoutMs } as const;
-  const { caCertificate } = await callFor(caAnswerSchema, call);
-  const digest = digestOf(caCertificate);
-  if (digest === undefined) throw notOrchd(server);
-  if (sameDigest(digest, token.caDigest)) return caCertificate;
-  const message =
-    `${server} is a server of another cluster than the token's: ` +
-    "use a token of its own, or the address of the token's server";
-  throw new OrchdError("forbidden", message);
-}
-
-function digestOf(pem: string): string | undefined {
-  try {
-    return digestOfCertificate(new X509Certificate(pem));
-  } catch {
-    // Not a certificate.
-    return undefined;
-  }
 }
 
 async function joinAt(server: string, ca: string, options: JoinOptions): Promise<Identity> {
@@ -149,15 +126,6 @@ function derOf(pem: string): Uint8Array {
     // The check refuses it as unreadable.
     return new Uint8Array();
   }
-}
-
-async function callFor<Schema extends z.ZodType>(
-  schema: Schema,
-  call: ServerCall,
-): Promise<z.output<Schema>> {
-  const { success, data } = schema.safeParse(await callServer(call));
-  if (!success) throw notOrchd(call.server);
-  return data;
 }
 
 /** An absent subnet is not there, rather than undefined. */

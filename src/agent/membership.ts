@@ -33,10 +33,13 @@ export interface MembershipOptions {
 export class Membership {
   readonly #keyring: Keyring;
   readonly #member: GossipMember | undefined;
+  /** Why this node takes no part; undefined while it does. */
+  readonly trouble: string | undefined;
 
-  private constructor(keyring: Keyring, member: GossipMember | undefined) {
+  private constructor(keyring: Keyring, member: GossipMember | undefined, trouble?: string) {
     this.#keyring = keyring;
     this.#member = member;
+    this.trouble = trouble;
   }
 
   static async start(options: MembershipOptions): Promise<Membership> {
@@ -59,8 +62,9 @@ export class Membership {
       });
       return new Membership(keyring, member);
     } catch (error) {
-      log.error(`this node takes no part in gossip: ${messageChainOf(error)}`);
-      return new Membership(keyring, undefined);
+      const trouble = `this node takes no part in gossip: ${messageChainOf(error)}`;
+      log.error(trouble);
+      return new Membership(keyring, undefined, trouble);
     }
   }
 
@@ -75,6 +79,18 @@ export class Membership {
     }
     const strangers = peers.filter((peer) => !live.has(peer));
     if (strangers.length > 0) await member.join(strangers.map(splitServerAddress));
+  }
+
+  /** Whether a ping over UDP comes back from the member at `peer`, `ip:port`, in time. */
+  async packet(peer: string, timeoutMs: number): Promise<boolean> {
+    const to = this.#at(peer);
+    return (await this.#member?.probe(to.address, to.node, timeoutMs)) ?? false;
+  }
+
+  /** The same over TCP. @throws OrchdError as `probeStream` of the member */
+  async stream(peer: string, timeoutMs: number): Promise<void> {
+    const to = this.#at(peer);
+    await this.#member?.probeStream(to.address, to.node, timeoutMs);
   }
 
   /** Where the members that are alive gossip, `ip:port`, this one first. */
@@ -108,6 +124,14 @@ export class Membership {
     for (const key of this.#keyring.list()) {
       if (!kept.has(Buffer.from(key).toString("base64"))) this.#keyring.remove(key);
     }
+  }
+
+  /** Whoever answers there, before the member is known by name. */
+  #at(peer: string): { address: { host: string; port: number }; node: string } {
+    for (const { node, address } of this.#member?.members() ?? []) {
+      if (formatServerAddress(address.host, address.port) === peer) return { address, node };
+    }
+    return { address: splitServerAddress(peer), node: "" };
   }
 
   /** Says farewell, so that nobody has to find out. */

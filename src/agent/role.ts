@@ -10,7 +10,7 @@ import { discoverServers } from "../net/discovery/discover.ts";
 import { discoveryKeyOf } from "../net/discovery/message.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
 import { ownAddress, watchOwnAddress } from "../net/own-address.ts";
-import { SERVER_NAME } from "../pki/authority.ts";
+import { SERVER_NAME } from "../model/server-address.ts";
 import { caDigestOf, issuedAt } from "../pki/read.ts";
 import { openRuntime, type RuntimeKind } from "../runtime/open.ts";
 import type { Runtime } from "../runtime/driver.ts";
@@ -23,6 +23,7 @@ import { enrol } from "./enrol.ts";
 import { readFacts } from "./facts.ts";
 import { renewCertificate } from "./join.ts";
 import { Membership } from "./membership.ts";
+import { Reachability } from "./reachability.ts";
 
 const INTERFACE = "orchd0";
 const FIND_TIMEOUT_MS = 3000;
@@ -68,6 +69,9 @@ export class AgentRole {
   readonly #agent: Agent;
   #facts: NodeFacts;
   #membership: Membership | undefined;
+  /** Where members gossip, as the latest welcome told. */
+  #peers: readonly string[] = [];
+  #reachability: Reachability | undefined;
   #renewal: Timer | undefined;
   #unwatch = () => {};
 
@@ -146,7 +150,7 @@ export class AgentRole {
       random: systemRandom,
       ...socket,
     });
-    const own = { ...(await facts(runtime)), hostname: identity.name };
+    const own = { ...(await facts(runtime)), hostname: identity.name, notes: [] };
     const role = new AgentRole(options, { state, clock, lock }, { identity, runtime, facts: own });
     await role.#begin();
     return role;
@@ -157,6 +161,7 @@ export class AgentRole {
     this.#unwatch();
     this.#renewal?.cancel();
     await this.#agent.stop();
+    this.#reachability?.stop();
     this.#membership?.close();
     await this.#runtime.close();
     this.#machine.state.close();
@@ -179,9 +184,39 @@ export class AgentRole {
       log,
       onChange: () => {},
     });
+    // A welcome may have come meanwhile.
+    this.#membership.useKeys(this.#identity.gossipKeys);
+    const { trouble } = this.#membership;
+    if (trouble === undefined) this.#reachability = this.#newReachability(this.#membership);
+    else this.#note([trouble]);
+    this.#meet();
     if (advertise === undefined) {
       this.#unwatch = watchOwnAddress(systemClock, (address) => this.#moveTo(address));
     }
+  }
+
+  /** What is blocked is told to the server too, since people look there. */
+  #newReachability(pings: Membership): Reachability {
+    return new Reachability({
+      pings,
+      clock: systemClock,
+      log: this.#options.log,
+      isConnected: () => this.#connection.isConnected,
+      onChange: (notes) => this.#note(notes),
+    });
+  }
+
+  #note(notes: string[]): void {
+    this.#facts = { ...this.#facts, notes };
+    this.#connection.setFacts(this.#facts);
+  }
+
+  /** Looks for the members that the server told of, which may be before gossip has begun. */
+  #meet(): void {
+    void this.#membership?.meet(this.#peers);
+    // The first is the server's own.
+    const [server] = this.#peers;
+    if (server !== undefined) this.#reachability?.watch(server);
   }
 
   #onWelcome(welcome: Welcome): void {
@@ -191,7 +226,8 @@ export class AgentRole {
     const { servers } = welcome.servers.length > 0 ? welcome : this.#identity;
     this.#save({ ...this.#identity, servers, gossipKeys });
     this.#membership?.useKeys(gossipKeys);
-    void this.#membership?.meet(peers);
+    this.#peers = peers;
+    this.#meet();
     if (renewAfterMs !== undefined) this.#renewIn(renewAfterMs);
   }
 

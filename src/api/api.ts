@@ -10,6 +10,7 @@ import { forwardRoutes } from "./routes/forward.ts";
 import { guarded } from "./guard.ts";
 import { imageRoutes } from "./routes/images.ts";
 import { joinRoutes } from "./routes/join.ts";
+import { keyringRoutes } from "./routes/keyring.ts";
 import { logRoutes } from "./routes/logs.ts";
 import { lookRoutes } from "./routes/look.ts";
 import { nodeRoutes } from "./routes/nodes.ts";
@@ -47,6 +48,7 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   app.route("/v1", imageRoutes(deps));
   app.route("/v1", joinRoutes(deps));
   app.route("/v1", tokenRoutes(deps));
+  app.route("/v1", keyringRoutes(deps));
   app.route("/v1", openApiRoutes(deps, app));
 
   app.onError((error, c) => answerProblem(c, error, deps.log));

@@ -1,7 +1,6 @@
 import type { IncomingMessage } from "node:http";
-import { isErrorCode, OrchdError, systemCodeOf } from "../lib/errors.ts";
-import type { problemSchema } from "../model/summary.ts";
-import type { z } from "zod";
+import { OrchdError, systemCodeOf } from "../lib/errors.ts";
+import { linesOf, problemIn, readBounded } from "./client-answer.ts";
 
 /** One call of the API; the path holds its query, already encoded. */
 export interface ApiRequest {
@@ -21,23 +20,10 @@ export interface Transport {
   call(request: ApiRequest): Promise<unknown>;
   /** Each line of an NDJSON answer; ends quietly when `signal` aborts. */
   stream(path: string, signal: AbortSignal): AsyncGenerator<unknown>;
-  webSocket(path: string): WebSocket;
+  /** A WebSocket that is connecting. Fails with an `OrchdError` where it is known to be in vain. */
+  webSocket(path: string): Promise<WebSocket>;
   /** What an error of the connection means to a person; undefined where it just ended. */
   explain(error: unknown): OrchdError;
-}
-
-/** An answer longer than this is not one that orchd gives. */
-const REPLY_BYTES_MAX = 256 * 1024 * 1024;
-const LINE_CHARS_MAX = 16 * 1024 * 1024;
-
-/** An error that the server told, with its further lines. */
-export class ApiError extends OrchdError {
-  readonly details: readonly string[];
-
-  constructor(problem: z.infer<typeof problemSchema>["error"]) {
-    super(isErrorCode(problem.code) ? problem.code : "internal", problem.message);
-    this.details = problem.details;
-  }
 }
 
 /** Reaches the server on this machine, on its Unix socket. */
@@ -100,7 +86,7 @@ export class UnixTransport implements Transport {
     }
   }
 
-  webSocket(path: string): WebSocket {
+  async webSocket(path: string): Promise<WebSocket> {
     return new WebSocket(`ws+unix://${this.#socketPath}:${path}`);
   }
 
@@ -150,62 +136,5 @@ export class UnixTransport implements Transport {
         "name the right socket with --socket",
       { cause },
     );
-  }
-}
-
-async function readBounded(body: ReadableStream<Uint8Array> | null): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = "";
-  let bytes = 0;
-  for await (const chunk of body ?? []) {
-    bytes += chunk.length;
-    if (bytes > REPLY_BYTES_MAX) {
-      throw new OrchdError("tooLarge", "the answer is larger than any that orchd gives");
-    }
-    text += decoder.decode(chunk, { stream: true });
-  }
-  return text + decoder.decode();
-}
-
-/** Empty lines are heartbeats; a line that is a problem ends the stream with it. */
-async function* linesOf(chunks: AsyncIterable<Uint8Array>, status: number) {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of chunks) {
-    rest += decoder.decode(chunk, { stream: true });
-    const lines = rest.split("\n");
-    rest = lines.pop() ?? "";
-    if (rest.length > LINE_CHARS_MAX) {
-      throw new OrchdError("tooLarge", "a line of the answer is longer than any that orchd gives");
-    }
-    for (const line of lines) if (line.trim() !== "") yield parseLine(line, status);
-  }
-  rest += decoder.decode();
-  if (rest.trim() !== "") yield parseLine(rest, status);
-}
-
-function parseLine(line: string, status: number): unknown {
-  const problem = problemIn(line, status);
-  if (problem !== undefined) throw problem;
-  try {
-    return JSON.parse(line) as unknown;
-  } catch (cause) {
-    throw new OrchdError("internal", "the orchd server's answer is damaged: try again", { cause });
-  }
-}
-
-/** The error that a text tells, if it is one. */
-function problemIn(text: string, status: number): ApiError | undefined {
-  if (status < 400 && !text.startsWith('{"error":')) return undefined;
-  try {
-    const { error } = JSON.parse(text) as { error?: Record<string, unknown> };
-    if (typeof error?.["code"] !== "string" || typeof error["message"] !== "string") {
-      return undefined;
-    }
-    const details = Array.isArray(error["details"]) ? error["details"].map(String) : [];
-    return new ApiError({ code: error["code"], message: error["message"], details });
-  } catch {
-    // Not JSON, so not a problem that orchd tells; the caller says so.
-    return undefined;
   }
 }

@@ -6,6 +6,7 @@ import type {
   ImageSummary,
   LogOptions,
 } from "../model/session.ts";
+import type { KeySummary } from "../model/keyring.ts";
 import type { NewToken, TokenRequest, TokenSummary } from "../model/token.ts";
 import type { StackSpec } from "../model/stack.ts";
 import type {
@@ -22,6 +23,7 @@ import type {
 } from "../model/summary.ts";
 import { openExec } from "./client-exec.ts";
 import { openForward } from "./client-forward.ts";
+import type { TlsServer } from "./client-tls.ts";
 import { UnixTransport, type Transport } from "./client-transport.ts";
 
 /** What a name that a person typed stands for. */
@@ -76,6 +78,12 @@ export class ApiClient {
 
   static onSocket(path: string, timeoutMs?: number): ApiClient {
     return new ApiClient(new UnixTransport(path), timeoutMs);
+  }
+
+  /** @param server where it is, whom to believe, and what opens it */
+  static async onServer(server: TlsServer, timeoutMs?: number): Promise<ApiClient> {
+    const { TlsTransport } = await import("./client-tls.ts");
+    return new ApiClient(new TlsTransport(server), timeoutMs);
   }
 
   version(): Promise<VersionInfo> {
@@ -138,14 +146,14 @@ export class ApiClient {
   }
 
   /** Starts a command in a task; resolves once it runs. */
-  exec(task: string, options: ExecOptions): Promise<ExecSession> {
-    const socket = this.#transport.webSocket(`/v1/exec${queryOf({ task })}`);
+  async exec(task: string, options: ExecOptions): Promise<ExecSession> {
+    const socket = await this.#transport.webSocket(`/v1/exec${queryOf({ task })}`);
     return openExec(socket, options, (error) => this.#transport.explain(error));
   }
 
   /** Connects to a TCP port of a running task; resolves once the connection is there. */
-  forward(task: string, port: number): Promise<ByteStream> {
-    const socket = this.#transport.webSocket(`/v1/forward${queryOf({ task, port })}`);
+  async forward(task: string, port: number): Promise<ByteStream> {
+    const socket = await this.#transport.webSocket(`/v1/forward${queryOf({ task, port })}`);
     return openForward(socket, (error) => this.#transport.explain(error));
   }
 
@@ -177,6 +185,24 @@ export class ApiClient {
 
   async revokeToken(id: string): Promise<void> {
     await this.#call("DELETE", `/v1/tokens/${encodeURIComponent(id)}`);
+  }
+
+  /** The keys of the cluster's gossip. @param show whether the keys themselves are told */
+  keyring(show: boolean): Promise<KeySummary[]> {
+    return this.#get(`/v1/keyring${queryOf({ show })}`);
+  }
+
+  /** @param key base 64; the server makes a random one where it is absent */
+  installKey(key?: string): Promise<KeySummary> {
+    return this.#call("POST", "/v1/keyring", key === undefined ? {} : { key });
+  }
+
+  async useKey(fingerprint: string): Promise<void> {
+    await this.#call("POST", `/v1/keyring/${encodeURIComponent(fingerprint)}/use`);
+  }
+
+  async removeKey(fingerprint: string): Promise<void> {
+    await this.#call("DELETE", `/v1/keyring/${encodeURIComponent(fingerprint)}`);
   }
 
   /** @param node a host name, an id, or the start of an id */

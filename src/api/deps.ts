@@ -3,6 +3,7 @@ import type { Log } from "../lib/log.ts";
 import type { LabelChange } from "../core/reconcile/node.ts";
 import type { NodeId, ServiceId, TokenId } from "../model/ids.ts";
 import type { JoinAnswer, JoinRequest } from "../model/join.ts";
+import type { KeySummary } from "../model/keyring.ts";
 import type { Node } from "../model/node.ts";
 import type { AgentSession } from "../model/session.ts";
 import type { StackSpec } from "../model/stack.ts";
@@ -47,6 +48,13 @@ export interface ApiDeps {
   /** A new secret for a token; the old one opens nothing any more. */
   rotateToken(token: TokenId): Promise<NewToken>;
   revokeToken(token: TokenId): Promise<void>;
+  /** The keys of the cluster's gossip, by their fingerprints. */
+  gossipKeys: {
+    list(show: boolean): KeySummary[];
+    install(key?: string): Promise<KeySummary>;
+    use(fingerprint: string): Promise<void>;
+    remove(fingerprint: string): Promise<void>;
+  };
   /** The agent of a node, while it is connected. */
   session(node: NodeId): AgentSession | undefined;
   sessions(): AgentSession[];

@@ -11,6 +11,8 @@ export type Completes =
   | "anything"
   | "node"
   | "file"
+  | "context"
+  | "key"
   | "none"
   | readonly string[];
 
@@ -132,6 +134,18 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: "show a node; drain, pause, activate, label or remove nodes",
     completes: "node",
     load: async () => (await import("./commands/node.ts")).nodeCommand,
+  },
+  {
+    name: "context",
+    summary: "keep servers on other machines by name",
+    completes: "context",
+    load: async () => (await import("./commands/context.ts")).contextCommand,
+  },
+  {
+    name: "keyring",
+    summary: "list, install, use and remove the keys of gossip",
+    completes: "key",
+    load: async () => (await import("./commands/keyring.ts")).keyringCommand,
   },
   {
     name: "image",

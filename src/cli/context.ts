@@ -4,9 +4,10 @@ import { resolve } from "node:path";
 import type { ApiClient } from "../api/client.ts";
 import { OrchdError } from "../lib/errors.ts";
 import type { BuildInfo } from "./build-info.ts";
+import { chooseServer } from "./contexts/choose-server.ts";
 import type { Io } from "./io.ts";
 import { parseDuration } from "./output/parse-time.ts";
-import { DATA_DIR_DEFAULT, RUN_DIR_DEFAULT, socketPathOf } from "./socket-path.ts";
+import { DATA_DIR_DEFAULT, RUN_DIR_DEFAULT } from "./socket-path.ts";
 
 /** What `orchd server` was asked to be. */
 export interface ServerOptions {
@@ -55,6 +56,7 @@ export interface Context {
 
 /** Options of every command that asks a server. */
 export interface ConnectionOptions {
+  context?: string;
   socket?: string;
   dataDir?: string;
 }
@@ -87,6 +89,7 @@ export function newRemoteCommand(text: CommandText): Command {
 /** A command that can be told which server it asks. */
 export function withConnection(command: Command): Command {
   return command
+    .option("--context <name>", "context of the server, see `orchd context` (or ORCHD_CONTEXT)")
     .option("--socket <path>", `socket of the server (default: ${RUN_DIR_DEFAULT}/orchd.sock)`)
     .option("--data-dir <dir>", `data directory of the server (default: ${DATA_DIR_DEFAULT})`);
 }
@@ -97,7 +100,9 @@ export async function connect(
   timeoutMs?: number,
 ): Promise<ApiClient> {
   const { ApiClient } = await import("../api/client.ts");
-  return ApiClient.onSocket(socketPathOf(options, io.env, io.cwd), timeoutMs);
+  const choice = await chooseServer(options, io);
+  if ("socketPath" in choice) return ApiClient.onSocket(choice.socketPath, timeoutMs);
+  return ApiClient.onServer(choice.server, timeoutMs);
 }
 
 /** One value as one line of JSON. */

@@ -15,6 +15,7 @@ export function formatHelp(build: BuildInfo): string {
     "",
     "`orchd COMMAND --help` tells its options. Options of every command that asks a server:",
     "  --json             print JSON, in the shapes of the API",
+    "  --context <name>   a server on another machine (or ORCHD_CONTEXT), see `orchd context`",
     "  --socket <path>    socket of the server (or ORCHD_SOCKET)",
     "  --data-dir <dir>   data directory of the server (or ORCHD_DATA_DIR)",
     "",

@@ -7,7 +7,7 @@ import { formatHelp } from "./help.ts";
 import { reportError } from "./report-error.ts";
 
 /** Options that may also stand before the command; each takes a value. */
-const OPTIONS_IN_FRONT = new Set(["--socket", "--data-dir"]);
+const OPTIONS_IN_FRONT = new Set(["--context", "--socket", "--data-dir"]);
 
 /**
  * Runs one command line.

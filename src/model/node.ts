@@ -19,6 +19,8 @@ export const nodeFactsSchema = z.object({
   runtime: z.object({ name: z.string().max(64), version: z.string().max(64) }),
   /** Version of orchd on the node. */
   orchdVersion: z.string().max(64),
+  /** What the agent found out that people should put right, such as ports that are blocked. */
+  notes: z.array(z.string().max(500)).max(8).optional(),
 });
 /** What an agent says of its machine when its session begins. */
 export type NodeFacts = z.infer<typeof nodeFactsSchema>;

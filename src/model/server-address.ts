@@ -2,6 +2,8 @@ import type { Parsed } from "../lib/parsed.ts";
 
 /** Where servers answer agents, and people on other machines. */
 export const SERVER_PORT = 6770;
+/** The name in every server's certificate, whatever the address by which it is reached. */
+export const SERVER_NAME = "server.orchd";
 
 /** `host`, `host:port` or `[2001:db8::1]:port`, with the usual port when none is named. */
 export function parseServerAddress(text: string): Parsed<string> {

@@ -1,12 +1,10 @@
 import { type KeyObject, X509Certificate } from "node:crypto";
 import { assert } from "../lib/assert.ts";
 import type { NodeId } from "../model/ids.ts";
+import { SERVER_NAME } from "../model/server-address.ts";
 import { subjectOfNode } from "./check-peer.ts";
 import { importPublicKey, keyPairOf, newKey, publicKeyOf } from "./keys.ts";
 import { loadX509, P256 } from "./library.ts";
-
-/** The name that every server answers to, whatever its address. */
-export const SERVER_NAME = "server.orchd";
 
 const DAY_MS = 86_400_000;
 /** How long a node's certificate is valid, from the server's time on. */

@@ -1,6 +1,8 @@
 import { createHash, timingSafeEqual, type KeyObject, type X509Certificate } from "node:crypto";
 import { encodeBase32 } from "../lib/base32.ts";
 
+const FINGERPRINT_LENGTH = 12;
+
 /** What a join token says of its cluster: the SHA-256 of the CA's certificate. */
 export function digestOfCertificate(certificate: X509Certificate): string {
   return digestOf(certificate.raw);
@@ -14,6 +16,11 @@ export function digestOfKey(publicKey: KeyObject): string {
 /** What the store keeps of a token's secret. A secret has 160 random bits: it needs no salt. */
 export function digestOfSecret(secret: string): string {
   return digestOf(new TextEncoder().encode(secret));
+}
+
+/** What a gossip key in base 64 is called: 60 bits of its digest, which open nothing. */
+export function fingerprintOfKey(key: string): string {
+  return digestOf(Buffer.from(key, "base64")).slice(0, FINGERPRINT_LENGTH);
 }
 
 function digestOf(bytes: Uint8Array): string {

@@ -9,9 +9,9 @@ import { newAuthority } from "../pki/authority.ts";
 import type { Store } from "../store/store.ts";
 import { caDigestIn, clusterIn } from "./cluster-keys.ts";
 import { commitFresh } from "./commit-fresh.ts";
+import { newGossipKey } from "./gossip-keys.ts";
 import { newToken } from "./tokens.ts";
 
-const GOSSIP_KEY_BYTES = 32;
 /** How long the first token lives: whoever begins a cluster has a day to bring machines in. */
 const FIRST_TOKEN_MS = 86_400_000;
 
@@ -56,8 +56,4 @@ export async function firstToken(
     return isMade ? [put.cluster({ ...cluster, firstTokenAt: now }), put.token(token)] : [];
   });
   return isMade ? formatToken({ caDigest: caDigestIn(store.view()), secret }) : undefined;
-}
-
-function newGossipKey(): string {
-  return Buffer.from(crypto.getRandomValues(new Uint8Array(GOSSIP_KEY_BYTES))).toString("base64");
 }

@@ -148,15 +148,24 @@ export class Remote {
           if (kind === "node" && before !== undefined && after === undefined) {
             this.#expel(before.id);
           }
+          if (kind === "cluster" && before !== undefined) this.#useNewKeys();
         }
       }),
     );
   }
 
-  /** A node that was removed hears of it; other connections of it are cut. */
+  /** A node that was removed lets its tasks go, hears why, and is cut off. */
   #expel(nodeId: NodeId): void {
+    const generation = this.#options.store.view().version;
+    this.#sessions.session(nodeId)?.assign({ generation, assignments: [] });
     this.#sessions.end(nodeId, SESSION_END.removed, "the node was removed from the cluster");
     systemClock.after(1000, () => this.#port?.disconnect(nodeId));
+  }
+
+  /** The cluster's keys have changed: for this machine's own gossip, and for all nodes'. */
+  #useNewKeys(): void {
+    this.#membership?.useKeys(clusterIn(this.#options.store.view()).gossipKeys);
+    this.#sessions.tellNews();
   }
 
   async #gossip(): Promise<void> {
@@ -190,7 +199,7 @@ export class Remote {
         addresses: () => this.addresses(),
         clock: systemClock,
       });
-      this.#closers.push(responder.close);
+      this.#closers.push(() => responder.close());
     } catch (error) {
       log.warn(`nobody finds this server by multicast: ${String(error)}`);
     }

@@ -1,7 +1,8 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import * as fs from "node:fs";
 import { OrchdError, systemCodeOf } from "../lib/errors.ts";
-import { type Authority, type KeyAndCertificate, SERVER_NAME } from "../pki/authority.ts";
+import { SERVER_NAME } from "../model/server-address.ts";
+import type { Authority, KeyAndCertificate } from "../pki/authority.ts";
 
 /**
  * The server's own key and certificate, kept beside its state so that the library that issues need

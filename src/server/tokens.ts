@@ -22,6 +22,7 @@ import { commitFresh } from "./commit-fresh.ts";
 const TOKENS_MAX = 1000;
 /** Where people get a token: the end of every sentence that refuses one. */
 const MAKE_ONE = "make one with `orchd token create` on the server's machine";
+const MAKE_ADMIN = "make one with `orchd token create --admin` on the server's machine";
 
 interface TokensDeps {
   store: Store;
@@ -91,7 +92,7 @@ export class Tokens {
   admit(authorization: string | undefined): void {
     const text = /^Bearer +(\S+)\s*$/i.exec(authorization ?? "")?.[1];
     if (text === undefined) {
-      throw unauthorized(`this server takes no one without a token: ${MAKE_ONE} with --admin`);
+      throw unauthorized(`this server takes no one without a token: ${MAKE_ADMIN}`);
     }
     const parsed = parseToken(text);
     if (!parsed.ok) throw unauthorized(parsed.problem);
@@ -100,11 +101,9 @@ export class Tokens {
     if (!sameDigest(parsed.value.caDigest, caDigestIn(view))) {
       throw unauthorized("the token is one of another cluster: use one of this cluster");
     }
-    const token = tokenWith(view, parsed.value.secret, clock.now());
+    const token = tokenWith(view, parsed.value.secret, clock.now(), MAKE_ADMIN);
     if (token.kind !== "admin") {
-      throw unauthorized(
-        `the token lets machines join and no one else in: ${MAKE_ONE} with --admin`,
-      );
+      throw unauthorized(`the token lets machines join and no one else in: ${MAKE_ADMIN}`);
     }
   }
 
@@ -141,18 +140,19 @@ export function newToken(
 
 /**
  * The token that a secret opens, unless its time is over; how often it was used is not looked at.
+ * @param advice where to get another one
  * @throws OrchdError `unauthorized`
  */
-export function tokenWith(view: View, secret: string, now: number): Token {
+export function tokenWith(view: View, secret: string, now: number, advice = MAKE_ONE): Token {
   const digest = digestOfSecret(secret);
   let found: Token | undefined;
   // All of them, and each whole: how long it takes tells nothing.
   for (const token of view.tokens.values()) {
     if (sameDigest(token.secretDigest, digest)) found = token;
   }
-  if (found === undefined) throw unauthorized(`the token is wrong or was revoked: ${MAKE_ONE}`);
+  if (found === undefined) throw unauthorized(`the token is wrong or was revoked: ${advice}`);
   if (tokenState(found, now) === "expired") {
-    throw unauthorized(`the token has expired: ${MAKE_ONE}`);
+    throw unauthorized(`the token has expired: ${advice}`);
   }
   return found;
 }

@@ -22,6 +22,9 @@ import type { Link } from "./link.ts";
 
 /** A frame of statuses is filled up to this, so that it arrives soon over a slow link as well. */
 const BATCH_CHARACTERS = 64 * 1024;
+/** Statuses that are not acknowledged within this are a reason to ask for a sign of life. */
+const ACK_WITHIN_MS = 2000;
+const PROBE_MS = 2000;
 /** A server that took the connection answers well within this. */
 const WELCOME_WITHIN_MS = 15_000;
 
@@ -34,6 +37,8 @@ export interface AgentEndOptions {
   facts: NodeFacts;
   /** The session begins; its first set comes after this. */
   onWelcome(welcome: Welcome): void;
+  /** What the welcome told has changed, such as the gossip keys. */
+  onNews(welcome: Welcome): void;
   onHeartbeat(): void;
   onEnd(code: number, reason: string): void;
 }
@@ -102,7 +107,17 @@ export class AgentEnd {
       const sequence = this.#sequence++;
       this.#unacked.set(sequence, { resolve, reject });
       this.#connection.send({ type: "statuses", sequence, statuses });
+      this.#options.clock.after(ACK_WITHIN_MS, () => void this.#doubt(sequence));
     });
+  }
+
+  /**
+   * A server whose disk is slow acknowledges late, and one behind a link that was cut never: it is
+   * asked for a sign of life, so that a node does not wait for it with what it could do alone.
+   */
+  async #doubt(sequence: number): Promise<void> {
+    if (!this.#unacked.has(sequence) || (await this.#connection.probe(PROBE_MS))) return;
+    this.end(SESSION_END.silent, "the server does not answer");
   }
 
   #onFrame(frame: DownFrame): void {
@@ -132,11 +147,11 @@ export class AgentEnd {
   }
 
   #onWelcome({ type: _type, protocol, ...welcome }: WelcomeFrame): void {
-    if (this.#isWelcome) throw new OrchdError("invalid", "the server said welcome twice");
     if (protocol !== PROTOCOL) {
       const message = `the server speaks protocol ${protocol}, this agent ${PROTOCOL}`;
       return this.end(SESSION_END.version, message);
     }
+    if (this.#isWelcome) return this.#options.onNews(welcome);
     this.#isWelcome = true;
     this.#welcomeTimer.cancel();
     this.#options.onWelcome(welcome);

@@ -87,6 +87,11 @@ export class RemoteAgent implements AgentSession {
     return this.#hello?.instance;
   }
 
+  /** Whether the session has begun. */
+  get isWelcome(): boolean {
+    return this.#isWelcome;
+  }
+
   successors(): readonly Successor[] {
     return this.#hello?.successors ?? [];
   }
@@ -95,7 +100,7 @@ export class RemoteAgent implements AgentSession {
     return this.#connection.isOpen;
   }
 
-  /** The first frame to the agent; before it nothing else may be sent. */
+  /** The first frame to the agent, before anything else; later it tells what has changed. */
   welcome(frame: WelcomeFrame): void {
     this.#connection.send(frame);
     this.#isWelcome = true;

@@ -46,7 +46,7 @@ export interface ServerConnectionOptions {
   findServers?(): Promise<string[]>;
   /** Gets a new certificate, since the server says that this one ran out. */
   renew(): Promise<void>;
-  /** A session has begun, and its assignment set comes next. */
+  /** A session has begun, and its set comes next; or what it told has changed meanwhile. */
   onWelcome(welcome: Welcome): void;
   /** The server's clock was asked again during a session. */
   onTime?(serverTime: number, roundTripMs: number): void;
@@ -242,6 +242,7 @@ export class ServerConnection implements ServerSession {
         instance: this.#instance,
         facts: hello.facts,
         onWelcome: (welcome) => this.#onWelcome(end, welcome, address),
+        onNews: (news) => this.#onNews(news, address),
         onHeartbeat: () => this.#onHeartbeat(),
         onEnd: (code, reason) => {
           this.#onEnd();
@@ -253,17 +254,20 @@ export class ServerConnection implements ServerSession {
   }
 
   #onWelcome(end: AgentEnd, welcome: Welcome, address: string): void {
-    const { log } = this.#options;
-    const others = welcome.servers.length > 0 ? welcome.servers : this.#servers;
-    this.#servers = [address, ...others.filter((other) => other !== address)];
-    log.info(`connected to the server at ${address}`);
+    this.#options.log.info(`connected to the server at ${address}`);
     this.#told.clear();
     this.#isWelcome = true;
-    this.#options.onWelcome(welcome);
+    this.#onNews(welcome, address);
     this.#sessions += 1;
     if (this.#sessions > 1) this.#hello?.events?.onResume();
     this.#ready.resolve(end);
     this.#taken.resolve();
+  }
+
+  #onNews(welcome: Welcome, address: string): void {
+    const others = welcome.servers.length > 0 ? welcome.servers : this.#servers;
+    this.#servers = [address, ...others.filter((other) => other !== address)];
+    this.#options.onWelcome(welcome);
   }
 
   #onEnd(): void {
@@ -307,8 +311,8 @@ export class ServerConnection implements ServerSession {
 
 function removedPause(): Pause {
   const why =
-    "this node was removed from the cluster: its tasks go on, and it asks again every 5 min; " +
-    "to join anew, remove its data directory and run `orchd join TOKEN`";
+    "this node was removed from the cluster: what it was not told to end goes on, and it asks " +
+    "again every 5 min; to join anew run `orchd join TOKEN`";
   return { ms: REMOVED_RETRY_MS, why };
 }
 

@@ -17,7 +17,7 @@ export interface SessionsOptions {
   log: Log;
   /** Whom the agents talk to. */
   server: ServerSession;
-  /** What a node hears when its session begins. */
+  /** What a node hears when its session begins, and when some of it has changed. */
   welcome(nodeId: NodeId): Welcome;
 }
 
@@ -74,6 +74,16 @@ export class Sessions {
     return (await this.session(nodeId)?.probe(timeoutMs)) ?? false;
   }
 
+  /**
+   * Tells every node what it would hear if its session began now: the gossip keys, the servers or
+   * the peers have changed.
+   */
+  tellNews(): void {
+    for (const agent of this.#seated.values()) {
+      if (agent.isOpen && agent.isWelcome) this.#welcome(agent);
+    }
+  }
+
   /** Ends every connection of the node, as when it is removed. */
   end(nodeId: NodeId, code: number, reason: string): void {
     for (const agent of this.#connected) if (agent.nodeId === nodeId) agent.close(code, reason);
@@ -107,13 +117,17 @@ export class Sessions {
     this.#seated.set(nodeId, agent);
     before?.close(SESSION_END.replaced, "a newer session of this agent took its place");
     try {
-      const welcome = this.#options.welcome(nodeId);
-      agent.welcome({ type: "welcome", protocol: PROTOCOL, ...welcome });
+      this.#welcome(agent);
       await server.hello(agent, facts);
     } catch (error) {
       log.error(`node ${nodeId} is not taken in yet: ${messageChainOf(error)}`);
       agent.close(SESSION_END.tryAgain, "the server can't take the agent in now");
     }
+  }
+
+  #welcome(agent: RemoteAgent): void {
+    const welcome = this.#options.welcome(agent.nodeId);
+    agent.welcome({ type: "welcome", protocol: PROTOCOL, ...welcome });
   }
 
   #refuseCopy(agent: RemoteAgent, hostname: string): void {

@@ -81,7 +81,7 @@ describe("a fleet of three", () => {
     expect(said.trim()).not.toBe("");
   });
 
-  test("replaces the tasks of a node whose power was cut, and has exactly so many again", async () => {
+  test("replaces the tasks of a node whose power was cut, and takes it back", async () => {
     const [h1, h2, h3] = hostsOf(fleet);
     const before = await containersOn(h2, "spread");
     await h3.cutPower();
@@ -106,7 +106,7 @@ describe("a fleet of three", () => {
     for (const container of before) expect(kept).toContain(container);
   });
 
-  test("goes on where the link to the server was cut, and restarts nothing when it is mended", async () => {
+  test("goes on where the link was cut, and restarts nothing when it is mended", async () => {
     const [h1, h2] = hostsOf(fleet);
     const before = await containersOn(h2, "spread");
     await h2.cutLink();
@@ -121,7 +121,7 @@ describe("a fleet of three", () => {
     expect(await containersOn(h2, "spread")).toEqual(before);
   });
 
-  test("restarts a task that crashes on a node that is cut off, and keeps it afterwards", async () => {
+  test("restarts what crashes on a node that is cut off, and keeps it afterwards", async () => {
     const [h1, h2] = hostsOf(fleet);
     await h2.cutLink();
     await h1.waitFor("h2 is down", async () => (await healthOf(h1, "h2")) === "down");

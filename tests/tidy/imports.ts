@@ -28,7 +28,8 @@ export const BANDS: Band[] = [
   { band: "session/", ours: ["session/", ...CORE], packages: ["ws", "zod", ...BUILTINS] },
   {
     band: "api/",
-    ours: ["api/", "store/store.ts", ...CORE],
+    // A client proves a server by the digest in its token, as the server made it.
+    ours: ["api/", "store/store.ts", "pki/digest.ts", ...CORE],
     packages: ["hono", "hono-openapi", "zod", ...BUILTINS],
   },
   {

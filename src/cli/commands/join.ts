@@ -20,8 +20,8 @@ export function joinCommand(context: Context): Command {
   return newCommand({
     name: "join",
     description:
-      "Makes this machine a node of a cluster, and runs its agent. Without an address it looks for " +
-      "the cluster on the local network; after the first start it needs no token any more.",
+      "Makes this machine a node of a cluster, and runs its agent. Without an address it looks " +
+      "for the cluster on the local network; after the first start it needs no token any more.",
     examples: [
       "orchd join ORCHD-1-…@10.0.0.5:6770 --label zone=hall",
       "orchd join ORCHD-1-…",

@@ -1,9 +1,9 @@
 import type { Command, Option } from "commander";
 import { COMMANDS, findCommand, type CommandEntry } from "../commands.ts";
-import { printLines, type Context } from "../context.ts";
+import { printLines, type ConnectionOptions, type Context } from "../context.ts";
 import { cleanText } from "../output/clean.ts";
 import { FILES, type Candidate } from "./candidate.ts";
-import { completeName } from "./names.ts";
+import { completeContext, completeName } from "./names.ts";
 
 /** Options whose value is a path, by their name. */
 const PATH_OPTIONS = new Set(["--file", "--env-file", "--socket", "--podman-socket", "--data-dir"]);
@@ -49,6 +49,7 @@ async function completeArgument(
   const at = nested ?? command;
   const previous = before.at(-1) ?? "";
   const open = at.options.find((option) => takesValue(option) && isNamed(option, previous));
+  if (open?.long === "--context") return completeContext(context);
   if (open !== undefined) return completeValue(open);
   if (entry.name === "exec" && operandsIn(at, before).length > 0) return FILES;
   if (current.startsWith("-")) return at.options.filter((o) => !o.hidden).map(optionCandidate);
@@ -89,11 +90,13 @@ function operandsIn(command: Command, words: readonly string[]): string[] {
 }
 
 /** The server that the line names so far. */
-function connectionIn(words: readonly string[]): { socket?: string; dataDir?: string } {
-  const socket = words[words.indexOf("--socket") + 1];
-  const dataDir = words[words.indexOf("--data-dir") + 1];
+function connectionIn(words: readonly string[]): ConnectionOptions {
+  const valueOf = (option: string) =>
+    words.includes(option) ? words[words.indexOf(option) + 1] : undefined;
+  const [context, socket, dataDir] = ["--context", "--socket", "--data-dir"].map(valueOf);
   return {
-    ...(words.includes("--socket") && socket !== undefined ? { socket } : {}),
-    ...(words.includes("--data-dir") && dataDir !== undefined ? { dataDir } : {}),
+    ...(context === undefined ? {} : { context }),
+    ...(socket === undefined ? {} : { socket }),
+    ...(dataDir === undefined ? {} : { dataDir }),
   };
 }

@@ -2,6 +2,7 @@ import type { ApiClient } from "../../api/client.ts";
 import { OrchdError } from "../../lib/errors.ts";
 import type { Completes } from "../commands.ts";
 import { connect, type ConnectionOptions, type Context } from "../context.ts";
+import { LOCAL } from "../contexts/choose-server.ts";
 import { FILES, type Candidate } from "./candidate.ts";
 
 /** Nobody waits longer for a completion. */
@@ -16,6 +17,7 @@ export async function completeName(
 ): Promise<Candidate[]> {
   if (completes === "none") return [];
   if (completes === "file") return FILES;
+  if (completes === "context") return completeContext(context);
   if (typeof completes !== "string") return completes.map(candidate);
   try {
     const client = await connect(context, connection, DEADLINE_MS);
@@ -28,11 +30,22 @@ export async function completeName(
   }
 }
 
+/** Names of contexts; none where the file can't be read. */
+export async function completeContext({ io }: Context): Promise<Candidate[]> {
+  const { contextsPathOf, readContexts } = await import("../contexts/contexts-file.ts");
+  try {
+    return [LOCAL, ...Object.keys(readContexts(contextsPathOf(io.env)).contexts)].map(candidate);
+  } catch (error) {
+    if (error instanceof OrchdError) return [];
+    throw error;
+  }
+}
+
 function candidate(value: string): Candidate {
   return { value, description: "" };
 }
 
-type NameKind = "stack" | "service" | "replicas" | "task" | "log" | "anything" | "node";
+type NameKind = "stack" | "service" | "replicas" | "task" | "log" | "key" | "anything" | "node";
 
 async function namesFor(client: ApiClient, kind: NameKind, current: string): Promise<string[]> {
   switch (kind) {
@@ -46,6 +59,8 @@ async function namesFor(client: ApiClient, kind: NameKind, current: string): Pro
       return taskNames(client);
     case "log":
       return both(serviceNames(client, current), taskNames(client));
+    case "key":
+      return (await client.keyring(false)).map((key) => key.fingerprint);
     case "node":
       return nodeNames(client);
     case "anything":

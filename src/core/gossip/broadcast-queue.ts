@@ -1,5 +1,5 @@
+import { messageBytes } from "./message-size.ts";
 import type { Broadcastable } from "./messages.ts";
-import { encodeMessage } from "./wire/message.ts";
 
 /** Bytes that a compound packet adds for itself, and for each message in it. */
 export const COMPOUND_BYTES = 2;
@@ -38,7 +38,7 @@ export class BroadcastQueue {
   /** @param onDone called when it was sent as often as it should be, or another took its place */
   add(message: Broadcastable, onDone?: () => void): void {
     const about = message.type === "user" ? undefined : message.node;
-    const bytes = encodeMessage(message).length;
+    const bytes = messageBytes(message);
     const queued: Queued = { message, bytes, about, onDone, isDropped: false };
     if (about === undefined) this.#addUser(queued);
     else {

@@ -3,12 +3,12 @@ import { Awareness } from "./awareness.ts";
 import { BroadcastQueue, COMPOUND_BYTES, COMPOUND_ENTRY_BYTES } from "./broadcast-queue.ts";
 import type { Effect, Ignored } from "./exchange.ts";
 import type { Member } from "./member.ts";
+import { messageBytes } from "./message-size.ts";
 import type { Address, Broadcastable, Message, Versions } from "./messages.ts";
 import { Roster } from "./roster.ts";
 import type { Suspicion } from "./suspicion.ts";
 import { TimerQueue, type Timer } from "./timer-queue.ts";
 import { suspicionMinMs, transmitLimit, type Tuning } from "./tuning.ts";
-import { encodeMessage } from "./wire/message.ts";
 
 /** In a smaller cluster a silence says nothing about who is at fault. */
 const DEAF_MEMBERS_MIN = 5;
@@ -62,6 +62,7 @@ export class Context {
   #sequence: number;
   readonly #gossipPhaseMs: number;
   #gossipTimer: Timer<() => void> | undefined;
+  #gossipWaits = false;
 
   constructor(config: MembershipConfig, now: number) {
     this.config = config;
@@ -132,7 +133,7 @@ export class Context {
   /** One packet with this message, and as many broadcasts as have room beside it. */
   sendWithGossip(to: Address, node: string, message: Message): void {
     if (this.queue.size === 0) return this.send(to, node, [message]);
-    const used = encodeMessage(message).length + COMPOUND_ENTRY_BYTES;
+    const used = messageBytes(message) + COMPOUND_ENTRY_BYTES;
     this.send(to, node, [message, ...this.#takeGossip(used, 1)]);
   }
 
@@ -144,12 +145,14 @@ export class Context {
 
   /** Goes on with gossip after packets were held back. */
   resumeGossip(): void {
-    if (this.#gossipTimer === undefined && this.queue.size > 0) this.#gossip();
+    if (!this.#gossipWaits) return;
+    this.#gossipWaits = false;
+    this.#gossip();
   }
 
   /** Gossip has a timer only while there is something to tell. */
   #scheduleGossip(): void {
-    if (this.#gossipTimer !== undefined) return;
+    if (this.#gossipTimer !== undefined || this.#gossipWaits) return;
     const { gossipIntervalMs } = this.tuning;
     const rounds = Math.floor((this.now - this.#gossipPhaseMs) / gossipIntervalMs) + 1;
     const at = this.#gossipPhaseMs + rounds * gossipIntervalMs;
@@ -167,8 +170,11 @@ export class Context {
       const messages = this.#takeGossip(0, 0);
       if (messages.length === 0) break;
       this.send(address, node, messages);
-      // The packet waits, and the loop that sent it waits for it: no timer until then.
-      if (this.isHeld) return;
+      // The packet waits, and the loop that sent it waits for it.
+      if (this.isHeld) {
+        this.#gossipWaits = true;
+        return;
+      }
     }
     if (this.queue.size > 0) this.#scheduleGossip();
   }

@@ -3,7 +3,7 @@ import type { Member } from "./member.ts";
 import type { Message, Ping } from "./messages.ts";
 import type { Timer } from "./timer-queue.ts";
 
-/** From this protocol version on, a member answers pings over streams, and says when it got none. */
+/** From these protocol versions on, a member answers pings over streams, and sends nacks. */
 const STREAM_PING_FROM = 3;
 const NACK_FROM = 4;
 /** Suspects that wait to be probed out of turn. */
@@ -164,7 +164,7 @@ export class Prober {
     this.#wait(probe);
   }
 
-  /** The time is over. Nacks that did not come either say that the fault is nearer than the target. */
+  /** The time is over. Nacks that did not come either tell that the fault is nearer. */
   #judge(probe: Probe): void {
     const { awareness } = this.#context;
     if (probe.hasStreamAck) {

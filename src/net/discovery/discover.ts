@@ -1,11 +1,14 @@
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../../lib/clock.ts";
-import { DISCOVERY_PORT, openSocket, sendToGroup } from "./group.ts";
+import { formatServerAddress, splitServerAddress } from "../../model/server-address.ts";
+import { DISCOVERY_PORT, GroupSender } from "./group.ts";
 import { decodeAnswer, encodeQuery, hintOf, NONCE_BYTES } from "./message.ts";
 
 const ASK_AT_MS = [0, 400, 1200];
 /** More servers may answer shortly after the first one. */
 const LINGER_MS = 150;
+/** Somebody on the network may repeat a good answer from many addresses. */
+const ADDRESSES_MAX = 64;
 
 export interface DiscoverOptions {
   /** Which cluster: the digest of its CA. */
@@ -19,6 +22,7 @@ export interface DiscoverOptions {
 
 /**
  * Asks the local network where the cluster's servers are. Answers without the proof don't count.
+ * What is found is where to look, and no more: whoever is there has to prove who he is.
  * @returns `ip:port` of each, the first that answered first; none when nobody answers in time
  */
 export async function discoverServers(options: DiscoverOptions): Promise<string[]> {
@@ -28,16 +32,26 @@ export async function discoverServers(options: DiscoverOptions): Promise<string[
   const found = new Set<string>();
   const done = Promise.withResolvers<void>();
   const timers = [clock.after(timeoutMs, done.resolve)];
-  const socket = await openSocket(0, (datagram) => {
+  const sender = new GroupSender((datagram, from) => {
     const addresses = decodeAnswer(datagram, nonce, key) ?? [];
     if (addresses.length > 0 && found.size === 0) timers.push(clock.after(LINGER_MS, done.resolve));
-    for (const address of addresses) found.add(address);
+    for (const address of [...seenFrom(from.address, addresses), ...addresses]) {
+      if (found.size < ADDRESSES_MAX) found.add(address);
+    }
   });
   for (const delayMs of ASK_AT_MS) {
-    timers.push(clock.after(delayMs, () => sendToGroup(socket, query, port)));
+    timers.push(clock.after(delayMs, () => void sender.send(query, port)));
   }
   await done.promise;
   for (const timer of timers) timer.cancel();
-  socket.close();
+  sender.close();
   return [...found];
+}
+
+/**
+ * A server with several addresses tells the likeliest one; the one that its answer came from is
+ * known to be reached from here.
+ */
+function seenFrom(host: string, told: readonly string[]): string[] {
+  return told.map((address) => formatServerAddress(host, splitServerAddress(address).port));
 }

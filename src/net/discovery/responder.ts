@@ -1,11 +1,11 @@
 import type { Clock, Timer } from "../../lib/clock.ts";
 import { ownAddresses } from "../own-address.ts";
-import { DISCOVERY_PORT, GROUP, openSocket } from "./group.ts";
-import { decodeQuery, encodeAnswer, type Query } from "./message.ts";
+import { AnswerLimit } from "./answer-limit.ts";
+import { DISCOVERY_PORT, GROUP, openSocket, sendTo, type Sender } from "./group.ts";
+import { decodeQuery, encodeAnswer } from "./message.ts";
 
-const INTERFACES_EVERY_MS = 30_000;
-/** Answers a second: a site has a handful of machines that look at once, a flood has more. */
-const ANSWERS_PER_SECOND = 50;
+/** A server may start before its network is there; nobody finds it until it has looked again. */
+const INTERFACES_EVERY_MS = 5000;
 
 export interface ResponderOptions {
   caDigest: string;
@@ -17,34 +17,34 @@ export interface ResponderOptions {
   port?: number;
 }
 
+export interface Responder {
+  readonly port: number;
+  close(): void;
+}
+
 /** Tells machines on the local network, who prove that they may know, where the servers are. */
-export async function openResponder(options: ResponderOptions): Promise<{ close: () => void }> {
+export async function openResponder(options: ResponderOptions): Promise<Responder> {
   const { clock } = options;
-  const limit = new Limit(clock);
-  const socket = await openSocket(options.port ?? DISCOVERY_PORT, (datagram, from) => {
-    const query = decodeQuery(datagram);
-    const answer = query && answerTo(query, options);
-    if (answer === undefined || !limit.takes()) return;
-    socket.send(answer, from.port, from.address, () => undefined);
+  const limit = new AnswerLimit();
+  const socket = await openSocket({ port: options.port ?? DISCOVERY_PORT }, (datagram, from) => {
+    const answer = answerTo(datagram, from, options, limit);
+    if (answer !== undefined) sendTo(socket, answer, from);
   });
-  const joined = new Set<string>();
   let timer: Timer;
+  // Always anew: an interface that was away and came back with its address has left the group.
   const join = () => {
     timer = clock.after(INTERFACES_EVERY_MS, join);
-    const present = new Set(ownAddresses().map(({ address }) => address));
-    for (const gone of joined) if (!present.has(gone)) joined.delete(gone);
-    for (const address of present) {
-      if (joined.has(address)) continue;
+    for (const { address } of ownAddresses()) {
       try {
         socket.addMembership(GROUP, address);
-        joined.add(address);
       } catch {
-        // An interface without multicast, or one that just went: looked at again next time.
+        // It is in the group already, takes no multicast, or has just gone.
       }
     }
   };
   join();
   return {
+    port: socket.address().port,
     close: () => {
       timer.cancel();
       socket.close();
@@ -53,27 +53,15 @@ export async function openResponder(options: ResponderOptions): Promise<{ close:
 }
 
 /** Nothing is answered to who asks for another cluster, or means a key that is none of ours. */
-function answerTo(query: Query, options: ResponderOptions): Buffer | undefined {
-  if (query.caDigest !== options.caDigest) return undefined;
+function answerTo(
+  datagram: Buffer,
+  from: Sender,
+  options: ResponderOptions,
+  limit: AnswerLimit,
+): Buffer | undefined {
+  const query = decodeQuery(datagram);
+  if (query === undefined || query.caDigest !== options.caDigest) return undefined;
   const key = options.keyOf(query.hint);
-  return key === undefined ? undefined : encodeAnswer(query.nonce, key, options.addresses());
-}
-
-/** So many in a second and no more. */
-class Limit {
-  readonly #clock: Clock;
-  #second = 0;
-  #taken = 0;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  takes(): boolean {
-    const second = Math.floor(this.#clock.now() / 1000);
-    if (second !== this.#second) this.#taken = 0;
-    this.#second = second;
-    this.#taken += 1;
-    return this.#taken <= ANSWERS_PER_SECOND;
-  }
+  if (key === undefined || !limit.takes(from.address, options.clock.now())) return undefined;
+  return encodeAnswer(query.nonce, key, options.addresses());
 }

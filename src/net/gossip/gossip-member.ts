@@ -14,6 +14,7 @@ import { messageChainOf, OrchdError } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
 import type { Random } from "../../lib/random.ts";
 import type { Keyring } from "./keyring.ts";
+import { Probes } from "./probes.ts";
 import { STREAM_LIMITS, type StreamLimits } from "./streams.ts";
 import type { GossipTraffic } from "./traffic.ts";
 import { openGossipTransport, type GossipTransport } from "./transport.ts";
@@ -86,6 +87,16 @@ export interface GossipMember {
   updateTags(tags: Tags): void;
   /** Tells all where this member is reached from now on. */
   setAdvertise(address: Address): void;
+  /**
+   * Whether a ping over UDP comes back from the member in time, beside the membership's own.
+   * @param node name of the member; empty for whoever is there
+   */
+  probe(address: Address, node: string, timeoutMs: number): Promise<boolean>;
+  /**
+   * The same over TCP, where a failure says more.
+   * @throws OrchdError `timedOut`, `unreachable`, `invalid` when who answers is of no member's kind
+   */
+  probeStream(address: Address, node: string, timeoutMs: number): Promise<void>;
   /** Says farewell; resolves when the others had time to hear it. `close` is the caller's. */
   leave(): Promise<void>;
   close(): void;
@@ -110,7 +121,7 @@ export async function startMember(options: GossipMemberOptions): Promise<GossipM
     ...(keyring === undefined ? {} : { keyring }),
     ...(label === undefined ? {} : { label }),
     ...(limits === undefined ? {} : { limits }),
-    onPacket: (messages, from) => started.driver?.handle({ type: "packet", from, messages }),
+    onPacket: (messages, from) => started.driver?.receive(messages, from),
     onStream: (message, from) => started.driver?.answer(message, from),
   });
   const advertise = { host, port: options.advertise?.port || transport.port };
@@ -136,6 +147,7 @@ class Driver implements GossipMember {
   readonly #tuning: Tuning;
   /** Exchanges that a `join` waits for, by the membership's id. */
   readonly #joining = new Map<number, (answered: boolean) => void>();
+  readonly #probes: Probes;
   #timer: { at: number; timer: Timer } | undefined;
   #onLeft: (() => void) | undefined;
   #isClosed = false;
@@ -151,6 +163,7 @@ class Driver implements GossipMember {
     this.#now = options.monotonicNow ?? (() => performance.now());
     this.#tuning = options.tuning ?? PRESETS.orchd;
     this.#intents = new SerfIntents(self.name);
+    this.#probes = new Probes(options.clock, transport);
     const { overheadBytes } = transport;
     const { random, known } = options;
     this.#membership = new Membership(
@@ -201,6 +214,14 @@ class Driver implements GossipMember {
     this.handle({ type: "setAddress", address });
   }
 
+  probe(address: Address, node: string, timeoutMs: number): Promise<boolean> {
+    return this.#probes.byPacket(address, node, timeoutMs);
+  }
+
+  probeStream(address: Address, node: string, timeoutMs: number): Promise<void> {
+    return this.#probes.byStream(address, node, timeoutMs);
+  }
+
   async leave(): Promise<void> {
     const { clock } = this.#options;
     const wait = (ms: number) => new Promise<void>((resolve) => void clock.after(ms, resolve));
@@ -219,6 +240,13 @@ class Driver implements GossipMember {
     this.#timer?.timer.cancel();
     this.#transport.close();
     for (const settle of this.#joining.values()) settle(false);
+    this.#probes.close();
+  }
+
+  receive(messages: Message[], from: Address): void {
+    for (const message of messages)
+      if (message.type === "ack") this.#probes.onAck(message.sequence);
+    this.handle({ type: "packet", from, messages });
   }
 
   /** @param onPushPull told of each exchange that this input itself begins */

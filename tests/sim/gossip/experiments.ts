@@ -1,4 +1,4 @@
-import type { Tuning } from "../../../src/core/gossip/tuning.ts";
+import { suspicionMinMs, type Tuning } from "../../../src/core/gossip/tuning.ts";
 import { GossipWorld, type SimulatedMember, type Slowness } from "./gossip-world.ts";
 
 /** What a crash looks like from the others. */
@@ -17,6 +17,30 @@ export interface KillOptions {
   tuning: Tuning;
   /** Each in a cluster of its own. */
   crashes: number;
+}
+
+/** Probes that never come to a member are a matter of chance: 1 in 100 waits longer than this. */
+const PERIODS_UNTIL_PROBED = Math.ceil(Math.log(100));
+/** With this factor gossip leaves out less than one of n squared (SWIM, section 4.1). */
+const LAMBDA = 2;
+
+/**
+ * By when 99 in 100 members know of a crash, by the SWIM paper. Each period a member is probed by
+ * nobody with probability `(1 - 1/n)^n`, about 1/e (section 3), so in 99 of 100 cases it is within
+ * `ln 100` periods; then the probe's own period, the suspicion, and `lambda ln n` rounds of gossip,
+ * after which at most `n^-((2 - 4/n) lambda - 2)` members have not heard (section 4.1).
+ */
+export function detectionBoundMs(tuning: Tuning, n: number): number {
+  const probesMs = (PERIODS_UNTIL_PROBED + 1) * tuning.probeIntervalMs;
+  const gossipMs = LAMBDA * Math.log(n) * tuning.gossipIntervalMs;
+  return probesMs + suspicionMinMs(tuning, n) + gossipMs;
+}
+
+export function medianOf<K extends string>(items: readonly Record<K, number>[], key: K): number {
+  const sorted = items.map((item) => item[key]).sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const [low = Number.NaN, high = Number.NaN] = [sorted[(sorted.length - 1) >> 1], sorted[middle]];
+  return (low + high) / 2;
 }
 
 const SETTLE_MS = 2000;
@@ -81,7 +105,7 @@ export interface SlowResult {
   world: GossipWorld;
 }
 
-/** Some members are slow: how many others are called dead for it (Lifeguard, interval experiment). */
+/** Some members are slow: how many are called dead for it (Lifeguard, interval experiment). */
 export function measureSlow(options: SlowOptions): SlowResult {
   const slow = new Set<string>();
   let falsePositives = 0;

@@ -1,7 +1,7 @@
 import { Membership } from "../../../src/core/gossip/membership.ts";
 import type { Effect, Input } from "../../../src/core/gossip/exchange.ts";
 import type { Member } from "../../../src/core/gossip/member.ts";
-import type { Address, Versions } from "../../../src/core/gossip/messages.ts";
+import type { Address, Message, Versions } from "../../../src/core/gossip/messages.ts";
 import { TimerQueue, type Timer } from "../../../src/core/gossip/timer-queue.ts";
 import type { Tuning } from "../../../src/core/gossip/tuning.ts";
 import { seededRandom, type Random } from "../../../src/lib/random.ts";
@@ -24,6 +24,8 @@ export interface WorldOptions {
   loss?: number;
   /** Whether all know each other at the start; otherwise each joins at the first. */
   isFormed?: boolean;
+  /** A fault of ours that was put in: what a member sends instead. */
+  tamper?: ((from: string, messages: Message[]) => Message[]) | undefined;
   /** Called for each change that a member sees. */
   onChange?: (change: SeenChange) => void;
 }
@@ -243,6 +245,8 @@ export class GossipWorld {
         return this.#openPushPull(member, effect);
       case "streamPing":
         return this.#pingOverStream(member, effect);
+      case "left":
+        return this.kill(member);
       default:
         this.note(effect.type);
     }
@@ -254,7 +258,10 @@ export class GossipWorld {
     this.#options.onChange?.({ at: this.now, seer, node, before, after });
   }
 
-  #sendPacket(from: SimulatedMember, { to, messages }: Effect & { type: "sendPacket" }): void {
+  #sendPacket(from: SimulatedMember, effect: Effect & { type: "sendPacket" }): void {
+    const { to } = effect;
+    const messages = this.#options.tamper?.(from.name, effect.messages) ?? effect.messages;
+    if (messages.length === 0) return;
     const bytes = bytesOfPacket(messages);
     from.packets += 1;
     from.packetBytes += bytes;

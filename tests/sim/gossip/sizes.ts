@@ -1,9 +1,8 @@
 import type { Message, PushedMember, PushPull } from "../../../src/core/gossip/messages.ts";
 import { COMPOUND_BYTES, COMPOUND_ENTRY_BYTES } from "../../../src/core/gossip/broadcast-queue.ts";
+import { messageBytes } from "../../../src/core/gossip/message-size.ts";
 import { encodeMessage } from "../../../src/core/gossip/wire/message.ts";
 
-/** Broadcasts are one object wherever they go, so each is measured once. */
-const messageBytes = new WeakMap<Message, number>();
 const memberBytes = new WeakMap<PushedMember, number>();
 
 /** What one member takes in an exchange more than in an alive message: its state's field. */
@@ -13,7 +12,7 @@ const EXCHANGE_HEADER_BYTES = 32;
 /** Size of a packet as the codec writes it, without compression and encryption. */
 export function bytesOfPacket(messages: readonly Message[]): number {
   let sum = 0;
-  for (const message of messages) sum += bytesOf(message);
+  for (const message of messages) sum += messageBytes(message);
   if (messages.length < 2) return sum;
   return sum + COMPOUND_BYTES + messages.length * COMPOUND_ENTRY_BYTES;
 }
@@ -29,14 +28,4 @@ export function bytesOfExchange({ members, userState }: PushPull): number {
     sum += bytes;
   }
   return sum;
-}
-
-function bytesOf(message: Message): number {
-  if (message.type === "ping" || message.type === "ack") return encodeMessage(message).length;
-  let bytes = messageBytes.get(message);
-  if (bytes === undefined) {
-    bytes = encodeMessage(message).length;
-    messageBytes.set(message, bytes);
-  }
-  return bytes;
 }

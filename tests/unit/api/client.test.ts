@@ -4,7 +4,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ApiClient } from "../../../src/api/client.ts";
-import { ApiError } from "../../../src/api/client-transport.ts";
+import { ApiError } from "../../../src/api/client-answer.ts";
 import { OrchdError } from "../../../src/lib/errors.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "orchd-client-"));

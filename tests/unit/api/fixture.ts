@@ -171,8 +171,25 @@ const NEW_TOKEN: NewToken = {
   servers: ["192.0.2.1:6770"],
 };
 
+const KEY = { fingerprint: "0".repeat(12), primary: true };
+
 /** Everything that the server was asked to do, in order. */
 export type Call = [name: string, ...args: unknown[]];
+
+function gossipKeysOf(calls: Call[]): ApiDeps["gossipKeys"] {
+  return {
+    list: (show) => {
+      calls.push(["gossipKeys.list", show]);
+      return [KEY];
+    },
+    install: async (key) => {
+      calls.push(["gossipKeys.install", key]);
+      return KEY;
+    },
+    use: async (fingerprint) => void calls.push(["gossipKeys.use", fingerprint]),
+    remove: async (fingerprint) => void calls.push(["gossipKeys.remove", fingerprint]),
+  };
+}
 
 /** The API over `world`, without a port. */
 export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
@@ -214,6 +231,7 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
     async revokeToken(id) {
       calls.push(["revokeToken", id]);
     },
+    gossipKeys: gossipKeysOf(calls),
     async setAvailability(...args) {
       calls.push(["setAvailability", ...args]);
     },

@@ -15,7 +15,7 @@ function refusal(run: () => unknown): string {
   }
 }
 
-const make = "make one with `orchd token create` on the server's machine";
+const make = "make one with `orchd token create --admin` on the server's machine";
 
 describe("a token", () => {
   test("is told with where it can be used, and its secret is kept nowhere", async () => {
@@ -98,7 +98,7 @@ describe("a person is let in", () => {
 
   test("not without one, nor with something else", async () => {
     const { tokens } = await aCluster();
-    const none = `unauthorized: this server takes no one without a token: ${make} with --admin`;
+    const none = `unauthorized: this server takes no one without a token: ${make}`;
     for (const header of [undefined, "", "Bearer", "Bearer ", "Basic cm9vdDpyb290"]) {
       expect(refusal(() => tokens.admit(header))).toBe(none);
     }
@@ -122,7 +122,7 @@ describe("a person is let in", () => {
     clock.time += 1000;
     expect(why(short.text)).toBe(`unauthorized: the token has expired: ${make}`);
     expect(why(firstToken)).toBe(
-      `unauthorized: the token lets machines join and no one else in: ${make} with --admin`,
+      `unauthorized: the token lets machines join and no one else in: ${make}`,
     );
     expect(why(short.text.slice(0, -1))).toBe(
       "unauthorized: the token is cut off: it has 92 of 93 characters, copy all of it",

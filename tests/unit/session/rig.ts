@@ -129,13 +129,15 @@ export class Rig {
   readonly server = new FakeServer();
   readonly logged: string[] = [];
   readonly sessions: Sessions;
+  /** What nodes hear from now on. */
+  welcome = WELCOME;
 
   constructor() {
     this.sessions = new Sessions({
       clock: this.clock,
       log: this.log(),
       server: this.server,
-      welcome: () => WELCOME,
+      welcome: () => this.welcome,
     });
   }
 
@@ -148,7 +150,7 @@ export class Rig {
   connect(options: { node?: string; instance?: string; agent?: AgentSession } = {}) {
     const { node = "n1", instance = "i1", agent = new ScriptedAgent() } = options;
     const [agentLink, serverLink] = MemoryLink.pair();
-    const seen = { welcomes: [] as Welcome[], ends: [] as string[] };
+    const seen = { welcomes: [] as Welcome[], news: [] as Welcome[], ends: [] as string[] };
     this.sessions.accept(serverLink, anId(node));
     const end = new AgentEnd({
       link: agentLink,
@@ -158,6 +160,7 @@ export class Rig {
       instance,
       facts: facts(node),
       onWelcome: (welcome) => seen.welcomes.push(welcome),
+      onNews: (news) => seen.news.push(news),
       onHeartbeat: () => {},
       onEnd: (code, reason) => seen.ends.push(`${code} ${reason}`),
     });

@@ -67,6 +67,16 @@ class AgentRig extends Rig {
 }
 
 describe("an agent's connection", () => {
+  test("hears what has changed without a new session", async () => {
+    const rig = new AgentRig();
+    await rig.begin();
+    rig.welcome = { ...rig.welcome, serverId: "s2" };
+    rig.sessions.tellNews();
+    await rig.pass(1000);
+    expect(rig.welcomes).toEqual(["s1", "s2"]);
+    expect([rig.resumed, rig.dialled.length]).toEqual([0, 1]);
+  });
+
   test("brings the agent a session, and says so once", async () => {
     const rig = new AgentRig();
     rig.server.set = { generation: 3, assignments: [anAssignment("t")] };
@@ -93,6 +103,28 @@ describe("an agent's connection", () => {
     rig.links[0]?.cut();
     await rig.pass(21_000);
     expect(rig.welcomes.length).toBe(2);
+  });
+
+  test("notices sooner when the server does not take its statuses", async () => {
+    const rig = new AgentRig();
+    await rig.begin();
+    rig.links[0]?.cut();
+    const lost = rig.connection.report(anId("n1"), [aStatus("t1")]).catch(() => "lost");
+    await rig.pass(4100);
+    expect([await lost, rig.connection.leads()]).toEqual(["lost", false]);
+  });
+
+  test("bears with a server that is slow to take statuses, but alive", async () => {
+    const rig = new AgentRig();
+    await rig.begin();
+    const taken = Promise.withResolvers<void>();
+    rig.server.report = () => taken.promise;
+    const report = rig.connection.report(anId("n1"), [aStatus("t1")]);
+    await rig.pass(60_000);
+    expect(rig.welcomes.length).toBe(1);
+    taken.resolve();
+    await rig.pass(100);
+    await report;
   });
 
   test("keeps statuses until there is a session, and rejects those under way", async () => {

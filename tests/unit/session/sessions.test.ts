@@ -15,6 +15,21 @@ describe("a session", () => {
     expect(agent.sets).toEqual([rig.server.set]);
   });
 
+  test("tells what has changed of the welcome, and goes on", async () => {
+    const rig = new Rig();
+    const { news, welcomes, agent, end } = await rig.joined();
+    const silent = rig.connect({ node: "n2" });
+    const gossipKeys = ["bmV3", "a2V5"];
+    rig.welcome = { ...WELCOME, gossipKeys };
+    rig.sessions.tellNews();
+    await settled();
+    expect(news).toEqual([{ ...WELCOME, gossipKeys }]);
+    expect([welcomes.length, agent.sets.length]).toEqual([1, 1]);
+    expect(await end.serverTime()).toBe(rig.clock.now());
+    // Who was just about to begin hears it once.
+    expect([...silent.welcomes, ...silent.news]).toEqual([rig.welcome]);
+  });
+
   test("brings statuses to the server, and tells the agent when they are on disk", async () => {
     const rig = new Rig();
     const { end } = await rig.joined();

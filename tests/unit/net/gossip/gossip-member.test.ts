@@ -245,3 +245,32 @@ test("twenty thousand random packets leave a member as it was", async () => {
   expect([...a.members()].map(({ node }) => node).toSorted()).toEqual(["a", "b"]);
   expect([...a.traffic.refused.values()].reduce((sum, count) => sum + count)).toBeGreaterThan(9000);
 });
+
+describe("a probe of the way to a member", () => {
+  test("comes back over UDP and over TCP, by name or from whoever is there", async () => {
+    const keyring = () => new Keyring(KEY);
+    const a = await aMember("a", { keyring: keyring() });
+    const b = await aMember("b", { keyring: keyring() });
+    for (const name of ["b", ""]) {
+      expect(await a.probe(b.advertised, name, 5000)).toBe(true);
+      expect(await a.probeStream(b.advertised, name, 5000)).toBeUndefined();
+    }
+    expect([...b.ignored.values(), ...b.traffic.refused.values()]).toEqual([]);
+  });
+
+  test("does not come back from another member, another cluster, or nobody", async () => {
+    const a = await aMember("a", { keyring: new Keyring(KEY) });
+    const b = await aMember("b", { keyring: new Keyring(new Uint8Array(32).fill(8)) });
+    expect(await a.probe(b.advertised, "", 50)).toBe(false);
+    const foreign = await failureOf(a.probeStream(b.advertised, "", 5000));
+    expect(foreign).toMatchObject({ code: "unreachable" });
+    expect(foreign).not.toHaveProperty("cause");
+    const c = await aMember("c", { keyring: new Keyring(KEY) });
+    expect(await a.probe(c.advertised, "d", 50)).toBe(false);
+    const gone = c.advertised;
+    c.close();
+    const refused = await failureOf(a.probeStream(gone, "c", 5000));
+    expect(refused).toMatchObject({ code: "unreachable" });
+    expect(refused).toHaveProperty("cause.code", "ECONNREFUSED");
+  });
+});

@@ -1,45 +1,40 @@
-import { request, type IncomingMessage } from "node:http";
-import * as tls from "node:tls";
 import { connect, type Socket } from "node:net";
-import { isErrorCode, OrchdError, systemCodeOf } from "../lib/errors.ts";
-import { splitServerAddress } from "../model/server-address.ts";
-import { problemSchema } from "../model/summary.ts";
-import { SERVER_NAME } from "../pki/authority.ts";
+import * as tls from "node:tls";
+import { OrchdError, systemCodeOf } from "../lib/errors.ts";
+import { SERVER_NAME, splitServerAddress } from "../model/server-address.ts";
 
 const CONNECT_TIMEOUT_MS = 5000;
-const ANSWER_TIMEOUT_MS = 15_000;
-/** No answer to an agent is near this. */
-const ANSWER_BYTES_MAX = 256 * 1024;
+const HANDSHAKE_TIMEOUT_MS = 15_000;
 
-export interface ServerCall {
+/** Which server, and how either side is known. */
+export interface ServerAsked {
   /** `host:port` */
   server: string;
-  method: "GET" | "POST";
-  path: string;
-  body?: unknown;
   /**
    * PEM of the one authority that is believed. `undefined` believes anybody: only good for an
    * answer that proves itself.
    */
   ca: string | undefined;
-  /** The node's own certificate and key, PEM. */
+  /** A node's own certificate and key, PEM. */
   identity?: { certificate: string; key: string };
+  /** How long the handshake may take, and then each answer. */
   answerTimeoutMs?: number | undefined;
 }
 
 /**
- * One call to a server, on a connection of its own. It goes to the address itself whatever proxy
- * the environment names, which `fetch` would not.
- * @returns the decoded JSON of the answer
- * @throws OrchdError what the server said, or in one sentence why there is no answer from it
+ * A connection to a server, past its handshake. It goes to the address itself whatever proxy the
+ * environment names, which `fetch` would not.
+ * @throws OrchdError `unreachable`, or `forbidden` when another authority signed; in one sentence
  */
-export async function callServer(call: ServerCall): Promise<unknown> {
-  const socket = await openSocket(call.server);
+export async function connectServer(asked: ServerAsked): Promise<tls.TLSSocket> {
+  const socket = await openSocket(asked.server);
   try {
-    const secure = await handshake(call, socket);
-    return await exchange(call, secure);
-  } finally {
+    const secure = await handshake(asked, socket);
+    secure.on("close", () => socket.destroy());
+    return secure;
+  } catch (error) {
     socket.destroy();
+    throw error;
   }
 }
 
@@ -87,8 +82,8 @@ function whyUnreachable(error: Error): string {
   }
 }
 
-function handshake(call: ServerCall, socket: Socket): Promise<tls.TLSSocket> {
-  const { server, ca, identity, answerTimeoutMs = ANSWER_TIMEOUT_MS } = call;
+function handshake(asked: ServerAsked, socket: Socket): Promise<tls.TLSSocket> {
+  const { server, ca, identity, answerTimeoutMs = HANDSHAKE_TIMEOUT_MS } = asked;
   return new Promise((resolve, reject) => {
     const options: tls.ConnectionOptions = {
       socket,
@@ -118,71 +113,7 @@ function isForeign(cause: Error | undefined): boolean {
   return /CERT|VERIFY|SIGNATURE|SELF_SIGNED|ISSUER/.test(systemCodeOf(cause) ?? "");
 }
 
-async function exchange(call: ServerCall, secure: tls.TLSSocket): Promise<unknown> {
-  const { server, method, path, body, answerTimeoutMs = ANSWER_TIMEOUT_MS } = call;
-  const text = body === undefined ? "" : JSON.stringify(body);
-  const answer = await new Promise<{ status: number; text: string }>((resolve, reject) => {
-    const timer = setTimeout(() => reject(silent(server)), answerTimeoutMs);
-    const end = (error: OrchdError) => {
-      clearTimeout(timer);
-      reject(error);
-    };
-    const outgoing = request({
-      createConnection: () => secure,
-      method,
-      path,
-      headers: {
-        host: "orchd",
-        connection: "close",
-        ...(body === undefined ? {} : { "content-type": "application/json" }),
-        "content-length": Buffer.byteLength(text),
-      },
-    });
-    const broke = (cause?: Error) => end(unreachable(`${server} gave no answer: try again`, cause));
-    outgoing.on("error", broke);
-    outgoing.on("close", () => broke());
-    outgoing.on("response", (response) => {
-      readAnswer(server, response).then(
-        (text) => {
-          clearTimeout(timer);
-          resolve({ status: response.statusCode ?? 0, text });
-        },
-        (error: unknown) => end(error instanceof OrchdError ? error : notOrchd(server, error)),
-      );
-    });
-    outgoing.end(text);
-  });
-  return decode(server, answer);
-}
-
-async function readAnswer(server: string, response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > ANSWER_BYTES_MAX) {
-      const message = `the answer of ${server} is larger than any that a server gives`;
-      throw new OrchdError("tooLarge", message);
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString();
-}
-
-function decode(server: string, { status, text }: { status: number; text: string }): unknown {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw notOrchd(server, cause);
-  }
-  if (status >= 200 && status < 300) return value;
-  const problem = problemSchema.safeParse(value).data?.error;
-  if (problem === undefined || !isErrorCode(problem.code)) throw notOrchd(server);
-  throw new OrchdError(problem.code, problem.message);
-}
-
-function silent(server: string): OrchdError {
+export function silent(server: string): OrchdError {
   return unreachable(
     `${server} takes connections but does not answer: ` +
       "the server is overloaded, or something else is there",
@@ -200,7 +131,7 @@ export function notOrchd(server: string, cause?: unknown): OrchdError {
   return new OrchdError("unreachable", message, cause === undefined ? {} : { cause });
 }
 
-function unreachable(message: string, cause?: Error): OrchdError {
+export function unreachable(message: string, cause?: Error): OrchdError {
   const options = cause === undefined ? {} : { cause };
   return new OrchdError("unreachable", message, { retryable: true, ...options });
 }

@@ -1,0 +1,143 @@
+import { describe, expect, test } from "bun:test";
+import { PRESETS, suspicionMinMs } from "../../../src/core/gossip/tuning.ts";
+import { newId } from "../../../src/lib/ids.ts";
+import { systemRandom } from "../../../src/lib/random.ts";
+import {
+  detectionBoundMs,
+  measureCrash,
+  measureCrashes,
+  measureSlow,
+  medianOf,
+} from "./experiments.ts";
+import { GOSSIP_BUGS } from "./gossip-bugs.ts";
+import { GossipWorld } from "./gossip-world.ts";
+import { runSuffering } from "./suffering.ts";
+
+const FIXED_SEEDS = 120;
+const LIFEGUARD = { ...PRESETS.lan, suspicionMult: 5, confirmations: 3 };
+const SWIM = { ...LIFEGUARD, suspicionMaxMult: 1, awarenessMax: 1 };
+
+function verdictOf(seed: string): string {
+  const { broken } = runSuffering(seed);
+  if (broken === undefined) return "kept every invariant";
+  return `seed ${seed}: ${broken.invariant}: ${broken.text}`;
+}
+
+describe("members that crash, stall, are cut off, leave and come back", () => {
+  test("keep every invariant, and agree again", () => {
+    const seeds = Array.from({ length: FIXED_SEEDS }, (_, i) => `fixed ${i}`);
+    const verdicts = seeds.map(verdictOf).filter((verdict) => verdict !== "kept every invariant");
+    expect(verdicts).toEqual([]);
+  });
+
+  test("also with a seed that nobody has seen before", () => {
+    const seed = process.env["SEED"] ?? newId<"seed">(systemRandom);
+    console.log(`fresh seed: ${seed} (again: SEED=${seed})`);
+    expect(verdictOf(seed)).toBe("kept every invariant");
+  });
+
+  test("do all of that in these runs", () => {
+    const deeds = new Set<string>();
+    for (let i = 0; i < 20; i++) {
+      for (const deed of runSuffering(`fixed ${i}`).deeds.keys()) deeds.add(deed);
+    }
+    const all = ["blocked", "crash", "leave", "meta", "partition", "paused", "restart", "unaware"];
+    expect([...deeds].sort()).toEqual(all);
+  });
+
+  test("do the same each time for one seed, and something else for another", () => {
+    const [one, again, other] = ["a", "a", "b"].map((seed) => runSuffering(seed).hash);
+    expect(again).toBe(one ?? "");
+    expect(other).not.toBe(one);
+  });
+});
+
+describe("a fault that is put in is found", () => {
+  for (const bug of GOSSIP_BUGS) {
+    test(bug.name, () => {
+      const found = new Set<string>();
+      for (let i = 0; i < 40 && found.size === 0; i++) {
+        const { broken } = runSuffering(`bug ${i}`, bug);
+        if (broken !== undefined) found.add(broken.invariant);
+      }
+      expect(found.size).toBe(1);
+      expect(bug.breaks).toContain([...found][0] as never);
+    });
+  }
+});
+
+describe("a crash among 32 members", () => {
+  test("is known to all after a probe, the suspicion and some gossip", () => {
+    const crashes = measureCrashes({ seed: "32", members: 32, tuning: LIFEGUARD, crashes: 30 });
+    const least = suspicionMinMs(LIFEGUARD, 32) + LIFEGUARD.probeIntervalMs;
+    expect(medianOf(crashes, "firstMs")).toBeGreaterThan(least);
+    expect(medianOf(crashes, "firstMs")).toBeLessThan(least + 1500);
+    expect(medianOf(crashes, "fullMs")).toBeLessThan(least + 2000);
+    expect(crashes.reduce((sum, { falsePositives }) => sum + falsePositives, 0)).toBe(0);
+  });
+
+  test("is known to all within 4 s with orchd's preset", () => {
+    for (const members of [2, 3, 5, 32]) {
+      const options = { seed: `orchd ${members}`, members, tuning: PRESETS.orchd, crashes: 30 };
+      const crashes = measureCrashes(options);
+      expect(medianOf(crashes, "fullMs")).toBeLessThan(4000);
+    }
+  });
+});
+
+describe("slow members", () => {
+  const run = (tuning: typeof LIFEGUARD, slowness: "blocked" | "unaware" | "paused") =>
+    measureSlow({
+      seed: "slow",
+      members: 64,
+      tuning,
+      slow: 16,
+      blockedMs: 16_384,
+      freeMs: 64,
+      durationMs: 60_000,
+      slowness,
+    });
+
+  test("make SWIM call others dead, Lifeguard hardly, and orchd's preset neither", () => {
+    const swim = run(SWIM, "blocked");
+    const lifeguard = run(LIFEGUARD, "blocked");
+    expect(swim.falsePositives).toBeGreaterThan(50);
+    expect(lifeguard.falsePositives).toBeLessThan(0.05 * swim.falsePositives);
+    for (const slowness of ["blocked", "unaware", "paused"] as const) {
+      const orchd = run(PRESETS.orchd, slowness);
+      expect(orchd.falsePositives).toBe(0);
+      expect(orchd.bytesPerMemberSecond).toBeLessThan(1.5 * lifeguard.bytesPerMemberSecond);
+    }
+  });
+});
+
+describe("a larger cluster", () => {
+  test("tells of a crash within the bound of the SWIM paper", () => {
+    for (const members of [50, 400]) {
+      const { detection } = measureCrash({ seed: "bound", members, tuning: PRESETS.orchd });
+      expect(detection.most99Ms).toBeLessThan(detectionBoundMs(PRESETS.orchd, members));
+    }
+  });
+
+  test("costs each member the same traffic", () => {
+    const bytesOf = (members: number) => {
+      const world = new GossipWorld({ seed: "quiet", members, tuning: PRESETS.orchd });
+      world.run(20_000);
+      return world.members.reduce((sum, { packetBytes }) => sum + packetBytes, 0) / members / 20;
+    };
+    expect(bytesOf(400)).toBeLessThan(1.1 * bytesOf(10));
+  });
+
+  test("sees nobody die that lives while a tenth of the packets get lost", () => {
+    let falsePositives = 0;
+    const world = new GossipWorld({
+      seed: "loss",
+      members: 64,
+      tuning: PRESETS.orchd,
+      loss: 0.1,
+      onChange: ({ after }) => (falsePositives += after?.state === "dead" ? 1 : 0),
+    });
+    world.run(60_000);
+    expect(falsePositives).toBe(0);
+  });
+});
