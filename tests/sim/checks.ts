@@ -66,6 +66,8 @@ export class Checks {
   onRemoval(taskId: TaskId): void {
     const task = this.#disk.view.tasks.get(taskId);
     if (task === undefined || task.desired === "removed") return;
+    // Of those that its agent made, it forgets one that ended before the server hears of it.
+    if (this.#alone.has(taskId) && !this.#isRunning(taskId)) return;
     this.broken("S10", `the container of task ${taskId} goes, which is to be ${task.desired}`);
   }
 
@@ -132,6 +134,10 @@ export class Checks {
   #noteAlone(taskId: TaskId): void {
     this.#astray.add(taskId);
     this.#alone.add(taskId);
+  }
+
+  #isRunning(taskId: TaskId): boolean {
+    return [...this.#running()].includes(taskId);
   }
 
   *#running(): Iterable<TaskId> {

@@ -64,7 +64,7 @@ function changeOf(view: View, action: Action, now: number): Change[] {
   }
 }
 
-/** A node that can't reach the server goes on with tasks that are wanted: this one has a successor. */
+/** A node that is alone goes on with what is wanted: not with a task that has a successor. */
 function endOf(view: View, id: TaskId | undefined, now: number): Change[] {
   if (id === undefined) return [];
   return withTask(view, id, (task) => put.task(stopped(view, task, "", now)));

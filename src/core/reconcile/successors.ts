@@ -1,6 +1,6 @@
 import type { NodeId } from "../../model/ids.ts";
 import type { Successor } from "../../model/successor.ts";
-import { isTerminal, withStatus, type Task } from "../../model/task.ts";
+import { isLive, isTerminal, withStatus, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 
 /**
@@ -21,7 +21,9 @@ export function takeUpSuccessors(
   return successors.flatMap((successor) => {
     const before = view.tasks.get(successor.predecessor);
     if (before === undefined || before.nodeId !== nodeId || taken.has(before.id)) return [];
-    if (before.desired !== "running" || view.tasks.has(successor.taskId)) return [];
+    if (view.tasks.has(successor.taskId)) return [];
+    const earlier = earlierSuccessor(view, before);
+    if (before.desired !== "running" && earlier === undefined) return [];
     const { ended, taskId, failures, createdAt } = successor;
     if (ended.taskId !== before.id || !isTerminal(ended.state)) return [];
     taken.add(before.id);
@@ -34,7 +36,7 @@ export function takeUpSuccessors(
       slot,
       revision,
       // Its node's clock may be wrong: it is younger than the task before it, and made by now.
-      createdAt: Math.max(before.createdAt + 1, Math.min(createdAt, now)),
+      createdAt: Math.max((earlier ?? before).createdAt + 1, Math.min(createdAt, now)),
       attempt,
       failures,
       nodeId,
@@ -46,6 +48,24 @@ export function takeUpSuccessors(
       version: 0,
     };
     // It has its successor: nobody is to make it another one.
-    return [{ ...withStatus(before, ended), desired: "shutdown" }, made];
+    const over: Task = { ...withStatus(before, ended), desired: "shutdown" };
+    return earlier === undefined ? [over, made] : [over, endOf(earlier, now), made];
   });
+}
+
+/**
+ * A successor that was taken up before, where the connection broke before its agent heard of that.
+ * The agent has made another one by now, and so that one has ended.
+ */
+function earlierSuccessor(view: View, before: Task): Task | undefined {
+  return view.tasksOf(before.serviceId).find((task) => {
+    const isOfSlot = task.slot === before.slot && task.nodeId === before.nodeId;
+    return isOfSlot && task.id !== before.id && task.attempt === before.attempt && isLive(task);
+  });
+}
+
+function endOf(task: Task, now: number): Task {
+  const message = "ended while no server was in reach";
+  const ending = { state: "lost", health: "none", since: now, finishedAt: now, message } as const;
+  return { ...task, desired: "shutdown", ...ending };
 }

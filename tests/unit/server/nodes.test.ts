@@ -84,7 +84,7 @@ describe("a node that is removed", () => {
     rig.decide();
     await rig.pass(100);
     expect(await ask((writes) => writes.removeNode(N1, { force: false }))).toBe("done");
-    expect(rig.tasks()).toEqual(["1 running assigned", "1 running lost"]);
+    expect(rig.tasks()).toEqual(["1 running assigned", "1 shutdown lost"]);
     const fresh = [...rig.disk.view.tasks.values()].find((task) => task.state === "assigned");
     expect(fresh).toMatchObject({ nodeId: anId("n2"), failures: 0 });
   });

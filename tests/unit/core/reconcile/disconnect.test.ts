@@ -254,6 +254,18 @@ describe("nobody waits for a node that is down", () => {
   });
 });
 
+test("an ended task is wanted no more once it has a successor: its node may be alone", () => {
+  const ended = original(undefined, { state: "failed", finishedAt: 0 });
+  const view = aView({ nodes: [h1, aNode("h2")], services: [aService()], tasks: [ended] });
+  const { actions } = planService(view, anId("web"), DOWN_AT, seededRandom("test"));
+  view.apply(changesOf(view, actions, DOWN_AT), 2);
+  const tasks = view.tasksOf(anId("web")).map(({ desired, state }) => [desired, state]);
+  expect(tasks).toEqual([
+    ["shutdown", "failed"],
+    ["running", "pending"],
+  ]);
+});
+
 describe("a task on a node that is drained", () => {
   const nodes = [h1, aNode("h2", { availability: "drain" })];
 

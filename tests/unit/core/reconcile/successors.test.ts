@@ -23,7 +23,8 @@ const aSuccessor = (over: Partial<Successor> = {}): Successor => ({
 describe("tasks that an agent made while it was alone", () => {
   test("take their slot, and the task before them has ended", () => {
     const [ended, made] = takeUpSuccessors(view, n1, [aSuccessor()], 100);
-    expect(ended).toMatchObject({ id: before.id, state: "failed", exitCode: 1 });
+    const end = { state: "failed", exitCode: 1, desired: "shutdown" } as const;
+    expect(ended).toMatchObject({ id: before.id, ...end });
     expect(made).toMatchObject({
       id: anId("t2"),
       nodeId: n1,
@@ -52,6 +53,26 @@ describe("tasks that an agent made while it was alone", () => {
       expect(takeUpSuccessors(view, node, [successor], 100)).toEqual([]);
     });
   }
+
+  test("are younger than the task before them, and made by now, whatever their clock says", () => {
+    const ages = [-5, 60, 7000].map((createdAt) => {
+      return takeUpSuccessors(view, n1, [aSuccessor({ createdAt })], 100)[1]?.createdAt;
+    });
+    expect(ages).toEqual([1, 60, 100]);
+  });
+
+  test("take the place of one whose agent did not hear that it was taken up", () => {
+    const [ended, first] = takeUpSuccessors(view, n1, [aSuccessor()], 100);
+    if (ended === undefined || first === undefined) throw new Error("the first is taken up");
+    const later = aView({ nodes: [aNode("n1")], services: [web], tasks: [ended, first] });
+    const taken = takeUpSuccessors(later, n1, [aSuccessor({ taskId: anId("t3") })], 200);
+    expect(taken.map(({ id, desired, state }) => [id, desired, state])).toEqual([
+      [before.id, "shutdown", "failed"],
+      [anId("t2"), "shutdown", "lost"],
+      [anId("t3"), "running", "assigned"],
+    ]);
+    expect(takeUpSuccessors(later, n1, [aSuccessor()], 200)).toEqual([]);
+  });
 
   test("are one at most for a task, however many are told", () => {
     const told = [aSuccessor(), aSuccessor({ taskId: anId("t3") })];
