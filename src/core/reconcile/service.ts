@@ -142,9 +142,7 @@ function createTask(
     since: now,
     version: 0,
   };
-  const [before] = slot.ended
-    .slice(0, HISTORY_PER_SLOT)
-    .filter((ended) => ended.desired === "running");
+  const before = slot.ended.slice(0, HISTORY_PER_SLOT).find((ended) => ended.desired === "running");
   return { type: "createTask", task, ...(before === undefined ? {} : { after: before.id }) };
 }
 
