@@ -58,9 +58,9 @@ describe("a task that failed", () => {
     await rig.commit(put.service(aService()));
     await rig.report("failed", "1");
     await rig.pass(800);
-    expect(rig.tasks()).toEqual(["1 shutdown failed"]);
+    expect(rig.tasks()).toEqual(["1 running failed"]);
     await rig.pass(200);
-    expect(rig.tasks()).toEqual(["1 running assigned", "1 running failed"]);
+    expect(rig.tasks()).toEqual(["1 running assigned", "1 shutdown failed"]);
   });
 });
 
