@@ -3,7 +3,8 @@ import { existsSync, rmSync } from "node:fs";
 import { createServer, connect, type Socket } from "node:net";
 import { Fleet, type FleetHost } from "./lab/fleet.ts";
 import { HELLO_IMAGE, writeHelloImage } from "./image.ts";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
+import { dist } from "./project.ts";
 
 /*
  * `npm run lab -- up 3` makes three hosts on this machine and keeps them until Ctrl-C; from another
@@ -20,12 +21,16 @@ const COMMANDS: Record<string, { words: string; run: (lab: Fleet, words: string[
   limit: { words: "HOST KBIT", run: onPort((lab, port, n) => lab.switch.limit(port, n)) },
   "power-cut": { words: "HOST", run: (lab, [name]) => lab.host(name ?? "").cutPower() },
   boot: { words: "HOST", run: (lab, [name]) => lab.host(name ?? "").boot() },
+  skew: { words: "HOST OFFSET", run: (lab, [name, offset]) => skew(lab, name, offset) },
   readdress: {
     words: "0|1",
     run: (lab, [range]) => Promise.all(lab.hosts.map((h) => h.moveTo(range === "1" ? 1 : 0))),
   },
   image: { words: "", run: loadImages },
 };
+
+/** What the commands that enter a host ask for. */
+const WHEREIS = "whereis";
 
 const [command = "", ...words] = process.argv.slice(2);
 process.exitCode = await main();
@@ -62,12 +67,17 @@ async function answer(lab: Fleet, socket: Socket): Promise<void> {
   socket.on("error", () => undefined);
   const [name = "", ...rest] = JSON.parse(await readAll(socket)) as string[];
   try {
-    const said = await COMMANDS[name]?.run(lab, rest);
+    const said = name === WHEREIS ? whereIs(lab, rest) : await COMMANDS[name]?.run(lab, rest);
     socket.end(JSON.stringify({ said: typeof said === "string" ? said : "done" }));
   } catch (error) {
     // Whatever went wrong is for the person who typed the command.
     socket.end(JSON.stringify({ problem: error instanceof Error ? error.message : String(error) }));
   }
+}
+
+function whereIs(lab: Fleet, [name = ""]: string[]): string {
+  const host = lab.host(name);
+  return JSON.stringify({ pid: host.lab.pid, clock: host.clockEnvironment });
 }
 
 async function request(what: string[]): Promise<{ said?: string; problem?: string }> {
@@ -96,20 +106,26 @@ async function ask(what: string[]): Promise<number> {
   return problem === undefined ? 0 : 1;
 }
 
+/** Sets the clock that commands see which `exec` and `shell` start from now on. */
+function skew(lab: Fleet, name = "", offset = ""): void {
+  lab.host(name).skewClock(offset);
+}
+
 /** Runs a command, or a shell, on a host, in this terminal. */
 async function enter([name = "", ...rest]: string[]): Promise<number> {
-  const { said = "" } = await request(["ls"]);
-  const pid = said
-    .split("\n")
-    .find((line) => line.startsWith(`${name} `))
-    ?.split(/\s+/)[2];
-  if (pid === undefined) {
-    console.error(`There is no host ${name}.`);
+  const { said, problem } = await request([WHEREIS, name]);
+  if (said === undefined) {
+    console.error(problem);
     return 1;
   }
-  const program = command === "shell" ? ["sh"] : rest.filter((word) => word !== "--");
-  const namespaces = ["-t", pid, "-m", "-n", "-p", "-u", "-r", `--wdns=${process.cwd()}`];
-  return spawnSync("nsenter", [...namespaces, "--", ...program], { stdio: "inherit" }).status ?? 1;
+  const { pid, clock } = JSON.parse(said) as { pid: number; clock: Record<string, string> };
+  const program = command === "shell" ? ["sh"] : rest.slice(rest[0] === "--" ? 1 : 0);
+  const namespaces = ["-t", `${pid}`, "-m", "-n", "-p", "-u", "-r", `--wdns=${process.cwd()}`];
+  const path = `${dist}${delimiter}${process.env["PATH"] ?? ""}`;
+  const env = { ...process.env, ...clock, PATH: path };
+  return (
+    spawnSync("nsenter", [...namespaces, "--", ...program], { stdio: "inherit", env }).status ?? 1
+  );
 }
 
 function formatHost(host: FleetHost): string {

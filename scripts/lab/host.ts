@@ -93,6 +93,11 @@ export class Host {
         : { LD_PRELOAD: faketimeLibrary(), FAKETIME: offset, FAKETIME_DONT_FAKE_MONOTONIC: "1" };
   }
 
+  /** What a process needs in its environment to see the host's clock. */
+  get clockEnvironment(): Record<string, string> {
+    return this.#clock;
+  }
+
   #spawnRole(words: string[], options: RunOptions): ChildProcess {
     const env = { ...this.#clock, ...options.env };
     const child = this.lab.spawn([executable, ...words], { ...options, env });

@@ -4,6 +4,8 @@ dir=$1
 [ -z "$2" ] || hostname "$2"
 mount -t tmpfs tmpfs /run
 mkdir -p /run/lock /run/netns
+# Podman's locks lie there: those of one host must not be taken for those of another.
+mount -t tmpfs tmpfs /dev/shm
 # A private /var/lib, with the folders that are written most on the disk itself.
 mkdir -p "$dir/var-lib" "$dir/var-lib-work" "$dir/containers" "$dir/orchd"
 layers="lowerdir=/var/lib,upperdir=$dir/var-lib,workdir=$dir/var-lib-work"

@@ -140,15 +140,17 @@ export class Lab {
   }
 }
 
-/** Runs a command on this machine, which must succeed. */
-export async function runHere([program = "", ...words]: readonly string[]): Promise<void> {
-  const child = spawn(program, words, { stdio: ["ignore", "ignore", "pipe"] });
-  let said = "";
+/** Runs a command on this machine, which must succeed; answers what it printed. */
+export async function runHere([program = "", ...words]: readonly string[]): Promise<string> {
+  const child = spawn(program, words, { stdio: ["ignore", "pipe", "pipe"] });
+  let [printed, said] = ["", ""];
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (printed += text));
   child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
   const code = await new Promise<number | null>((resolve, reject) => {
     child.on("error", reject).on("close", resolve);
   });
   if (code !== 0) throw new Error(`${program} ${words.join(" ")}: ${said.trim()}`);
+  return printed;
 }
 
 function newDirectory(): string {

@@ -8,6 +8,13 @@ ip link set br0 type bridge mcast_snooping 0
 for net in 10.99.0 10.98.0; do ip addr add "$net.254/24" dev br0; done
 ip link set br0 up
 nft -f - <<'RULES'
+table bridge traffic {
+  set pairs { type ifname . ifname; flags dynamic; size 65535; counter; }
+  chain forward {
+    type filter hook forward priority -10;
+    ether type ip update @pairs { iifname . oifname }
+  }
+}
 table bridge faults {
   chain forward { type filter hook forward priority 0; }
 }

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { root } from "../project.ts";
+import { bun, root } from "../project.ts";
 import { hasEnded, PARENT, PREFIX, runHere, waitUntil } from "./lab.ts";
 import { removeStaleLabs } from "./leftovers.ts";
 
@@ -16,6 +16,9 @@ const RANGES = ["10.99.0", "10.98.0"] as const;
 export class Switch {
   readonly #dir: string;
   readonly #keeper: ChildProcess;
+  /** The cables of ports that were given a delay: see delay-line.ts. */
+  readonly #lines = new Map<number, ChildProcess>();
+  readonly #limited = new Set<number>();
 
   private constructor(dir: string, keeper: ChildProcess) {
     this.#dir = dir;
@@ -36,6 +39,7 @@ export class Switch {
   }
 
   async stop(): Promise<void> {
+    for (const line of this.#lines.values()) line.stdin?.end();
     this.#keeper.stdin?.end();
     await waitUntil("the switch has ended", READY_TIMEOUT_MS, () => hasEnded(this.#keeper));
     rmSync(this.#dir, { recursive: true, force: true });
@@ -45,12 +49,18 @@ export class Switch {
   async plugIn(port: number, pid: number): Promise<void> {
     const mine = `${this.#keeper.pid ?? 0}`;
     // The cable of an earlier life goes some time after its host.
-    await this.#run("sh", "-c", `ip link del p${port} 2>/dev/null || true`);
+    await this.#run("sh", "-c", `ip link del ${this.#wire(port)} 2>/dev/null || true`);
     // A network card keeps its address when the power goes, and so must this one.
     const mac = `02:00:00:00:00:${port.toString(16).padStart(2, "0")}`;
     const peer = ["peer", "name", "eth0", "address", mac, "netns", `${pid}`];
-    await runHere(["ip", "link", "add", `p${port}`, "netns", mine, "type", "veth", ...peer]);
-    await this.#run("ip", "link", "set", `p${port}`, "master", "br0", "up");
+    await runHere(["ip", "link", "add", this.#wire(port), "netns", mine, "type", "veth", ...peer]);
+    const bridge = this.#lines.has(port) ? `l${port}` : "br0";
+    await this.#run("ip", "link", "set", this.#wire(port), "master", bridge, "up");
+  }
+
+  /** The end of the host's cable. */
+  #wire(port: number): string {
+    return this.#lines.has(port) ? `w${port}` : `p${port}`;
   }
 
   /** Gives the host at a port its address in one of the two ranges; answers it. */
@@ -70,12 +80,13 @@ export class Switch {
 
   /** Drops every packet between two ports; the other ports reach both. */
   async cutBetween(a: number, b: number): Promise<void> {
-    for (const [from, to] of [
-      [a, b],
-      [b, a],
-    ]) {
-      await this.#nft(`add rule bridge faults forward iifname p${from} oifname p${to} drop`);
-    }
+    await this.cutOneWay(a, b);
+    await this.cutOneWay(b, a);
+  }
+
+  /** Drops what one port sends to another, and nothing that comes back. */
+  async cutOneWay(from: number, to: number): Promise<void> {
+    await this.#nft(`add rule bridge faults forward iifname p${from} oifname p${to} drop`);
   }
 
   /** Loses so many of a hundred packets that leave or reach the port; below 100. */
@@ -86,19 +97,39 @@ export class Switch {
     }
   }
 
-  /** @throws Error where the kernel has no netem */
+  /** Makes each packet to and from the port so much later. */
   async delay(port: number, ms: number): Promise<void> {
-    await this.#run(
-      "tc",
-      "qdisc",
-      "replace",
-      "dev",
-      `p${port}`,
-      "root",
-      "netem",
-      "delay",
-      `${ms}ms`,
-    );
+    if (!Number.isFinite(ms) || ms < 0) throw new Error("a delay is a number of milliseconds");
+    const line = this.#lines.get(port) ?? (await this.#layLine(port));
+    line.stdin?.write(`${ms}\n`);
+  }
+
+  /** Puts a cable with a length between the host's cable and the switch; its link is down a moment. */
+  async #layLine(port: number): Promise<ChildProcess> {
+    const [end, wire, near, bridge] = [`p${port}`, `w${port}`, `n${port}`, `l${port}`];
+    await this.#run("sh", "-c", `ip link set ${end} down && ip link set ${end} name ${wire}`);
+    const script = join(root, "scripts", "lab", "delay-line.ts");
+    const words = ["-t", `${this.#keeper.pid ?? 0}`, "-n", "--", bun, script, near, end];
+    const line = spawn("nsenter", words, { stdio: ["pipe", "pipe", "inherit"] });
+    let said = "";
+    line.stdout.setEncoding("utf8").on("data", (text: string) => (said += text));
+    await waitUntil("the cable is laid", READY_TIMEOUT_MS, () => {
+      if (hasEnded(line)) throw new Error("the cable has ended");
+      return said.includes("ready");
+    });
+    this.#lines.set(port, line);
+    const up = [near, wire].map((name) => `ip link set ${name} master ${bridge} up`);
+    const add = `ip link add name ${bridge} up type bridge mcast_snooping 0`;
+    const connect = `ip link set ${end} master br0 up`;
+    await this.#run("sh", "-c", [add, ...up, connect].join(" && "));
+    return line;
+  }
+
+  /** Bytes of IPv4 packets that one port has sent to another, whatever became of them. */
+  async bytesSent(from: number, to: number): Promise<number> {
+    const text = await this.#run("nft", "list", "set", "bridge", "traffic", "pairs");
+    const pair = `"p${from}" . "p${to}" counter packets \\d+ bytes (\\d+)`;
+    return Number(new RegExp(pair).exec(text)?.[1] ?? 0);
   }
 
   /** Lets so many kilobits a second through to the port. */
@@ -106,18 +137,24 @@ export class Switch {
     const bucket = ["burst", "16kb", "latency", "400ms"];
     const rate = ["tbf", "rate", `${kilobits}kbit`, ...bucket];
     await this.#run("tc", "qdisc", "replace", "dev", `p${port}`, "root", ...rate);
+    this.#limited.add(port);
   }
 
   /** Mends everything but links that were cut. */
   async mend(): Promise<void> {
     await this.#nft("flush chain bridge faults forward");
+    for (const line of this.#lines.values()) line.stdin?.write("0\n");
+    for (const port of this.#limited) {
+      await this.#run("sh", "-c", `tc qdisc del dev p${port} root 2> /dev/null || true`);
+    }
+    this.#limited.clear();
   }
 
   async #nft(command: string): Promise<void> {
     await this.#run("nft", ...command.split(" "));
   }
 
-  async #run(...command: string[]): Promise<void> {
-    await runHere(["nsenter", "-t", `${this.#keeper.pid ?? 0}`, "-n", "--", ...command]);
+  async #run(...command: string[]): Promise<string> {
+    return runHere(["nsenter", "-t", `${this.#keeper.pid ?? 0}`, "-n", "--", ...command]);
   }
 }

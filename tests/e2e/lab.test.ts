@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Fleet, type FleetHost } from "../../scripts/lab/fleet.ts";
 import { HELLO_IMAGE, writeHelloImage } from "../../scripts/image.ts";
-import { orchd } from "../../scripts/project.ts";
+import { bun, orchd } from "../../scripts/project.ts";
 
 describe("a lab of three hosts", () => {
   let fleet: Fleet;
@@ -47,6 +47,43 @@ describe("a lab of three hosts", () => {
     expect(Number(received)).toBeWithin(1, 40);
     await fleet.switch.mend();
     expect(await pings(h1, h2.address)).toBe(true);
+  });
+
+  test("cuts one way alone, and counts what is sent", async () => {
+    const [h1, h2] = hostsOf(fleet);
+    await fleet.switch.cutOneWay(h2.port, h1.port);
+    const [there, back] = await bytesBetween(fleet, h1, h2);
+    expect(await pings(h1, h2.address)).toBe(false);
+    const [thereLater, backLater] = await bytesBetween(fleet, h1, h2);
+    expect([thereLater - there, backLater - back]).toEqual([84, 84]);
+    await fleet.switch.mend();
+    expect(await pings(h1, h2.address)).toBe(true);
+  });
+
+  test("delays what goes to and from a host, and what another sends not", async () => {
+    const [h1, h2, h3] = hostsOf(fleet);
+    await fleet.switch.delay(h2.port, 100);
+    await h1.waitFor("the cable carries", () => pings(h1, h2.address));
+    expect(await roundTripMs(h1, h2)).toBeGreaterThanOrEqual(200);
+    expect(await roundTripMs(h1, h3)).toBeLessThan(100);
+    await h2.cutPower();
+    await h2.boot();
+    await h1.waitFor("h2 is back", () => pings(h1, h2.address));
+    expect(await roundTripMs(h1, h2)).toBeGreaterThanOrEqual(200);
+    await fleet.switch.mend();
+    await h1.waitFor("the cable is short", async () => (await roundTripMs(h1, h2)) < 100);
+  });
+
+  test("carries multicast to every host", async () => {
+    const [h1, h2, h3] = hostsOf(fleet);
+    const ends = [h2, h3].map((host) => host.lab.spawn([bun, "-e", LISTEN]));
+    const heard = ends.map(() => "");
+    ends.forEach((end, i) => {
+      end.stdout?.setEncoding("utf8").on("data", (text: string) => (heard[i] += text));
+    });
+    await h1.waitFor("both listen", () => heard.every((text) => text.includes("listening")));
+    await h1.lab.run([bun, "-e", SPEAK]);
+    await h1.waitFor("both heard it", () => heard.every((text) => text.includes("hello")));
   });
 
   test("blocks one port as a firewall would", async () => {
@@ -107,6 +144,30 @@ test("a lab leaves nothing on the machine's own network", async () => {
   expect(dirs.filter(existsSync)).toEqual([]);
   expect(existsSync(orchd)).toBe(true);
 });
+
+/** Sent by the first to the second, and back, until now. */
+async function bytesBetween(fleet: Fleet, a: FleetHost, b: FleetHost): Promise<[number, number]> {
+  return [
+    await fleet.switch.bytesSent(a.port, b.port),
+    await fleet.switch.bytesSent(b.port, a.port),
+  ];
+}
+
+/** The shortest of three, so that a busy machine does not count. */
+async function roundTripMs(from: FleetHost, to: FleetHost): Promise<number> {
+  const ping = ["busybox", "ping", "-c", "3", "-i", "0.1", "-W", "2", to.address];
+  const { stdout } = await from.lab.run(ping);
+  return Number(/min\/avg\/max = ([\d.]+)/.exec(stdout)?.[1] ?? Infinity);
+}
+
+const GROUP = "239.99.0.1";
+const LISTEN = `
+  const socket = require("node:dgram").createSocket({ type: "udp4", reuseAddr: true });
+  socket.on("message", (text) => { console.log(String(text)); process.exit(); });
+  socket.bind(9999, () => { socket.addMembership("${GROUP}"); console.log("listening"); });`;
+const SPEAK = `
+  const socket = require("node:dgram").createSocket("udp4");
+  socket.send("hello", 9999, "${GROUP}", () => socket.close());`;
 
 function hostsOf(fleet: Fleet): [FleetHost, FleetHost, FleetHost] {
   return [fleet.host("h1"), fleet.host("h2"), fleet.host("h3")];
