@@ -104,7 +104,7 @@ export class Switch {
     line.stdin?.write(`${ms}\n`);
   }
 
-  /** Puts a cable with a length between the host's cable and the switch; its link is down a moment. */
+  /** Puts a cable with a length before the switch; the link of the host is down a moment. */
   async #layLine(port: number): Promise<ChildProcess> {
     const [end, wire, near, bridge] = [`p${port}`, `w${port}`, `n${port}`, `l${port}`];
     await this.#run("sh", "-c", `ip link set ${end} down && ip link set ${end} name ${wire}`);
