@@ -4,6 +4,8 @@ import type { Log } from "../lib/log.ts";
 import {
   nodeHealthOf,
   PROBE_MS,
+  unlessCutOff,
+  type HealthInput,
   type HealthVerdict,
   type MemberNews,
   type MemberState,
@@ -47,6 +49,8 @@ export class NodeHealth {
   readonly #news = new Map<NodeId, News>();
   readonly #unwatch: () => void;
   #graceUntil = 0;
+  /** Since when none of several nodes is heard. */
+  #silentSince: number | undefined;
   #tick: Timer | undefined;
   #tickedAt = 0;
   #closed = false;
@@ -121,11 +125,34 @@ export class NodeHealth {
 
   /** What is thought of the node now, and why. */
   verdict(nodeId: NodeId): HealthVerdict {
+    const input = this.#inputOf(nodeId);
+    return unlessCutOff(nodeHealthOf(input), this.#silentSince, input);
+  }
+
+  #inputOf(nodeId: NodeId): HealthInput {
     const { store, clock } = this.#options;
     const { member, session } = this.#newsOf(nodeId);
     const health = store.view().nodes.get(nodeId)?.health ?? "ready";
-    const graceUntil = this.#graceUntil;
-    return nodeHealthOf({ member, session, graceUntil, health, now: clock.now() });
+    return { member, session, graceUntil: this.#graceUntil, health, now: clock.now() };
+  }
+
+  /** Finds out whether all nodes fell silent; once one is heard again, the others are gone. */
+  #listen(): void {
+    const wasSilent = this.#silentSince !== undefined;
+    if (this.#hearsNobody()) this.#silentSince ??= this.#options.clock.now();
+    else this.#silentSince = undefined;
+    if (wasSilent && this.#silentSince === undefined) this.#assessAll();
+  }
+
+  /** Of two nodes or more, its own machine aside, that are not known to be down. */
+  #hearsNobody(): boolean {
+    let others = 0;
+    for (const { id, roles, health } of this.#options.store.view().nodes.values()) {
+      if (roles.server || health === "down") continue;
+      if (nodeHealthOf(this.#inputOf(id)).health === "ready") return false;
+      others += 1;
+    }
+    return others >= 2;
   }
 
   #newsOf(nodeId: NodeId): News {
@@ -179,6 +206,7 @@ export class NodeHealth {
   /** Writes the node's health if it is another now, and looks again when time alone changes it. */
   #assess(nodeId: NodeId): void {
     const { store, clock, log } = this.#options;
+    this.#listen();
     const news = this.#newsOf(nodeId);
     news.wake?.cancel();
     const node = store.view().nodes.get(nodeId);

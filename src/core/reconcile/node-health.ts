@@ -7,6 +7,8 @@ export const SESSION_GAP_MS = 5000;
 export const HELLO_WITHIN_MS = 10_000;
 /** How long a session that gossip contradicts has to answer a probe. */
 export const PROBE_MS = 1000;
+/** How long a server that hears none of its nodes any more takes itself for cut off. */
+export const CUT_OFF_MS = 30_000;
 
 export type MemberState = "alive" | "suspect" | "dead" | "left";
 
@@ -57,6 +59,24 @@ export function nodeHealthOf(input: HealthInput): HealthVerdict {
   if (graceUntil <= now || RANK[verdict.health] <= RANK[health]) return verdict;
   const reason = "this server has not been up long enough to tell that it is gone";
   return { health, reason, wakeAt: graceUntil };
+}
+
+/**
+ * The verdict as a server may act on it that hears none of its nodes any more: likelier its own
+ * cable is out, or its switch restarts, than that all nodes are gone at once. If nothing is heard
+ * for long they are gone, as far as anybody can tell.
+ * @param silentSince when it came to hear nobody, in ms since 1970; undefined while it hears one
+ */
+export function unlessCutOff(
+  verdict: HealthVerdict,
+  silentSince: number | undefined,
+  { health, now }: Pick<HealthInput, "health" | "now">,
+): HealthVerdict {
+  if (silentSince === undefined || verdict.health !== "down" || health === "down") return verdict;
+  const wakeAt = endOf(silentSince, CUT_OFF_MS, now);
+  if (wakeAt <= now) return verdict;
+  const doubt = "but no other node is heard either, as if this server were cut off";
+  return { health: "suspect", reason: `${verdict.reason}; ${doubt}`, wakeAt };
 }
 
 const RANK = { ready: 0, suspect: 1, down: 2 } as const;

@@ -5,6 +5,7 @@ import { Rig } from "./rig.ts";
 
 const N1 = anId<"node">("n1");
 const N2 = anId<"node">("n2");
+const N3 = anId<"node">("n3");
 
 /** A rig with nodes n1, connected, and n2, of which nothing was heard yet. */
 async function watching(): Promise<Rig> {
@@ -107,6 +108,35 @@ describe("a server that was paused itself", () => {
     expect(healthOf(rig)).toBe("ready");
     await rig.pass(6000);
     expect(healthOf(rig)).toBe("down");
+  });
+});
+
+describe("a server that hears none of two nodes any more", () => {
+  async function deaf(): Promise<Rig> {
+    const rig = await watching();
+    // Its own machine, which it always hears.
+    await rig.commit(put.node(aNode("n3", { roles: { server: true, agent: true } })));
+    for (const id of [N1, N2, N3]) await say(rig, "alive", id);
+    await rig.pass(20_000);
+    for (const state of ["suspect", "dead"] as const) {
+      for (const id of [N1, N2]) await say(rig, state, id);
+    }
+    return rig;
+  }
+  const both = (rig: Rig) => [healthOf(rig, N1), healthOf(rig, N2)];
+
+  test("takes itself for cut off at first, and later both for gone", async () => {
+    const rig = await deaf();
+    await rig.pass(29_000);
+    expect(both(rig)).toEqual(["suspect", "suspect"]);
+    await rig.pass(2000);
+    expect(both(rig)).toEqual(["down", "down"]);
+  });
+
+  test("knows as soon as one of them is heard that the other is gone", async () => {
+    const rig = await deaf();
+    await say(rig, "alive", N2);
+    expect(both(rig)).toEqual(["down", "ready"]);
   });
 });
 

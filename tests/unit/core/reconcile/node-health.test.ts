@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import {
   nodeHealthOf,
+  unlessCutOff,
   type HealthInput,
   type MemberNews,
   type SessionNews,
@@ -126,4 +127,32 @@ describe("a server that has just started, or was paused", () => {
 
 test("a clock that was set back does not stretch the gap of a session", () => {
   expect(health(undefined, lost(NOW + 3_600_000))).toContain("look in 5 s");
+});
+
+describe("a server that hears none of its nodes any more", () => {
+  const down = { health: "down", reason: "it left gossip, and its session is silent" } as const;
+  const held = (silentSince: number | undefined, before: "ready" | "down" = "ready") => {
+    return unlessCutOff(down, silentSince, { health: before, now: NOW });
+  };
+
+  test("suspects them for 30 s, as it may be cut off itself", () => {
+    expect(held(ago(10))).toEqual({
+      health: "suspect",
+      reason: `${down.reason}; but no other node is heard either, as if this server were cut off`,
+      wakeAt: NOW + 20_000,
+    });
+  });
+
+  test("takes them for gone after that, and at once where one of them is heard", () => {
+    expect(held(ago(30))).toBe(down);
+    expect(held(undefined)).toBe(down);
+  });
+
+  test("has no second thoughts about one that was down before", () => {
+    expect(held(ago(10), "down")).toBe(down);
+  });
+
+  test("waits no longer where its clock was set back", () => {
+    expect(held(NOW + 3_600_000).wakeAt).toBe(NOW + 30_000);
+  });
 });
