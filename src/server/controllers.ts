@@ -6,7 +6,7 @@ import { planService } from "../core/reconcile/service.ts";
 import { planStack } from "../core/reconcile/stack.ts";
 import { schedule } from "../core/scheduler/schedule.ts";
 import { put, type Applied, type Change } from "../model/change.ts";
-import type { ServiceId, TaskId } from "../model/ids.ts";
+import type { NodeId, ServiceId, TaskId } from "../model/ids.ts";
 import type { AgentSession } from "../model/session.ts";
 import type { Task } from "../model/task.ts";
 import { isLive, occupiesNode } from "../model/task.ts";
@@ -22,6 +22,8 @@ export interface ControllersOptions {
   log: Log;
   /** Agents that are connected now. */
   sessions(): AgentSession[];
+  /** Whether a node that is ready can't be told of a task, for so long that others are better. */
+  isOutOfTouch?(nodeId: NodeId): boolean;
 }
 
 /** Everything that decides, wired to the store: services, stacks and placement. */
@@ -137,7 +139,9 @@ export class Controllers {
     await commitFresh(store, (view) => {
       // The view may be further along than what was told of it: some may be placed or ended there.
       const tasks = [...this.#pending].flatMap((id) => view.tasks.get(id) ?? []).filter(isPending);
-      const { placements, unplaced } = schedule(view, tasks, random);
+      const { placements, unplaced } = schedule(view, tasks, random, (nodeId) => {
+        return this.#options.isOutOfTouch?.(nodeId) === true;
+      });
       const changes: Change[] = [];
       for (const { taskId, nodeId } of placements) {
         const task = view.tasks.get(taskId);

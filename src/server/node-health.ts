@@ -22,6 +22,8 @@ const TICK_MS = 1000;
 /** A timer that is so late tells that this process did not run, as after SIGSTOP or a sleep. */
 const PAUSED_MS = 3000;
 const RETRY_MS = 1000;
+/** A session that is gone for so long is not just beginning again. */
+const OUT_OF_TOUCH_MS = 15_000;
 
 export interface NodeHealthOptions {
   store: Store;
@@ -127,6 +129,13 @@ export class NodeHealth {
   verdict(nodeId: NodeId): HealthVerdict {
     const input = this.#inputOf(nodeId);
     return unlessCutOff(nodeHealthOf(input), this.#silentSince, input);
+  }
+
+  /** Whether the node has been without a session for so long that new tasks are better elsewhere. */
+  isOutOfTouch(nodeId: NodeId): boolean {
+    const { session } = this.#newsOf(nodeId);
+    const now = this.#options.clock.now();
+    return session.state !== "connected" && now - session.since >= OUT_OF_TOUCH_MS;
   }
 
   #inputOf(nodeId: NodeId): HealthInput {

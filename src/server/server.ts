@@ -90,6 +90,7 @@ export class Server {
       random: systemRandom,
       log: options.log,
       sessions: () => this.#dispatcher.sessions(),
+      isOutOfTouch: (nodeId) => this.#health.isOutOfTouch(nodeId),
     });
     const servers = () => this.addresses();
     const deps = { store, clock: systemClock, random: systemRandom, servers };

@@ -52,6 +52,7 @@ export class ServerProcess {
       random,
       log: silentLog,
       sessions: () => this.dispatcher.sessions(),
+      isOutOfTouch: (nodeId) => this.health.isOutOfTouch(nodeId),
     });
     this.writes = new Writes(this.store, this.clock, random);
     this.end = new Promise((_, reject) => (this.#endWith = reject));

@@ -31,8 +31,14 @@ export interface Schedule {
 /**
  * Finds a node for each of `tasks`, which are pending, one after the other, so that each sees what
  * the ones before it took. The same view, tasks and seed give the same answer.
+ * @param isOutOfTouch whether a node runs, but can't be told of a task for now: any other is better
  */
-export function schedule(view: View, tasks: readonly Task[], random: Random): Schedule {
+export function schedule(
+  view: View,
+  tasks: readonly Task[],
+  random: Random,
+  isOutOfTouch: (nodeId: NodeId) => boolean = () => false,
+): Schedule {
   const result: Schedule = { placements: [], unplaced: [] };
   const nodes = sortedBy(view.nodes.values(), (node) => node.id);
   const loads = new Map<NodeId, NodeLoad>();
@@ -51,7 +57,9 @@ export function schedule(view: View, tasks: readonly Task[], random: Random): Sc
     const candidate = { ...held, slotNodes: [...held.slotNodes, ...(placed.get(slot) ?? [])] };
     const { options, refusals } = consider(candidate, nodes, loadAt);
     const draws = random.split(`scheduler/${task.serviceId}/${task.slot}`);
-    const best = bestOption(candidate, options, (node) => draws.split(node.id).next());
+    const inTouch = options.filter(({ node }) => !isOutOfTouch(node.id));
+    const pool = inTouch.length > 0 ? inTouch : options;
+    const best = bestOption(candidate, pool, (node) => draws.split(node.id).next());
     if (best === undefined) {
       const message = formatHomeRefusal(service, candidate, loadAt) ?? formatRefusals(refusals);
       result.unplaced.push({ taskId: task.id, message });

@@ -174,3 +174,16 @@ test("nothing is known of a node that was removed and is another's name again", 
   await rig.commit(put.node(aNode("n1")));
   expect(rig.health.verdict(N1)).toMatchObject({ health: "ready" });
 });
+
+test("a node that gossip sees, without a session for 15 s, is better not given new tasks", async () => {
+  const rig = await watching();
+  await say(rig, "alive");
+  rig.dispatcher.goodbye(N1);
+  await rig.pass(14_900);
+  expect(rig.health.isOutOfTouch(N1)).toBe(false);
+  await rig.pass(200);
+  expect(rig.health.isOutOfTouch(N1)).toBe(true);
+  expect(healthOf(rig)).toBe("ready");
+  await rig.connect();
+  expect(rig.health.isOutOfTouch(N1)).toBe(false);
+});

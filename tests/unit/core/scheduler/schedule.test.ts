@@ -187,4 +187,21 @@ describe("where a task may run", () => {
     const further = aPendingTask(service, "more", { slot: "2" });
     expect(schedule(view, [further], seededRandom("s")).placements).toEqual([]);
   });
+
+  test("is a node that can be told of it, or else any that fits", () => {
+    const service = aService();
+    const task = aPendingTask(service, "t");
+    const nodes = [aNode("n1"), aNode("n2")];
+    const chosen = (...outOfTouch: string[]) => {
+      const tasks = [aTask(service, "a"), aTask(service, "b", { slot: "2" }), task];
+      const view = aView({ nodes, services: [service], tasks });
+      const isOut = (id: string) => outOfTouch.includes(shortId(id));
+      return schedule(view, [task], seededRandom("s"), isOut).placements.map((p) =>
+        shortId(p.nodeId),
+      );
+    };
+    expect(chosen()).toEqual(["n2"]);
+    expect(chosen("n2")).toEqual(["n1"]);
+    expect(chosen("n1", "n2")).toEqual(["n2"]);
+  });
 });
