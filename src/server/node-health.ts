@@ -131,7 +131,7 @@ export class NodeHealth {
     return unlessCutOff(nodeHealthOf(input), this.#silentSince, input);
   }
 
-  /** Whether the node has been without a session for so long that new tasks are better elsewhere. */
+  /** Whether the node was without a session for so long that new tasks are better elsewhere. */
   isOutOfTouch(nodeId: NodeId): boolean {
     const { session } = this.#newsOf(nodeId);
     const now = this.#options.clock.now();

@@ -1,5 +1,6 @@
 import type { AgentMemory } from "../../src/agent/agent.ts";
 import { put, type Change } from "../../src/model/change.ts";
+import type { Clock } from "../../src/lib/clock.ts";
 import type { Node } from "../../src/model/node.ts";
 import type { Service } from "../../src/model/service.ts";
 import { isLive, isTerminal, type Task } from "../../src/model/task.ts";
@@ -18,6 +19,7 @@ export interface Bug {
   controllersStore?(store: Store): Store;
   dispatcherStore?(store: Store): Store;
   healthStore?(store: Store): Store;
+  healthClock?(clock: Clock): Clock;
   probe?(): Promise<boolean>;
   runtime?(runtime: Runtime): Runtime;
   agentState?(state: AgentMemory): AgentMemory;
@@ -150,6 +152,11 @@ export const BUGS: readonly Bug[] = [
     probe: async () => false,
   },
   {
+    name: "takes-its-own-pause-for-silence",
+    breaks: ["H2"],
+    healthClock: withoutPauses,
+  },
+  {
     name: "takes-no-node-for-down",
     breaks: ["T8"],
     healthStore: (store) => withCommit(store, () => new Promise(() => {})),
@@ -220,6 +227,19 @@ function keepersOf(store: Store, changes: readonly Change[]): Change[] {
       .filter((task) => task.slot === slot && task.id !== id && isLive(task))
       .map((task) => put.task({ ...task, desired: "shutdown" }));
   });
+}
+
+/** A clock by which its process never stood still. */
+function withoutPauses(clock: Clock): Clock {
+  let last = clock.now();
+  let pausedMs = 0;
+  const now = () => {
+    const passedMs = clock.now() - last;
+    last += passedMs;
+    if (passedMs > 3000) pausedMs += passedMs;
+    return last - pausedMs;
+  };
+  return { now, after: (delayMs, run) => clock.after(delayMs, run) };
 }
 
 function asCreated({ taskId, containerId }: ContainerStatus): ContainerStatus {

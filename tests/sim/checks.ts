@@ -10,6 +10,10 @@ import type { Invariant, Violation } from "./violation.ts";
 
 /** For so long a session must have been there, so that nobody may call its node down. */
 const STEADY_MS = 25_000;
+/** For so long at least a server that was paused takes nobody for gone. */
+const PAUSE_GRACE_MS = 9_000;
+/** A shorter pause is no pause, just slowness. */
+const PAUSE_MIN_MS = 5_000;
 
 /** Watches a whole run and keeps the first invariant that is broken. */
 export class Checks {
@@ -24,6 +28,8 @@ export class Checks {
   readonly #alone = new Set<TaskId>();
   readonly #starts = new Map<TaskId, number>();
   #checkedVersion = 0;
+  #pausedAt = 0;
+  #resumedAt = 0;
 
   constructor(disk: Disk, places: () => readonly Place[]) {
     this.#disk = disk;
@@ -31,7 +37,7 @@ export class Checks {
   }
 
   /** A commit is about to become durable. */
-  onDurable({ applied }: Commit): void {
+  onDurable({ applied }: Commit, now: number): void {
     this.#note(this.#commits.check(applied, this.#disk.view));
     for (const { kind, before, after } of applied) {
       if (kind === "task" && after !== undefined) {
@@ -40,6 +46,7 @@ export class Checks {
       }
       if (kind === "node" && after?.health === "down" && before?.health !== "down") {
         for (const task of this.#disk.view.tasksOn(after.id)) this.#astray.add(task.id);
+        this.#checkPause(after.id, now);
       }
     }
   }
@@ -86,13 +93,33 @@ export class Checks {
     }
   }
 
+  onPause(now: number): void {
+    this.#pausedAt = now;
+  }
+
+  onResume(now: number): void {
+    this.#resumedAt = now;
+  }
+
   broken(invariant: Invariant, message: string): void {
     this.violation ??= { invariant, message };
   }
 
+  /** A node that was there before a pause and is there after it is not called down for it. */
+  #checkPause(nodeId: NodeId, now: number): void {
+    const place = this.#places().find(({ node }) => node.id === nodeId);
+    const sinceMs = now - this.#resumedAt;
+    const isAfter = this.#resumedAt > this.#pausedAt && sinceMs < PAUSE_GRACE_MS;
+    if (!isAfter || place?.agent === undefined || place.isCut) return;
+    if (this.#resumedAt - this.#pausedAt < PAUSE_MIN_MS) return;
+    if (this.#pausedAt - place.steadySince < STEADY_MS) return;
+    this.broken("H2", `node ${place.node.hostname} is called down ${sinceMs} ms after a pause`);
+  }
+
   /** A node whose agent is there, and was for long, is not down. */
   #checkHealth({ node, agent, isCut, steadySince }: Place, now: number): void {
-    if (agent === undefined || isCut || now - steadySince < STEADY_MS) return;
+    const since = Math.max(steadySince, this.#resumedAt);
+    if (agent === undefined || isCut || now - since < STEADY_MS) return;
     if (this.#disk.view.nodes.get(node.id)?.health !== "down") return;
     this.broken("H1", `node ${node.hostname} is down, with a session for ${now - steadySince} ms`);
   }

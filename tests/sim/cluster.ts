@@ -55,6 +55,7 @@ export class Cluster {
   faults: Faults;
   readonly #random: Random;
   readonly #options: ClusterOptions;
+  readonly #gossip: GossipModel;
   /** How many processes there were: each gets random numbers of its own. */
   #lives = 0;
 
@@ -74,8 +75,9 @@ export class Cluster {
     this.disk.write({ version: 1, applied });
     const { clock, places } = this;
     const random = this.#random.split("gossip");
-    const gossip = { clock, random, places, server: () => this.server, faults: () => this.faults };
-    new GossipModel(gossip).start();
+    const server = () => this.#runningServer();
+    this.#gossip = new GossipModel({ clock, random, places, server, faults: () => this.faults });
+    this.#gossip.start();
     for (const kind of Object.keys(this.faults) as (keyof Faults)[]) {
       if (this.faults[kind] > 0) this.note(`fault ${kind} ${this.faults[kind].toFixed(3)}`);
     }
@@ -95,7 +97,7 @@ export class Cluster {
       probe: (nodeId, timeoutMs) => this.#probe(nodeId, timeoutMs),
       onDurable: (commit) => {
         for (const one of commit.applied) this.#noteApplied(one);
-        this.checks.onDurable(commit);
+        this.checks.onDurable(commit, this.clock.now());
       },
     });
     this.server = server;
@@ -114,6 +116,31 @@ export class Cluster {
     for (const { agent } of this.places) agent?.link.lose();
   }
 
+  /** Stops the server without ending it: nobody hears of it, and it hears of nobody. */
+  pauseServer(): void {
+    this.server?.clock.pause();
+    this.checks.onPause(this.clock.now());
+    this.note("server is paused");
+    for (const { agent } of this.places) agent?.link.cut();
+  }
+
+  resumeServer(): void {
+    this.server?.clock.resume();
+    this.checks.onResume(this.clock.now());
+    this.note("server runs again");
+    if (this.server !== undefined) this.#gossip.wakeUp(this.server);
+    const random = this.#random.split(`resume/${this.#lives++}`);
+    for (const { agent } of this.places) {
+      this.clock.after(between(random, 0, 5000), () => {
+        if (agent?.link.isConnected === false) agent.link.connect();
+      });
+    }
+  }
+
+  #runningServer(): ServerProcess | undefined {
+    return this.server?.clock.isPaused === true ? undefined : this.server;
+  }
+
   /** Starts the agent of a machine that is on. */
   startAgent(place: Place): void {
     if (!place.isOn) return;
@@ -121,7 +148,7 @@ export class Cluster {
     place.agent = new AgentProcess({
       clock: this.clock,
       random: this.#random.split(`agent/${this.#lives++}`),
-      server: () => this.server,
+      server: () => this.#runningServer(),
       onDelivered: (nodeId, set) => this.checks.onDelivered(nodeId, set),
       nodeId: place.node.id,
       facts: factsOf(place.node),
@@ -176,7 +203,7 @@ export class Cluster {
 
   /** Does what a user asked for; what the server acknowledges must be on its disk. */
   async serve(deed: Deed): Promise<void> {
-    const { server } = this;
+    const server = this.#runningServer();
     if (server === undefined) return;
     this.note(`user: ${deed.text}`);
     try {

@@ -19,6 +19,8 @@ export interface Faults {
   agentDies: number;
   /** The server is killed, at any point. */
   serverDies: number;
+  /** The server is stopped for a while, as by SIGSTOP or with its machine asleep. */
+  serverPauses: number;
   /** The link between the server and a node is cut for a while. */
   linkIsCut: number;
   /** A machine loses its power for a while. */
@@ -44,6 +46,7 @@ export const NO_FAULTS: Faults = {
   containerVanishes: 0,
   agentDies: 0,
   serverDies: 0,
+  serverPauses: 0,
   linkIsCut: 0,
   powerIsCut: 0,
   falselySuspected: 0,
@@ -63,6 +66,7 @@ const RATES: Faults = {
   containerVanishes: 0.05,
   agentDies: 0.06,
   serverDies: 0.06,
+  serverPauses: 0.02,
   linkIsCut: 0.03,
   powerIsCut: 0.02,
   falselySuspected: 0.05,

@@ -43,6 +43,17 @@ export class GossipModel {
     });
   }
 
+  /** A server that did not run for a while is late with everything, and doubts whom it knows. */
+  wakeUp(server: ServerProcess): void {
+    const { random, places } = this.#options;
+    for (const place of places) {
+      const opinion = this.#opinions.get(place);
+      if (place.udp !== "works" || opinion?.server !== server || happens(random, 0.5)) continue;
+      this.#say(place, opinion, "suspect", 0);
+      this.#say(place, opinion, "dead", between(random, 300, 3000));
+    }
+  }
+
   #look(place: Place, server: ServerProcess): void {
     const { clock, random, faults } = this.#options;
     const known = this.#opinions.get(place);

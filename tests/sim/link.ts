@@ -61,6 +61,10 @@ export class Link implements ServerSession {
     this.#drop(SILENCE_MS);
   }
 
+  get isConnected(): boolean {
+    return this.#connection !== undefined;
+  }
+
   /** The server's process has died: its connections break at once. */
   lose(): void {
     this.#drop(0);
@@ -117,7 +121,7 @@ export class Link implements ServerSession {
     if (connection === undefined) return;
     if (!this.#killed) this.#hello?.events?.onLost();
     const { server, session } = connection;
-    this.#options.clock.after(noticedMs, () => {
+    server.clock.after(noticedMs, () => {
       const { dispatcher, isDead } = server;
       if (isDead || dispatcher.session(session.nodeId) !== session) return;
       dispatcher.goodbye(session.nodeId);

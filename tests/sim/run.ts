@@ -7,6 +7,7 @@ import { isTerminal } from "../../src/model/task.ts";
 import type { Bug } from "./bugs.ts";
 import { between, happens, oneOf } from "./chance.ts";
 import { Cluster, type Place } from "./cluster.ts";
+import type { ServerProcess } from "./server-process.ts";
 import { IN_FLIGHT_MAX_MS } from "./simulated-runtime.ts";
 import { Trace } from "./trace.ts";
 import { drawDeed, restart, scale, setAvailability, setZone } from "./users.ts";
@@ -52,6 +53,7 @@ export async function runSimulation({ seed, bug, onLine }: RunOptions): Promise<
 class Run {
   readonly #cluster: Cluster;
   readonly #random: Random;
+  readonly #pauses: Random;
   /** A machine that stays without power. */
   #dead: Place | undefined;
   #isBusy = false;
@@ -60,6 +62,7 @@ class Run {
   constructor(cluster: Cluster, random: Random) {
     this.#cluster = cluster;
     this.#random = random;
+    this.#pauses = random.split("pauses");
   }
 
   /** The phase in which users act and things fail; what must always hold is checked. */
@@ -143,6 +146,7 @@ class Run {
     clock.after(between(this.#random, 0, 2000), () => {
       if (!this.#suffers) return;
       if (happens(this.#random, faults.serverDies)) this.#killServer();
+      if (happens(this.#pauses, faults.serverPauses)) this.#pauseServer();
       for (const place of places) {
         if (happens(this.#random, faults.agentDies)) this.#killAgent(place);
         this.#harm(place);
@@ -194,6 +198,17 @@ class Run {
     });
   }
 
+  #pauseServer(): void {
+    const { server, clock } = this.#cluster;
+    if (server === undefined || server.clock.isPaused) return;
+    this.#cluster.pauseServer();
+    clock.after(between(this.#pauses, 1000, 90_000), () => this.#resumeServer(server));
+  }
+
+  #resumeServer(server: ServerProcess): void {
+    if (this.#cluster.server === server && server.clock.isPaused) this.#cluster.resumeServer();
+  }
+
   #killAgent(place: Place): void {
     if (place.agent === undefined) return;
     this.#cluster.killAgent(place);
@@ -204,7 +219,9 @@ class Run {
   }
 
   #revive(): void {
-    if (this.#cluster.server === undefined) this.#cluster.startServer();
+    const { server } = this.#cluster;
+    if (server === undefined) this.#cluster.startServer();
+    else this.#resumeServer(server);
     for (const place of this.#cluster.places) {
       if (place === this.#dead) continue;
       if (place.isCut) this.#cluster.restoreLink(place);

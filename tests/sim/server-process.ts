@@ -40,7 +40,7 @@ export class ServerProcess {
     const random: Random = hostLike(options.random.split("ids"));
     this.health = new NodeHealth({
       store: bug?.healthStore?.(this.store) ?? this.store,
-      clock: this.clock,
+      clock: bug?.healthClock?.(this.clock) ?? this.clock,
       log: silentLog,
       probe: (nodeId, timeoutMs) => bug?.probe?.() ?? options.probe(nodeId, timeoutMs),
     });

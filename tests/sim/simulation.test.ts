@@ -40,7 +40,14 @@ test("runs reach far: tasks by the hundred, and every kind of fault", async () =
     await runSimulation({ seed, onLine: (line) => lines.push(line) });
   }
   const text = lines.join("\n");
-  const seen = ["server dies", "agent n1 dies", "service is away", "user: up", "user: scale"];
+  const seen = [
+    "server dies",
+    "agent n1 dies",
+    "server is paused",
+    "service is away",
+    "user: up",
+    "user: scale",
+  ];
   const states = ["running running", "running failed", "running rejected", "shutdown shutdown"];
   const gone = ["power is cut", "link of n2 is cut", "is down and", "is suspect and"];
   const told = ["holds its slot", "was down when it ended", "waits for node", "is drained"];

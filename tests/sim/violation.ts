@@ -16,6 +16,7 @@ export const INVARIANTS = {
   S15: "attempts wait as the restart policy says, and are as many as it allows",
   S16: "an agent stops no container that is still wanted",
   H1: "a node whose agent has been connected for long is not down",
+  H2: "a server that did not run for a while calls no node down that is there",
   one: "a slot has one task, one more beside it in an update, and one that may come back",
   tied: "a task that is tied to a node is placed there",
   both: "of two tasks of a slot one goes on",

@@ -67,7 +67,9 @@ export class VirtualClock implements Clock {
 export class ProcessClock implements Clock {
   readonly #clock: VirtualClock;
   #killed = false;
-
+  #isPaused = false;
+  /** What was due while the process was stopped. */
+  #overdue: (() => void)[] = [];
   readonly #skewMs: number;
 
   constructor(clock: VirtualClock, skewMs: number) {
@@ -80,9 +82,34 @@ export class ProcessClock implements Clock {
   }
 
   after(delayMs: number, run: () => void): Timer {
-    return this.#clock.after(delayMs, () => {
-      if (!this.#killed) run();
-    });
+    let isCancelled = false;
+    const fire = () => {
+      if (this.#killed || isCancelled) return;
+      if (this.#isPaused) this.#overdue.push(fire);
+      else run();
+    };
+    const timer = this.#clock.after(delayMs, fire);
+    return {
+      cancel: () => {
+        isCancelled = true;
+        timer.cancel();
+      },
+    };
+  }
+
+  /** Stops the process as SIGSTOP does: its timers run late. */
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    for (const fire of this.#overdue) this.#clock.after(0, fire);
+    this.#overdue = [];
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
   }
 
   kill(): void {

@@ -175,7 +175,7 @@ test("nothing is known of a node that was removed and is another's name again", 
   expect(rig.health.verdict(N1)).toMatchObject({ health: "ready" });
 });
 
-test("a node that gossip sees, without a session for 15 s, is better not given new tasks", async () => {
+test("a node that gossip sees is out of touch without a session for 15 s", async () => {
   const rig = await watching();
   await say(rig, "alive");
   rig.dispatcher.goodbye(N1);
