@@ -20,7 +20,8 @@ function formatAction(action: Action): string {
     case "createTask": {
       const { slot, revision, failures } = action.task;
       const after = failures === 0 ? "" : ` after ${failures} failures`;
-      return `create a task in slot ${shortId(slot)} of revision ${revision}${after}`;
+      const wait = action.task.state === "new" ? `, which ${action.task.message}` : "";
+      return `create a task in slot ${shortId(slot)} of revision ${revision}${after}${wait}`;
     }
     case "stopTask":
       return `stop ${shortId(action.taskId)}: ${action.reason}`;
@@ -32,6 +33,16 @@ function formatAction(action: Action): string {
       const homes = sortedBy(Object.entries(action.homes), ([slot]) => slot);
       return `tie ${homes.map(([slot, node]) => `slot ${slot} to ${shortId(node)}`).join(", ")}`;
     }
+    case "setRuns": {
+      const [run] = action.runs.list;
+      const state = run === undefined ? "none" : `run ${run.run} ${run.result ?? "is under way"}`;
+      const why = run === undefined || run.message === "" ? "" : `: ${run.message}`;
+      return `remember of runs: ${state}${why}`;
+    }
+    case "holdTask":
+      return `hold ${shortId(action.taskId)}, which ${action.message}`;
+    case "releaseTask":
+      return `let ${shortId(action.taskId)} go on`;
     case "deleteService":
       return `delete service ${shortId(action.serviceId)}`;
     case "deleteStack":

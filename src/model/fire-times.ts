@@ -35,7 +35,7 @@ export function latestFires(
   for (const spanMs of [HOUR_MS, DAY_MS, 32 * DAY_MS, 366 * DAY_MS, Infinity]) {
     const from = Math.max(after, upTo - spanMs);
     const times: number[] = [];
-    for (let at = nextFire(cron, zone, from); at !== undefined && at <= upTo; ) {
+    for (let at = nextFire(cron, zone, from); at !== undefined && at <= upTo;) {
       times.push(at);
       at = nextFire(cron, zone, at);
     }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { nodeSchema } from "./node.ts";
-import { portSchema } from "./service.ts";
+import { jobRunSchema } from "./job.ts";
+import { portSchema, serviceModeSchema } from "./service.ts";
 import { desiredStateSchema, healthSchema, taskStateSchema } from "./task.ts";
 
 /** The stable shapes in which the API, and `--json`, show the cluster. Times: ms since 1970. */
@@ -17,11 +18,39 @@ export const stackSummarySchema = z.object({
 });
 export type StackSummary = z.infer<typeof stackSummarySchema>;
 
+/** How far one run of a job is. */
+export const jobRunSummarySchema = jobRunSchema.extend({
+  /** Tasks that are to complete, and those that have. */
+  wanted: z.int(),
+  completed: z.int(),
+  /** Tasks that have not ended. */
+  active: z.int(),
+  /** Tasks that failed. */
+  failures: z.int(),
+});
+export type JobRunSummary = z.infer<typeof jobRunSummarySchema>;
+
+export const jobSummarySchema = z.object({
+  /** The newest first. */
+  runs: z.array(jobRunSummarySchema),
+  /** Such as `0 3 * * *`; absent where it runs when it is changed. */
+  cron: z.string().optional(),
+  timeZone: z.string().optional(),
+  /** The next time of the schedule. */
+  nextAt: z.int().optional(),
+  /** The latest time of the schedule that has passed, with a run or without. */
+  lastAt: z.int().optional(),
+  /** Times of the schedule that had no run. */
+  skipped: z.int(),
+  lastSkip: z.object({ at: z.int(), reason: z.string() }).optional(),
+});
+export type JobSummary = z.infer<typeof jobSummarySchema>;
+
 export const serviceSummarySchema = z.object({
   id: z.string(),
   stack: z.string(),
   name: z.string(),
-  mode: z.enum(["replicated", "global"]),
+  mode: serviceModeSchema,
   image: z.string(),
   revision: z.int(),
   /** Tasks wanted: the replicas, or one for each fitting node. */
@@ -39,6 +68,8 @@ export const serviceSummarySchema = z.object({
   message: z.string(),
   /** Failed attempts since the newest revision was made. */
   failures: z.int(),
+  /** Only of a job. */
+  job: jobSummarySchema.optional(),
   updatedAt: z.int(),
 });
 export type ServiceSummary = z.infer<typeof serviceSummarySchema>;

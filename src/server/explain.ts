@@ -6,7 +6,7 @@ import { slotsOf, type Slot } from "../core/reconcile/slot.ts";
 import { explainPlacement } from "../core/scheduler/schedule.ts";
 import { formatWait } from "../model/home.ts";
 import { formatServiceName } from "../model/names.ts";
-import { currentRevision, specOf, type Service } from "../model/service.ts";
+import { currentRevision, restartOf, specOf, type Service } from "../model/service.ts";
 import type { Explanation } from "../model/summary.ts";
 import { downNodeOf, isServing } from "../model/serving.ts";
 import { formatTaskName, isTerminal, type Task } from "../model/task.ts";
@@ -70,7 +70,7 @@ export function explainService(view: View, service: Service, now: number): Expla
       { label: "image", value: spec.container.image },
       { label: "mode", value: spec.mode },
       { label: "revision", value: `${revision}, ${formatDuration(now - at)} ago` },
-      { label: "restart", value: formatRestart(spec.restart) },
+      { label: "restart", value: formatRestart(restartOf(spec)) },
       { label: "order of replacement", value: spec.update.order },
     ],
     placement: stuck === undefined ? [] : placementOf(view, stuck),
@@ -113,7 +113,7 @@ function nextForSlot(view: View, service: Service, slot: Slot, now: number): str
   if (away !== undefined) return nextForAway(view, service, slot, away, now);
   const [latest] = slot.ended;
   if (latest === undefined) return "";
-  const decision = decideRestart(latest, specOf(service).restart);
+  const decision = decideRestart(latest, restartOf(specOf(service)));
   const name = formatTaskName(latest);
   switch (decision.type) {
     case "done":

@@ -8,7 +8,7 @@ import { put } from "../model/change.ts";
 import type { NodeId, ServiceId } from "../model/ids.ts";
 import { formatServiceName } from "../model/names.ts";
 import type { Node } from "../model/node.ts";
-import { revise, specOf, type Service } from "../model/service.ts";
+import { isGlobal, revise, specOf, type Service } from "../model/service.ts";
 import type { StackSpec } from "../model/stack.ts";
 import type { ApplyResult } from "../model/summary.ts";
 import type { View } from "../model/view.ts";
@@ -66,9 +66,9 @@ export class Writes {
       [...replicas].flatMap(([id, count]) => {
         const service = this.#writable(view, id);
         const spec = specOf(service);
-        if (spec.mode === "global") {
+        if (isGlobal(spec)) {
           const name = formatServiceName(service.stack, service.name);
-          const message = `service ${name} is global: it has one task on each node that fits`;
+          const message = `service ${name} is ${spec.mode}: it has one task on each node that fits`;
           throw new OrchdError("conflict", message);
         }
         const next = revise(

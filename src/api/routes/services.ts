@@ -3,7 +3,7 @@ import { z } from "zod";
 import { OrchdError } from "../../lib/errors.ts";
 import type { ServiceId } from "../../model/ids.ts";
 import { formatServiceName } from "../../model/names.ts";
-import { REPLICAS_MAX, type Service, specOf } from "../../model/service.ts";
+import { REPLICAS_MAX, isGlobal, type Service, specOf } from "../../model/service.ts";
 import { progressSchema, scaleRequestSchema, serviceSummarySchema } from "../../model/summary.ts";
 import type { View } from "../../model/view.ts";
 import type { ApiDeps } from "../deps.ts";
@@ -91,7 +91,7 @@ function scalesOf(view: View, asked: Record<string, number>): Map<ServiceId, num
 
 function refuseScale(service: Service, name: string, replicas: number): void {
   if (service.removing) throw new OrchdError("conflict", `${name} is being removed`);
-  if (specOf(service).mode === "global") {
+  if (isGlobal(specOf(service))) {
     const why = "it has one task on each fitting node";
     const message = `${name} is a global service: ${why} and can't be scaled`;
     throw new OrchdError("invalid", message);

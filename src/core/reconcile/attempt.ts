@@ -1,13 +1,13 @@
 import { newId } from "../../lib/ids.ts";
 import type { Random } from "../../lib/random.ts";
-import { currentRevision, specOf, type Service } from "../../model/service.ts";
+import { currentRevision, restartOf, specOf, type Service } from "../../model/service.ts";
 import { isOutOfReach } from "../../model/serving.ts";
 import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { replaceAt, replacedAway, type Surplus } from "./disconnect.ts";
 import type { Action } from "./plan.ts";
 import { decideRestart, dueAt } from "./restart.ts";
-import { tasksIn, type Slot } from "./slot.ts";
+import { isOfTemplate, tasksIn, type Slot } from "./slot.ts";
 
 /** Ended attempts that a slot keeps, with their containers, so that people can read their logs. */
 export const HISTORY_PER_SLOT = 2;
@@ -30,33 +30,33 @@ export function nextAttempt(
   const latest = slot.ended[0];
   const others = [...slot.away, ...slot.abandoned].map(({ attempt }) => attempt);
   const isNews = latest !== undefined && latest.attempt > Math.max(0, ...others);
-  if (!isNews || latest.revision < service.templateRevision) return { at: replace, failures: 0 };
-  const decision = decideRestart(latest, specOf(service).restart);
+  if (!isNews || !isOfTemplate(service, latest)) return { at: replace, failures: 0 };
+  const decision = decideRestart(latest, restartOf(specOf(service)));
   if (decision.type !== "retry") return undefined;
   return { at: Math.max(replace, dueAt(decision, now)), failures: decision.failures };
 }
 
+/** How the next task of a slot begins. */
+export interface Begin {
+  /** Failed attempts at the slot in a row before it. */
+  failures: number;
+  /** Milliseconds since 1970. */
+  now: number;
+  random: Random;
+  /** What it waits for before it is placed, in one sentence; undefined where for nothing. */
+  waitsFor: string | undefined;
+}
+
 /** A new task for the slot; at most one beside it may come back from a node that is down. */
-export function fillSlot(
-  service: Service,
-  slot: Slot,
-  failures: number,
-  now: number,
-  random: Random,
-): Action[] {
+export function fillSlot(service: Service, slot: Slot, begin: Begin): Action[] {
   const replaced = replacedAway(slot).map((task): Action => {
     return { type: "stopTask", taskId: task.id, reason: "another task took its place" };
   });
-  return [...replaced, createTask(service, slot, failures, now, random)];
+  return [...replaced, createTask(service, slot, begin)];
 }
 
-function createTask(
-  service: Service,
-  slot: Slot,
-  failures: number,
-  now: number,
-  random: Random,
-): Action {
+function createTask(service: Service, slot: Slot, begin: Begin): Action {
+  const { failures, now, random, waitsFor } = begin;
   const task: Task = {
     id: newId<"task">(random.split(slot.slot)),
     serviceId: service.id,
@@ -68,9 +68,9 @@ function createTask(
     attempt: attemptsOf(slot) + 1,
     failures,
     desired: "running",
-    state: "pending",
+    state: waitsFor === undefined ? "pending" : "new",
     health: "none",
-    message: "",
+    message: waitsFor ?? "",
     since: now,
     version: 0,
   };

@@ -1,6 +1,7 @@
 import type { Change } from "../../model/change.ts";
 import { put, remove } from "../../model/change.ts";
 import type { ServiceId, TaskId } from "../../model/ids.ts";
+import type { JobRuns } from "../../model/job.ts";
 import type { Service } from "../../model/service.ts";
 import { isOutOfReach } from "../../model/serving.ts";
 import type { Task } from "../../model/task.ts";
@@ -19,6 +20,17 @@ export type Action =
   | { type: "deleteTask"; taskId: TaskId }
   /** Remember the nodes that hold what ties the tasks of these slots. */
   | { type: "setHomes"; serviceId: ServiceId; homes: NonNullable<Service["homes"]> }
+  /** Remember what became of a job's runs, and where tasks are tied to; both in one write. */
+  | {
+      type: "setRuns";
+      serviceId: ServiceId;
+      runs: JobRuns;
+      homes?: NonNullable<Service["homes"]>;
+    }
+  /** Say what a task waits for that has not begun. */
+  | { type: "holdTask"; taskId: TaskId; message: string }
+  /** Nothing holds the task back any more: it may be placed. */
+  | { type: "releaseTask"; taskId: TaskId }
   | { type: "deleteService"; serviceId: ServiceId }
   | { type: "deleteStack"; name: string };
 
@@ -53,6 +65,20 @@ function changeOf(view: View, action: Action, now: number): Change[] {
       const service = view.services.get(action.serviceId);
       return service === undefined ? [] : [put.service({ ...service, homes: action.homes })];
     }
+    case "setRuns": {
+      const { serviceId, runs, homes } = action;
+      const service = view.services.get(serviceId);
+      if (service === undefined) return [];
+      return [put.service({ ...service, runs, ...(homes === undefined ? {} : { homes }) })];
+    }
+    case "holdTask":
+      return withTask(view, action.taskId, (task) =>
+        put.task({ ...task, message: action.message }),
+      );
+    case "releaseTask":
+      return withTask(view, action.taskId, (task) =>
+        put.task({ ...task, state: "pending", since: now, message: "" }),
+      );
     case "deleteService": {
       const service = view.services.get(action.serviceId);
       return service === undefined ? [] : [remove.service(service)];

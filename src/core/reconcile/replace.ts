@@ -1,5 +1,5 @@
 import { canMove } from "../../model/home.ts";
-import { specOf, type Service } from "../../model/service.ts";
+import { restartOf, specOf, type Service } from "../../model/service.ts";
 import { isServing } from "../../model/serving.ts";
 import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
@@ -59,6 +59,12 @@ export function replacementsOf(
   const turns = parallelism === 0 ? waiting.length : Math.max(0, parallelism - busy);
   for (const turn of waiting.slice(0, turns)) takeTurn(service, { ...turn, failures: 0 }, result);
   return result;
+}
+
+/** While successors may not start, what serves goes on serving. */
+export function holdBack(replacements: Replacements, view: View): void {
+  replacements.start = [];
+  replacements.stop = replacements.stop.filter((task) => !isServing(view, task));
 }
 
 /** Whether the task is to leave the only node that can hold it. */
@@ -147,5 +153,5 @@ function afterSuccessor(service: Service, slot: Slot) {
   // What an agent made while it was alone has the attempt of the task that ended before it.
   if (latest === undefined || latest.attempt <= newest) return undefined;
   if (latest.revision < service.templateRevision) return undefined;
-  return decideRestart(latest, specOf(service).restart);
+  return decideRestart(latest, restartOf(specOf(service)));
 }

@@ -1,17 +1,19 @@
 import { sortedBy } from "../../lib/order.ts";
 import type { Random } from "../../lib/random.ts";
 import type { ServiceId } from "../../model/ids.ts";
-import { currentRevision, specOf, type Service } from "../../model/service.ts";
+import { currentRevision, isJob, specOf, type Service } from "../../model/service.ts";
 import { isServing } from "../../model/serving.ts";
 import { isTerminal, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { fillSlot, giveUpAbandoned, letGo, nextAttempt } from "./attempt.ts";
 import { removeSlot, stopSurplus, trimHistory } from "./attempt.ts";
+import { isNeeded, waitOf, withWaiting } from "./depends.ts";
 import { homesOf, surplusOf } from "./disconnect.ts";
+import { isJobConverged, planJob, wantedInRun } from "./job.ts";
 import { reasonToLeave } from "./leave.ts";
 import type { Action, Plan } from "./plan.ts";
 import { decideRestart } from "./restart.ts";
-import { replacementsOf } from "./replace.ts";
+import { holdBack, replacementsOf } from "./replace.ts";
 import { emptySlot, slotsOf } from "./slot.ts";
 import { slotsInReach, wantedSlots } from "./wanted.ts";
 
@@ -26,9 +28,12 @@ export function planService(view: View, id: ServiceId, now: number, random: Rand
   const tasks = view.tasksOf(id);
   if (service.removing) return planRemoval(view, service, tasks);
 
+  const draw = random.split(`service/${id}/${view.version}`);
+  if (isJob(specOf(service))) return planJob(view, service, now, draw);
+  const waitsFor = waitOf(view, service);
+  const begin = { now, random: draw, waitsFor };
   const slots = slotsOf(view, service);
   const wanted = wantedSlots(view, service);
-  const draw = random.split(`service/${id}/${view.version}`);
   const plan: Plan = { actions: [] };
   const wake = (at: number) => (plan.wakeAt = Math.min(plan.wakeAt ?? at, at));
 
@@ -41,13 +46,14 @@ export function planService(view: View, id: ServiceId, now: number, random: Rand
     const start = nextAttempt(view, service, slot, now);
     if (start === undefined) continue;
     if (start.at > now) wake(start.at);
-    else plan.actions.push(...fillSlot(service, slot, start.failures, now, draw));
+    else plan.actions.push(...fillSlot(service, slot, { ...begin, failures: start.failures }));
   }
   const replacements = replacementsOf(view, service, filled, now);
+  if (waitsFor !== undefined) holdBack(replacements, view);
   if (replacements.wakeAt !== undefined) wake(replacements.wakeAt);
   for (const task of replacements.stop) plan.actions.push(stopOutdated(view, service, task));
   for (const { slot, failures } of replacements.start) {
-    plan.actions.push(...fillSlot(service, slot, failures, now, draw));
+    plan.actions.push(...fillSlot(service, slot, { ...begin, failures }));
   }
   const homes = homesOf(service, slots.values());
   if (homes !== undefined && homes !== service.homes) {
@@ -57,7 +63,7 @@ export function planService(view: View, id: ServiceId, now: number, random: Rand
   for (const slot of sortedBy(slots.values(), (s) => s.slot)) {
     if (!kept.has(slot.slot)) plan.actions.push(...removeSlot(view, slot));
   }
-  return plan;
+  return withWaiting(plan, view, service, waitsFor);
 }
 
 function stopOutdated(view: View, service: Service, task: Task): Action {
@@ -69,6 +75,7 @@ function stopOutdated(view: View, service: Service, task: Task): Action {
 }
 
 function planRemoval(view: View, service: Service, tasks: readonly Task[]): Plan {
+  if (isNeeded(view, service)) return { actions: [] };
   if (tasks.length === 0) {
     return { actions: [{ type: "deleteService", serviceId: service.id }] };
   }
@@ -78,6 +85,7 @@ function planRemoval(view: View, service: Service, tasks: readonly Task[]): Plan
 /** Whether every wanted slot holds a ready current task and nothing else is left to stop. */
 export function isConverged(view: View, service: Service): boolean {
   if (service.removing) return false;
+  if (isJob(specOf(service))) return isJobConverged(view, service);
   const tasks = view.tasksOf(service.id);
   const slots = slotsOf(view, service);
   const wanted = slotsInReach(view, service);
@@ -102,5 +110,7 @@ export function isConverged(view: View, service: Service): boolean {
 
 /** How many tasks the service wants at once now. */
 export function wantedTasks(view: View, service: Service): number {
-  return service.removing ? 0 : slotsInReach(view, service).length;
+  if (service.removing) return 0;
+  if (isJob(specOf(service))) return wantedInRun(view, service);
+  return slotsInReach(view, service).length;
 }

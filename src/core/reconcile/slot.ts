@@ -1,6 +1,7 @@
 import { compareText } from "../../lib/order.ts";
 import { specOf, type DisconnectPolicy, type Service } from "../../model/service.ts";
 import { downNodeOf, isOutOfReach, isServing } from "../../model/serving.ts";
+import { runOfSlot } from "../../model/slot-name.ts";
 import { isLive, isTerminal, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { reasonToLeave } from "./leave.ts";
@@ -34,13 +35,18 @@ export function slotsOf(view: View, service: Service): Map<string, Slot> {
 
 function sortSlot(view: View, service: Service, name: string, all: readonly Task[]): Slot {
   const isOutdated = (task: Task) =>
-    task.revision < service.templateRevision || reasonToLeave(view, service, task) !== undefined;
+    !isOfTemplate(service, task) || reasonToLeave(view, service, task) !== undefined;
   const [outdated, wanted] = partition(all.filter(isLive), isOutdated);
   const [away, current] = partition(wanted, (task) => downNodeOf(view, task) !== undefined);
   const told = all.filter((task) => !isLive(task) && !isTerminal(task.state));
   const [abandoned, stopping] = partition(told, (task) => isOutOfReach(view, task));
   const ended = all.filter((task) => isTerminal(task.state)).reverse();
   return { slot: name, current, outdated, away, stopping, abandoned, ended };
+}
+
+/** Whether the task may stay as it is. A run of a scheduled job goes on as it began. */
+export function isOfTemplate(service: Service, task: Task): boolean {
+  return runOfSlot(task.slot) !== undefined || task.revision >= service.templateRevision;
 }
 
 function partition<T>(items: readonly T[], test: (item: T) => boolean): [yes: T[], no: T[]] {
