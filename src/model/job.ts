@@ -55,6 +55,9 @@ export const jobRunSchema = z.object({
   finishedAt: at.optional(),
   /** Absent until it is over. */
   result: z.enum(["complete", "failed", "replaced"]).optional(),
+  /** Tasks that were to complete and those that did, once it is over. */
+  wanted: z.int().optional(),
+  completed: z.int().optional(),
   /** Why it failed, in one sentence; empty when there is nothing to say. */
   message: z.string().max(4096),
 });

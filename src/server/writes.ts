@@ -3,12 +3,14 @@ import { OrchdError } from "../lib/errors.ts";
 import type { Random } from "../lib/random.ts";
 import { LABELS_MAX, planNodeRemoval, withLabels } from "../core/reconcile/node.ts";
 import type { LabelChange } from "../core/reconcile/node.ts";
+import { withRestarts } from "../core/reconcile/apply-dependencies.ts";
+import { runByHand } from "../core/reconcile/cron.ts";
 import { planApply, type ApplyPlan } from "../core/reconcile/apply.ts";
 import { put } from "../model/change.ts";
 import type { NodeId, ServiceId } from "../model/ids.ts";
 import { formatServiceName } from "../model/names.ts";
 import type { Node } from "../model/node.ts";
-import { isGlobal, revise, specOf, type Service } from "../model/service.ts";
+import { isGlobal, isJob, revise, specOf, type Service } from "../model/service.ts";
 import type { StackSpec } from "../model/stack.ts";
 import type { ApplyResult } from "../model/summary.ts";
 import type { View } from "../model/view.ts";
@@ -82,14 +84,39 @@ export class Writes {
     );
   }
 
-  /** Replaces every task of a service by its update order, without any other change. */
+  /**
+   * Replaces every task of a service by its update order, without any other change, and those of
+   * services that are to restart with it. A job is run again.
+   * @throws OrchdError `notFound`, `conflict`
+   */
   async restart(id: ServiceId): Promise<void> {
+    const service = this.#store.view().services.get(id);
+    if (service !== undefined && isJob(specOf(service))) await this.runJob(id);
+    else {
+      await commitFresh(this.#store, (view) =>
+        this.#restarted(view, this.#writable(view, id)).map(put.service),
+      );
+    }
+  }
+
+  /**
+   * Begins a run of a job now, beside those of its schedule if it has one; answers its number.
+   * @throws OrchdError `notFound`, `conflict`, or `invalid` when the service is no job
+   */
+  async runJob(id: ServiceId): Promise<number> {
+    let number = 0;
     await commitFresh(this.#store, (view) => {
       const service = this.#writable(view, id);
-      const spec = specOf(service);
-      const next = { ...spec, restarts: spec.restarts + 1 };
-      return [put.service(revise(service, next, this.#clock.now(), view.tasksOf(id)))];
+      const name = formatServiceName(service.stack, service.name);
+      if (!isJob(specOf(service))) throw new OrchdError("invalid", `service ${name} is no job`);
+      const isScheduled = specOf(service).schedule !== undefined;
+      const [first, ...others] = isScheduled ? [service] : this.#restarted(view, service);
+      const asked = runByHand(first ?? service, this.#clock.now());
+      if ("problem" in asked) throw new OrchdError("conflict", `job ${name}: ${asked.problem}`);
+      number = asked.runs.count;
+      return [put.service({ ...(first ?? service), runs: asked.runs }), ...others.map(put.service)];
     });
+    return number;
   }
 
   /** @throws OrchdError `notFound` */
@@ -130,6 +157,21 @@ export class Writes {
     const plan = planApply(view, name, spec, { prune, now, random: this.#random });
     if (plan.problems.length > 0) throw new OrchdError("conflict", plan.problems.join("; "));
     return plan;
+  }
+
+  /** The service with one more restart, and then those that restart with it. */
+  #restarted(view: View, service: Service): Service[] {
+    const all = view.servicesOf(service.stack).filter((one) => !one.removing);
+    const before = new Map(all.map((one) => [one.name, specOf(one)]));
+    const spec = specOf(service);
+    const asked = { ...spec, restarts: spec.restarts + 1 };
+    const after = withRestarts(before, { ...Object.fromEntries(before), [service.name]: asked });
+    const others = all.filter((one) => one !== service);
+    return [service, ...others].flatMap((one) => {
+      const wanted = after[one.name] ?? specOf(one);
+      const next = revise(one, wanted, this.#clock.now(), view.tasksOf(one.id));
+      return next === one ? [] : [next];
+    });
   }
 
   #writable(view: View, id: ServiceId): Service {

@@ -7,6 +7,7 @@ import { revise, specOf, type Service, type ServiceSpec } from "../../model/serv
 import type { Stack, StackSpec } from "../../model/stack.ts";
 import type { PlanLine } from "../../model/summary.ts";
 import type { View } from "../../model/view.ts";
+import { problemsBetween, withRestarts } from "./apply-dependencies.ts";
 import { describeChange } from "./describe.ts";
 import { assignPorts } from "./ports.ts";
 
@@ -40,21 +41,33 @@ export function planApply(
     return plan;
   }
   const { specs, problems } = assignPorts(view, name, spec.services);
-  plan.problems.push(...problems);
-  for (const [serviceName, wanted] of sortedBy(specs, ([key]) => key)) {
+  plan.problems.push(...problems, ...problemsBetween(view, name, spec.services));
+  for (const [serviceName, wanted] of sortedBy(countRestarts(view, name, specs), ([key]) => key)) {
     const before = view.serviceNamed(name, serviceName);
     if (before === undefined) {
       plan.changes.push(put.service(newService(name, serviceName, wanted, now, random)));
       plan.lines.push(line("create", name, serviceName, wanted.container.image));
       continue;
     }
-    // Restarts are counted by the cluster, not by the file.
-    planUpdate(plan, view, before, { ...wanted, restarts: specOf(before).restarts }, now);
+    planUpdate(plan, view, before, wanted, now);
   }
   planOrphans(plan, view, name, spec, prune);
   planStackItself(plan, stack, name, spec, now);
   if (plan.problems.length > 0) plan.changes = [];
   return plan;
+}
+
+/** Restarts are counted by the cluster, not by the file. */
+function countRestarts(
+  view: View,
+  stack: string,
+  specs: Iterable<[string, ServiceSpec]>,
+): [string, ServiceSpec][] {
+  const before = new Map(view.servicesOf(stack).map((one) => [one.name, specOf(one)]));
+  const counted = [...specs].map(([name, spec]): [string, ServiceSpec] => {
+    return [name, { ...spec, restarts: before.get(name)?.restarts ?? spec.restarts }];
+  });
+  return Object.entries(withRestarts(before, Object.fromEntries(counted)));
 }
 
 function planUpdate(

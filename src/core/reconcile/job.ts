@@ -116,8 +116,9 @@ export function countRun(view: View, service: Service, run: JobRun): RunCount {
   );
   const all = counted.flatMap((slot) => tasksIn(slot));
   return {
-    wanted: counted.length,
-    completed: counted.filter((slot) => doneIn(service, slot) !== undefined).length,
+    wanted: run.wanted ?? counted.length,
+    completed:
+      run.completed ?? counted.filter((slot) => doneIn(service, slot) !== undefined).length,
     active: all.filter((task) => !isTerminal(task.state)).length,
     failures: counted.reduce((sum, slot) => sum + failuresIn(service, slot), 0),
   };
@@ -153,16 +154,19 @@ function judge(look: Look, run: JobRun): JobRun {
   const names = slotsInReach(look.view, service, runNumber(service, run));
   const slots = names.map((name) => look.slots.get(name) ?? emptySlot(name));
   const isDone = slots.every((slot) => doneIn(service, slot) !== undefined);
-  if (isDone && (slots.length > 0 || !isGlobal(specOf(service)))) {
-    return canReopen ? run : { ...run, result: "complete", finishedAt: now };
+  const wanted = slots.length;
+  const completed = slots.filter((slot) => doneIn(service, slot) !== undefined).length;
+  if (isDone && (wanted > 0 || !isGlobal(specOf(service)))) {
+    if (canReopen && run.wanted === wanted) return run;
+    return { ...run, result: "complete", finishedAt: now, wanted, completed };
   }
   if (canReopen && slots.length === 0) return run;
-  const { result: _, finishedAt: __, ...open } = run;
+  const { result: _, finishedAt: __, wanted: ___, completed: ____, ...open } = run;
   if (canReopen) return { ...open, startedAt: now };
-  const failure = failureOf(look, run, slots);
+  const failure = failureOf(look, run, slots)?.slice(0, 1000);
   return failure === undefined
     ? run
-    : { ...run, result: "failed", finishedAt: now, message: failure.slice(0, 1000) };
+    : { ...run, result: "failed", finishedAt: now, wanted, completed, message: failure };
 }
 
 /** Whether this is the only run of a job, whose slots can still become more. */
@@ -181,6 +185,11 @@ function failureOf(
     .flatMap((slot) => slot.ended.filter((task) => isFailure(task.state)).slice(0, 1))
     .toSorted((a, b) => b.since - a.since)[0];
   const last = failed === undefined || failed.message === "" ? "" : `: ${failed.message}`;
+  const retries = spec.job?.retries;
+  const failures = slots.reduce((sum, slot) => sum + failuresIn(service, slot), 0);
+  if (retries !== undefined && failures > retries) {
+    return `${plural(failures, "task")} failed, and it may have ${retries}${last}`;
+  }
   for (const slot of slots) {
     const [latest] = slot.ended;
     const isLast = tasksIn(slot).every((task) => isTerminal(task.state));
@@ -188,11 +197,6 @@ function failureOf(
     const decision = decideRestart(latest, restartOf(spec));
     if (decision.type !== "giveUp") continue;
     return `task ${slot.slot} failed for good, ${decision.reason}: ${latest.message}`;
-  }
-  const retries = spec.job?.retries;
-  const failures = slots.reduce((sum, slot) => sum + failuresIn(service, slot), 0);
-  if (retries !== undefined && failures > retries) {
-    return `${plural(failures, "task")} failed, and it may have ${retries}${last}`;
   }
   const end = endOf(service, run);
   if (end === undefined || end > now) return undefined;

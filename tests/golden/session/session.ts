@@ -1,5 +1,7 @@
 import { planApply } from "../../../src/core/reconcile/apply.ts";
 import { changesOf, type Plan } from "../../../src/core/reconcile/plan.ts";
+import { runByHand } from "../../../src/core/reconcile/cron.ts";
+import { countRun } from "../../../src/core/reconcile/job.ts";
 import { isConverged, planService } from "../../../src/core/reconcile/service.ts";
 import { planStack } from "../../../src/core/reconcile/stack.ts";
 import { schedule } from "../../../src/core/scheduler/schedule.ts";
@@ -49,6 +51,7 @@ export class Session {
     ["up", (words) => this.#up(words.name === "prune")],
     ["scale", (words) => this.#revise(words.name, { replicas: numberOf(words, "to", 1) })],
     ["restart", (words) => this.#restart(words.name)],
+    ["run", (words) => this.#runByHand(words.name)],
     ["down", () => this.#down()],
     ["decide", () => void this.#decide()],
     ["work", () => void this.#work()],
@@ -85,6 +88,12 @@ export class Session {
 
   #restart(name: string): void {
     this.#revise(name, { restarts: specOf(this.#service(name)).restarts + 1 });
+  }
+
+  #runByHand(name: string): void {
+    const asked = runByHand(this.#service(name), this.#now);
+    if ("problem" in asked) this.#say(`refused: ${asked.problem}`);
+    else this.#commit([put.service({ ...this.#service(name), runs: asked.runs })]);
   }
 
   #down(): void {
@@ -160,6 +169,13 @@ export class Session {
     for (const service of this.#view.services.values()) {
       const state = isConverged(this.#view, service) ? "has converged" : "has not converged";
       this.#say(`${service.name} ${state}`);
+      for (const run of service.runs?.list ?? []) {
+        const { wanted, completed, failures } = countRun(this.#view, service, run);
+        const count = `${completed} of ${wanted} complete, ${failures} failures`;
+        this.#say(
+          `  run ${run.run} ${run.result ?? "under way"}: ${count} ${run.message}`.trimEnd(),
+        );
+      }
     }
   }
 
