@@ -1,4 +1,5 @@
-import { choice, honoured, mapping, refused, text, type Property, type Shape } from "./shape.ts";
+import { choice, count, either, honoured, mapping, refused, text } from "./shape.ts";
+import type { Property, Shape } from "./shape.ts";
 
 const NOTE = "is not in this version; remove it";
 
@@ -7,7 +8,6 @@ const LATER = [
   "probes",
   "ingress",
   "rollout",
-  "schedule",
   "priority",
   "affinity",
   "constraints",
@@ -24,8 +24,35 @@ const disconnect = mapping("disconnect", {
   reconcile: honoured(choice("keep-original", "keep-replacement", "longest-running")),
 });
 
+/** How a job is done, beyond what `deploy` says. */
+const job = mapping("job", {
+  completions: honoured(count),
+  parallelism: honoured(count),
+  retries: honoured(count),
+  deadline: honoured(text),
+});
+
+/** When a job runs: a cron line, or one with what happens around it. */
+const schedule = either(
+  text,
+  mapping(
+    "schedule",
+    {
+      cron: honoured(text),
+      time_zone: honoured(text),
+      overlap: honoured(choice("allow", "skip", "replace")),
+      missed: honoured(choice("once", "skip", "all")),
+      deadline: honoured(text),
+      history: honoured(count),
+    },
+    { required: ["cron"] },
+  ),
+);
+
 /** What stands under `x-orchd` of a service: what orchd has beyond the Compose Specification. */
 export const xOrchd: Shape = mapping("x-orchd", {
   disconnect: honoured(disconnect),
+  job: honoured(job),
+  schedule: honoured(schedule),
   ...Object.fromEntries(LATER.map((name): [string, Property] => [name, refused(NOTE, anything)])),
 });
