@@ -17,6 +17,7 @@ import type {
   Progress,
   ServiceSummary,
   StackSummary,
+  StartedRun,
   TaskLogLine,
   TaskSummary,
   VersionInfo,
@@ -125,6 +126,11 @@ export class ApiClient {
 
   restart(stack: string, service: string): Promise<ServiceSummary> {
     return this.#call("POST", `${servicePath(stack, service)}/restart`);
+  }
+
+  /** Begins a run of a job now. */
+  runJob(stack: string, service: string): Promise<StartedRun> {
+    return this.#call("POST", `${servicePath(stack, service)}/run`);
   }
 
   serviceProgress(stack: string, service: string, signal: AbortSignal): AsyncGenerator<Progress> {

@@ -33,6 +33,8 @@ export interface ApiDeps {
   scale(services: ReadonlyMap<ServiceId, number>): Promise<void>;
   /** Replaces all tasks of a service that is there. */
   restart(service: ServiceId): Promise<void>;
+  /** Begins a run of a job that is there; answers its number. */
+  runJob(service: ServiceId): Promise<number>;
   /** `pause` takes no new task, `drain` also moves its tasks away. */
   setAvailability(node: NodeId, availability: Node["availability"]): Promise<void>;
   setLabels(node: NodeId, change: LabelChange): Promise<void>;

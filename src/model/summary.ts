@@ -169,6 +169,15 @@ export const scaleRequestSchema = z.object({
   services: z.record(z.string().max(255), z.int().min(0)),
 });
 
+/** The answer to the wish for a run of a job. */
+export const startedRunSchema = z.object({
+  stack: z.string(),
+  service: z.string(),
+  /** Its number among the runs of the service. */
+  run: z.int(),
+});
+export type StartedRun = z.infer<typeof startedRunSchema>;
+
 export const versionInfoSchema = z.object({
   version: z.string(),
   commit: z.string(),

@@ -7,6 +7,7 @@ import { planStack } from "../core/reconcile/stack.ts";
 import { schedule } from "../core/scheduler/schedule.ts";
 import { put, type Applied, type Change } from "../model/change.ts";
 import type { NodeId, ServiceId, TaskId } from "../model/ids.ts";
+import { specOf, type Service } from "../model/service.ts";
 import type { AgentSession } from "../model/session.ts";
 import type { Task } from "../model/task.ts";
 import { isLive, occupiesNode } from "../model/task.ts";
@@ -14,6 +15,7 @@ import type { View } from "../model/view.ts";
 import type { Store } from "../store/store.ts";
 import { commitFresh } from "./commit-fresh.ts";
 import { Controller, type Outcome } from "./controller.ts";
+import { concernsDependents, Dependents } from "./dependents.ts";
 
 export interface ControllersOptions {
   store: Store;
@@ -34,6 +36,7 @@ export class Controllers {
   readonly #scheduler: Controller<"pending tasks">;
   /** Tasks without a node: what the scheduler looks at. */
   readonly #pending = new Set<TaskId>();
+  readonly #dependents = new Dependents();
   readonly #unwatch: () => void;
 
   constructor(options: ControllersOptions) {
@@ -63,7 +66,10 @@ export class Controllers {
   /** Looks at everything once, as after a start. */
   start(): void {
     const view = this.#options.store.view();
-    for (const id of view.services.keys()) this.#services.touch(id);
+    for (const service of view.services.values()) {
+      this.#dependents.note(undefined, service);
+      this.#services.touch(service.id);
+    }
     for (const name of view.stacks.keys()) this.#stacks.touch(name);
     for (const task of view.tasks.values()) this.#notePending(task.id, task);
     this.#scheduler.touch("pending tasks");
@@ -82,8 +88,10 @@ export class Controllers {
         const service = applied.after ?? applied.before;
         if (service === undefined) return;
         this.#services.touch(service.id);
+        this.#dependents.note(applied.before, applied.after);
+        this.#touchDependents(service.stack, service.name);
         if (this.#pending.size > 0) this.#scheduler.touch("pending tasks");
-        if (applied.after === undefined) this.#stacks.touch(service.stack);
+        if (applied.after === undefined) this.#onServiceGone(service);
         return;
       }
       case "stack":
@@ -97,10 +105,26 @@ export class Controllers {
     }
   }
 
+  /** What it depended on may go now, and at last the stack. */
+  #onServiceGone(gone: Service): void {
+    const { stack } = gone;
+    const view = this.#options.store.view();
+    for (const { service: name } of specOf(gone).dependsOn ?? []) {
+      const dependency = view.serviceNamed(stack, name);
+      if (dependency !== undefined) this.#services.touch(dependency.id);
+    }
+    this.#stacks.touch(stack);
+  }
+
+  #touchDependents(stack: string, service: string): void {
+    for (const id of this.#dependents.of(stack, service)) this.#services.touch(id);
+  }
+
   #onTask(before: Task | undefined, after: Task | undefined): void {
     const task = after ?? before;
     if (task === undefined) return;
     this.#services.touch(task.serviceId);
+    if (concernsDependents(before, after)) this.#touchDependents(task.stack, task.service);
     this.#notePending(task.id, after);
     // A task keeps its room until its end is confirmed, however long ago it was asked to end.
     const held = before !== undefined && occupiesNode(before);

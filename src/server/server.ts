@@ -268,6 +268,7 @@ export class Server {
       removeStack: (name, options) => writes.removeStack(name, options),
       scale: (replicas) => writes.scale(replicas),
       restart: (id) => writes.restart(id),
+      runJob: (id) => writes.runJob(id),
       setAvailability: (id, availability) => writes.setAvailability(id, availability),
       setLabels: (id, change) => writes.setLabels(id, change),
       removeNode: async (id, options) => {

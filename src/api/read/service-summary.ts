@@ -1,12 +1,15 @@
+import { waitOf } from "../../core/reconcile/depends.ts";
+import { latestRun } from "../../core/reconcile/job.ts";
 import { isConverged, wantedTasks } from "../../core/reconcile/service.ts";
 import { sortedBy } from "../../lib/order.ts";
 import { canMove, formatWait } from "../../model/home.ts";
 import { formatServiceName } from "../../model/names.ts";
-import { currentRevision, type Service } from "../../model/service.ts";
+import { currentRevision, isJob, specOf, type Service } from "../../model/service.ts";
 import type { ServiceSummary } from "../../model/summary.ts";
 import { downNodeOf, isServing } from "../../model/serving.ts";
 import { isFailure, isLive, isTerminal, rankOf, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
+import { jobSummary } from "./job-summary.ts";
 import { compareAttempts } from "./target.ts";
 
 /** Every service, or those of one stack, by name. */
@@ -37,10 +40,17 @@ export function serviceSummary(view: View, service: Service): ServiceSummary {
     outdated: tasks.filter((t) => !isCurrent(t) && !isTerminal(t.state)).length,
     ports: spec.ports,
     converged,
-    message: converged ? "" : reasonOf(view, service, isCurrent),
+    message: converged ? "" : messageOf(view, service, isCurrent),
     failures: failuresOf(tasks, at),
+    ...(isJob(spec) ? { job: jobSummary(view, service) } : {}),
     updatedAt: at,
   };
+}
+
+function messageOf(view: View, service: Service, isCurrent: (task: Task) => boolean): string {
+  const run = isJob(specOf(service)) ? latestRun(service) : undefined;
+  if (run?.result === "failed") return `run ${run.run} failed: ${run.message}`;
+  return waitOf(view, service) ?? reasonOf(view, service, isCurrent);
 }
 
 /**

@@ -216,6 +216,10 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
     async restart(id) {
       calls.push(["restart", id]);
     },
+    async runJob(id) {
+      calls.push(["runJob", id]);
+      return 7;
+    },
     async join(request) {
       calls.push(["join", request]);
       return JOINED;
