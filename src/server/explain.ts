@@ -78,7 +78,7 @@ export function explainService(view: View, service: Service, now: number): Expla
       ...jobFacts(view, service, now),
       { label: "revision", value: `${revision}, ${formatDuration(now - at)} ago` },
       { label: "restart", value: formatRestart(restartOf(spec)) },
-      { label: "order of replacement", value: spec.update.order },
+      ...(isJob(spec) ? [] : [{ label: "order of replacement", value: spec.update.order }]),
     ],
     placement: stuck === undefined ? [] : placementOf(view, stuck),
     history: historyOf(view, tasks),
