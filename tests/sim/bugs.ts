@@ -187,6 +187,42 @@ export const BUGS: readonly Bug[] = [
       ),
   },
   {
+    name: "does-again-what-is-done",
+    breaks: ["jobs"],
+    controllersStore: (store) =>
+      withTasks(store, (tasks) =>
+        tasks.map((task) => (task.state === "complete" ? { ...task, state: "shutdown" } : task)),
+      ),
+  },
+  {
+    name: "forgets-which-times-had-a-run",
+    breaks: ["cron"],
+    controllersStore: (store) =>
+      withServices(store, (service) => {
+        const handled = service.runs?.handled;
+        if (service.runs === undefined || handled === undefined) return service;
+        const earlier = { ...handled, until: handled.until - 60_000 };
+        return { ...service, runs: { ...service.runs, handled: earlier } };
+      }),
+  },
+  {
+    name: "loses-runs-that-were-missed",
+    breaks: ["cron"],
+    controllersStore: (store) =>
+      withCommit(store, (changes) => store.commit(changes.map(withoutNewRuns))),
+  },
+  {
+    name: "waits-for-nobody",
+    breaks: ["waits"],
+    controllersStore: (store) =>
+      withServices(store, (service) => ({
+        ...service,
+        revisions: service.revisions.map(({ spec: { dependsOn: _, ...spec }, ...rest }) => {
+          return { ...rest, spec };
+        }),
+      })),
+  },
+  {
     name: "loses-updates",
     breaks: ["T5", "T6", "S1", "S15", "surge", "T8", "T4", "T1"],
     store: (store) => {
@@ -208,6 +244,15 @@ export const BUGS: readonly Bug[] = [
     },
   },
 ];
+
+/** A write that moves a schedule on and forgets the run that goes with it. */
+function withoutNewRuns(change: Change): Change {
+  if (change.kind !== "service" || change.op !== "put") return change;
+  const { runs } = change.value;
+  if (runs?.handled === undefined) return change;
+  const list = runs.list.filter((run) => run.scheduledAt === undefined);
+  return put.service({ ...change.value, runs: { ...runs, list } });
+}
 
 /** Whether this ends a task for a reason that ends so. */
 function tellsWhy(change: Change, reason: string): boolean {

@@ -1,6 +1,7 @@
 import { messageOf, OrchdError } from "../../src/lib/errors.ts";
 import { seededRandom, type Random } from "../../src/lib/random.ts";
 import { put, type Applied } from "../../src/model/change.ts";
+import { eventOf } from "../../src/model/event.ts";
 import { aNode } from "../builders.ts";
 import { AgentProcess } from "./agent-process.ts";
 import type { Bug } from "./bugs.ts";
@@ -253,12 +254,15 @@ export class Cluster {
     return { node: node.value, machine, disk, busyUntil: new Map(), skewMs, udp, ...state };
   }
 
-  #noteApplied({ kind, before, after }: Applied): void {
+  #noteApplied(applied: Applied): void {
+    const { kind, before, after } = applied;
     if (kind === "node") {
       this.note(`node ${after?.hostname} is ${after?.health} and ${after?.availability}`);
       return;
     }
     if (kind !== "task") {
+      const news = eventOf(applied, 0, 0);
+      if (news?.action === "run") this.note(`service ${news.name} run ${news.message}`);
       this.note(`${kind} ${after === undefined ? "deleted" : "written"}`);
       return;
     }

@@ -1,6 +1,9 @@
 import type { Mount } from "../../src/model/container.ts";
 import type { NodeId } from "../../src/model/ids.ts";
-import { specOf, type Service, type ServiceSpec } from "../../src/model/service.ts";
+import type { Dependency } from "../../src/model/dependency.ts";
+import type { Schedule } from "../../src/model/job.ts";
+import { isGlobal, isJob, specOf } from "../../src/model/service.ts";
+import type { Service, ServiceSpec } from "../../src/model/service.ts";
 import type { Random } from "../../src/lib/random.ts";
 import { aContainer, aRestart, aSpec, reserving } from "../builders.ts";
 import { between, happens, oneOf } from "./chance.ts";
@@ -21,6 +24,9 @@ const SERVICES = {
   api: { mode: "replicated", order: "stop-first" },
   db: { mode: "replicated", order: "stop-first" },
   probe: { mode: "global", order: "stop-first" },
+  batch: { mode: "replicated-job", order: "stop-first" },
+  sweep: { mode: "global-job", order: "stop-first" },
+  tick: { mode: "replicated-job", order: "stop-first" },
 } as const;
 type ServiceName = keyof typeof SERVICES;
 
@@ -35,6 +41,17 @@ const DATA: Mount = {
   labels: {},
 };
 
+/** What a service waits for, where the same file has it. */
+const NEEDS: Partial<Record<ServiceName, readonly [ServiceName, Dependency["condition"]][]>> = {
+  web: [
+    ["db", "healthy"],
+    ["batch", "completed"],
+  ],
+  batch: [["db", "started"]],
+};
+
+/** Programs of jobs: most end well, some only at the second attempt, some never. */
+const JOB_PROGRAMS = ["job", "job", "long-job", "stumbling", "crashing"];
 const PROGRAMS = ["steady", "steady", "steady", "flaky", "crashing", "job", "broken", "missing"];
 
 /** One thing that somebody might do now. */
@@ -45,7 +62,7 @@ export function drawDeed(random: Random, disk: Disk): Deed {
   const choice = random.next();
   if (service === undefined || choice < 0.4) return up(random, disk);
   if (choice < 0.65) return scale(service, between(random, 0, 5));
-  if (choice < 0.75) return restart(service);
+  if (choice < 0.75) return isJob(specOf(service)) ? runJob(service) : restart(service);
   if (choice < 0.85) return down(oneOf(random, STACKS));
   const nodeId = oneOf(random, [...view.nodes.keys()]);
   if (choice > 0.95 && view.nodes.size > 1)
@@ -57,7 +74,9 @@ function up(random: Random, disk: Disk): Deed {
   const name = oneOf(random, STACKS);
   const names = (Object.keys(SERVICES) as ServiceName[]).filter(() => happens(random, 0.7));
   const zones = [...disk.view.nodes.values()].map((node) => node.labels["zone"] ?? "");
-  const services = Object.fromEntries(names.map((s) => [s, drawSpec(random, s, zones)]));
+  const services = Object.fromEntries(
+    names.map((s) => [s, { ...drawSpec(random, s, zones), ...drawNeeds(random, s, names) }]),
+  );
   const prune = happens(random, 0.3);
   return {
     text: `up ${name} ${Object.entries(services).map(formatSpec).join(", ")}`,
@@ -74,7 +93,8 @@ function up(random: Random, disk: Disk): Deed {
 
 function drawSpec(random: Random, name: ServiceName, zones: readonly string[]): ServiceSpec {
   const { mode, order } = SERVICES[name];
-  const image = `${oneOf(random, PROGRAMS)}:${between(random, 1, 3)}`;
+  const programs = isJob({ mode }) ? JOB_PROGRAMS : PROGRAMS;
+  const image = `${oneOf(random, programs)}:${between(random, 1, 3)}`;
   const zone = happens(random, 0.2) ? oneOf(random, zones) : undefined;
   const key = "node.labels.zone";
   const constraints = zone === undefined ? [] : [{ key, operator: "==" as const, value: zone }];
@@ -84,7 +104,7 @@ function drawSpec(random: Random, name: ServiceName, zones: readonly string[]): 
   const maxReplicasPerNode = order === "stop-first" && happens(random, 0.1) ? 2 : 0;
   return aSpec({
     mode,
-    replicas: mode === "global" ? 1 : between(random, 0, 4),
+    replicas: isGlobal({ mode }) ? 1 : between(random, 0, 4),
     container: aContainer({
       image,
       networkMode: "none",
@@ -99,7 +119,42 @@ function drawSpec(random: Random, name: ServiceName, zones: readonly string[]): 
       reconcile: oneOf(random, ["keep-original", "keep-replacement", "longest-running"]),
     },
     update: { order, parallelism: between(random, 0, 3), delayMs: between(random, 0, 2) * 1000 },
+    ...(isJob({ mode }) ? drawJob(random, name) : {}),
   });
+}
+
+function drawJob(random: Random, name: ServiceName): Partial<ServiceSpec> {
+  const job = {
+    ...(happens(random, 0.5) ? { parallelism: between(random, 1, 3) } : {}),
+    ...(happens(random, 0.3) ? { retries: between(random, 0, 4) } : {}),
+    ...(happens(random, 0.2) ? { deadlineMs: between(random, 10, 90) * 1000 } : {}),
+  };
+  if (name !== "tick") return { job };
+  const schedule: Schedule = {
+    cron: "* * * * *",
+    timeZone: "UTC",
+    overlap: oneOf(random, ["allow", "skip", "replace"]),
+    missed: oneOf(random, ["once", "skip", "all"]),
+    history: between(random, 0, 2),
+  };
+  return { replicas: between(random, 1, 2), job, schedule };
+}
+
+function drawNeeds(
+  random: Random,
+  name: ServiceName,
+  names: readonly ServiceName[],
+): Pick<ServiceSpec, "dependsOn"> {
+  const there = (NEEDS[name] ?? []).filter(([service]) => names.includes(service));
+  const chosen = there.filter(() => happens(random, 0.5));
+  if (chosen.length === 0) return {};
+  const dependsOn = chosen.map(([service, condition]) => ({
+    service,
+    condition,
+    restart: happens(random, 0.3),
+    required: happens(random, 0.8),
+  }));
+  return { dependsOn };
 }
 
 function formatSpec([name, { container, replicas }]: [string, ServiceSpec]): string {
@@ -107,7 +162,7 @@ function formatSpec([name, { container, replicas }]: [string, ServiceSpec]): str
 }
 
 export function scale(service: Service, replicas: number): Deed {
-  if (specOf(service).mode === "global") return restart(service);
+  if (isGlobal(specOf(service))) return restart(service);
   return {
     text: `scale ${service.stack}/${service.name}=${replicas}`,
     run: (server) => server.writes.scale(new Map([[service.id, replicas]])),
@@ -127,6 +182,16 @@ export function restart(service: Service): Deed {
       const now = view.services.get(service.id);
       return now !== undefined && specOf(now).restarts > restarts;
     },
+  };
+}
+
+/** Another run of a job, by hand. */
+export function runJob(service: Service): Deed {
+  const count = service.runs?.count ?? 0;
+  return {
+    text: `run ${service.stack}/${service.name}`,
+    run: async (server) => void (await server.writes.runJob(service.id)),
+    isOnDisk: ({ view }) => (view.services.get(service.id)?.runs?.count ?? 0) > count,
   };
 }
 
