@@ -290,6 +290,7 @@ class Run {
       if (late !== undefined) return `${name} ${late}`;
       if (isAtRest(view, service)) continue;
       if (this.#hasGivenUp(service.id) || this.#waitsForNode(service)) continue;
+      if (this.#isHeldBack(service)) continue;
       if (isConverged(view, service)) {
         const many = this.#tooMany(service);
         if (many !== undefined) return `${name} ${many}`;
@@ -299,6 +300,21 @@ class Run {
       return `${name} has not converged: ${tasks.join("; ")}`;
     }
     return this.#leftover() ?? this.#excess();
+  }
+
+  /** Whether a service waits for one that can't be had before its node is back, or never. */
+  #isHeldBack(service: Service): boolean {
+    const { view } = this.#cluster.disk;
+    if (waitOf(view, service) === undefined) return false;
+    return (specOf(service).dependsOn ?? []).some(({ service: name }) => {
+      const target = view.serviceNamed(service.stack, name);
+      if (target === undefined) return false;
+      if (this.#hasGivenUp(target.id) || isAtRest(view, target)) return true;
+      return (
+        (tieOf(specOf(target)) !== undefined && this.#waitsForNode(target)) ||
+        this.#isHeldBack(target)
+      );
+    });
   }
 
   /** How far a schedule is behind. */
