@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { changesOf } from "../../src/core/reconcile/plan.ts";
 import { isConverged, planService } from "../../src/core/reconcile/service.ts";
 import { candidateOf } from "../../src/core/scheduler/candidate.ts";
@@ -23,6 +23,8 @@ import { drawWorld, NOW } from "./worlds.ts";
 
 const fresh = process.env["SEED"] ?? newId<"seed">(systemRandom);
 console.log(`fresh seed: ${fresh} (again: SEED=${fresh})`);
+/** Other work may share the machine: this is no statement about speed. */
+setDefaultTimeout(60_000);
 const WORLDS = 300;
 const seeds = [
   ...Array.from({ length: WORLDS }, (_, i) => `fixed ${i}`),
@@ -208,7 +210,10 @@ function makeRoom(view: MemoryView): void {
           const isNever = one.condition === "completed" && !isJobNamed(one.service);
           return { ...one, required: false, condition: isNever ? "healthy" : one.condition };
         });
-        const roomy = { ports: [], placement, restart: aRestart(), dependsOn };
+        // A round is longer than the schedule's: each run would replace the one before it.
+        const schedule = spec.schedule && { ...spec.schedule, overlap: "skip" as const };
+        const again = schedule === undefined ? {} : { schedule };
+        const roomy = { ports: [], placement, restart: aRestart(), dependsOn, ...again };
         return { ...rest, spec: { ...spec, ...roomy } };
       }),
     }),
