@@ -1,4 +1,4 @@
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { changesOf } from "../../src/core/reconcile/plan.ts";
 import { isConverged, planService } from "../../src/core/reconcile/service.ts";
 import { candidateOf } from "../../src/core/scheduler/candidate.ts";
@@ -12,7 +12,7 @@ import type { Dependency } from "../../src/model/dependency.ts";
 import { canMove } from "../../src/model/home.ts";
 import type { NodeId } from "../../src/model/ids.ts";
 import type { Node } from "../../src/model/node.ts";
-import { isJob, specOf, type Service } from "../../src/model/service.ts";
+import { isJob, specOf, type Service, type ServiceSpec } from "../../src/model/service.ts";
 import { isLive, rankOf, TASK_STATES, withStatus, type Task } from "../../src/model/task.ts";
 import type { MemoryView } from "../../src/model/view.ts";
 import { aNode, aRestart, aService, aStatus } from "../builders.ts";
@@ -23,8 +23,6 @@ import { drawWorld, NOW } from "./worlds.ts";
 
 const fresh = process.env["SEED"] ?? newId<"seed">(systemRandom);
 console.log(`fresh seed: ${fresh} (again: SEED=${fresh})`);
-/** Other work may share the machine: this is no statement about speed. */
-setDefaultTimeout(60_000);
 const WORLDS = 300;
 const seeds = [
   ...Array.from({ length: WORLDS }, (_, i) => `fixed ${i}`),
@@ -204,7 +202,7 @@ function makeRoom(view: MemoryView): void {
       ...service,
       // A job that failed does not go on by itself.
       ...(runs === undefined || runs.list[0]?.result === "failed" ? {} : { runs }),
-      revisions: service.revisions.map(({ spec: { job: _, ...spec }, ...rest }) => {
+      revisions: service.revisions.map(({ spec, ...rest }) => {
         const placement = { ...spec.placement, maxReplicasPerNode: 0 };
         const dependsOn = (spec.dependsOn ?? []).map((one): Dependency => {
           const isNever = one.condition === "completed" && !isJobNamed(one.service);
@@ -214,11 +212,17 @@ function makeRoom(view: MemoryView): void {
         const schedule = spec.schedule && { ...spec.schedule, overlap: "skip" as const };
         const again = schedule === undefined ? {} : { schedule };
         const roomy = { ports: [], placement, restart: aRestart(), dependsOn, ...again };
-        return { ...rest, spec: { ...spec, ...roomy } };
+        return { ...rest, spec: { ...withoutLimits(spec), ...roomy } };
       }),
     }),
   );
   view.apply([...nodes, ...services], view.version + 1);
+}
+
+/** A job without limits fails only where each of its tasks does. */
+function withoutLimits(spec: ServiceSpec): ServiceSpec {
+  const { job: _, ...rest } = spec;
+  return rest;
 }
 
 function taskOf(draw: number): Task {

@@ -217,8 +217,8 @@ export const BUGS: readonly Bug[] = [
     controllersStore: (store) =>
       withServices(store, (service) => ({
         ...service,
-        revisions: service.revisions.map(({ spec: { dependsOn: _, ...spec }, ...rest }) => {
-          return { ...rest, spec };
+        revisions: service.revisions.map(({ spec, ...rest }) => {
+          return { ...rest, spec: { ...spec, dependsOn: [] } };
         }),
       })),
   },

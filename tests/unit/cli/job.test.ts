@@ -155,7 +155,7 @@ test("orchd cron ls shows when jobs run next and how the last run ended", async 
   expect(out).not.toContain("shop/web");
 });
 
-test("orchd job logs shows what the tasks of the latest run printed, or says that there is none", async () => {
+test("orchd job logs shows what the tasks of a run printed, or that there is none", async () => {
   expect((await ask(routesTo(COMPLETE, 0), "job", "logs", "send")).out).toBe("hi\n");
   await server?.stop();
   const { code, err } = await ask(routesTo(COMPLETE, 0), "job", "logs", "send", "--run", "9");
