@@ -71,6 +71,12 @@ export class Writes {
           const message = `service ${name} is global: it has one task on each node that fits`;
           throw new OrchdError("conflict", message);
         }
+        if (spec.autoscale !== undefined) {
+          const name = formatServiceName(service.stack, service.name);
+          const { min, max } = spec.autoscale;
+          const what = `service ${name} scales itself between ${min} and ${max} tasks`;
+          throw new OrchdError("conflict", `${what}: change x-orchd.autoscale in its file`);
+        }
         const next = revise(
           service,
           { ...spec, replicas: count },

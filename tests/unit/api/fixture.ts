@@ -128,6 +128,10 @@ export class FakeAgent implements AgentSession {
 
   async removeVolumes(): Promise<void> {}
 
+  async usage() {
+    return { at: 0, tasks: [], connections: {} };
+  }
+
   async forward(_taskId: string, port: number): Promise<ByteStream> {
     this.forwarded.push(port);
     if (this.failure !== undefined) throw this.failure;
