@@ -18,7 +18,7 @@ import { commitFresh } from "./commit-fresh.ts";
 import { UsageRates } from "./usage-rates.ts";
 
 /** How often nodes are asked, while any service is scaled by what there is to do. */
-export const LOOK_MS = 15_000;
+export const LOOK_MS = 10_000;
 const ANSWER_MS = 5000;
 
 export interface AutoscalerOptions {

@@ -278,7 +278,8 @@ export class Server {
       removeStack: (name, options) => writes.removeStack(name, options),
       scale: (replicas) => writes.scale(replicas),
       restart: (id) => writes.restart(id),
-      setAvailability: (id, availability) => writes.setAvailability(id, availability),
+      setAvailability: (id, availability, deadlineMs) =>
+        writes.setAvailability(id, availability, deadlineMs),
       setLabels: (id, change) => writes.setLabels(id, change),
       removeNode: async (id, options) => {
         await writes.removeNode(id, options);

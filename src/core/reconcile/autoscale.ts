@@ -29,7 +29,7 @@ export interface ScaleDecision {
 
 /** Differences below this are noise. */
 const TOLERANCE = 0.1 + 1e-9;
-/** Measurements come every quarter of a minute; what lies this much further back still counts. */
+/** Measurements come every ten seconds; what lies this much further back still counts. */
 const SLACK_MS = 60_000;
 
 /**

@@ -13,7 +13,10 @@ const statsSchema = z.object({
 /** One call's address stays well below what an HTTP server takes. */
 const CONTAINERS_PER_CALL = 50;
 
-/** What containers use now; one that has ended may use nothing instead of being left out. Podman refuses to say anything when one of several is gone. */
+/**
+ * What containers use now; one that has ended may use nothing instead of being left out. Podman
+ * refuses to say anything when one of several is gone.
+ */
 export async function readUsage(
   http: PodmanHttp,
   tasks: readonly { taskId: TaskId; containerId: string | undefined }[],

@@ -59,9 +59,7 @@ describe("a service that scales itself", () => {
     expect([replicas(), autoscaler.reason(service.id)]).toEqual([2, "nothing is measured yet"]);
     await rig.pass(LOOK_MS);
     expect(replicas()).toBe(4);
-    expect(autoscaler.reason(service.id)).toBe(
-      "cpu is at 200 % of what is wanted: 2 -> 4 tasks",
-    );
+    expect(autoscaler.reason(service.id)).toBe("cpu is at 200 % of what is wanted: 2 -> 4 tasks");
   });
 
   test("goes by new connections where it says so", async () => {
