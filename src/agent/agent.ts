@@ -20,6 +20,7 @@ import type {
 } from "../model/session.ts";
 import type { Successor } from "../model/successor.ts";
 import { isTerminal, type TaskStatus } from "../model/task.ts";
+import type { NodeUsage } from "../model/usage.ts";
 import { connectTcp } from "../net/byte-stream.ts";
 import { PortClaims } from "../net/ports.ts";
 import { takesConnections } from "../net/probe.ts";
@@ -202,6 +203,15 @@ export class Agent implements AgentSession {
 
   images(): Promise<ImageSummary[]> {
     return this.#options.runtime.images();
+  }
+
+  async usage(taskIds: readonly TaskId[]): Promise<NodeUsage> {
+    const running = taskIds.filter((taskId) => this.#worker.status(taskId)?.state === "running");
+    const [tasks, connections] = await Promise.all([
+      this.#options.runtime.usage(running),
+      this.#ingress?.connections() ?? {},
+    ]);
+    return { at: performance.now(), tasks, connections };
   }
 
   loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]> {

@@ -210,8 +210,13 @@ export class ApiClient {
     return this.#get(nodePath(node));
   }
 
-  setAvailability(node: string, availability: NodeSummary["availability"]): Promise<NodeSummary> {
-    return this.#call("PUT", `${nodePath(node)}/availability`, { availability });
+  /** @param deadlineMs of a drain: when its tasks end also if nothing took their place */
+  setAvailability(
+    node: string,
+    availability: NodeSummary["availability"],
+    deadlineMs?: number,
+  ): Promise<NodeSummary> {
+    return this.#call("PUT", `${nodePath(node)}/availability`, { availability, deadlineMs });
   }
 
   setLabels(

@@ -33,8 +33,15 @@ export interface ApiDeps {
   scale(services: ReadonlyMap<ServiceId, number>): Promise<void>;
   /** Replaces all tasks of a service that is there. */
   restart(service: ServiceId): Promise<void>;
-  /** `pause` takes no new task, `drain` also moves its tasks away. */
-  setAvailability(node: NodeId, availability: Node["availability"]): Promise<void>;
+  /**
+   * `pause` takes no new task, `drain` also moves its tasks away, whatever it takes once
+   * `deadlineMs` are over.
+   */
+  setAvailability(
+    node: NodeId,
+    availability: Node["availability"],
+    deadlineMs?: number,
+  ): Promise<void>;
   setLabels(node: NodeId, change: LabelChange): Promise<void>;
   /** Ends a node that is there; while it holds tasks only with `force`. */
   removeNode(node: NodeId, options: { force: boolean }): Promise<void>;

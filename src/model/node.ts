@@ -34,6 +34,8 @@ export const nodeSchema = z.object({
   labels: nodeLabelsSchema,
   /** Set by people: `pause` takes no new task, `drain` also moves its tasks away. */
   availability: z.enum(["active", "pause", "drain"]),
+  /** When a drained node is to be empty: what nothing has replaced by then ends all the same. */
+  drainBy: z.int().optional(),
   /** Set by the system. */
   health: z.enum(["ready", "suspect", "down"]),
   createdAt: z.int(),

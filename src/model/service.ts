@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { autoscalePolicySchema } from "./autoscale.ts";
 import { containerSpecSchema, resourcesSchema } from "./container.ts";
 import { nodeIdSchema, serviceIdSchema } from "./ids.ts";
 import { serviceNameSchema, stackNameSchema } from "./names.ts";
@@ -90,6 +91,8 @@ export const serviceSpecSchema = z.object({
   update: updatePolicySchema,
   /** What happens to tasks whose node is down; specs of before this was known have the default. */
   disconnect: disconnectPolicySchema.default(DISCONNECT_DEFAULT),
+  /** Replicas that follow what there is to do; absent means that people set them. */
+  autoscale: autoscalePolicySchema.optional(),
   /** Labels of the service, never seen by the container. */
   labels: z.record(z.string().max(4096), z.string().max(32_768)),
   /** Grows with each `orchd restart`, so that a restart is a revision like any other. */
@@ -116,6 +119,8 @@ export const serviceSchema = z.object({
   createdAt: z.int(),
   /** Slots whose tasks can't move, to the node that holds what ties them. */
   homes: z.record(z.string(), nodeIdSchema).optional(),
+  /** Replicas that the autoscaler found right; no revision comes of it. */
+  scaledTo: z.int().min(0).max(REPLICAS_MAX).optional(),
   /** Set by `down`: the service ends when its last task has. */
   removing: z.boolean(),
   version: z.int(),
@@ -132,6 +137,13 @@ export function currentRevision(service: Service): Revision {
 /** What the service should be. */
 export function specOf(service: Service): ServiceSpec {
   return currentRevision(service).spec;
+}
+
+/** Tasks that a replicated service wants: by its file, or by the autoscaler within its bounds. */
+export function replicasOf(service: Service): number {
+  const { replicas, autoscale } = specOf(service);
+  if (autoscale === undefined) return replicas;
+  return Math.min(Math.max(service.scaledTo ?? replicas, autoscale.min), autoscale.max);
 }
 
 /** The spec that a task was made from, or the current one if that revision is no longer kept. */

@@ -4,6 +4,7 @@ import type { NodeId, TaskId } from "./ids.ts";
 import type { NodeFacts } from "./node.ts";
 import type { Successor } from "./successor.ts";
 import type { TaskStatus } from "./task.ts";
+import type { NodeUsage } from "./usage.ts";
 
 export const logLineSchema = z.object({
   /** Milliseconds since 1970, by the node's clock. */
@@ -97,6 +98,8 @@ export interface AgentSession {
    * takes connections on the port
    */
   forward(taskId: TaskId, port: number): Promise<ByteStream>;
+  /** Measures tasks now; of one that does not run here nothing is said. */
+  usage(taskIds: readonly TaskId[]): Promise<NodeUsage>;
   /**
    * Ends the session and says why; without a connection between the two it does nothing.
    * @param code one of `SESSION_END`

@@ -6,7 +6,7 @@ import { slotsOf, type Slot } from "../core/reconcile/slot.ts";
 import { explainPlacement } from "../core/scheduler/schedule.ts";
 import { formatWait } from "../model/home.ts";
 import { formatServiceName } from "../model/names.ts";
-import { currentRevision, specOf, type Service } from "../model/service.ts";
+import { currentRevision, replicasOf, specOf, type Service } from "../model/service.ts";
 import type { Explanation } from "../model/summary.ts";
 import { downNodeOf, isServing } from "../model/serving.ts";
 import { formatTaskName, isTerminal, type Task } from "../model/task.ts";
@@ -46,7 +46,12 @@ export function explainTask(view: View, task: Task, now: number): Explanation {
 }
 
 /** Why a service is not, or is, as its newest revision says. */
-export function explainService(view: View, service: Service, now: number): Explanation {
+export function explainService(
+  view: View,
+  service: Service,
+  now: number,
+  { autoscaling }: { autoscaling: string },
+): Explanation {
   const spec = specOf(service);
   const tasks = view.tasksOf(service.id);
   const wanted = wantedTasks(view, service);
@@ -72,11 +77,23 @@ export function explainService(view: View, service: Service, now: number): Expla
       { label: "revision", value: `${revision}, ${formatDuration(now - at)} ago` },
       { label: "restart", value: formatRestart(spec.restart) },
       { label: "order of replacement", value: spec.update.order },
+      ...factsOfScale(service, autoscaling),
     ],
     placement: stuck === undefined ? [] : placementOf(view, stuck),
     history: historyOf(view, tasks),
     next: nexts.find((text) => text !== "") ?? "",
   };
+}
+
+/** Between which bounds the service scales itself, and what was decided last. */
+function factsOfScale(service: Service, autoscaling: string): Facts {
+  const { autoscale } = specOf(service);
+  if (autoscale === undefined) return [];
+  const bounds = `${replicasOf(service)} of ${autoscale.min} to ${autoscale.max} tasks`;
+  return [
+    { label: "scales itself", value: bounds },
+    { label: "because", value: autoscaling },
+  ];
 }
 
 function placementOf(view: View, task: Task): Explanation["placement"] {

@@ -71,6 +71,12 @@ export class Writes {
           const message = `service ${name} is global: it has one task on each node that fits`;
           throw new OrchdError("conflict", message);
         }
+        if (spec.autoscale !== undefined) {
+          const name = formatServiceName(service.stack, service.name);
+          const { min, max } = spec.autoscale;
+          const what = `service ${name} scales itself between ${min} and ${max} tasks`;
+          throw new OrchdError("conflict", `${what}: change x-orchd.autoscale in its file`);
+        }
         const next = revise(
           service,
           { ...spec, replicas: count },
@@ -92,11 +98,21 @@ export class Writes {
     });
   }
 
-  /** @throws OrchdError `notFound` */
-  async setAvailability(id: NodeId, availability: Node["availability"]): Promise<void> {
+  /**
+   * @param deadlineMs by when a drained node is to be empty, from now; undefined: when it can be
+   * @throws OrchdError `notFound`
+   */
+  async setAvailability(
+    id: NodeId,
+    availability: Node["availability"],
+    deadlineMs?: number,
+  ): Promise<void> {
+    const now = this.#clock.now();
     await commitFresh(this.#store, (view) => {
-      const node = nodeOf(view, id);
-      return node.availability === availability ? [] : [put.node({ ...node, availability })];
+      const { drainBy: before, ...node } = nodeOf(view, id);
+      const drainBy = deadlineMs === undefined ? undefined : now + deadlineMs;
+      if (node.availability === availability && before === drainBy) return [];
+      return [put.node({ ...node, availability, ...(drainBy === undefined ? {} : { drainBy }) })];
     });
   }
 

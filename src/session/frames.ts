@@ -34,6 +34,7 @@ export const callSchema = z.discriminatedUnion("method", [
     taskId: taskIdSchema,
     port: z.int().min(1).max(65_535),
   }),
+  z.object({ method: z.literal("usage"), taskIds: z.array(taskIdSchema).max(10_000) }),
 ]);
 export type Call = z.infer<typeof callSchema>;
 

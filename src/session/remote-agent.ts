@@ -16,6 +16,7 @@ import {
 } from "../model/session.ts";
 import type { Successor } from "../model/successor.ts";
 import type { TaskStatus } from "../model/task.ts";
+import { type NodeUsage, nodeUsageSchema } from "../model/usage.ts";
 import { AssignmentSender } from "./assignment-sender.ts";
 import { Connection } from "./connection.ts";
 import {
@@ -150,6 +151,11 @@ export class RemoteAgent implements AgentSession {
   async removeVolumes(names: readonly string[]): Promise<void> {
     const call: Call = { method: "removeVolumes", names: [...names] };
     await this.#during(call, (stream) => readResult(stream, nothingSchema));
+  }
+
+  usage(taskIds: readonly TaskId[]): Promise<NodeUsage> {
+    const call: Call = { method: "usage", taskIds: [...taskIds] };
+    return this.#during(call, (stream) => readResult(stream, nodeUsageSchema));
   }
 
   /** Runs a call to its answer, or to its start; one that fails is given up on both sides. */

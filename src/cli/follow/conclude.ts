@@ -19,7 +19,8 @@ export interface Conclusion {
   json: boolean;
 }
 
-const EXIT_CODES: Record<Outcome["type"], number> = {
+/** How a command that waited ends. */
+export const EXIT_CODES: Record<Outcome["type"], number> = {
   done: 0,
   stuck: 1,
   gone: 1,

@@ -4,6 +4,7 @@ import { isServing } from "../../model/serving.ts";
 import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { replaceAt, waitsForNode } from "./disconnect.ts";
+import { drainDeadlineOf } from "./drain.ts";
 import { reasonToLeave } from "./leave.ts";
 import { decideRestart, dueAt } from "./restart.ts";
 import { keeperOf, type Slot } from "./slot.ts";
@@ -47,7 +48,9 @@ export function replacementsOf(
   const waiting: { slot: Slot; serving: Task }[] = [];
   for (const slot of slots) {
     // A third revision can find two outdated tasks in a slot: one at most goes on serving.
-    const serving = slot.outdated.find((task) => isServing(view, task) && !isTied(look, task));
+    const serving = slot.outdated.find(
+      (task) => isServing(view, task) && !isTied(look, task) && mayStay(look, task, result),
+    );
     result.stop.push(...slot.outdated.filter((task) => task !== serving));
     if (serving === undefined) busy += isSettled(look, slot, result) ? 0 : 1;
     else if (isWaiting(service, slot)) waiting.push({ slot, serving });
@@ -59,6 +62,14 @@ export function replacementsOf(
   const turns = parallelism === 0 ? waiting.length : Math.max(0, parallelism - busy);
   for (const turn of waiting.slice(0, turns)) takeTurn(service, { ...turn, failures: 0 }, result);
   return result;
+}
+
+/** Whether a task may wait for its turn: on a drained node only until the deadline. */
+function mayStay({ view, now }: Look, task: Task, result: Replacements): boolean {
+  const deadline = drainDeadlineOf(view, task);
+  if (deadline === undefined) return true;
+  if (deadline > now) wake(result, deadline);
+  return deadline > now;
 }
 
 /** Whether the task is to leave the only node that can hold it. */

@@ -5,7 +5,7 @@ import { homeOf } from "../../model/home.ts";
 import { unmetConstraint } from "../../model/constraint.ts";
 import type { ServiceId } from "../../model/ids.ts";
 import { acceptsTasks } from "../../model/node.ts";
-import { currentRevision, specOf, type Service } from "../../model/service.ts";
+import { currentRevision, replicasOf, specOf, type Service } from "../../model/service.ts";
 import { isOutOfReach, isServing } from "../../model/serving.ts";
 import { isTerminal, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
@@ -68,7 +68,7 @@ export function planService(view: View, id: ServiceId, now: number, random: Rand
 function wantedSlots(view: View, service: Service): string[] {
   const spec = specOf(service);
   if (spec.mode === "replicated") {
-    return Array.from({ length: spec.replicas }, (_, i) => String(i + 1));
+    return Array.from({ length: replicasOf(service) }, (_, i) => String(i + 1));
   }
   const holds = new Set(view.tasksOf(service.id).map((task) => task.slot));
   const nodes = [...view.nodes.values()].filter((node) => {

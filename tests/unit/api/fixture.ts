@@ -2,7 +2,8 @@ import { createApi } from "../../../src/api/api.ts";
 import type { ApiDeps } from "../../../src/api/deps.ts";
 import type { Clock } from "../../../src/lib/clock.ts";
 import { type Change, put } from "../../../src/model/change.ts";
-import type { NodeId } from "../../../src/model/ids.ts";
+import type { NodeId, TaskId } from "../../../src/model/ids.ts";
+import type { NodeUsage } from "../../../src/model/usage.ts";
 import type { JoinAnswer } from "../../../src/model/join.ts";
 import type {
   AgentSession,
@@ -127,6 +128,10 @@ export class FakeAgent implements AgentSession {
   }
 
   async removeVolumes(): Promise<void> {}
+
+  async usage(_tasks: readonly TaskId[]): Promise<NodeUsage> {
+    return { at: 0, tasks: [], connections: {} };
+  }
 
   async forward(_taskId: string, port: number): Promise<ByteStream> {
     this.forwarded.push(port);

@@ -104,6 +104,7 @@ export class Rig {
       images: unused,
       loadImage: unused,
       forward: unused,
+      usage: unused,
       close: unused,
     };
   }

@@ -1,6 +1,7 @@
 import { REPLICAS_MAX, type ServiceSpec } from "../../../model/service.ts";
 import { quoted } from "../problem.ts";
 import type { Loader } from "../read/loader.ts";
+import { autoscaleOf } from "./autoscale.ts";
 import { containerSpecOf } from "./container.ts";
 import type { Cursor } from "./cursor.ts";
 import { imageOf } from "./image.ts";
@@ -32,16 +33,19 @@ export function convertService(service: Cursor, context: ServiceContext): Conver
   const usesHostPorts =
     container.networkMode === "host" || ports.some(({ port }) => port.mode === "host");
   const hasDevices = container.devices.length > 0;
+  const resources = resourcesOf(service);
+  const autoscale = autoscaleOf(service, { mode, resources });
   const spec: ServiceSpec = {
     mode,
     replicas,
     container,
-    resources: resourcesOf(service),
+    resources,
     ports: ports.map(({ port }) => port),
     placement: placementOf(service),
     restart: restartPolicyOf(service),
     update: updatePolicyOf(service, { mounts: container.mounts, hasDevices, usesHostPorts }),
     disconnect: disconnectPolicyOf(service),
+    ...(autoscale === undefined ? {} : { autoscale }),
     labels: pairsOf(service.get("deploy")?.get("labels")),
     restarts: 0,
   };

@@ -1,9 +1,19 @@
-import { choice, honoured, mapping, refused, text, type Property, type Shape } from "./shape.ts";
+import {
+  amount,
+  choice,
+  count,
+  honoured,
+  mapping,
+  parts,
+  refused,
+  text,
+  type Property,
+  type Shape,
+} from "./shape.ts";
 
 const NOTE = "is not in this version; remove it";
 
 const LATER = [
-  "autoscale",
   "probes",
   "ingress",
   "rollout",
@@ -24,8 +34,26 @@ const disconnect = mapping("disconnect", {
   reconcile: honoured(choice("keep-original", "keep-replacement", "longest-running")),
 });
 
+const pace = mapping("a direction of autoscale", parts({ window: text, step: count }));
+
+/** Replicas that follow what there is to do. */
+const autoscale = mapping(
+  "autoscale",
+  {
+    min: honoured(count),
+    max: honoured(count),
+    cpu: honoured(amount),
+    memory: honoured(amount),
+    requests: honoured(amount),
+    up: honoured(pace),
+    down: honoured(pace),
+  },
+  { required: ["max"] },
+);
+
 /** What stands under `x-orchd` of a service: what orchd has beyond the Compose Specification. */
 export const xOrchd: Shape = mapping("x-orchd", {
+  autoscale: honoured(autoscale),
   disconnect: honoured(disconnect),
   ...Object.fromEntries(LATER.map((name): [string, Property] => [name, refused(NOTE, anything)])),
 });
