@@ -22,8 +22,8 @@ afterEach(async () => {
 });
 
 /** Never prints and never ends by itself. */
-async function* silence(): AsyncGenerator<never> {
-  await new Promise(() => {});
+function silence(): AsyncIterable<never> {
+  return { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }) };
 }
 
 function quietCommand(): ExecSession {

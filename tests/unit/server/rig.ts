@@ -25,6 +25,8 @@ export class Rig {
   /** Sets as they arrived at node n1. */
   readonly sets: AssignmentSet[] = [];
   readonly removedVolumes: string[] = [];
+  /** What an agent does that is told to remove volumes. */
+  removeVolumes = async (names: readonly string[]) => void this.removedVolumes.push(...names);
   diskIsFull = false;
 
   constructor() {
@@ -98,7 +100,7 @@ export class Rig {
       nodeId: anId("n1"),
       successors: () => [],
       assign: (set) => this.sets.push(set),
-      removeVolumes: async (names) => void this.removedVolumes.push(...names),
+      removeVolumes: (names) => this.removeVolumes(names),
       logs: unused,
       exec: unused,
       images: unused,
