@@ -224,10 +224,24 @@ export class Agent implements AgentSession {
         await this.#options.runtime.removeVolume(name);
       } catch (error) {
         if (!(error instanceof OrchdError) || error.code !== "conflict") throw error;
+        if (this.#mayHold(name)) {
+          const message = `the volume ${name} may still be in use by a task here`;
+          throw new OrchdError("conflict", message, { retryable: true, cause: error });
+        }
         // It belongs to somebody else, or somebody else uses it: then it is not ours to remove.
         this.#options.log.warn(`a volume stays: ${messageChainOf(error)}`);
       }
     }
+  }
+
+  /** Whether a task holds the volume, or may do so since nothing but its container is known. */
+  #mayHold(volume: string): boolean {
+    if (!this.#containers.isListed) return true;
+    return [...this.#containers.all()].some(({ taskId }) => {
+      const mounts = this.#worker.assignment(taskId)?.container.mounts;
+      const isMounted = mounts?.some((one) => one.type === "volume" && one.volume === volume);
+      return isMounted ?? true;
+    });
   }
 
   async forward(taskId: TaskId, port: number): Promise<ByteStream> {

@@ -90,7 +90,11 @@ export interface AgentSession {
   exec(taskId: TaskId, options: ExecOptions): Promise<ExecSession>;
   images(): Promise<ImageSummary[]>;
   loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]>;
-  /** Removes volumes that orchd made. One that is not there, is used or is not ours is no error. */
+  /**
+   * Removes volumes that orchd made. One that is not there or not ours, or that somebody else uses,
+   * is no error.
+   * @throws OrchdError `conflict` (retryable) while a task of the node may hold one
+   */
   removeVolumes(names: readonly string[]): Promise<void>;
   /**
    * Connects to a TCP port of a running task.

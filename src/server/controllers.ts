@@ -2,11 +2,13 @@ import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
 import { changesOf, type Plan } from "../core/reconcile/plan.ts";
+import { withVolumesToRemove } from "../core/reconcile/node.ts";
 import { planService } from "../core/reconcile/service.ts";
 import { planStack } from "../core/reconcile/stack.ts";
 import { schedule } from "../core/scheduler/schedule.ts";
 import { put, type Applied, type Change } from "../model/change.ts";
 import type { NodeId, ServiceId, TaskId } from "../model/ids.ts";
+import type { Node } from "../model/node.ts";
 import type { AgentSession } from "../model/session.ts";
 import type { Task } from "../model/task.ts";
 import { isLive, occupiesNode } from "../model/task.ts";
@@ -14,6 +16,7 @@ import type { View } from "../model/view.ts";
 import type { Store } from "../store/store.ts";
 import { commitFresh } from "./commit-fresh.ts";
 import { Controller, type Outcome } from "./controller.ts";
+import { LeftVolumes } from "./left-volumes.ts";
 
 export interface ControllersOptions {
   store: Store;
@@ -32,6 +35,7 @@ export class Controllers {
   readonly #services: Controller<ServiceId>;
   readonly #stacks: Controller<string>;
   readonly #scheduler: Controller<"pending tasks">;
+  readonly #volumes: LeftVolumes;
   /** Tasks without a node: what the scheduler looks at. */
   readonly #pending = new Set<TaskId>();
   readonly #unwatch: () => void;
@@ -57,6 +61,7 @@ export class Controllers {
       log,
       work: () => this.#schedule(),
     });
+    this.#volumes = new LeftVolumes(options);
     this.#unwatch = store.watch(({ applied }) => applied.forEach((one) => this.#onApplied(one)));
   }
 
@@ -65,6 +70,7 @@ export class Controllers {
     const view = this.#options.store.view();
     for (const id of view.services.keys()) this.#services.touch(id);
     for (const name of view.stacks.keys()) this.#stacks.touch(name);
+    for (const node of view.nodes.values()) this.#volumes.note(node);
     for (const task of view.tasks.values()) this.#notePending(task.id, task);
     this.#scheduler.touch("pending tasks");
   }
@@ -72,6 +78,7 @@ export class Controllers {
   close(): void {
     this.#unwatch();
     for (const controller of [this.#services, this.#stacks, this.#scheduler]) controller.close();
+    this.#volumes.close();
   }
 
   #onApplied(applied: Applied): void {
@@ -89,7 +96,7 @@ export class Controllers {
       case "stack":
         return this.#stacks.touch(applied.after?.name ?? applied.before?.name ?? "");
       case "node":
-        return this.#onNode();
+        return this.#onNode(applied.after);
       // Who may come in is nothing that a service waits for.
       case "token":
       case "cluster":
@@ -110,7 +117,8 @@ export class Controllers {
   }
 
   /** A node's change can open or close places for every global service and every pending task. */
-  #onNode(): void {
+  #onNode(node: Node | undefined): void {
+    if (node !== undefined) this.#volumes.note(node);
     for (const service of this.#options.store.view().services.values()) {
       this.#services.touch(service.id);
     }
@@ -158,14 +166,24 @@ export class Controllers {
     return {};
   }
 
-  /** A stack's volumes go last, on every node that is there, and only when that was asked for. */
+  /**
+   * A stack's volumes go last, and only when that was asked for. In the commit that ends the stack
+   * stands which nodes still have to remove them.
+   */
   async #removeStack(name: string): Promise<Outcome> {
-    const stack = this.#options.store.view().stacks.get(name);
-    const { actions } = planStack(this.#options.store.view(), name);
-    if (actions.length > 0 && stack?.removeVolumes === true && stack.volumes.length > 0) {
-      for (const session of this.#options.sessions()) await session.removeVolumes(stack.volumes);
-    }
-    return this.#commitPlan((view) => planStack(view, name));
+    const { store, clock } = this.#options;
+    const stack = store.view().stacks.get(name);
+    const { actions } = planStack(store.view(), name);
+    if (stack === undefined || actions.length === 0) return {};
+    const names = stack.removeVolumes ? stack.volumes : [];
+    const done = names.length === 0 ? new Set() : await this.#volumes.remove(names);
+    await commitFresh(store, (view) => {
+      const changes = changesOf(view, planStack(view, name).actions, clock.now());
+      if (changes.length === 0 || names.length === 0) return changes;
+      const left = [...view.nodes.values()].filter(({ id, roles }) => roles.agent && !done.has(id));
+      return [...changes, ...left.map((node) => put.node(withVolumesToRemove(node, names)))];
+    });
+    return {};
   }
 }
 

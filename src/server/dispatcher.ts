@@ -116,7 +116,10 @@ export class Dispatcher implements ServerSession {
       createdAt: now,
       version: 0,
     } as const;
-    return { ...made, ...before, id, ...facts, health: "ready", since };
+    // Joining gave it its name, which no other node has: what the agent says can't change it.
+    const isOwn = id === this.#ownNodeId || before === undefined;
+    const hostname = isOwn ? facts.hostname : before.hostname;
+    return { ...made, ...before, id, ...facts, hostname, health: "ready", since };
   }
 
   /** Marks whom to tell, and tells each once for everything that was committed in this turn. */

@@ -34,6 +34,7 @@ export function explainNode(view: View, node: Node, reason: string, now: number)
         value: `${formatBytes(load.memoryBytes)} of ${formatBytes(memoryBytes)}`,
       },
       { label: "cores reserved", value: `${load.cpuMillis / 1000} of ${cpuMillis / 1000}` },
+      ...(node.volumesToRemove ?? []).map((value) => ({ label: "volume to remove", value })),
       ...(node.notes ?? []).map((value) => ({ label: "trouble", value })),
     ],
     placement: [],

@@ -119,6 +119,15 @@ export class RemoteAgent implements AgentSession {
     return this.#connection.probe(timeoutMs);
   }
 
+  /**
+   * Ends the session once the agent has its last set, or has not read it within `withinMs`. Nothing
+   * that it says meanwhile counts.
+   */
+  dismiss(set: AssignmentSet, code: number, reason: string, withinMs: number): void {
+    this.#sets.offer(set);
+    this.#connection.leave(code, reason, withinMs);
+  }
+
   close(code: number, reason: string): void {
     this.#connection.end(code, reason);
   }
@@ -180,6 +189,7 @@ export class RemoteAgent implements AgentSession {
     if (!this.#isWelcome) throw new OrchdError("invalid", "the agent did not wait for its welcome");
     switch (frame.type) {
       case "statuses":
+        if (!this.#connection.isOpen) return;
         return this.#onStatuses(frame.sequence, frame.statuses);
       case "whole":
         this.#sets.sendWhole();

@@ -21,6 +21,7 @@ const FILTERS: readonly Filter[] = [
   refuseFullShare,
   refuseTooSmall,
   refuseFullNetwork,
+  refuseOldVolume,
 ];
 
 /** The reason why `node` cannot take the candidate, or undefined when it can. */
@@ -94,4 +95,14 @@ function refuseFullNetwork({ spec }: Candidate, _: Node, load: NodeLoad): string
     return undefined;
   }
   return `has given all ${ADDRESSES_PER_NODE} addresses of its network to tasks`;
+}
+
+/** What is there under the volume's name belongs to a stack that was removed with its data. */
+function refuseOldVolume({ spec }: Candidate, node: Node): string | undefined {
+  if (node.volumesToRemove === undefined) return undefined;
+  for (const mount of spec.container.mounts) {
+    if (mount.type !== "volume" || !node.volumesToRemove.includes(mount.volume)) continue;
+    return `has not yet removed the volume ${mount.volume} of a stack that was taken down`;
+  }
+  return undefined;
 }

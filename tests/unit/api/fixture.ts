@@ -85,6 +85,8 @@ export class FakeAgent implements AgentSession {
   readonly lines = new Map<string, LogLine[]>();
   readonly asked: LogOptions[] = [];
   readonly loaded: string[] = [];
+  /** How many loads have begun. */
+  loading = 0;
   failure: Error | undefined;
   /** What the next exec answers. */
   session: ExecSession | undefined;
@@ -123,6 +125,7 @@ export class FakeAgent implements AgentSession {
 
   async loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]> {
     if (this.failure !== undefined) throw this.failure;
+    this.loading += 1;
     this.loaded.push(await new Response(archive).text());
     return ["localhost/web:1"];
   }
