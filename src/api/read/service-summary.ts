@@ -2,7 +2,7 @@ import { isConverged, wantedTasks } from "../../core/reconcile/service.ts";
 import { sortedBy } from "../../lib/order.ts";
 import { canMove, formatWait } from "../../model/home.ts";
 import { formatServiceName } from "../../model/names.ts";
-import { currentRevision, type Service } from "../../model/service.ts";
+import { currentRevision, isOfTemplate, type Service } from "../../model/service.ts";
 import type { ServiceSummary } from "../../model/summary.ts";
 import { downNodeOf, isServing } from "../../model/serving.ts";
 import { isFailure, isLive, isTerminal, rankOf, type Task } from "../../model/task.ts";
@@ -19,7 +19,7 @@ export function serviceSummaries(view: View, stack?: string): ServiceSummary[] {
 export function serviceSummary(view: View, service: Service): ServiceSummary {
   const tasks = view.tasksOf(service.id);
   const { revision, spec, at } = currentRevision(service);
-  const isCurrent = (task: Task) => task.revision >= service.templateRevision;
+  const isCurrent = (task: Task) => isOfTemplate(service, task.revision);
   const converged = isConverged(view, service);
   const wanted = wantedTasks(view, service);
   const ready = tasks.filter((task) => isServing(view, task)).length;

@@ -6,10 +6,12 @@ import { schedule } from "../../../src/core/scheduler/schedule.ts";
 import { seededRandom } from "../../../src/lib/random.ts";
 import { put, type Change } from "../../../src/model/change.ts";
 import { eventOf } from "../../../src/model/event.ts";
-import { revise, specOf, type Service, type ServiceSpec } from "../../../src/model/service.ts";
+import { revise } from "../../../src/model/revise.ts";
+import { specOf, type Service, type ServiceSpec } from "../../../src/model/service.ts";
 import {
   isLive,
   isTerminal,
+  withReadiness,
   withStatus,
   type Task,
   type TaskState,
@@ -80,7 +82,7 @@ export class Session {
 
   #revise(name: string, over: Partial<ServiceSpec>): void {
     const service = this.#service(name);
-    this.#commit([put.service(revise(service, { ...specOf(service), ...over }, this.#now, []))]);
+    this.#commit([put.service(revise(service, { ...specOf(service), ...over }, this.#now, this.#view.tasksOf(service.id)))]);
   }
 
   #restart(name: string): void {
@@ -168,7 +170,7 @@ export class Session {
     const status = aStatus("", { state, since: now, ...over });
     if (state === "running" && task.startedAt === undefined) status.startedAt = now;
     if (isTerminal(state)) status.finishedAt = now;
-    return withStatus(task, { ...status, taskId: task.id });
+    return withReadiness(withStatus(task, { ...status, taskId: task.id }), now);
   }
 
   #carryOut(plan: Plan): number {

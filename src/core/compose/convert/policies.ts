@@ -4,8 +4,8 @@ import {
   disconnectPolicySchema,
   type DisconnectPolicy,
   type RestartPolicy,
-  type UpdatePolicy,
 } from "../../../model/service.ts";
+import type { UpdatePolicy } from "../../../model/rollout.ts";
 import { quoted } from "../problem.ts";
 import { withoutUndefined, type Cursor } from "./cursor.ts";
 
