@@ -162,6 +162,8 @@ function afterSuccessor(service: Service, slot: Slot) {
   const [latest] = slot.ended;
   // What an agent made while it was alone has the attempt of the task that ended before it.
   if (latest === undefined || latest.attempt <= newest) return undefined;
-  if (!isOfSlot(service, slot.held, latest)) return undefined;
+  // One of an older revision of the same template is none that was made beside these.
+  const isEarlier = slot.held === undefined && latest.revision < service.templateRevision;
+  if (isEarlier || !isOfSlot(service, slot.held, latest)) return undefined;
   return decideRestart(latest, specOf(service).restart);
 }

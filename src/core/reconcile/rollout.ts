@@ -193,8 +193,8 @@ function promote(at: Progress): Rollout {
     return holdToWindows(service, rollout, at);
   }
   if (rules?.promote !== "auto") {
-    const message = `${plural(canaries.length, "canary", "canaries")} of revision ` +
-      `${rollout.to} ready: \`orchd rollout promote\` or \`orchd rollout undo\``;
+    const many = plural(canaries.length, "canary", "canaries");
+    const message = `${many} ready: \`orchd rollout promote\` goes on, \`orchd rollout undo\` back`;
     const isTold = rollout.state === "canary" && rollout.message === message;
     return isTold ? rollout : { ...rollout, state: "canary", message };
   }

@@ -1,5 +1,7 @@
 import { planApply } from "../../../src/core/reconcile/apply.ts";
 import { changesOf, type Plan } from "../../../src/core/reconcile/plan.ts";
+import { orderRollout } from "../../../src/core/reconcile/rollout-orders.ts";
+import { Patience } from "../../../src/core/reconcile/rollout-patience.ts";
 import { isConverged, planService } from "../../../src/core/reconcile/service.ts";
 import { planStack } from "../../../src/core/reconcile/stack.ts";
 import { schedule } from "../../../src/core/scheduler/schedule.ts";
@@ -18,7 +20,7 @@ import {
 } from "../../../src/model/task.ts";
 import { MemoryView } from "../../../src/model/view.ts";
 import { aNode, aStatus, anId } from "../../builders.ts";
-import { formatTasks, shortId } from "../../plan-text.ts";
+import { formatRollout, formatTasks, shortId } from "../../plan-text.ts";
 import { specOfWords } from "../spec-words.ts";
 import { HEALTHS, numberOf, parseWords, wordOf, type Words } from "../words.ts";
 
@@ -30,6 +32,7 @@ export class Session {
   readonly #random = seededRandom("session");
   readonly #names = new Map<string, string>();
   readonly #file = new Map<string, ServiceSpec>();
+  readonly #patience = new Patience();
   #now = 0;
   #lines: string[] = [];
 
@@ -49,6 +52,7 @@ export class Session {
     ["file", (words) => void this.#file.set(words.name, specOfWords(words))],
     ["unfile", (words) => void this.#file.delete(words.name)],
     ["up", (words) => this.#up(words.name === "prune")],
+    ["rollout", (words) => this.#rollout(words)],
     ["scale", (words) => this.#revise(words.name, { replicas: numberOf(words, "to", 1) })],
     ["restart", (words) => this.#restart(words.name)],
     ["down", () => this.#down()],
@@ -85,6 +89,17 @@ export class Session {
     this.#commit([put.service(revise(service, { ...specOf(service), ...over }, this.#now, this.#view.tasksOf(service.id)))]);
   }
 
+  /** `rollout web order=undo to=2` */
+  #rollout(words: Words): void {
+    const type = wordOf(words, "order", ["pause", "resume", "promote", "undo"]);
+    const to = words.values.has("to") ? numberOf(words, "to", 0) : undefined;
+    const unlock = words.values.get("unlock") === "yes";
+    const order = { type, unlock, to };
+    const result = orderRollout(this.#view, this.#service(words.name), order, this.#now);
+    if ("problem" in result) return this.#say(`refused: ${result.problem}`);
+    this.#commit([put.service(result.service)]);
+  }
+
   #restart(name: string): void {
     this.#revise(name, { restarts: specOf(this.#service(name)).restarts + 1 });
   }
@@ -102,7 +117,9 @@ export class Session {
   #decide(): number {
     let commits = 0;
     for (const id of [...this.#view.services.keys()]) {
-      commits += this.#carryOut(planService(this.#view, id, this.#now, this.#random.split(id)));
+      const stalledMs = this.#patience.look(this.#view, id, this.#now);
+      const random = this.#random.split(id);
+      commits += this.#carryOut(planService(this.#view, id, this.#now, random, stalledMs));
     }
     for (const name of [...this.#view.stacks.keys()]) {
       commits += this.#carryOut(planStack(this.#view, name));
@@ -162,6 +179,8 @@ export class Session {
     for (const service of this.#view.services.values()) {
       const state = isConverged(this.#view, service) ? "has converged" : "has not converged";
       this.#say(`${service.name} ${state}`);
+      const { rollout, revisions } = service;
+      if (rollout !== undefined) this.#say(formatRollout(rollout, revisions));
     }
   }
 
