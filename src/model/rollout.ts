@@ -69,7 +69,9 @@ export const rolloutSchema = z.object({
   to: z.int().min(1),
   /** Milliseconds since 1970. */
   startedAt: z.int(),
-  /** When it was completed, rolled back or given up. */
+  /** When a person let it go on last. */
+  resumedAt: z.int().optional(),
+  /** When it was completed or rolled back. */
   finishedAt: z.int().optional(),
   /** Slots that needed a new task when it began. */
   slots: z.int().min(0),

@@ -30,7 +30,7 @@ export function orderRollout(
   if (order.type === "undo") return orderUndo(view, service, order.to, now);
   const { rollout } = service;
   if (!isUnderWay(rollout)) return { problem: `service ${name} has no rollout under way` };
-  const result = change(service, rollout, order, name);
+  const result = change(service, rollout, order, { name, now });
   if (typeof result === "string") return { problem: result };
   return { service: result === rollout ? service : { ...service, rollout: result } };
 }
@@ -39,7 +39,7 @@ function change(
   service: Service,
   rollout: Rollout,
   order: Exclude<RolloutOrder, { type: "undo" }>,
-  name: string,
+  { name, now }: { name: string; now: number },
 ): Rollout | string {
   switch (order.type) {
     case "pause":
@@ -50,7 +50,7 @@ function change(
       if (rollout.locked === true && !order.unlock) {
         return `the file of ${name} locks its rollout: \`orchd rollout resume --unlock ${name}\``;
       }
-      return resumed(service, rollout);
+      return resumed(service, rollout, now);
     case "promote": {
       if (specOf(service).rollout?.canary === undefined || rollout.promoted === true) {
         return `the rollout of ${name} has no canaries that wait for a promotion`;
@@ -64,9 +64,9 @@ function change(
 }
 
 /** Goes on in spite of what failed: those slots are tried on, and not counted again. */
-function resumed(service: Service, rollout: Rollout): Rollout {
+function resumed(service: Service, rollout: Rollout, now: number): Rollout {
   const forgiven = [...new Set([...rollout.forgiven, ...rollout.failed])].sort();
-  const next = { ...rollout, failed: [], forgiven };
+  const next = { ...rollout, failed: [], forgiven, resumedAt: now };
   if (rollout.back !== undefined) return { ...next, state: "rolling-back", message: "" };
   return letGo(next, specOf(service));
 }
@@ -80,12 +80,12 @@ function orderUndo(
   const name = formatServiceName(service.stack, service.name);
   const target = targetOf(service, to);
   const head = currentRevision(service);
+  if (target === undefined && to === undefined) {
+    return { problem: `service ${name} has no older revision to go back to` };
+  }
   if (target === undefined) {
-    const problem =
-      to === undefined
-        ? `service ${name} has no older revision to go back to`
-        : `revision ${to} of ${name} is not kept: \`orchd rollout history ${name}\` lists those that are`;
-    return { problem };
+    const kept = `\`orchd rollout history ${name}\` lists those that are`;
+    return { problem: `revision ${to} of ${name} is not kept: ${kept}` };
   }
   if (equalJson(target.spec, head.spec)) {
     return { problem: `service ${name} is as revision ${target.revision} says already` };
@@ -97,7 +97,8 @@ function orderUndo(
 
 /** The service back at `target`, because a person wants that. */
 export function undoTo(view: View, service: Service, target: Revision, now: number): Service {
-  const why = `a person went back from revision ${currentRevision(service).revision} to ${target.revision}`;
+  const from = currentRevision(service).revision;
+  const why = `a person went back from revision ${from} to ${target.revision}`;
   return undo(service, target, { by: "person", why, now, tasks: view.tasksOf(service.id) });
 }
 

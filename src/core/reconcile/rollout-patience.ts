@@ -1,12 +1,14 @@
 import type { ServiceId } from "../../model/ids.ts";
-import { isUnderWay } from "../../model/rollout.ts";
-import type { Service } from "../../model/service.ts";
+import { isUnderWay, UPDATE_DEFAULTS } from "../../model/rollout.ts";
+import { policyInForce, type Service } from "../../model/service.ts";
 import { isServing } from "../../model/serving.ts";
 import { rankOf, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 
-/** The most that one look after another counts for: a clock that is set on by a day adds no more. */
-const LOOK_MAX_MS = 90_000;
+/** How often a rollout with this deadline is looked at, at least. */
+export function lookEveryMs(deadlineMs: number): number {
+  return Math.min(Math.max(1000, Math.ceil(deadlineMs / 4)), 60_000);
+}
 
 interface Watch {
   /** The rollout, and what a person last made of it. */
@@ -35,18 +37,24 @@ export class Patience {
       this.#watches.delete(id);
       return 0;
     }
-    const { to, startedAt, state, forgiven, failed, promoted } = service.rollout;
-    const of = [to, startedAt, state, forgiven.length, failed.length, promoted].join(" ");
+    const { to, startedAt, state, resumedAt, failed, promoted } = service.rollout;
+    const of = [to, startedAt, state, resumedAt, failed.length, promoted].join(" ");
     const reached = progressOf(view, service, to);
     const before = this.#watches.get(id);
     if (before === undefined || before.of !== of || reached > before.furthest) {
       this.#watches.set(id, { of, furthest: reached, stalledMs: 0, lookedAt: now });
       return 0;
     }
-    before.stalledMs += Math.min(Math.max(0, now - before.lookedAt), LOOK_MAX_MS);
+    // A clock that is set on by a day adds no more than a look that is late.
+    const most = 1.5 * lookEveryMs(deadlineOf(service));
+    before.stalledMs += Math.min(Math.max(0, now - before.lookedAt), most);
     before.lookedAt = now;
     return before.stalledMs;
   }
+}
+
+function deadlineOf(service: Service): number {
+  return policyInForce(service).progressDeadlineMs ?? UPDATE_DEFAULTS.progressDeadlineMs;
 }
 
 /** Grows with each step that a new task takes, and with each slot that is done. */

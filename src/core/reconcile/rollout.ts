@@ -10,6 +10,7 @@ import type { View } from "../../model/view.ts";
 import { formatWindow, isOpen } from "../../model/window.ts";
 import { waitsForNode } from "./disconnect.ts";
 import { decideRestart } from "./restart.ts";
+import { lookEveryMs } from "./rollout-patience.ts";
 import { emptySlot, slotsOf, tasksIn, type Slot } from "./slot.ts";
 
 /** What a look at a rollout goes by. */
@@ -124,7 +125,7 @@ function troubleOf(at: Progress): string | undefined {
     const told = why === undefined ? "" : `: ${why}`;
     return `no slot got further for ${plural(minutes, "minute")}${told}`;
   }
-  wake(step, at.now + deadlineMs - stalledMs);
+  wake(step, at.now + Math.min(deadlineMs - stalledMs, lookEveryMs(deadlineMs)));
   return undefined;
 }
 

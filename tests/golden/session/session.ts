@@ -1,8 +1,9 @@
-import { planApply } from "../../../src/core/reconcile/apply.ts";
+import { planApply, type ApplyPlan } from "../../../src/core/reconcile/apply.ts";
 import { changesOf, type Plan } from "../../../src/core/reconcile/plan.ts";
 import { orderRollout } from "../../../src/core/reconcile/rollout-orders.ts";
 import { Patience } from "../../../src/core/reconcile/rollout-patience.ts";
 import { isConverged, planService } from "../../../src/core/reconcile/service.ts";
+import { planStackUndo } from "../../../src/core/reconcile/stack-undo.ts";
 import { planStack } from "../../../src/core/reconcile/stack.ts";
 import { schedule } from "../../../src/core/scheduler/schedule.ts";
 import { seededRandom } from "../../../src/lib/random.ts";
@@ -53,6 +54,7 @@ export class Session {
     ["unfile", (words) => void this.#file.delete(words.name)],
     ["up", (words) => this.#up(words.name === "prune")],
     ["rollout", (words) => this.#rollout(words)],
+    ["undo-stack", (words) => this.#undoStack(words)],
     ["scale", (words) => this.#revise(words.name, { replicas: numberOf(words, "to", 1) })],
     ["restart", (words) => this.#restart(words.name)],
     ["down", () => this.#down()],
@@ -75,7 +77,18 @@ export class Session {
   #up(prune: boolean): void {
     const spec = { services: Object.fromEntries(this.#file), volumes: [] };
     const options = { prune, now: this.#now, random: this.#random.split("up") };
-    const plan = planApply(this.#view, "shop", spec, options);
+    this.#tell(planApply(this.#view, "shop", spec, options));
+  }
+
+  /** `undo-stack now to=2` */
+  #undoStack(words: Words): void {
+    const stack = this.#view.stacks.get("shop");
+    if (stack === undefined) throw new Error("there is no stack");
+    const id = words.values.has("to") ? numberOf(words, "to", 0) : undefined;
+    this.#tell(planStackUndo(this.#view, stack, id, this.#now));
+  }
+
+  #tell(plan: ApplyPlan): void {
     for (const { action, service, detail } of plan.lines) {
       this.#say(`${action} ${service} ${detail}`.trimEnd());
     }
