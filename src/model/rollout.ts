@@ -34,7 +34,8 @@ export const UPDATE_DEFAULTS = {
 /** `x-orchd.rollout`: how carefully a service goes from one revision to the next. */
 export const rolloutRulesSchema = z.object({
   /** Slots that go first, and then wait for a promotion. */
-  canary: z.object({ amount: z.int().min(1).max(10_000), unit: z.enum(["tasks", "percent"]) })
+  canary: z
+    .object({ amount: z.int().min(1).max(10_000), unit: z.enum(["tasks", "percent"]) })
     .optional(),
   /** Whether a person promotes, which is the default, or time without a failure. */
   promote: z.enum(["auto", "manual"]).optional(),

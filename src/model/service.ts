@@ -177,5 +177,7 @@ export function policyInForce(service: Service): UpdatePolicy {
   const { update, rollback } = specOf(service);
   const { rollout } = service;
   if (!isUnderWay(rollout) || rollout.back === undefined) return update;
-  return rollback ?? { order: update.order, parallelism: 1, delayMs: 0 };
+  const { progressDeadlineMs, order } = update;
+  const back = rollback ?? { order, parallelism: 1, delayMs: 0 };
+  return progressDeadlineMs === undefined ? back : { progressDeadlineMs, ...back };
 }

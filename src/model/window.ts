@@ -8,7 +8,10 @@ export const windowSchema = z.object({
   /** 0 is Sunday; the days on which it opens. */
   days: z.array(z.int().min(0).max(6)).min(1).max(7),
   /** Minutes since midnight. */
-  from: z.int().min(0).max(MINUTES_PER_DAY - 1),
+  from: z
+    .int()
+    .min(0)
+    .max(MINUTES_PER_DAY - 1),
   /** Minutes since midnight; one before `from` is of the next day. */
   to: z.int().min(1).max(MINUTES_PER_DAY),
   timeZone: z.string().max(64).refine(isTimeZone, "is not the name of a time zone"),
@@ -27,7 +30,8 @@ export function parseWindow(text: string): Window | undefined {
   const [, days = "", h1, m1, h2, m2, timeZone = "UTC"] = match;
   const found = parseDays(days);
   const [from, to] = [minuteOf(h1, m1), minuteOf(h2, m2)];
-  if (found === undefined || from === undefined || to === undefined || from === to) return undefined;
+  if (found === undefined || from === undefined || to === undefined || from === to)
+    return undefined;
   const window = { days: found, from, to: to === 0 ? MINUTES_PER_DAY : to, timeZone };
   return windowSchema.safeParse(window).data;
 }
@@ -76,9 +80,7 @@ function formatMinute(minute: number): string {
 export function isOpen({ days, from, to, timeZone }: Window, now: number): boolean {
   const { day, minute } = localTime(now, timeZone);
   if (from < to) return days.includes(day) && minute >= from && minute < to;
-  return minute >= from
-    ? days.includes(day)
-    : minute < to && days.includes((day + 6) % 7);
+  return minute >= from ? days.includes(day) : minute < to && days.includes((day + 6) % 7);
 }
 
 const formats = new Map<string, Intl.DateTimeFormat>();

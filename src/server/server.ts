@@ -268,6 +268,8 @@ export class Server {
       removeStack: (name, options) => writes.removeStack(name, options),
       scale: (replicas) => writes.scale(replicas),
       restart: (id) => writes.restart(id),
+      orderRollout: (id, order) => writes.orderRollout(id, order),
+      undoStack: (name, to) => writes.undoStack(name, to),
       setAvailability: (id, availability) => writes.setAvailability(id, availability),
       setLabels: (id, change) => writes.setLabels(id, change),
       removeNode: async (id, options) => {

@@ -41,7 +41,9 @@ function rulesOfWords(words: Words): Partial<UpdatePolicy> {
     ...(values.has("on-failure") ? { failureAction } : {}),
     ...(values.has("ratio") ? { maxFailureRatio: numberOf(words, "ratio", 0) / 100 } : {}),
     ...(values.has("monitor") ? { monitorMs: numberOf(words, "monitor", 0) * 1000 } : {}),
-    ...(values.has("deadline") ? { progressDeadlineMs: numberOf(words, "deadline", 0) * 1000 } : {}),
+    ...(values.has("deadline")
+      ? { progressDeadlineMs: numberOf(words, "deadline", 0) * 1000 }
+      : {}),
   };
 }
 

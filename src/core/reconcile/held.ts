@@ -7,11 +7,7 @@ import type { Task } from "../../model/task.ts";
  * the one that it had last, or for a new slot the one that the service was at. Undefined where the
  * newest revision goes. What has begun goes on.
  */
-export function heldAt(
-  service: Service,
-  slot: string,
-  tasks: readonly Task[],
-): number | undefined {
+export function heldAt(service: Service, slot: string, tasks: readonly Task[]): number | undefined {
   const { rollout } = service;
   if (rollout === undefined || !holds(service, slot)) return undefined;
   if (tasks.some((task) => task.revision >= rollout.to)) return undefined;

@@ -71,12 +71,7 @@ function resumed(service: Service, rollout: Rollout, now: number): Rollout {
   return letGo(next, specOf(service));
 }
 
-function orderUndo(
-  view: View,
-  service: Service,
-  to: number | undefined,
-  now: number,
-): OrderResult {
+function orderUndo(view: View, service: Service, to: number | undefined, now: number): OrderResult {
   const name = formatServiceName(service.stack, service.name);
   const target = targetOf(service, to);
   const head = currentRevision(service);

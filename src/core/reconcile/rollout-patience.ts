@@ -46,7 +46,7 @@ export class Patience {
       return 0;
     }
     // A clock that is set on by a day adds no more than a look that is late.
-    const most = 1.5 * lookEveryMs(deadlineOf(service));
+    const most = Math.ceil(1.5 * lookEveryMs(deadlineOf(service)));
     before.stalledMs += Math.min(Math.max(0, now - before.lookedAt), most);
     before.lookedAt = now;
     return before.stalledMs;

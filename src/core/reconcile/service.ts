@@ -244,6 +244,12 @@ export function isConverged(view: View, service: Service): boolean {
   return settled && tasks.every((task) => kept.has(task.slot) || isTerminal(task.state));
 }
 
+/** What the service's slots hold, in the order of their turns. */
+export function slotsInOrder(view: View, service: Service): Slot[] {
+  const slots = slotsOf(view, service);
+  return wantedSlots(view, service).map((name) => slots.get(name) ?? emptySlot(service, name));
+}
+
 /** How many tasks the service wants at once now. */
 export function wantedTasks(view: View, service: Service): number {
   return service.removing ? 0 : slotsInReach(view, service).length;

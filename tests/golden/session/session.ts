@@ -99,7 +99,11 @@ export class Session {
 
   #revise(name: string, over: Partial<ServiceSpec>): void {
     const service = this.#service(name);
-    this.#commit([put.service(revise(service, { ...specOf(service), ...over }, this.#now, this.#view.tasksOf(service.id)))]);
+    this.#commit([
+      put.service(
+        revise(service, { ...specOf(service), ...over }, this.#now, this.#view.tasksOf(service.id)),
+      ),
+    ]);
   }
 
   /** `rollout web order=undo to=2` */

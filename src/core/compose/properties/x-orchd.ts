@@ -1,4 +1,5 @@
-import { choice, honoured, mapping, refused, text, type Property, type Shape } from "./shape.ts";
+import { choice, count, either, flag, honoured, mapping, refused } from "./shape.ts";
+import { text, texts, type Property, type Shape } from "./shape.ts";
 
 const NOTE = "is not in this version; remove it";
 
@@ -6,7 +7,6 @@ const LATER = [
   "autoscale",
   "probes",
   "ingress",
-  "rollout",
   "schedule",
   "priority",
   "affinity",
@@ -24,8 +24,18 @@ const disconnect = mapping("disconnect", {
   reconcile: honoured(choice("keep-original", "keep-replacement", "longest-running")),
 });
 
+/** How carefully a service goes from one revision to the next. */
+const rollout = mapping("rollout", {
+  canary: honoured(count),
+  promote: honoured(choice("auto", "manual")),
+  progress_deadline: honoured(text),
+  window: honoured(either(text, texts)),
+  lock: honoured(flag),
+});
+
 /** What stands under `x-orchd` of a service: what orchd has beyond the Compose Specification. */
 export const xOrchd: Shape = mapping("x-orchd", {
   disconnect: honoured(disconnect),
+  rollout: honoured(rollout),
   ...Object.fromEntries(LATER.map((name): [string, Property] => [name, refused(NOTE, anything)])),
 });
