@@ -54,7 +54,8 @@ export function formatRollout(rollout: Rollout, revisions: Service["revisions"])
   const many = failed.length === 0 ? "" : `, ${failed.length} failed`;
   const head = revisions[0]?.revision;
   const newest = head === to ? "" : `, newest ${head}`;
-  return `rollout ${from} -> ${to} is ${state}${many}${newest}${message === "" ? "" : `: ${message}`}`;
+  const why = message === "" ? "" : `: ${message}`;
+  return `rollout ${from} -> ${to} is ${state}${many}${newest}${why}`;
 }
 
 /** The tasks of a view as an aligned table, by slot and age. */

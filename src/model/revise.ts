@@ -81,9 +81,10 @@ function withRules(service: Service, spec: ServiceSpec): Service {
 }
 
 /** The rollout as it goes on when nothing stops it. */
-export function letGo({ locked: _, ...rollout }: Rollout, spec: ServiceSpec): Rollout {
+export function letGo(rollout: Rollout, spec: ServiceSpec): Rollout {
+  const { locked: _, ...rest } = rollout;
   const waits = spec.rollout?.canary !== undefined && rollout.promoted !== true;
-  return { ...rollout, state: waits ? "canary" : "running", message: "" };
+  return { ...rest, state: waits ? "canary" : "running", message: "" };
 }
 
 export interface UndoOptions {

@@ -172,7 +172,7 @@ export function isOfTemplate(service: Service, revision: number): boolean {
   return revision >= service.templateRevision || service.alike?.includes(revision) === true;
 }
 
-/** How slots are replaced now: on the way back by rules of their own, where the service has them. */
+/** How slots are replaced now: on the way back by rules of their own, where there are some. */
 export function policyInForce(service: Service): UpdatePolicy {
   const { update, rollback } = specOf(service);
   const { rollout } = service;

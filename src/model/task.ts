@@ -101,7 +101,7 @@ export function withReadiness(task: Task, now: number): Task {
   return task.readyAt === undefined && isReady(task) ? { ...task, readyAt: now } : task;
 }
 
-/** Since when the task has been ready, as far as that is known; undefined for one that never was. */
+/** Since when the task has been ready, as far as is known; undefined for one that never was. */
 export function readySince(task: Task): number | undefined {
   return task.readyAt ?? (isReady(task) ? (task.startedAt ?? task.since) : undefined);
 }

@@ -121,7 +121,7 @@ interface OrderText {
   name: string;
   description: string;
   examples: string[];
-  order(options: OrderOptions): RolloutOrder;
+  order: (options: OrderOptions) => RolloutOrder;
 }
 
 function orderCommand(context: Context, text: OrderText): Command {

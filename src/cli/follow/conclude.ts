@@ -82,8 +82,9 @@ function tell(outcome: Exclude<Outcome, { type: "done" }>, conclusion: Conclusio
 
 /** What a person can do about a rollout that failed. */
 function adviceOf({ stack, name, rollout }: ServiceSummary): string {
-  if (rollout?.state !== "paused") return `Why: \`orchd explain ${stack}/${name}\`.`;
-  return `\`orchd rollout resume ${stack}/${name}\` goes on, \`orchd rollout undo ${stack}/${name}\` back.`;
+  const service = `${stack}/${name}`;
+  if (rollout?.state !== "paused") return `Why: \`orchd explain ${service}\`.`;
+  return `\`orchd rollout resume ${service}\` goes on, \`orchd rollout undo ${service}\` back.`;
 }
 
 function addressLines(services: readonly ServiceSummary[]): string[] {

@@ -55,12 +55,12 @@ export function planApply(
     planUpdate(plan, view, before, { ...wanted, restarts: specOf(before).restarts }, now);
   }
   planOrphans(plan, view, name, spec, prune);
-  planStackItself(plan, view, stack, name, spec, now);
+  planStackItself(plan, view, name, spec, now);
   if (plan.problems.length > 0) plan.changes = [];
   return plan;
 }
 
-/** Canaries are some of a service's tasks. A service that is scaled down later has fewer of them. */
+/** Canaries are some of a service's tasks. One that is scaled down later has fewer of them. */
 function refuseCanary(name: string, { mode, replicas, rollout }: ServiceSpec): string | undefined {
   const { canary } = rollout ?? {};
   if (canary?.unit === "percent" && canary.amount > 100) {
@@ -116,11 +116,11 @@ function planOrphans(
 function planStackItself(
   plan: ApplyPlan,
   view: View,
-  stack: Stack | undefined,
   name: string,
   spec: StackSpec,
   now: number,
 ): void {
+  const stack = view.stacks.get(name);
   const volumes = [...new Set([...(stack?.volumes ?? []), ...spec.volumes])].sort();
   if (stack === undefined) {
     const times = { createdAt: now, updatedAt: now };

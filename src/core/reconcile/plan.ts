@@ -18,8 +18,8 @@ export type Action =
   /** Nothing of it is left on any node: forget it. */
   | { type: "deleteTask"; taskId: TaskId }
   /**
-   * Remember what was found out: the nodes that hold what ties tasks, how far a rollout is, and with
-   * its failure the revision that takes the place of the one that failed.
+   * Remember what was found out: the nodes that hold what ties tasks, how far a rollout is, and
+   * when it failed the revision that goes back.
    */
   | { type: "updateService"; service: Service }
   | { type: "deleteService"; serviceId: ServiceId }

@@ -26,7 +26,7 @@ export interface RolloutLook {
 
 /** How a rollout goes on. */
 export interface RolloutStep {
-  /** The service with its rollout, and maybe a revision more; the same object if nothing changes. */
+  /** The service with its rollout, maybe at a new revision; the same object if nothing changes. */
   service: Service;
   /** Look again at this time, in ms since 1970. */
   wakeAt?: number;
@@ -36,7 +36,7 @@ export interface RolloutStep {
  * The rollout as it stands after what has become of its tasks: failures counted, canaries chosen,
  * windows looked at, and its end. The plan that follows goes by it. Swarm's rules: a slot fails
  * when its first new task ends before it was ready, or within `monitor` after that; what the
- * restart policy starts later does not count; more than `max_failure_ratio` of the slots is too many.
+ * restart policy starts later does not count; more than `max_failure_ratio` of the slots end it.
  */
 export function stepRollout(service: Service, look: RolloutLook): RolloutStep {
   const { rollout } = service;
@@ -225,7 +225,7 @@ function holdToWindows(service: Service, rollout: Rollout, at: Progress): Rollou
   return rollout.state === "waiting-for-window" ? letGo(rollout, specOf(service)) : rollout;
 }
 
-/** The rollout at its end: every slot is there, failed, or on a node that is away, and was watched. */
+/** The rollout at its end: every slot is there, failed, or waits for its node; and was watched. */
 function endOf(at: Progress): Rollout | undefined {
   const { view, service, rollout, slots, now, step } = at;
   const passed = new Set(rollout.failed);
@@ -248,7 +248,7 @@ function endOf(at: Progress): Rollout | undefined {
   return { ...rollout, state, finishedAt: now, message };
 }
 
-/** Until when what became ready last is watched. A time that lies ahead tells of a clock set back. */
+/** Until when what got ready last is watched. A time that lies ahead tells of a clock set back. */
 function watchedUntil(
   service: Service,
   rollout: Rollout,
