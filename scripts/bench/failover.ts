@@ -115,7 +115,10 @@ async function watch(
     const tasks = await bench.tasks();
     note("suspect", node?.health !== "ready");
     note("down", node?.health === "down");
-    note("replaced", tasks.some((task) => !before.has(task.id)));
+    note(
+      "replaced",
+      tasks.some((task) => !before.has(task.id)),
+    );
     const ready = tasks.filter((task) => task.ready);
     note("running", ready.filter((task) => task.node !== victim.name).length === count);
     knocker.ask(targetsOf(bench, ready));
@@ -125,7 +128,10 @@ async function watch(
 }
 
 async function endpoints(bench: BenchFleet): Promise<string[]> {
-  return targetsOf(bench, (await bench.tasks()).filter((task) => task.ready));
+  return targetsOf(
+    bench,
+    (await bench.tasks()).filter((task) => task.ready),
+  );
 }
 
 /** The published ports of the nodes that have one of these tasks. */

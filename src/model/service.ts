@@ -3,6 +3,8 @@ import { autoscalePolicySchema } from "./autoscale.ts";
 import { containerSpecSchema, resourcesSchema } from "./container.ts";
 import { nodeIdSchema, serviceIdSchema } from "./ids.ts";
 import { serviceNameSchema, stackNameSchema } from "./names.ts";
+import { isUnderWay, rolloutRulesSchema, rolloutSchema, updatePolicySchema } from "./rollout.ts";
+import type { UpdatePolicy } from "./rollout.ts";
 import { equalJson } from "../lib/order.ts";
 
 export const REPLICAS_MAX = 10_000;
@@ -26,15 +28,6 @@ export const restartPolicySchema = z.object({
   windowMs: milliseconds,
 });
 export type RestartPolicy = z.infer<typeof restartPolicySchema>;
-
-export const updatePolicySchema = z.object({
-  order: z.enum(["stop-first", "start-first"]),
-  /** Slots replaced at once; 0 means all. */
-  parallelism: z.int().min(0),
-  /** Time for which a new task must have run before the next slot's turn. */
-  delayMs: milliseconds,
-});
-export type UpdatePolicy = z.infer<typeof updatePolicySchema>;
 
 export const portSchema = z.object({
   target: z.int().min(1).max(65_535),
@@ -89,6 +82,9 @@ export const serviceSpecSchema = z.object({
   placement: placementSchema,
   restart: restartPolicySchema,
   update: updatePolicySchema,
+  /** How a service goes back to an older revision, where that is to be otherwise. */
+  rollback: updatePolicySchema.optional(),
+  rollout: rolloutRulesSchema.optional(),
   /** What happens to tasks whose node is down; specs of before this was known have the default. */
   disconnect: disconnectPolicySchema.default(DISCONNECT_DEFAULT),
   /** Replicas that follow what there is to do; absent means that people set them. */
@@ -116,6 +112,10 @@ export const serviceSchema = z.object({
   revisions: z.array(revisionSchema).min(1),
   /** The oldest revision whose tasks still need no replacement under the newest one. */
   templateRevision: z.int().min(1),
+  /** Still older revisions of the same template, as after an undo: their tasks stay as well. */
+  alike: z.array(z.int()).optional(),
+  /** How the newest template is brought to all slots; absent before the first change of it. */
+  rollout: rolloutSchema.optional(),
   createdAt: z.int(),
   /** Slots whose tasks can't move, to the node that holds what ties them. */
   homes: z.record(z.string(), nodeIdSchema).optional(),
@@ -179,25 +179,17 @@ function templateOf(spec: ServiceSpec) {
   };
 }
 
-/**
- * The service with `spec` as its newest revision, or the very same object when nothing changes.
- * Forgets revisions older than the ten before it that none of `tasks`, the service's, came from.
- * @param now milliseconds since 1970
- */
-export function revise(
-  service: Service,
-  spec: ServiceSpec,
-  now: number,
-  tasks: readonly { revision: number }[],
-): Service {
-  const head = currentRevision(service);
-  if (equalJson(head.spec, spec)) return service;
-  const revision = head.revision + 1;
-  const inUse = new Set(tasks.map((task) => task.revision));
-  const older = service.revisions.filter((r, i) => i < REVISIONS_KEPT || inUse.has(r.revision));
-  return {
-    ...service,
-    revisions: [{ revision, at: now, spec }, ...older],
-    templateRevision: sameTemplate(head.spec, spec) ? service.templateRevision : revision,
-  };
+/** Whether a task of this revision is as the newest one says, and so needs no replacement. */
+export function isOfTemplate(service: Service, revision: number): boolean {
+  return revision >= service.templateRevision || service.alike?.includes(revision) === true;
+}
+
+/** How slots are replaced now: on the way back by rules of their own, where there are some. */
+export function policyInForce(service: Service): UpdatePolicy {
+  const { update, rollback } = specOf(service);
+  const { rollout } = service;
+  if (!isUnderWay(rollout) || rollout.back === undefined) return update;
+  const { progressDeadlineMs, order } = update;
+  const back = rollback ?? { order, parallelism: 1, delayMs: 0 };
+  return progressDeadlineMs === undefined ? back : { progressDeadlineMs, ...back };
 }

@@ -60,6 +60,8 @@ export const taskSchema = z.object({
   failures: z.int().min(0),
   nodeId: nodeIdSchema.optional(),
   desired: desiredStateSchema,
+  /** When it was ready for traffic first, by the server's clock. */
+  readyAt: at.optional(),
   ...taskStatusSchema.omit({ taskId: true }).shape,
   version: z.int(),
 });
@@ -89,6 +91,19 @@ export function occupiesNode(task: Task): boolean {
 /** Whether the task should receive traffic. */
 export function isReady(task: Task): boolean {
   return task.state === "running" && task.desired === "running" && isFit(task.health);
+}
+
+/**
+ * The task with the time of the change that made it ready, if this one did.
+ * @param now milliseconds since 1970, by this server's clock
+ */
+export function withReadiness(task: Task, now: number): Task {
+  return task.readyAt === undefined && isReady(task) ? { ...task, readyAt: now } : task;
+}
+
+/** Since when the task has been ready, as far as is known; undefined for one that never was. */
+export function readySince(task: Task): number | undefined {
+  return task.readyAt ?? (isReady(task) ? (task.startedAt ?? task.since) : undefined);
 }
 
 /** Whether nothing speaks against sending traffic to a task of this health. */

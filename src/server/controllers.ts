@@ -3,6 +3,7 @@ import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
 import { changesOf, type Plan } from "../core/reconcile/plan.ts";
 import { withVolumesToRemove } from "../core/reconcile/node.ts";
+import { Patience } from "../core/reconcile/rollout-patience.ts";
 import { planService } from "../core/reconcile/service.ts";
 import { planStack } from "../core/reconcile/stack.ts";
 import { schedule } from "../core/scheduler/schedule.ts";
@@ -39,6 +40,7 @@ export class Controllers {
   /** Tasks without a node: what the scheduler looks at. */
   readonly #pending = new Set<TaskId>();
   readonly #unwatch: () => void;
+  readonly #patience = new Patience();
 
   constructor(options: ControllersOptions) {
     this.#options = options;
@@ -47,7 +49,11 @@ export class Controllers {
       name: "service",
       clock,
       log,
-      work: (id) => this.#commitPlan((view, now) => planService(view, id, now, options.random)),
+      work: (id) =>
+        this.#commitPlan((view, now) => {
+          const stalledMs = this.#patience.look(view, id, now);
+          return planService(view, id, now, options.random, stalledMs);
+        }),
     });
     this.#stacks = new Controller({
       name: "stack",

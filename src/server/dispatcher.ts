@@ -6,7 +6,7 @@ import { put } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { Node, NodeFacts } from "../model/node.ts";
 import type { AgentSession, ServerSession } from "../model/session.ts";
-import { inServerTime, withStatus, type TaskStatus } from "../model/task.ts";
+import { inServerTime, withReadiness, withStatus, type TaskStatus } from "../model/task.ts";
 import type { Commit, Store } from "../store/store.ts";
 import { assignmentSetOf, nodesTouchedBy } from "./assignments.ts";
 import { commitFresh } from "./commit-fresh.ts";
@@ -84,8 +84,9 @@ export class Dispatcher implements ServerSession {
         const task = view.tasks.get(status.taskId);
         // An agent speaks for the tasks of its own node alone.
         if (task === undefined || task.nodeId !== nodeId) return [];
-        const next = withStatus(task, inServerTime(task, status, this.#clock.now()));
-        return next === task ? [] : [put.task(next)];
+        const now = this.#clock.now();
+        const next = withStatus(task, inServerTime(task, status, now));
+        return next === task ? [] : [put.task(withReadiness(next, now))];
       }),
     );
   }

@@ -278,6 +278,8 @@ export class Server {
       removeStack: (name, options) => writes.removeStack(name, options),
       scale: (replicas) => writes.scale(replicas),
       restart: (id) => writes.restart(id),
+      orderRollout: (id, order) => writes.orderRollout(id, order),
+      undoStack: (name, to) => writes.undoStack(name, to),
       setAvailability: (id, availability, deadlineMs) =>
         writes.setAvailability(id, availability, deadlineMs),
       setLabels: (id, change) => writes.setLabels(id, change),

@@ -3,12 +3,15 @@ import { OrchdError } from "../lib/errors.ts";
 import type { Random } from "../lib/random.ts";
 import { LABELS_MAX, planNodeRemoval, withLabels } from "../core/reconcile/node.ts";
 import type { LabelChange } from "../core/reconcile/node.ts";
+import { orderRollout, type RolloutOrder } from "../core/reconcile/rollout-orders.ts";
+import { planStackUndo } from "../core/reconcile/stack-undo.ts";
 import { planApply, type ApplyPlan } from "../core/reconcile/apply.ts";
 import { put } from "../model/change.ts";
 import type { NodeId, ServiceId } from "../model/ids.ts";
 import { formatServiceName } from "../model/names.ts";
 import type { Node } from "../model/node.ts";
-import { revise, specOf, type Service } from "../model/service.ts";
+import { revise } from "../model/revise.ts";
+import { specOf, type Service } from "../model/service.ts";
 import type { StackSpec } from "../model/stack.ts";
 import type { ApplyResult } from "../model/summary.ts";
 import type { View } from "../model/view.ts";
@@ -93,9 +96,35 @@ export class Writes {
     await commitFresh(this.#store, (view) => {
       const service = this.#writable(view, id);
       const spec = specOf(service);
-      const next = { ...spec, restarts: spec.restarts + 1 };
+      // One that was undone is not what is asked for now.
+      const restarts = Math.max(...service.revisions.map((kept) => kept.spec.restarts)) + 1;
+      const next = { ...spec, restarts };
       return [put.service(revise(service, next, this.#clock.now(), view.tasksOf(id)))];
     });
+  }
+
+  /** @throws OrchdError `conflict` when the rollout is not one that can be told so */
+  async orderRollout(id: ServiceId, order: RolloutOrder): Promise<void> {
+    await commitFresh(this.#store, (view) => {
+      const service = this.#writable(view, id);
+      const result = orderRollout(view, service, order, this.#clock.now());
+      if ("problem" in result) throw new OrchdError("conflict", result.problem);
+      return result.service === service ? [] : [put.service(result.service)];
+    });
+  }
+
+  /** @throws OrchdError `notFound`, or `conflict` when the stack can't go back there */
+  async undoStack(name: string, to: number | undefined): Promise<ApplyResult> {
+    let result: ApplyResult = { stack: name, plan: [], orphans: [] };
+    await commitFresh(this.#store, (view) => {
+      const stack = view.stacks.get(name);
+      if (stack === undefined) throw new OrchdError("notFound", `there is no stack ${name}`);
+      const plan = planStackUndo(view, stack, to, this.#clock.now());
+      if (plan.problems.length > 0) throw new OrchdError("conflict", plan.problems.join("; "));
+      result = { stack: name, plan: plan.lines, orphans: plan.orphans };
+      return plan.changes;
+    });
+    return result;
   }
 
   /**

@@ -17,8 +17,11 @@ export type Action =
   | { type: "removeTask"; taskId: TaskId }
   /** Nothing of it is left on any node: forget it. */
   | { type: "deleteTask"; taskId: TaskId }
-  /** Remember the nodes that hold what ties the tasks of these slots. */
-  | { type: "setHomes"; serviceId: ServiceId; homes: NonNullable<Service["homes"]> }
+  /**
+   * Remember what was found out: the nodes that hold what ties tasks, how far a rollout is, and
+   * when it failed the revision that goes back.
+   */
+  | { type: "updateService"; service: Service }
   | { type: "deleteService"; serviceId: ServiceId }
   | { type: "deleteStack"; name: string };
 
@@ -49,10 +52,8 @@ function changeOf(view: View, action: Action, now: number): Change[] {
       return withTask(view, action.taskId, (task) => put.task({ ...task, desired: "removed" }));
     case "deleteTask":
       return withTask(view, action.taskId, remove.task);
-    case "setHomes": {
-      const service = view.services.get(action.serviceId);
-      return service === undefined ? [] : [put.service({ ...service, homes: action.homes })];
-    }
+    case "updateService":
+      return [put.service(action.service)];
     case "deleteService": {
       const service = view.services.get(action.serviceId);
       return service === undefined ? [] : [remove.service(service)];

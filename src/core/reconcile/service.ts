@@ -5,15 +5,23 @@ import { homeOf } from "../../model/home.ts";
 import { unmetConstraint } from "../../model/constraint.ts";
 import type { ServiceId } from "../../model/ids.ts";
 import { acceptsTasks } from "../../model/node.ts";
-import { currentRevision, replicasOf, specOf, type Service } from "../../model/service.ts";
+import {
+  currentRevision,
+  isOfTemplate,
+  replicasOf,
+  specOf,
+  type Service,
+} from "../../model/service.ts";
 import { isOutOfReach, isServing } from "../../model/serving.ts";
 import { isTerminal, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { homesOf, replaceAt, replacedAway, surplusOf, type Surplus } from "./disconnect.ts";
+import { isOfSlot, revisionFor } from "./held.ts";
 import { reasonToLeave } from "./leave.ts";
 import type { Action, Plan } from "./plan.ts";
 import { decideRestart, dueAt } from "./restart.ts";
 import { replacementsOf } from "./replace.ts";
+import { stepRollout } from "./rollout.ts";
 import { emptySlot, slotsOf, tasksIn, type Slot } from "./slot.ts";
 
 /** Ended attempts that a slot keeps, with their containers, so that people can read their logs. */
@@ -23,20 +31,30 @@ export const HISTORY_PER_SLOT = 2;
  * What to do so that the service comes nearer to what it should be. Level-triggered: it looks at
  * what is there, never at what happened. An empty plan means that nothing is to do before `wakeAt`.
  * @param now milliseconds since 1970
+ * @param stalledMs for how long no slot of a rollout got further; 0 where nobody keeps an eye on it
  */
-export function planService(view: View, id: ServiceId, now: number, random: Random): Plan {
-  const service = view.services.get(id);
-  if (service === undefined) return { actions: [] };
-  const tasks = view.tasksOf(id);
-  if (service.removing) return planRemoval(view, service, tasks);
+export function planService(
+  view: View,
+  id: ServiceId,
+  now: number,
+  random: Random,
+  stalledMs = 0,
+): Plan {
+  const known = view.services.get(id);
+  if (known === undefined) return { actions: [] };
+  if (known.removing) return planRemoval(view, known, view.tasksOf(id));
 
+  const look = { view, wanted: wantedSlots(view, known), now, stalledMs };
+  const step = stepRollout(known, look);
+  const { service } = step;
   const slots = slotsOf(view, service);
   const wanted = wantedSlots(view, service);
   const draw = random.split(`service/${id}/${view.version}`);
   const plan: Plan = { actions: [] };
   const wake = (at: number) => (plan.wakeAt = Math.min(plan.wakeAt ?? at, at));
+  if (step.wakeAt !== undefined) wake(step.wakeAt);
 
-  const filled = wanted.map((name) => slots.get(name) ?? emptySlot(name));
+  const filled = wanted.map((name) => slots.get(name) ?? emptySlot(service, name));
   for (const slot of filled) {
     plan.actions.push(...giveUpAbandoned(view, slot), ...trimHistory(view, slot));
     const surplus = surplusOf(view, service, slot, now);
@@ -54,9 +72,9 @@ export function planService(view: View, id: ServiceId, now: number, random: Rand
     plan.actions.push(...fillSlot(service, slot, failures, now, draw));
   }
   const homes = homesOf(service, slots.values());
-  if (homes !== undefined && homes !== service.homes) {
-    plan.actions.push({ type: "setHomes", serviceId: id, homes });
-  }
+  const isTied = homes !== undefined && homes !== service.homes;
+  const next = isTied ? { ...service, homes } : service;
+  if (next !== known) plan.actions.push({ type: "updateService", service: next });
   const kept = new Set(wanted);
   for (const slot of sortedBy(slots.values(), (s) => s.slot)) {
     if (!kept.has(slot.slot)) plan.actions.push(...removeSlot(view, slot));
@@ -98,7 +116,7 @@ function nextAttempt(
   const latest = slot.ended[0];
   const others = [...slot.away, ...slot.abandoned].map(({ attempt }) => attempt);
   const isNews = latest !== undefined && latest.attempt > Math.max(0, ...others);
-  if (!isNews || latest.revision < service.templateRevision) return { at: replace, failures: 0 };
+  if (!isNews || !isOfSlot(service, slot.held, latest)) return { at: replace, failures: 0 };
   const decision = decideRestart(latest, specOf(service).restart);
   if (decision.type !== "retry") return undefined;
   return { at: Math.max(replace, dueAt(decision, now)), failures: decision.failures };
@@ -131,7 +149,7 @@ function createTask(
     stack: service.stack,
     service: service.name,
     slot: slot.slot,
-    revision: currentRevision(service).revision,
+    revision: revisionFor(service, slot.held),
     createdAt: now,
     attempt: attemptsOf(slot) + 1,
     failures,
@@ -154,7 +172,7 @@ function attemptsOf(slot: Slot): number {
 function stopOutdated(view: View, service: Service, task: Task): Action {
   const { revision } = currentRevision(service);
   const why = reasonToLeave(view, service, task);
-  const isOld = task.revision < service.templateRevision;
+  const isOld = !isOfTemplate(service, task.revision);
   const reason = isOld || why === undefined ? `replaced by revision ${revision}` : why;
   return { type: "stopTask", taskId: task.id, reason };
 }
@@ -215,19 +233,27 @@ export function isConverged(view: View, service: Service): boolean {
   // A global service that fits nowhere runs nowhere, and nobody asks for that.
   if (mode === "global" && wanted.length === 0) return false;
   const settled = wanted.every((name) => {
-    const slot = slots.get(name) ?? emptySlot(name);
-    if (slot.outdated.length > 0 || slot.stopping.length > 0) return false;
+    const slot = slots.get(name) ?? emptySlot(service, name);
+    if (slot.held !== undefined || slot.outdated.length > 0 || slot.stopping.length > 0) {
+      return false;
+    }
     const [only] = slot.current;
     if (only !== undefined) return slot.current.length === 1 && isServing(view, only);
     const latest = slot.ended[0];
     // A replacement that did its work did that of the task that is away.
     const away = slot.away.at(-1);
     if (away !== undefined && (latest?.attempt ?? 0) <= away.attempt) return false;
-    if (latest === undefined || latest.revision < service.templateRevision) return false;
+    if (latest === undefined || !isOfTemplate(service, latest.revision)) return false;
     return decideRestart(latest, restart).type === "done";
   });
   const kept = new Set(wantedSlots(view, service));
   return settled && tasks.every((task) => kept.has(task.slot) || isTerminal(task.state));
+}
+
+/** What the service's slots hold, in the order of their turns. */
+export function slotsInOrder(view: View, service: Service): Slot[] {
+  const slots = slotsOf(view, service);
+  return wantedSlots(view, service).map((name) => slots.get(name) ?? emptySlot(service, name));
 }
 
 /** How many tasks the service wants at once now. */

@@ -224,6 +224,13 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
     async restart(id) {
       calls.push(["restart", id]);
     },
+    async orderRollout(...args) {
+      calls.push(["orderRollout", ...args]);
+    },
+    async undoStack(...args) {
+      calls.push(["undoStack", ...args]);
+      return { stack: args[0], plan: [], orphans: [] };
+    },
     async join(request) {
       calls.push(["join", request]);
       return JOINED;

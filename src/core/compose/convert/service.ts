@@ -7,9 +7,10 @@ import type { Cursor } from "./cursor.ts";
 import { imageOf } from "./image.ts";
 import { pairsOf } from "./pairs.ts";
 import { placementOf } from "./placement.ts";
-import { disconnectPolicyOf, restartPolicyOf, updatePolicyOf } from "./policies.ts";
+import { disconnectPolicyOf, restartPolicyOf } from "./policies.ts";
 import { portsOf, type PlacedPort } from "./ports.ts";
 import { resourcesOf } from "./resources.ts";
+import { rollbackPolicyOf, rolloutRulesOf, updatePolicyOf } from "./rollout.ts";
 import type { Volumes } from "./volumes.ts";
 
 export interface ServiceContext {
@@ -35,6 +36,9 @@ export function convertService(service: Cursor, context: ServiceContext): Conver
   const hasDevices = container.devices.length > 0;
   const resources = resourcesOf(service);
   const autoscale = autoscaleOf(service, { mode, resources });
+  const overlap = { mounts: container.mounts, hasDevices, usesHostPorts };
+  const rollback = rollbackPolicyOf(service, overlap);
+  const rollout = rolloutRulesOf(service, { mode, replicas });
   const spec: ServiceSpec = {
     mode,
     replicas,
@@ -43,7 +47,9 @@ export function convertService(service: Cursor, context: ServiceContext): Conver
     ports: ports.map(({ port }) => port),
     placement: placementOf(service),
     restart: restartPolicyOf(service),
-    update: updatePolicyOf(service, { mounts: container.mounts, hasDevices, usesHostPorts }),
+    update: updatePolicyOf(service, overlap),
+    ...(rollback === undefined ? {} : { rollback }),
+    ...(rollout === undefined ? {} : { rollout }),
     disconnect: disconnectPolicyOf(service),
     ...(autoscale === undefined ? {} : { autoscale }),
     labels: pairsOf(service.get("deploy")?.get("labels")),

@@ -2,11 +2,14 @@ import {
   amount,
   choice,
   count,
+  either,
+  flag,
   honoured,
   mapping,
   parts,
   refused,
   text,
+  texts,
   type Property,
   type Shape,
 } from "./shape.ts";
@@ -16,7 +19,6 @@ const NOTE = "is not in this version; remove it";
 const LATER = [
   "probes",
   "ingress",
-  "rollout",
   "schedule",
   "priority",
   "affinity",
@@ -50,10 +52,19 @@ const autoscale = mapping(
   },
   { required: ["max"] },
 );
+/** How carefully a service goes from one revision to the next. */
+const rollout = mapping("rollout", {
+  canary: honoured(count),
+  promote: honoured(choice("auto", "manual")),
+  progress_deadline: honoured(text),
+  window: honoured(either(text, texts)),
+  lock: honoured(flag),
+});
 
 /** What stands under `x-orchd` of a service: what orchd has beyond the Compose Specification. */
 export const xOrchd: Shape = mapping("x-orchd", {
   autoscale: honoured(autoscale),
   disconnect: honoured(disconnect),
+  rollout: honoured(rollout),
   ...Object.fromEntries(LATER.map((name): [string, Property] => [name, refused(NOTE, anything)])),
 });
