@@ -22,7 +22,8 @@ function formatAction(action: Action): string {
     case "createTask": {
       const { slot, revision, failures } = action.task;
       const after = failures === 0 ? "" : ` after ${failures} failures`;
-      return `create a task in slot ${shortId(slot)} of revision ${revision}${after}`;
+      const wait = action.task.state === "new" ? `, which ${action.task.message}` : "";
+      return `create a task in slot ${shortId(slot)} of revision ${revision}${after}${wait}`;
     }
     case "stopTask":
       return `stop ${shortId(action.taskId)}: ${action.reason}`;
@@ -32,6 +33,10 @@ function formatAction(action: Action): string {
       return `forget ${shortId(action.taskId)}`;
     case "updateService":
       return formatUpdate(action.service);
+    case "holdTask":
+      return `hold ${shortId(action.taskId)}, which ${action.message}`;
+    case "releaseTask":
+      return `let ${shortId(action.taskId)} go on`;
     case "deleteService":
       return `delete service ${shortId(action.serviceId)}`;
     case "deleteStack":

@@ -21,6 +21,7 @@ import type {
   RolloutSummary,
   ServiceSummary,
   StackSummary,
+  StartedRun,
   TaskLogLine,
   TaskSummary,
   VersionInfo,
@@ -155,6 +156,11 @@ export class ApiClient {
 
   restart(stack: string, service: string): Promise<ServiceSummary> {
     return this.#call("POST", `${servicePath(stack, service)}/restart`);
+  }
+
+  /** Begins a run of a job now. */
+  runJob(stack: string, service: string): Promise<StartedRun> {
+    return this.#call("POST", `${servicePath(stack, service)}/run`);
   }
 
   serviceProgress(stack: string, service: string, signal: AbortSignal): AsyncGenerator<Progress> {

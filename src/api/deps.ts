@@ -47,6 +47,8 @@ export interface ApiDeps {
   orderRollout(service: ServiceId, order: RolloutOrder): Promise<void>;
   /** Makes a stack be what it was made to be before, or in the set of that number. */
   undoStack(name: string, to: number | undefined): Promise<ApplyResult>;
+  /** Begins a run of a job that is there; answers its number. */
+  runJob(service: ServiceId): Promise<number>;
   setLabels(node: NodeId, change: LabelChange): Promise<void>;
   /** Ends a node that is there; while it holds tasks only with `force`. */
   removeNode(node: NodeId, options: { force: boolean }): Promise<void>;

@@ -1,7 +1,9 @@
 import { z } from "zod";
 import { autoscalePolicySchema } from "./autoscale.ts";
 import { containerSpecSchema, resourcesSchema } from "./container.ts";
+import { DEPENDENCIES_MAX, dependencySchema } from "./dependency.ts";
 import { nodeIdSchema, serviceIdSchema } from "./ids.ts";
+import { jobPolicySchema, jobRunsSchema, scheduleSchema } from "./job.ts";
 import { serviceNameSchema, stackNameSchema } from "./names.ts";
 import { isUnderWay, rolloutRulesSchema, rolloutSchema, updatePolicySchema } from "./rollout.ts";
 import type { UpdatePolicy } from "./rollout.ts";
@@ -72,9 +74,14 @@ export const DISCONNECT_DEFAULT: DisconnectPolicy = {
   reconcile: "keep-original",
 };
 
+export const serviceModeSchema = z.enum(["replicated", "global", "replicated-job", "global-job"]);
+
 export const serviceSpecSchema = z.object({
-  mode: z.enum(["replicated", "global"]),
-  /** Tasks wanted; always 1 for a global service, where each fitting node holds one. */
+  mode: serviceModeSchema,
+  /**
+   * Tasks wanted, of a job those that are to complete; always 1 for a global service or job, where
+   * each fitting node holds one.
+   */
   replicas: z.int().min(0).max(REPLICAS_MAX),
   container: containerSpecSchema,
   resources: resourcesSchema,
@@ -93,6 +100,12 @@ export const serviceSpecSchema = z.object({
   labels: z.record(z.string().max(4096), z.string().max(32_768)),
   /** Grows with each `orchd restart`, so that a restart is a revision like any other. */
   restarts: z.int().min(0),
+  /** Only of a job. */
+  job: jobPolicySchema.optional(),
+  /** When a job runs; one without a schedule runs once for each change of its tasks. */
+  schedule: scheduleSchema.optional(),
+  /** Services of the same stack that have to be there before the first task is started. */
+  dependsOn: z.array(dependencySchema).max(DEPENDENCIES_MAX).optional(),
 });
 export type ServiceSpec = z.infer<typeof serviceSpecSchema>;
 
@@ -121,6 +134,8 @@ export const serviceSchema = z.object({
   homes: z.record(z.string(), nodeIdSchema).optional(),
   /** Replicas that the autoscaler found right; no revision comes of it. */
   scaledTo: z.int().min(0).max(REPLICAS_MAX).optional(),
+  /** What a job remembers of its runs. */
+  runs: jobRunsSchema.optional(),
   /** Set by `down`: the service ends when its last task has. */
   removing: z.boolean(),
   version: z.int(),
@@ -144,6 +159,33 @@ export function replicasOf(service: Service): number {
   const { replicas, autoscale } = specOf(service);
   if (autoscale === undefined) return replicas;
   return Math.min(Math.max(service.scaledTo ?? replicas, autoscale.min), autoscale.max);
+}
+
+/** Whether tasks are to end by themselves, once, rather than to go on. */
+export function isJob({ mode }: Pick<ServiceSpec, "mode">): boolean {
+  return mode === "replicated-job" || mode === "global-job";
+}
+
+/** Whether each fitting node has a slot of its own. */
+export function isGlobal({ mode }: Pick<ServiceSpec, "mode">): boolean {
+  return mode === "global" || mode === "global-job";
+}
+
+/**
+ * The restart policy as it acts. A task of a job that ended well is never started again; each one
+ * that failed counts, however long it ran; and one slot fails no more often than the whole job may.
+ */
+export function restartOf({ mode, restart, job }: ServiceSpec): RestartPolicy {
+  if (!isJob({ mode })) return restart;
+  const limits = [restart.maxAttempts, job?.retries].filter((limit) => limit !== undefined);
+  const { maxAttempts: _, ...rest } = restart;
+  return {
+    ...rest,
+    condition: restart.condition === "any" ? "on-failure" : restart.condition,
+    windowMs: 0,
+    resetAfterMs: Number.MAX_SAFE_INTEGER,
+    ...(limits.length === 0 ? {} : { maxAttempts: Math.min(...limits) }),
+  };
 }
 
 /** The spec that a task was made from, or the current one if that revision is no longer kept. */

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { nodeIdSchema, serviceIdSchema, taskIdSchema } from "./ids.ts";
+import { baseOfSlot } from "./slot-name.ts";
 
 /** In order; a task's state only ever moves to the right. */
 export const TASK_STATES = [
@@ -50,7 +51,7 @@ export const taskSchema = z.object({
   serviceId: serviceIdSchema,
   stack: z.string(),
   service: z.string(),
-  /** `1`, `2` … for a replicated service; the node's id for a global one. */
+  /** `1`, `2` … or, of a global service, the node's id; with the run of a scheduled job: `1@7`. */
   slot: z.string(),
   revision: z.int().min(1),
   createdAt: at,
@@ -175,6 +176,8 @@ function sameStatus(a: Task, b: Task): boolean {
 
 /** `shop/web.1`: how people name a task; a global service's slot is its node, told by host name. */
 export function formatTaskName(task: Task, hostname?: string): string {
-  const slot = task.slot === task.nodeId ? (hostname ?? task.slot) : task.slot;
+  const base = baseOfSlot(task.slot);
+  const isNode = base === task.nodeId && hostname !== undefined;
+  const slot = isNode ? hostname + task.slot.slice(base.length) : task.slot;
   return `${task.stack}/${task.service}.${slot}`;
 }

@@ -10,6 +10,7 @@ import { schedule } from "../core/scheduler/schedule.ts";
 import { put, type Applied, type Change } from "../model/change.ts";
 import type { NodeId, ServiceId, TaskId } from "../model/ids.ts";
 import type { Node } from "../model/node.ts";
+import { specOf, type Service } from "../model/service.ts";
 import type { AgentSession } from "../model/session.ts";
 import type { Task } from "../model/task.ts";
 import { isLive, occupiesNode } from "../model/task.ts";
@@ -18,6 +19,7 @@ import type { Store } from "../store/store.ts";
 import { commitFresh } from "./commit-fresh.ts";
 import { Controller, type Outcome } from "./controller.ts";
 import { LeftVolumes } from "./left-volumes.ts";
+import { concernsDependents, Dependents } from "./dependents.ts";
 
 export interface ControllersOptions {
   store: Store;
@@ -39,6 +41,7 @@ export class Controllers {
   readonly #volumes: LeftVolumes;
   /** Tasks without a node: what the scheduler looks at. */
   readonly #pending = new Set<TaskId>();
+  readonly #dependents = new Dependents();
   readonly #unwatch: () => void;
   readonly #patience = new Patience();
 
@@ -74,7 +77,10 @@ export class Controllers {
   /** Looks at everything once, as after a start. */
   start(): void {
     const view = this.#options.store.view();
-    for (const id of view.services.keys()) this.#services.touch(id);
+    for (const service of view.services.values()) {
+      this.#dependents.note(undefined, service);
+      this.#services.touch(service.id);
+    }
     for (const name of view.stacks.keys()) this.#stacks.touch(name);
     for (const node of view.nodes.values()) this.#volumes.note(node);
     for (const task of view.tasks.values()) this.#notePending(task.id, task);
@@ -95,8 +101,10 @@ export class Controllers {
         const service = applied.after ?? applied.before;
         if (service === undefined) return;
         this.#services.touch(service.id);
+        this.#dependents.note(applied.before, applied.after);
+        this.#touchDependents(service.stack, service.name);
         if (this.#pending.size > 0) this.#scheduler.touch("pending tasks");
-        if (applied.after === undefined) this.#stacks.touch(service.stack);
+        if (applied.after === undefined) this.#onServiceGone(service);
         return;
       }
       case "stack":
@@ -110,10 +118,26 @@ export class Controllers {
     }
   }
 
+  /** What it depended on may go now, and at last the stack. */
+  #onServiceGone(gone: Service): void {
+    const { stack } = gone;
+    const view = this.#options.store.view();
+    for (const { service: name } of specOf(gone).dependsOn ?? []) {
+      const dependency = view.serviceNamed(stack, name);
+      if (dependency !== undefined) this.#services.touch(dependency.id);
+    }
+    this.#stacks.touch(stack);
+  }
+
+  #touchDependents(stack: string, service: string): void {
+    for (const id of this.#dependents.of(stack, service)) this.#services.touch(id);
+  }
+
   #onTask(before: Task | undefined, after: Task | undefined): void {
     const task = after ?? before;
     if (task === undefined) return;
     this.#services.touch(task.serviceId);
+    if (concernsDependents(before, after)) this.#touchDependents(task.stack, task.service);
     this.#notePending(task.id, after);
     // A task keeps its room until its end is confirmed, however long ago it was asked to end.
     const held = before !== undefined && occupiesNode(before);

@@ -282,6 +282,7 @@ export class Server {
       undoStack: (name, to) => writes.undoStack(name, to),
       setAvailability: (id, availability, deadlineMs) =>
         writes.setAvailability(id, availability, deadlineMs),
+      runJob: (id) => writes.runJob(id),
       setLabels: (id, change) => writes.setLabels(id, change),
       removeNode: async (id, options) => {
         await writes.removeNode(id, options);

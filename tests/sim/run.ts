@@ -1,4 +1,5 @@
-import { HISTORY_PER_SLOT, isConverged } from "../../src/core/reconcile/service.ts";
+import { HISTORY_PER_SLOT } from "../../src/core/reconcile/attempt.ts";
+import { isConverged } from "../../src/core/reconcile/service.ts";
 import { slotsOf } from "../../src/core/reconcile/slot.ts";
 import { seededRandom, type Random } from "../../src/lib/random.ts";
 import { specOf, tieOf, type Service } from "../../src/model/service.ts";

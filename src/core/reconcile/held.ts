@@ -1,5 +1,6 @@
 import { currentRevision, isOfTemplate, sameTemplate, specAt } from "../../model/service.ts";
 import type { Service } from "../../model/service.ts";
+import { runOfSlot } from "../../model/slot-name.ts";
 import type { Task } from "../../model/task.ts";
 
 /**
@@ -29,9 +30,14 @@ function holds({ rollout }: Service, slot: string): boolean {
   }
 }
 
+/** Whether the task may stay as it is. A run of a scheduled job goes on as it began. */
+export function isCurrent(service: Service, task: Task): boolean {
+  return runOfSlot(task.slot) !== undefined || isOfTemplate(service, task.revision);
+}
+
 /** Whether a task of a slot is of the template that the slot is to have now. */
 export function isOfSlot(service: Service, heldRevision: number | undefined, task: Task): boolean {
-  if (heldRevision === undefined) return isOfTemplate(service, task.revision);
+  if (heldRevision === undefined) return isCurrent(service, task);
   if (task.revision === heldRevision) return true;
   return sameTemplate(specAt(service, task.revision), specAt(service, heldRevision));
 }

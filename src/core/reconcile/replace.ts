@@ -1,6 +1,6 @@
 import { canMove } from "../../model/home.ts";
 import { isUnderWay } from "../../model/rollout.ts";
-import { specOf, policyInForce, type Service } from "../../model/service.ts";
+import { policyInForce, restartOf, specOf, type Service } from "../../model/service.ts";
 import { readySince } from "../../model/task.ts";
 import { downNodeOf, isServing } from "../../model/serving.ts";
 import type { Task } from "../../model/task.ts";
@@ -86,6 +86,12 @@ function passedOver({ rollout }: Service): ReadonlySet<string> {
 /** Whether a task that can't move waits for its node: it is replaced when that is back. */
 function isDeferred({ view, service }: Look, task: Task): boolean {
   return !canMove(service) && downNodeOf(view, task) !== undefined;
+}
+
+/** While successors may not start, what serves goes on serving. */
+export function holdBack(replacements: Replacements, view: View): void {
+  replacements.start = [];
+  replacements.stop = replacements.stop.filter((task) => !isServing(view, task));
 }
 
 /** Whether the task is to leave the only node that can hold it. */
@@ -176,5 +182,5 @@ function afterSuccessor(service: Service, slot: Slot) {
   // One of an older revision of the same template is none that was made beside these.
   const isEarlier = slot.held === undefined && latest.revision < service.templateRevision;
   if (isEarlier || !isOfSlot(service, slot.held, latest)) return undefined;
-  return decideRestart(latest, specOf(service).restart);
+  return decideRestart(latest, restartOf(specOf(service)));
 }

@@ -1,7 +1,8 @@
 import { formatConstraint, unmetConstraint } from "../../model/constraint.ts";
 import type { Node } from "../../model/node.ts";
 import { formatBytes } from "../../lib/text.ts";
-import { tieOf } from "../../model/service.ts";
+import { isGlobal, tieOf } from "../../model/service.ts";
+import { baseOfSlot } from "../../model/slot-name.ts";
 import type { Candidate } from "./candidate.ts";
 import type { NodeLoad } from "./load.ts";
 
@@ -35,8 +36,8 @@ export function refusalOf(candidate: Candidate, node: Node, load: NodeLoad): str
 
 /** A global service's slot is one node, and what ties a task to a node is only there. */
 function refuseWrongNode({ task, spec, home }: Candidate, node: Node): string | undefined {
-  if (spec.mode === "global") {
-    return task.slot === node.id ? undefined : "is not the node of this slot";
+  if (isGlobal(spec)) {
+    return baseOfSlot(task.slot) === node.id ? undefined : "is not the node of this slot";
   }
   if (home === undefined || home.id === node.id) return undefined;
   return `does not have its ${tieOf(spec) ?? "data"}, which is on node ${home.hostname}`;

@@ -2,6 +2,8 @@ import { planApply, type ApplyPlan } from "../../../src/core/reconcile/apply.ts"
 import { changesOf, type Plan } from "../../../src/core/reconcile/plan.ts";
 import { orderRollout } from "../../../src/core/reconcile/rollout-orders.ts";
 import { Patience } from "../../../src/core/reconcile/rollout-patience.ts";
+import { runByHand } from "../../../src/core/reconcile/cron.ts";
+import { countRun } from "../../../src/core/reconcile/job.ts";
 import { isConverged, planService } from "../../../src/core/reconcile/service.ts";
 import { planStackUndo } from "../../../src/core/reconcile/stack-undo.ts";
 import { planStack } from "../../../src/core/reconcile/stack.ts";
@@ -57,6 +59,7 @@ export class Session {
     ["undo-stack", (words) => this.#undoStack(words)],
     ["scale", (words) => this.#revise(words.name, { replicas: numberOf(words, "to", 1) })],
     ["restart", (words) => this.#restart(words.name)],
+    ["run", (words) => this.#runByHand(words.name)],
     ["down", () => this.#down()],
     ["decide", () => void this.#decide()],
     ["work", () => void this.#work()],
@@ -119,6 +122,12 @@ export class Session {
 
   #restart(name: string): void {
     this.#revise(name, { restarts: specOf(this.#service(name)).restarts + 1 });
+  }
+
+  #runByHand(name: string): void {
+    const asked = runByHand(this.#service(name), this.#now);
+    if ("problem" in asked) this.#say(`refused: ${asked.problem}`);
+    else this.#commit([put.service({ ...this.#service(name), runs: asked.runs })]);
   }
 
   #down(): void {
@@ -198,6 +207,13 @@ export class Session {
       this.#say(`${service.name} ${state}`);
       const { rollout, revisions } = service;
       if (rollout !== undefined) this.#say(formatRollout(rollout, revisions));
+      for (const run of service.runs?.list ?? []) {
+        const { wanted, completed, failures } = countRun(this.#view, service, run);
+        const count = `${completed} of ${wanted} complete, ${failures} failures`;
+        this.#say(
+          `  run ${run.run} ${run.result ?? "under way"}: ${count} ${run.message}`.trimEnd(),
+        );
+      }
     }
   }
 

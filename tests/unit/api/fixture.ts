@@ -231,6 +231,7 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
       calls.push(["undoStack", ...args]);
       return { stack: args[0], plan: [], orphans: [] };
     },
+    runJob: async (id) => calls.push(["runJob", id]),
     async join(request) {
       calls.push(["join", request]);
       return JOINED;

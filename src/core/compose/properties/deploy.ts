@@ -5,7 +5,7 @@ const updateConfig = mapping("update_config", {
   parallelism: honoured(count),
   delay: honoured(text),
   order: honoured(choice("start-first", "stop-first")),
-  failure_action: honoured(choice("pause", "continue", "rollback")),
+  failure_action: honoured(text),
   monitor: honoured(text),
   max_failure_ratio: honoured(amount),
 });
@@ -14,7 +14,7 @@ const rollbackConfig = mapping("rollback_config", {
   parallelism: honoured(count),
   delay: honoured(text),
   order: honoured(choice("start-first", "stop-first")),
-  failure_action: honoured(choice("pause", "continue")),
+  failure_action: honoured(text),
   monitor: honoured(text),
   max_failure_ratio: honoured(amount),
 });

@@ -16,16 +16,7 @@ import {
 
 const NOTE = "is not in this version; remove it";
 
-const LATER = [
-  "probes",
-  "ingress",
-  "schedule",
-  "priority",
-  "affinity",
-  "constraints",
-  "backup",
-  "runtime",
-];
+const LATER = ["probes", "ingress", "priority", "affinity", "constraints", "backup", "runtime"];
 
 /** Anything at all: it is refused as it stands. */
 const anything: Shape = {};
@@ -61,10 +52,37 @@ const rollout = mapping("rollout", {
   lock: honoured(flag),
 });
 
+/** How a job is done, beyond what `deploy` says. */
+const job = mapping("job", {
+  completions: honoured(count),
+  parallelism: honoured(count),
+  retries: honoured(count),
+  deadline: honoured(text),
+});
+
+/** When a job runs: a cron line, or one with what happens around it. */
+const schedule = either(
+  text,
+  mapping(
+    "schedule",
+    {
+      cron: honoured(text),
+      time_zone: honoured(text),
+      overlap: honoured(choice("allow", "skip", "replace")),
+      missed: honoured(choice("once", "skip", "all")),
+      deadline: honoured(text),
+      history: honoured(count),
+    },
+    { required: ["cron"] },
+  ),
+);
+
 /** What stands under `x-orchd` of a service: what orchd has beyond the Compose Specification. */
 export const xOrchd: Shape = mapping("x-orchd", {
   autoscale: honoured(autoscale),
   disconnect: honoured(disconnect),
   rollout: honoured(rollout),
+  job: honoured(job),
+  schedule: honoured(schedule),
   ...Object.fromEntries(LATER.map((name): [string, Property] => [name, refused(NOTE, anything)])),
 });
