@@ -4,6 +4,7 @@ import type { Random } from "../lib/random.ts";
 import { changesOf, type Plan } from "../core/reconcile/plan.ts";
 import { planService } from "../core/reconcile/service.ts";
 import { planStack } from "../core/reconcile/stack.ts";
+import { ClusterLoad } from "../core/scheduler/cluster-load.ts";
 import { schedule } from "../core/scheduler/schedule.ts";
 import { put, type Applied, type Change } from "../model/change.ts";
 import type { NodeId, ServiceId, TaskId } from "../model/ids.ts";
@@ -35,6 +36,8 @@ export class Controllers {
   /** Tasks without a node: what the scheduler looks at. */
   readonly #pending = new Set<TaskId>();
   readonly #unwatch: () => void;
+  /** What tasks take of nodes, kept from look to look. */
+  readonly #following: ReturnType<typeof ClusterLoad.follow>;
 
   constructor(options: ControllersOptions) {
     this.#options = options;
@@ -57,6 +60,7 @@ export class Controllers {
       log,
       work: () => this.#schedule(),
     });
+    this.#following = ClusterLoad.follow(store.view());
     this.#unwatch = store.watch(({ applied }) => applied.forEach((one) => this.#onApplied(one)));
   }
 
@@ -71,6 +75,7 @@ export class Controllers {
 
   close(): void {
     this.#unwatch();
+    this.#following.stop();
     for (const controller of [this.#services, this.#stacks, this.#scheduler]) controller.close();
   }
 
@@ -139,9 +144,10 @@ export class Controllers {
     await commitFresh(store, (view) => {
       // The view may be further along than what was told of it: some may be placed or ended there.
       const tasks = [...this.#pending].flatMap((id) => view.tasks.get(id) ?? []).filter(isPending);
-      const { placements, unplaced } = schedule(view, tasks, random, (nodeId) => {
-        return this.#options.isOutOfTouch?.(nodeId) === true;
-      });
+      const { isOutOfTouch } = this.#options;
+      const { load } = this.#following;
+      const options = { load, isOutOfTouch };
+      const { placements, unplaced } = schedule(view, tasks, random, options);
       const changes: Change[] = [];
       for (const { taskId, nodeId } of placements) {
         const task = view.tasks.get(taskId);
