@@ -6,6 +6,7 @@ import { withVolumesToRemove } from "../core/reconcile/node.ts";
 import { Patience } from "../core/reconcile/rollout-patience.ts";
 import { planService } from "../core/reconcile/service.ts";
 import { planStack } from "../core/reconcile/stack.ts";
+import { ClusterLoad } from "../core/scheduler/cluster-load.ts";
 import { schedule } from "../core/scheduler/schedule.ts";
 import { put, type Applied, type Change } from "../model/change.ts";
 import type { NodeId, ServiceId, TaskId } from "../model/ids.ts";
@@ -44,6 +45,8 @@ export class Controllers {
   readonly #dependents = new Dependents();
   readonly #unwatch: () => void;
   readonly #patience = new Patience();
+  /** What tasks take of nodes, kept from look to look. */
+  readonly #following: ReturnType<typeof ClusterLoad.follow>;
 
   constructor(options: ControllersOptions) {
     this.#options = options;
@@ -71,6 +74,7 @@ export class Controllers {
       work: () => this.#schedule(),
     });
     this.#volumes = new LeftVolumes(options);
+    this.#following = ClusterLoad.follow(store.view());
     this.#unwatch = store.watch(({ applied }) => applied.forEach((one) => this.#onApplied(one)));
   }
 
@@ -89,6 +93,7 @@ export class Controllers {
 
   close(): void {
     this.#unwatch();
+    this.#following.stop();
     for (const controller of [this.#services, this.#stacks, this.#scheduler]) controller.close();
     this.#volumes.close();
   }
@@ -177,9 +182,10 @@ export class Controllers {
     await commitFresh(store, (view) => {
       // The view may be further along than what was told of it: some may be placed or ended there.
       const tasks = [...this.#pending].flatMap((id) => view.tasks.get(id) ?? []).filter(isPending);
-      const { placements, unplaced } = schedule(view, tasks, random, (nodeId) => {
-        return this.#options.isOutOfTouch?.(nodeId) === true;
-      });
+      const { isOutOfTouch } = this.#options;
+      const { load } = this.#following;
+      const options = { load, isOutOfTouch };
+      const { placements, unplaced } = schedule(view, tasks, random, options);
       const changes: Change[] = [];
       for (const { taskId, nodeId } of placements) {
         const task = view.tasks.get(taskId);

@@ -9,8 +9,11 @@ import type { View } from "../../model/view.ts";
 export interface Candidate {
   task: Task;
   spec: ServiceSpec;
-  /** Where other tasks of its slot are: it takes their place, once for each. */
-  slotNodes: readonly (NodeId | undefined)[];
+  /**
+   * Where other tasks of its slot are: it takes their place, once for each. The scheduler fills it
+   * in only under a limit for each node.
+   */
+  slotNodes: readonly NodeId[];
   /** The only node that can hold it, where it can't go to another. */
   home: Node | undefined;
 }
@@ -24,5 +27,5 @@ export function candidateOf(view: View, service: Service, task: Task): Candidate
   const others = view.tasksOf(service.id).filter((other) => other.slot === task.slot);
   const held = others.filter((other) => other.id !== task.id && occupiesNode(other));
   const home = homeOf(view, service, task.slot);
-  return { task, spec, slotNodes: held.map((other) => other.nodeId), home };
+  return { task, spec, slotNodes: held.flatMap((other) => other.nodeId ?? []), home };
 }

@@ -12,12 +12,19 @@ type Filter = (candidate: Candidate, node: Node, load: NodeLoad) => string | und
 /** What a /24 has beside the network's own address, the node's and the broadcast address. */
 const ADDRESSES_PER_NODE = 253;
 
-/** In the order in which a person would ask; the first that refuses gives the reason. */
-const FILTERS: readonly Filter[] = [
+/** Those that look at the task and the node alone: their answer holds until one of them changes. */
+export const STATIC_FILTERS: readonly Filter[] = [
   refuseWrongNode,
   refuseUnavailable,
   refuseWrongPlatform,
   refuseUnmetConstraint,
+];
+
+/**
+ * Those that look at what other tasks take, which each placement changes. A node that refuses a
+ * service's task by one of them goes on doing so while it only gets more of that service.
+ */
+export const LOAD_FILTERS: readonly Filter[] = [
   refuseTakenHostPort,
   refuseFullShare,
   refuseTooSmall,
@@ -25,9 +32,25 @@ const FILTERS: readonly Filter[] = [
   refuseOldVolume,
 ];
 
-/** The reason why `node` cannot take the candidate, or undefined when it can. */
+/**
+ * The reason why `node` cannot take the candidate, or undefined when it can. Filters come in the
+ * order in which a person would ask, and the first that refuses gives the reason.
+ */
 export function refusalOf(candidate: Candidate, node: Node, load: NodeLoad): string | undefined {
-  for (const filter of FILTERS) {
+  return (
+    firstRefusal(STATIC_FILTERS, candidate, node, load) ??
+    firstRefusal(LOAD_FILTERS, candidate, node, load)
+  );
+}
+
+/** What the first of these filters says that refuses. */
+export function firstRefusal(
+  filters: readonly Filter[],
+  candidate: Candidate,
+  node: Node,
+  load: NodeLoad,
+): string | undefined {
+  for (const filter of filters) {
     const reason = filter(candidate, node, load);
     if (reason !== undefined) return reason;
   }

@@ -1,16 +1,18 @@
-import { assert } from "../../lib/assert.ts";
 import { sortedBy } from "../../lib/order.ts";
 import type { Random } from "../../lib/random.ts";
-import { formatWait } from "../../model/home.ts";
+import { canMove, formatWait, homeOf } from "../../model/home.ts";
 import type { NodeId, TaskId } from "../../model/ids.ts";
 import type { Node } from "../../model/node.ts";
-import type { Service } from "../../model/service.ts";
+import type { ServiceSpec } from "../../model/service.ts";
 import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
-import { candidateOf, type Candidate } from "./candidate.ts";
+import { candidateOf } from "./candidate.ts";
+import { ClusterLoad, type LoadedNode } from "./cluster-load.ts";
 import { refusalOf } from "./filters.ts";
-import { addTask, loadOf, type NodeLoad } from "./load.ts";
-import { bestOption, type Option } from "./score.ts";
+import { groupsOf, SlotNodes, type TaskGroup } from "./group.ts";
+import { emptyLoad, loadOf } from "./load.ts";
+import { Picker, type Knowledge, type Run } from "./pick.ts";
+import { Scores } from "./score.ts";
 
 export interface Placement {
   taskId: TaskId;
@@ -28,48 +30,103 @@ export interface Schedule {
   unplaced: Unplaced[];
 }
 
+export interface ScheduleOptions extends Knowledge {
+  /** The loads of the view, where somebody keeps them; they are as before afterwards. */
+  load?: ClusterLoad;
+}
+
 /**
  * Finds a node for each of `tasks`, which are pending, one after the other, so that each sees what
  * the ones before it took. The same view, tasks and seed give the same answer.
- * @param isOutOfTouch whether a node runs, but can't be told of a task for now: any other is better
  */
 export function schedule(
   view: View,
   tasks: readonly Task[],
   random: Random,
-  isOutOfTouch: (nodeId: NodeId) => boolean = () => false,
+  { load = ClusterLoad.of(view), ...knowledge }: ScheduleOptions = {},
 ): Schedule {
-  const result: Schedule = { placements: [], unplaced: [] };
-  const nodes = sortedBy(view.nodes.values(), (node) => node.id);
-  const loads = new Map<NodeId, NodeLoad>();
-  /** What this run has put where already, by slot. */
-  const placed = new Map<string, NodeId[]>();
-  const loadAt = (node: Node): NodeLoad => {
-    const known = loads.get(node.id) ?? loadOf(view, node.id);
-    loads.set(node.id, known);
-    return known;
-  };
-  for (const task of sortedBy(tasks, (t) => `${t.serviceId}/${t.slot.padStart(6, "0")}/${t.id}`)) {
-    const service = view.services.get(task.serviceId);
-    assert(service !== undefined, `task ${task.id} has a service`);
-    const slot = `${task.serviceId}/${task.slot}`;
-    const held = candidateOf(view, service, task);
-    const candidate = { ...held, slotNodes: [...held.slotNodes, ...(placed.get(slot) ?? [])] };
-    const { options, refusals } = consider(candidate, nodes, loadAt);
-    const draws = random.split(`scheduler/${task.serviceId}/${task.slot}`);
-    const inTouch = options.filter(({ node }) => !isOutOfTouch(node.id));
-    const pool = inTouch.length > 0 ? inTouch : options;
-    const best = bestOption(candidate, pool, (node) => draws.split(node.id).next());
-    if (best === undefined) {
-      const message = formatHomeRefusal(service, candidate, loadAt) ?? formatRefusals(refusals);
-      result.unplaced.push({ taskId: task.id, message });
-      continue;
-    }
-    addTask(best.load, task, candidate.spec);
-    placed.set(slot, [...(placed.get(slot) ?? []), best.node.id]);
-    result.placements.push({ taskId: task.id, nodeId: best.node.id });
+  const placing = new Placing({ view, load, knowledge, scores: new Scores() }, random);
+  try {
+    for (const group of groupsOf(view, tasks)) placing.placeGroup(group);
+    return placing.result;
+  } finally {
+    placing.undo();
   }
-  return result;
+}
+
+/** One run over all groups. */
+class Placing {
+  readonly result: Schedule = { placements: [], unplaced: [] };
+  readonly #run: Run;
+  readonly #random: Random;
+  readonly #slots = new SlotNodes();
+  /** What the loads count beside the view, until it is known whether that is committed. */
+  readonly #added: { at: LoadedNode; task: Task; spec: ServiceSpec }[] = [];
+
+  constructor(run: Run, random: Random) {
+    this.#run = run;
+    this.#random = random;
+  }
+
+  placeGroup(group: TaskGroup): void {
+    const { service, tasks } = group;
+    if (canMove(service)) return this.#placeAnywhere(group, tasks);
+    const { view } = this.#run;
+    const free = tasks.filter((task) => homeOf(view, service, task.slot) === undefined);
+    if (free.length > 0) this.#placeAnywhere(group, free);
+    for (const task of tasks) {
+      const home = homeOf(view, service, task.slot);
+      if (home !== undefined) this.#placeAtHome(group, task, home);
+    }
+  }
+
+  /** Takes back what the loads were told of this run. */
+  undo(): void {
+    for (const { at, task, spec } of this.#added) this.#run.load.remove(at, task, spec);
+    this.#added.length = 0;
+  }
+
+  #placeAnywhere(group: TaskGroup, tasks: readonly Task[]): void {
+    const { service, spec, first } = group;
+    const draws = this.#random.split(`scheduler/${service.id}/${first.slot}`);
+    const picker = new Picker(this.#run, group, Math.floor(draws.next() * 0x1_0000_0000));
+    let message: string | undefined;
+    for (const task of tasks) {
+      const slotNodes = this.#slots.of(this.#run.view, group, task.slot);
+      const at = picker.pick({ task, spec, slotNodes, home: undefined });
+      if (at === undefined) {
+        // Whoever finds no node after another one is refused for the same reasons.
+        if (message === undefined || slotNodes.length > 0) {
+          message = formatRefusals(picker.refusals());
+        }
+        this.result.unplaced.push({ taskId: task.id, message });
+        continue;
+      }
+      this.#place(group, task, at);
+      picker.noteTask(at);
+    }
+  }
+
+  /** The only node that can hold the task takes it, or it waits. */
+  #placeAtHome(group: TaskGroup, task: Task, home: Node): void {
+    const { view, load } = this.#run;
+    const { service, spec } = group;
+    const slotNodes = this.#slots.of(view, group, task.slot);
+    const at = load.get(home.id);
+    const candidate = { task, spec, slotNodes, home };
+    const reason = refusalOf(candidate, home, at?.load ?? emptyLoad());
+    if (reason === undefined && at !== undefined) return this.#place(group, task, at);
+    const message = formatWait(service, home, reason ?? "is not there");
+    this.result.unplaced.push({ taskId: task.id, message });
+  }
+
+  #place(group: TaskGroup, task: Task, at: LoadedNode): void {
+    const { spec } = group;
+    this.#run.load.add(at, task, spec);
+    this.#added.push({ at, task, spec });
+    this.#slots.add(this.#run.view, group, task.slot, at.id);
+    this.result.placements.push({ taskId: task.id, nodeId: at.id });
+  }
 }
 
 export interface NodeVerdict {
@@ -87,33 +144,6 @@ export function explainPlacement(view: View, task: Task): NodeVerdict[] {
     node,
     reason: refusalOf(candidate, node, loadOf(view, node.id)),
   }));
-}
-
-function consider(
-  candidate: Candidate,
-  nodes: readonly Node[],
-  loadAt: (node: Node) => NodeLoad,
-): { options: Option[]; refusals: Map<string, number> } {
-  const options: Option[] = [];
-  const refusals = new Map<string, number>();
-  for (const node of nodes) {
-    const load = loadAt(node);
-    const reason = refusalOf(candidate, node, load);
-    if (reason === undefined) options.push({ node, load });
-    else refusals.set(reason, (refusals.get(reason) ?? 0) + 1);
-  }
-  return { options, refusals };
-}
-
-/** Why the only node that could hold the task does not; undefined when any node could. */
-function formatHomeRefusal(
-  service: Service,
-  candidate: Candidate,
-  loadAt: (node: Node) => NodeLoad,
-): string | undefined {
-  const { home } = candidate;
-  const reason = home && refusalOf(candidate, home, loadAt(home));
-  return reason === undefined || home === undefined ? undefined : formatWait(service, home, reason);
 }
 
 /** `no node fits: each of 2 nodes is drained; 1 node has …`, the most frequent reason first. */
