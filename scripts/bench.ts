@@ -18,13 +18,14 @@ import { dist, sayStep } from "./project.ts";
 /*
  * `npm run bench` measures what orchd promises, as ratios within one run where there is something
  * to compare with. `npm run bench -- up crash` runs those parts; `--full` watches an idle server
- * and idle agents for ten minutes instead of one; `--pairs=N` compares so often; `--agents=N` takes
- * so many agents.
+ * and idle agents for ten minutes instead of one, and takes many more slow members; `--pairs=N`
+ * compares so often; `--agents=N` takes so many agents.
  */
 const options = process.argv.slice(2);
 const pairs = Number(/^--pairs=(\d+)$/m.exec(options.join("\n"))?.[1] ?? 3);
 const agents = Number(/^--agents=(\d+)$/m.exec(options.join("\n"))?.[1] ?? 500);
-const idleMs = options.includes("--full") ? 600_000 : 60_000;
+const isFull = options.includes("--full");
+const idleMs = isFull ? 600_000 : 60_000;
 
 const PARTS: Record<string, () => Promise<Figure[]>> = {
   commands: benchCommands,
@@ -34,7 +35,7 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   idle: async () => benchIdle(idleMs),
   agents: async () => benchAgents(agents, idleMs),
   agent: async () => benchLoneAgent(idleMs),
-  gossip: benchGossip,
+  gossip: async () => benchGossip(isFull),
   failover: async () => benchFailover(pairs),
 };
 
