@@ -5,13 +5,15 @@ import { containerSpecOf } from "./container.ts";
 import type { Cursor } from "./cursor.ts";
 import { imageOf } from "./image.ts";
 import { pairsOf } from "./pairs.ts";
-import { placementOf } from "./placement.ts";
+import { placementOf, precedenceOf } from "./placement.ts";
 import { disconnectPolicyOf, restartPolicyOf, updatePolicyOf } from "./policies.ts";
 import { portsOf, type PlacedPort } from "./ports.ts";
 import { resourcesOf } from "./resources.ts";
 import type { Volumes } from "./volumes.ts";
 
 export interface ServiceContext {
+  /** The stack's name. */
+  stack: string;
   volumes: Volumes;
   loader: Loader;
 }
@@ -24,7 +26,7 @@ export interface ConvertedService {
 
 /** One service of a validated file. All problems are told, whatever else is wrong with it. */
 export function convertService(service: Cursor, context: ServiceContext): ConvertedService {
-  const { volumes, loader } = context;
+  const { stack, volumes, loader } = context;
   const image = imageOf(service) ?? "";
   const container = containerSpecOf(service, { image, volumes, loader });
   const ports = portsOf(service);
@@ -38,10 +40,11 @@ export function convertService(service: Cursor, context: ServiceContext): Conver
     container,
     resources: resourcesOf(service),
     ports: ports.map(({ port }) => port),
-    placement: placementOf(service),
+    placement: placementOf(service, stack),
     restart: restartPolicyOf(service),
     update: updatePolicyOf(service, { mounts: container.mounts, hasDevices, usesHostPorts }),
     disconnect: disconnectPolicyOf(service),
+    ...precedenceOf(service),
     labels: pairsOf(service.get("deploy")?.get("labels")),
     restarts: 0,
   };
