@@ -190,6 +190,11 @@ export function tieOf({ container }: ServiceSpec): "volume data" | "device" | un
   return container.devices.length > 0 ? "device" : undefined;
 }
 
+/** Whether a task is given devices of its node. */
+export function usesDevices({ container, resources }: ServiceSpec): boolean {
+  return container.devices.length > 0 || (resources.reservations.devices ?? []).length > 0;
+}
+
 /** Whether tasks of `before` can stay as they are under `after`. */
 export function sameTemplate(before: ServiceSpec, after: ServiceSpec): boolean {
   return equalJson(templateOf(before), templateOf(after));

@@ -143,10 +143,10 @@ export class Controllers {
         return this.#options.isOutOfTouch?.(nodeId) === true;
       });
       const changes: Change[] = [];
-      for (const { taskId, nodeId } of placements) {
+      for (const { taskId, ...place } of placements) {
         const task = view.tasks.get(taskId);
         if (task === undefined) continue;
-        changes.push(put.task({ ...task, nodeId, state: "assigned", since: now, message: "" }));
+        changes.push(put.task({ ...task, ...place, state: "assigned", since: now, message: "" }));
       }
       for (const { taskId, message } of unplaced) {
         const task = view.tasks.get(taskId);

@@ -13,6 +13,10 @@ export interface NodeLoad {
   tasksByService: Map<ServiceId, number>;
   /** `8080/tcp` */
   hostPorts: Set<string>;
+  /** How much of each named resource is reserved. */
+  generic: Map<string, number>;
+  /** By id: how many tasks hold the device. */
+  devices: Map<string, number>;
 }
 
 /** Counts what occupies the node, ending tasks included: their room is not free yet. */
@@ -24,6 +28,8 @@ export function loadOf(view: View, nodeId: NodeId): NodeLoad {
     addresses: 0,
     tasksByService: new Map(),
     hostPorts: new Set(),
+    generic: new Map(),
+    devices: new Map(),
   };
   for (const task of view.tasksOn(nodeId)) {
     const service = view.services.get(task.serviceId);
@@ -43,4 +49,8 @@ export function addTask(load: NodeLoad, task: Task, spec: ServiceSpec): void {
   for (const port of spec.ports) {
     if (port.mode === "host") load.hostPorts.add(`${port.published}/${port.protocol}`);
   }
+  for (const [kind, amount] of Object.entries(spec.resources.reservations.generic ?? {})) {
+    load.generic.set(kind, (load.generic.get(kind) ?? 0) + amount);
+  }
+  for (const id of task.devices ?? []) load.devices.set(id, (load.devices.get(id) ?? 0) + 1);
 }

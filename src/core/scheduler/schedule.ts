@@ -4,10 +4,11 @@ import type { Random } from "../../lib/random.ts";
 import { formatWait } from "../../model/home.ts";
 import type { NodeId, TaskId } from "../../model/ids.ts";
 import type { Node } from "../../model/node.ts";
-import type { Service } from "../../model/service.ts";
+import { usesDevices, type Service } from "../../model/service.ts";
 import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { candidateOf, type Candidate } from "./candidate.ts";
+import { giveDevices } from "./devices.ts";
 import { refusalOf } from "./filters.ts";
 import { addTask, loadOf, type NodeLoad } from "./load.ts";
 import { bestOption, type Option } from "./score.ts";
@@ -15,6 +16,8 @@ import { bestOption, type Option } from "./score.ts";
 export interface Placement {
   taskId: TaskId;
   nodeId: NodeId;
+  /** What it gets of the node's devices; absent where it asks for none. */
+  devices?: string[];
 }
 
 /** A task for which there is no node now, and why: one reason for people. */
@@ -65,11 +68,19 @@ export function schedule(
       result.unplaced.push({ taskId: task.id, message });
       continue;
     }
-    addTask(best.load, task, candidate.spec);
+    const gift = giftOf(candidate, best);
+    addTask(best.load, { ...task, ...gift }, candidate.spec);
     placed.set(slot, [...(placed.get(slot) ?? []), best.node.id]);
-    result.placements.push({ taskId: task.id, nodeId: best.node.id });
+    result.placements.push({ taskId: task.id, nodeId: best.node.id, ...gift });
   }
   return result;
+}
+
+/** The devices that a task gets with a node that fits. */
+function giftOf({ spec }: Candidate, { node, load }: Option): { devices?: string[] } {
+  if (!usesDevices(spec)) return {};
+  const gift = giveDevices(spec, node, load);
+  return "ids" in gift && gift.ids.length > 0 ? { devices: gift.ids } : {};
 }
 
 export interface NodeVerdict {

@@ -22,8 +22,8 @@ const ROLES: Record<string, string> = {
 };
 
 /**
- * `node.labels.zone == north`, with or without blanks; under `x-orchd.constraints` also what Compose
- * has no operator for.
+ * `node.labels.zone == north`, with or without blanks; under `x-orchd.constraints` also what
+ * Compose has no operator for.
  */
 export function constraintOf(item: Cursor, set: "compose" | "x-orchd"): Constraint | undefined {
   const text = item.text() ?? "";

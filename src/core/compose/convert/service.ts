@@ -1,3 +1,4 @@
+import type { Resources } from "../../../model/container.ts";
 import { REPLICAS_MAX, type ServiceSpec } from "../../../model/service.ts";
 import { quoted } from "../problem.ts";
 import type { Loader } from "../read/loader.ts";
@@ -33,12 +34,13 @@ export function convertService(service: Cursor, context: ServiceContext): Conver
   const { mode, replicas } = scaleOf(service);
   const usesHostPorts =
     container.networkMode === "host" || ports.some(({ port }) => port.mode === "host");
-  const hasDevices = container.devices.length > 0;
+  const resources = resourcesOf(service);
+  const hasDevices = container.devices.length > 0 || reservesExclusively(resources);
   const spec: ServiceSpec = {
     mode,
     replicas,
     container,
-    resources: resourcesOf(service),
+    resources,
     ports: ports.map(({ port }) => port),
     placement: placementOf(service, stack),
     restart: restartPolicyOf(service),
@@ -49,6 +51,12 @@ export function convertService(service: Cursor, context: ServiceContext): Conver
     restarts: 0,
   };
   return { spec, ports };
+}
+
+/** Whether it asks for devices that two tasks can't have at once; GPUs are shared. */
+function reservesExclusively({ reservations }: Resources): boolean {
+  const isGpu = (set: readonly string[]) => set.includes("gpu");
+  return (reservations.devices ?? []).some(({ capabilities }) => !capabilities.some(isGpu));
 }
 
 function scaleOf(service: Cursor): Pick<ServiceSpec, "mode" | "replicas"> {
