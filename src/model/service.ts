@@ -190,6 +190,11 @@ export function tieOf({ container }: ServiceSpec): "volume data" | "device" | un
   return container.devices.length > 0 ? "device" : undefined;
 }
 
+/** What decides between services where there is too little room for both; more is better. */
+export function priorityOf(service: Service): number {
+  return specOf(service).priority ?? 0;
+}
+
 /** Whether a task is given devices of its node. */
 export function usesDevices({ container, resources }: ServiceSpec): boolean {
   return container.devices.length > 0 || (resources.reservations.devices ?? []).length > 0;

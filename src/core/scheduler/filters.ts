@@ -2,6 +2,7 @@ import { formatConstraint, unmetConstraint } from "../../model/constraint.ts";
 import type { Node } from "../../model/node.ts";
 import { formatBytes } from "../../lib/text.ts";
 import { tieOf, usesDevices } from "../../model/service.ts";
+import { refusalOfBond } from "./affinity.ts";
 import type { Candidate } from "./candidate.ts";
 import { giveDevices } from "./devices.ts";
 import type { NodeLoad } from "./load.ts";
@@ -29,6 +30,7 @@ export const LOAD_FILTERS: readonly Filter[] = [
   refuseFewResources,
   refuseNoDevices,
   refuseFullNetwork,
+  refuseWrongCompany,
 ];
 
 /**
@@ -141,4 +143,13 @@ function refuseFullNetwork({ spec }: Candidate, _: Node, load: NodeLoad): string
     return undefined;
   }
   return `has given all ${ADDRESSES_PER_NODE} addresses of its network to tasks`;
+}
+
+/** Near to the tasks of another service, or apart from them, where that is a must. */
+function refuseWrongCompany({ bonds }: Candidate, node: Node): string | undefined {
+  for (const bond of bonds) {
+    const reason = refusalOfBond(bond, node);
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
 }

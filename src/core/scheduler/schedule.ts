@@ -2,11 +2,12 @@ import { assert } from "../../lib/assert.ts";
 import { sortedBy } from "../../lib/order.ts";
 import type { Random } from "../../lib/random.ts";
 import { formatWait } from "../../model/home.ts";
-import type { NodeId, TaskId } from "../../model/ids.ts";
+import type { NodeId, ServiceId, TaskId } from "../../model/ids.ts";
 import type { Node } from "../../model/node.ts";
-import { usesDevices, type Service } from "../../model/service.ts";
+import { PRIORITY_MAX, priorityOf, usesDevices, type Service } from "../../model/service.ts";
 import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
+import { bondIndexOf, followsOthers } from "./affinity.ts";
 import { candidateOf, type Candidate } from "./candidate.ts";
 import { giveDevices } from "./devices.ts";
 import { refusalOf } from "./filters.ts";
@@ -47,16 +48,17 @@ export function schedule(
   const loads = new Map<NodeId, NodeLoad>();
   /** What this run has put where already, by slot. */
   const placed = new Map<string, NodeId[]>();
+  const affinity = { index: bondIndexOf(view), placed: new Map<ServiceId, NodeId[]>() };
   const loadAt = (node: Node): NodeLoad => {
     const known = loads.get(node.id) ?? loadOf(view, node.id);
     loads.set(node.id, known);
     return known;
   };
-  for (const task of sortedBy(tasks, (t) => `${t.serviceId}/${t.slot.padStart(6, "0")}/${t.id}`)) {
+  for (const task of inTurn(view, tasks)) {
     const service = view.services.get(task.serviceId);
     assert(service !== undefined, `task ${task.id} has a service`);
     const slot = `${task.serviceId}/${task.slot}`;
-    const held = candidateOf(view, service, task);
+    const held = candidateOf(view, service, task, affinity);
     const candidate = { ...held, slotNodes: [...held.slotNodes, ...(placed.get(slot) ?? [])] };
     const { options, refusals } = consider(candidate, nodes, loadAt);
     const draws = random.split(`scheduler/${task.serviceId}/${task.slot}`);
@@ -71,9 +73,25 @@ export function schedule(
     const gift = giftOf(candidate, best);
     addTask(best.load, { ...task, ...gift }, candidate.spec);
     placed.set(slot, [...(placed.get(slot) ?? []), best.node.id]);
+    const company = affinity.placed.get(service.id) ?? [];
+    affinity.placed.set(service.id, [...company, best.node.id]);
     result.placements.push({ taskId: task.id, nodeId: best.node.id, ...gift });
   }
   return result;
+}
+
+/** Higher priorities first; whoever is to be near to others after them; then low slots first. */
+function inTurn(view: View, tasks: readonly Task[]): Task[] {
+  const ranks = new Map<ServiceId, string>();
+  for (const { serviceId } of tasks) {
+    const service = view.services.get(serviceId);
+    if (service === undefined || ranks.has(serviceId)) continue;
+    const rank = String(PRIORITY_MAX - priorityOf(service)).padStart(4, "0");
+    ranks.set(serviceId, `${rank}/${followsOthers(service) ? 1 : 0}/${serviceId}`);
+  }
+  return sortedBy(tasks, ({ serviceId, slot, id }) => {
+    return `${ranks.get(serviceId) ?? ""}/${slot.padStart(6, "0")}/${id}`;
+  });
 }
 
 /** The devices that a task gets with a node that fits. */

@@ -1,5 +1,6 @@
 import { nodeValue } from "../../model/constraint.ts";
 import type { Node } from "../../model/node.ts";
+import { unmetWishes } from "./affinity.ts";
 import type { Candidate } from "./candidate.ts";
 import type { NodeLoad } from "./load.ts";
 
@@ -10,8 +11,9 @@ export interface Option {
 }
 
 /**
- * The best of `options`: it lies in the emptiest group of each spread preference in turn, then has
- * the fewest tasks of the service, then the most of its room free, then the lowest draw.
+ * The best of `options`: it lies in the emptiest group of each spread preference in turn, then
+ * leaves the fewest wishes about other services unmet, then has the fewest tasks of the service,
+ * then the most of its room free (of a service that is packed: the least), then the lowest draw.
  * @param drawOf a random number for a node, to break ties without favouring low ids
  */
 export function bestOption(
@@ -36,11 +38,15 @@ export function bestOption(
 /** Lower is better, compared from the left. */
 type Score = readonly number[];
 
-function scoreOf({ task }: Candidate, { node, load }: Option, draw: number): Score {
+function scoreOf(candidate: Candidate, { node, load }: Option, draw: number): Score {
+  const { task, spec, bonds } = candidate;
   const { cpuMillis, memoryBytes } = node.resources;
   const used =
     load.cpuMillis / Math.max(1, cpuMillis) + load.memoryBytes / Math.max(1, memoryBytes);
-  return [load.tasksByService.get(task.serviceId) ?? 0, used, load.tasks, draw];
+  const wishes = unmetWishes(bonds, node);
+  // Whoever packs wants full nodes, and so also those with tasks of its own service.
+  if (spec.placement.strategy === "binpack") return [wishes, -used, -load.tasks, draw];
+  return [wishes, load.tasksByService.get(task.serviceId) ?? 0, used, load.tasks, draw];
 }
 
 function isLower(a: Score, b: Score): boolean {
