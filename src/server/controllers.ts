@@ -1,10 +1,12 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
-import { changesOf, type Plan } from "../core/reconcile/plan.ts";
+import { changesOf, type Action, type Plan } from "../core/reconcile/plan.ts";
 import { planService } from "../core/reconcile/service.ts";
 import { planStack } from "../core/reconcile/stack.ts";
-import { schedule } from "../core/scheduler/schedule.ts";
+import { followsOthers } from "../core/scheduler/affinity.ts";
+import { planPreemption, type Preemption } from "../core/scheduler/preempt.ts";
+import { schedule, type Schedule, type Unplaced } from "../core/scheduler/schedule.ts";
 import { put, type Applied, type Change } from "../model/change.ts";
 import type { NodeId, ServiceId, TaskId } from "../model/ids.ts";
 import type { AgentSession } from "../model/session.ts";
@@ -14,6 +16,7 @@ import type { View } from "../model/view.ts";
 import type { Store } from "../store/store.ts";
 import { commitFresh } from "./commit-fresh.ts";
 import { Controller, type Outcome } from "./controller.ts";
+import { EvictionBudget } from "./eviction-budget.ts";
 
 export interface ControllersOptions {
   store: Store;
@@ -34,6 +37,7 @@ export class Controllers {
   readonly #scheduler: Controller<"pending tasks">;
   /** Tasks without a node: what the scheduler looks at. */
   readonly #pending = new Set<TaskId>();
+  readonly #evictions = new EvictionBudget();
   readonly #unwatch: () => void;
 
   constructor(options: ControllersOptions) {
@@ -136,26 +140,25 @@ export class Controllers {
   async #schedule(): Promise<Outcome> {
     const { store, clock, random } = this.#options;
     const now = clock.now();
+    let told = 0;
+    let isHeldBack = false;
+    let hasFollowers = false;
     await commitFresh(store, (view) => {
       // The view may be further along than what was told of it: some may be placed or ended there.
       const tasks = [...this.#pending].flatMap((id) => view.tasks.get(id) ?? []).filter(isPending);
-      const { placements, unplaced } = schedule(view, tasks, random, (nodeId) => {
+      const result = schedule(view, tasks, random, (nodeId) => {
         return this.#options.isOutOfTouch?.(nodeId) === true;
       });
-      const changes: Change[] = [];
-      for (const { taskId, ...place } of placements) {
-        const task = view.tasks.get(taskId);
-        if (task === undefined) continue;
-        changes.push(put.task({ ...task, ...place, state: "assigned", since: now, message: "" }));
-      }
-      for (const { taskId, message } of unplaced) {
-        const task = view.tasks.get(taskId);
-        if (task !== undefined && task.message !== message)
-          changes.push(put.task({ ...task, message }));
-      }
-      return changes;
+      const preemption = planPreemption(view, result, this.#evictions.left(now));
+      told = preemption.evictions.length;
+      isHeldBack = preemption.isHeldBack;
+      hasFollowers = result.placements.length > 0 && hasFollowersIn(view, result.unplaced);
+      return placementChanges(view, result, preemption, now);
     });
-    return {};
+    this.#evictions.spend(told, now);
+    // What they wait to be near to may have got its node just now.
+    if (hasFollowers) this.#scheduler.touch("pending tasks");
+    return isHeldBack ? { wakeAt: this.#evictions.growsAt(now) } : {};
   }
 
   /** A stack's volumes go last, on every node that is there, and only when that was asked for. */
@@ -172,4 +175,36 @@ export class Controllers {
 /** Whether the task waits for a node. */
 function isPending(task: Task): boolean {
   return task.state === "pending" && isLive(task);
+}
+
+/** Whether one of these tasks is to be near to others, which may have a node by now. */
+function hasFollowersIn(view: View, unplaced: readonly Unplaced[]): boolean {
+  return unplaced.some(({ taskId }) => {
+    const task = view.tasks.get(taskId);
+    const service = task && view.services.get(task.serviceId);
+    return service !== undefined && followsOthers(service);
+  });
+}
+
+/** Writes down who got a node, who is to make room, and why the others wait. */
+function placementChanges(
+  view: View,
+  { placements, unplaced }: Schedule,
+  { evictions, waits }: Preemption,
+  now: number,
+): Change[] {
+  const changes: Change[] = [];
+  for (const { taskId, ...place } of placements) {
+    const task = view.tasks.get(taskId);
+    if (task === undefined) continue;
+    changes.push(put.task({ ...task, ...place, state: "assigned", since: now, message: "" }));
+  }
+  for (const { taskId, message: reason } of unplaced) {
+    const message = waits.get(taskId) ?? reason;
+    const task = view.tasks.get(taskId);
+    if (task !== undefined && task.message !== message)
+      changes.push(put.task({ ...task, message }));
+  }
+  const stops = evictions.map((one): Action => ({ type: "stopTask", ...one }));
+  return [...changes, ...changesOf(view, stops, now)];
 }

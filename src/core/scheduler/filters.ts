@@ -44,7 +44,8 @@ export function refusalOf(candidate: Candidate, node: Node, load: NodeLoad): str
   );
 }
 
-function firstRefusal(
+/** What the first of these filters says that refuses. */
+export function firstRefusal(
   filters: readonly Filter[],
   candidate: Candidate,
   node: Node,

@@ -19,8 +19,15 @@ export interface NodeLoad {
   devices: Map<string, number>;
 }
 
-/** Counts what occupies the node, ending tasks included: their room is not free yet. */
-export function loadOf(view: View, nodeId: NodeId): NodeLoad {
+/**
+ * Counts what occupies the node, ending tasks included: their room is not free yet.
+ * @param counts leaves tasks out, to see what room there would be without them
+ */
+export function loadOf(
+  view: View,
+  nodeId: NodeId,
+  counts: (task: Task) => boolean = () => true,
+): NodeLoad {
   const load: NodeLoad = {
     cpuMillis: 0,
     memoryBytes: 0,
@@ -33,7 +40,7 @@ export function loadOf(view: View, nodeId: NodeId): NodeLoad {
   };
   for (const task of view.tasksOn(nodeId)) {
     const service = view.services.get(task.serviceId);
-    if (service === undefined || !occupiesNode(task)) continue;
+    if (service === undefined || !occupiesNode(task) || !counts(task)) continue;
     addTask(load, task, specAt(service, task.revision));
   }
   return load;

@@ -4,14 +4,15 @@ import type { Random } from "../../lib/random.ts";
 import { formatWait } from "../../model/home.ts";
 import type { NodeId, ServiceId, TaskId } from "../../model/ids.ts";
 import type { Node } from "../../model/node.ts";
-import { PRIORITY_MAX, priorityOf, usesDevices, type Service } from "../../model/service.ts";
+import { PRIORITY_MAX, priorityOf, type Service } from "../../model/service.ts";
 import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { bondIndexOf, followsOthers } from "./affinity.ts";
 import { candidateOf, type Candidate } from "./candidate.ts";
-import { giveDevices } from "./devices.ts";
+import { Claims } from "./claims.ts";
 import { refusalOf } from "./filters.ts";
 import { addTask, loadOf, type NodeLoad } from "./load.ts";
+import { guestOf, type Guest } from "./room.ts";
 import { bestOption, type Option } from "./score.ts";
 
 export interface Placement {
@@ -54,9 +55,17 @@ export function schedule(
     loads.set(node.id, known);
     return known;
   };
+  const claims = new Claims(view);
+  const guests: Guest[] = [];
+  const lowest = Math.min(...tasks.map((task) => priorityIn(view, task)));
   for (const task of inTurn(view, tasks)) {
     const service = view.services.get(task.serviceId);
     assert(service !== undefined, `task ${task.id} has a service`);
+    const priority = priorityOf(service);
+    for (const guest of claims.take(priority)) {
+      const node = view.nodes.get(guest.nodeId);
+      if (node !== undefined) addTask(loadAt(node), guest.task, guest.spec);
+    }
     const slot = `${task.serviceId}/${task.slot}`;
     const held = candidateOf(view, service, task, affinity);
     const candidate = { ...held, slotNodes: [...held.slotNodes, ...(placed.get(slot) ?? [])] };
@@ -68,16 +77,25 @@ export function schedule(
     if (best === undefined) {
       const message = formatHomeRefusal(service, candidate, loadAt) ?? formatRefusals(refusals);
       result.unplaced.push({ taskId: task.id, message });
+      if (priority > lowest) claims.note(candidate, priority, guests);
       continue;
     }
-    const gift = giftOf(candidate, best);
-    addTask(best.load, { ...task, ...gift }, candidate.spec);
+    const guest = guestOf(candidate, best.node, best.load);
+    addTask(best.load, guest.task, guest.spec);
+    guests.push(guest);
     placed.set(slot, [...(placed.get(slot) ?? []), best.node.id]);
     const company = affinity.placed.get(service.id) ?? [];
     affinity.placed.set(service.id, [...company, best.node.id]);
+    const { devices } = guest.task;
+    const gift = devices === undefined ? {} : { devices };
     result.placements.push({ taskId: task.id, nodeId: best.node.id, ...gift });
   }
   return result;
+}
+
+function priorityIn(view: View, task: Task): number {
+  const service = view.services.get(task.serviceId);
+  return service === undefined ? 0 : priorityOf(service);
 }
 
 /** Higher priorities first; whoever is to be near to others after them; then low slots first. */
@@ -92,13 +110,6 @@ function inTurn(view: View, tasks: readonly Task[]): Task[] {
   return sortedBy(tasks, ({ serviceId, slot, id }) => {
     return `${ranks.get(serviceId) ?? ""}/${slot.padStart(6, "0")}/${id}`;
   });
-}
-
-/** The devices that a task gets with a node that fits. */
-function giftOf({ spec }: Candidate, { node, load }: Option): { devices?: string[] } {
-  if (!usesDevices(spec)) return {};
-  const gift = giveDevices(spec, node, load);
-  return "ids" in gift && gift.ids.length > 0 ? { devices: gift.ids } : {};
 }
 
 export interface NodeVerdict {
