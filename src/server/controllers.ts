@@ -1,14 +1,17 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
+import { sortedBy } from "../lib/order.ts";
 import type { Random } from "../lib/random.ts";
 import { changesOf, type Action, type Plan } from "../core/reconcile/plan.ts";
 import { planService } from "../core/reconcile/service.ts";
 import { planStack } from "../core/reconcile/stack.ts";
 import { followsOthers } from "../core/scheduler/affinity.ts";
 import { planPreemption, type Preemption } from "../core/scheduler/preempt.ts";
+import { planRebalance } from "../core/scheduler/rebalance.ts";
 import { schedule, type Schedule, type Unplaced } from "../core/scheduler/schedule.ts";
 import { put, type Applied, type Change } from "../model/change.ts";
 import type { NodeId, ServiceId, TaskId } from "../model/ids.ts";
+import { specOf, type Service } from "../model/service.ts";
 import type { AgentSession } from "../model/session.ts";
 import type { Task } from "../model/task.ts";
 import { isLive, occupiesNode } from "../model/task.ts";
@@ -17,6 +20,9 @@ import type { Store } from "../store/store.ts";
 import { commitFresh } from "./commit-fresh.ts";
 import { Controller, type Outcome } from "./controller.ts";
 import { EvictionBudget } from "./eviction-budget.ts";
+
+/** Between one task that moves for balance and the next, of whatever service. */
+const MOVE_EVERY_MS = 10_000;
 
 export interface ControllersOptions {
   store: Store;
@@ -35,6 +41,9 @@ export class Controllers {
   readonly #services: Controller<ServiceId>;
   readonly #stacks: Controller<string>;
   readonly #scheduler: Controller<"pending tasks">;
+  readonly #balance: Controller<"balance">;
+  /** When a task was last told to move, in ms since 1970. */
+  #movedAt = 0;
   /** Tasks without a node: what the scheduler looks at. */
   readonly #pending = new Set<TaskId>();
   readonly #evictions = new EvictionBudget();
@@ -61,6 +70,12 @@ export class Controllers {
       log,
       work: () => this.#schedule(),
     });
+    this.#balance = new Controller({
+      name: "balance",
+      clock,
+      log,
+      work: () => this.#rebalance(),
+    });
     this.#unwatch = store.watch(({ applied }) => applied.forEach((one) => this.#onApplied(one)));
   }
 
@@ -71,11 +86,13 @@ export class Controllers {
     for (const name of view.stacks.keys()) this.#stacks.touch(name);
     for (const task of view.tasks.values()) this.#notePending(task.id, task);
     this.#scheduler.touch("pending tasks");
+    this.#balance.touch("balance");
   }
 
   close(): void {
     this.#unwatch();
-    for (const controller of [this.#services, this.#stacks, this.#scheduler]) controller.close();
+    const controllers = [this.#services, this.#stacks, this.#scheduler, this.#balance];
+    for (const controller of controllers) controller.close();
   }
 
   #onApplied(applied: Applied): void {
@@ -86,6 +103,8 @@ export class Controllers {
         const service = applied.after ?? applied.before;
         if (service === undefined) return;
         this.#services.touch(service.id);
+        if (applied.after !== undefined && isBalanced(applied.after))
+          this.#balance.touch("balance");
         if (this.#pending.size > 0) this.#scheduler.touch("pending tasks");
         if (applied.after === undefined) this.#stacks.touch(service.stack);
         return;
@@ -118,6 +137,7 @@ export class Controllers {
     for (const service of this.#options.store.view().services.values()) {
       this.#services.touch(service.id);
     }
+    this.#balance.touch("balance");
     if (this.#pending.size > 0) this.#scheduler.touch("pending tasks");
   }
 
@@ -161,6 +181,34 @@ export class Controllers {
     return isHeldBack ? { wakeAt: this.#evictions.growsAt(now) } : {};
   }
 
+  /** Moves one task at most: many that move at once are an outage. */
+  async #rebalance(): Promise<Outcome> {
+    const { store, clock, random } = this.#options;
+    const now = clock.now();
+    // A clock that was set back holds nothing up.
+    if (this.#movedAt <= now && now - this.#movedAt < MOVE_EVERY_MS) {
+      return { wakeAt: this.#movedAt + MOVE_EVERY_MS };
+    }
+    let wakeAt: number | undefined;
+    let hasMoved = false;
+    await commitFresh(store, (view) => {
+      wakeAt = undefined;
+      hasMoved = false;
+      for (const service of sortedBy(view.services.values(), ({ id }) => id)) {
+        if (!isBalanced(service)) continue;
+        const { move, wakeAt: later } = planRebalance(view, service, now, random);
+        if (later !== undefined) wakeAt = Math.min(wakeAt ?? later, later);
+        if (move === undefined) continue;
+        hasMoved = true;
+        return [put.task({ ...move.task, leave: move.reason })];
+      }
+      return [];
+    });
+    if (hasMoved) this.#movedAt = now;
+    const next = hasMoved ? now + MOVE_EVERY_MS : wakeAt;
+    return next === undefined ? {} : { wakeAt: next };
+  }
+
   /** A stack's volumes go last, on every node that is there, and only when that was asked for. */
   async #removeStack(name: string): Promise<Outcome> {
     const stack = this.#options.store.view().stacks.get(name);
@@ -170,6 +218,10 @@ export class Controllers {
     }
     return this.#commitPlan((view) => planStack(view, name));
   }
+}
+
+function isBalanced(service: Service): boolean {
+  return specOf(service).rebalance === "gentle";
 }
 
 /** Whether the task waits for a node. */

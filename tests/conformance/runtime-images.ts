@@ -12,7 +12,7 @@ export function imageCases({ lab }: Tools): void {
     expect(await lab().runtime.hasImage(MISSING)).toBe(false);
   });
 
-  test("an image says what machine it is for, or nothing; one that is missing does not", async () => {
+  test("an image says what machine it is for, or nothing; a missing one does not", async () => {
     const platform = await lab().runtime.imagePlatform(lab().image);
     expect(platform ?? "linux/amd64").toMatch(/^linux\/(amd64|arm64)$/);
     expect(await lab().runtime.imagePlatform(MISSING)).toBeUndefined();

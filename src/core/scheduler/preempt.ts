@@ -34,8 +34,8 @@ export interface Preemption {
 /**
  * Which tasks are to end so that those of higher priority, which fit nowhere, have their room. Of
  * all nodes the one counts where the highest of them is the lowest, and then the fewest are. Spared
- * are tasks of the same or a higher priority, those that the task itself needs, and those that can't
- * run elsewhere, unless their own service has a priority, and so says that it may be evicted.
+ * are tasks of the same or a higher priority, those that the task itself needs, and those that
+ * can't run elsewhere, unless their own service has a priority, and so says that it may be evicted.
  * @param result of a run of the scheduler on the same view
  * @param evictionsMax how many tasks may be told to end now
  */

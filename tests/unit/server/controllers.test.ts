@@ -211,3 +211,31 @@ describe("a service of higher priority", () => {
     expect(rig.tasks()).toEqual(["1 running assigned", "1 running assigned", "1 running assigned"]);
   });
 });
+
+describe("a service that is spread anew when a node comes", () => {
+  test("moves task by task, each started before the old one ends", async () => {
+    const rig = await aRig();
+    const spec = { replicas: 4, rebalance: "gentle" as const };
+    const update = { order: "start-first", parallelism: 1, delayMs: 0 } as const;
+    await rig.commit(put.service(aService({ ...spec, update })));
+    await rig.report("running", "1", "2", "3", "4");
+    await rig.commit(put.node(aNode("n2", { since: rig.clock.now() })));
+    rig.health.noteSession(anId("n2"), "connected");
+    await rig.pass(59_000);
+    const placed = () =>
+      [...rig.disk.view.tasks.values()]
+        .map(({ slot, nodeId, desired }) => `${slot} ${nodeId?.slice(0, 2)} ${desired}`)
+        .sort();
+    expect(placed()).toHaveLength(4);
+    await rig.pass(3000);
+    expect(placed()).toEqual([
+      "1 n1 running",
+      "2 n1 running",
+      "3 n1 running",
+      "4 n1 running",
+      "4 n2 running",
+    ]);
+    await rig.pass(200_000);
+    expect(placed()).toHaveLength(5);
+  });
+});

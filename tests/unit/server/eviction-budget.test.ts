@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { EvictionBudget } from "../../../src/server/eviction-budget.ts";
 
-test("so many tasks may end for others in each minute, and a clock that jumps holds up none", () => {
+test("so many tasks may end for others in a minute, and a clock that jumps holds up none", () => {
   const budget = new EvictionBudget();
   const all = budget.left(0);
   budget.spend(all - 1, 1000);

@@ -65,7 +65,8 @@ describe("a task that must be near to another service", () => {
     const web = named("web", rule({}));
     const ending = aTask(db, "d", { desired: "shutdown" });
     const message =
-      "w: no node fits: each of 3 nodes is not near to a task of shop/db, which has none on any node";
+      "w: no node fits: each of 3 nodes is not near to a task of shop/db, " +
+      "which has none on any node";
     expect(place([db, web], [aPendingTask(web, "w")])).toEqual([message]);
     expect(place([db, web], [aPendingTask(web, "w")], [ending])).toEqual([message]);
     expect(place([web], [aPendingTask(web, "w")])).toEqual([message]);
@@ -105,7 +106,7 @@ describe("a task that must be apart from another service", () => {
     ]);
   });
 
-  test("of its own service has a place of its own, and takes that of the task that it replaces", () => {
+  test("of its own service has its own place, or that of the task that it replaces", () => {
     const web = named("web", rule({ ...apart, service: "shop/web" }));
     const tasks = ["1", "2", "3", "4"].map((slot) => aPendingTask(web, `w${slot}`, { slot }));
     const lines = place([web], tasks);
