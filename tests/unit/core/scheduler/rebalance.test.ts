@@ -59,7 +59,7 @@ describe("a service that is spread anew", () => {
     expect(plan(service, spread(service, { n1: 2, n2: 1, n3: 1 }), zoned)).toBe(move("t2", "n3"));
     expect(plan(service, spread(service, { n1: 1, n2: 1, n3: 1 }), zoned)).toBe("nothing");
     expect(plan(service, spread(service, { n1: 2, n3: 2 }), zoned)).toBe(move("t2", "n2"));
-    expect(plan(service, spread(service, { n1: 3, n2: 1, n3: 3 }), zoned)).toBe(move("t3", "n2"));
+    expect(plan(service, spread(service, { n1: 3, n2: 1, n3: 4 }), zoned)).toBe(move("t3", "n2"));
   });
 
   test("waits until the node has been there, and all its tasks, for a minute", () => {
