@@ -31,6 +31,8 @@ import { Containers } from "./containers.ts";
 import { Executor } from "./executor.ts";
 import { FirstAnswer } from "./first-answer.ts";
 import { forwardTarget } from "./forward-target.ts";
+import type { MachineDevices } from "./give-devices.ts";
+import { ImagePlatforms } from "./image-platforms.ts";
 import { Ingress } from "./ingress.ts";
 import { Reporter } from "./reporter.ts";
 import { Successors } from "./successors.ts";
@@ -63,6 +65,10 @@ export interface AgentOptions {
   facts: NodeFacts;
   /** Undefined for a runtime that gives its tasks no network. */
   network: AgentNetwork | undefined;
+  /** What the machine has that tasks are given; absent means nothing. */
+  machine?: () => MachineDevices;
+  /** Hears of what the node says of itself when that changes. */
+  onFacts?(news: Pick<NodeFacts, "foreignImages">): void;
 }
 
 /**
@@ -75,6 +81,7 @@ export class Agent implements AgentSession {
   readonly #containers: Containers;
   readonly #ports = new PortClaims();
   readonly #executor: Executor;
+  readonly #images: ImagePlatforms;
   readonly #worker: Worker;
   readonly #reporter: Reporter;
   readonly #firstAnswer: FirstAnswer;
@@ -92,10 +99,17 @@ export class Agent implements AgentSession {
     this.nodeId = nodeId;
     this.#options = options;
     this.#containers = new Containers(runtime, (taskId) => this.#worker.poke(taskId));
+    this.#images = new ImagePlatforms({
+      runtime,
+      platform: options.facts.platform,
+      onForeign: (foreignImages) => options.onFacts?.({ foreignImages }),
+    });
     this.#executor = new Executor({
       clock,
       runtime,
       containers: this.#containers,
+      images: this.#images,
+      machine: options.machine,
       ports: this.#ports,
       subnet: network && parseSubnet(network.subnet),
       withdraw: (taskId) => this.#withdraw(taskId),
@@ -214,8 +228,10 @@ export class Agent implements AgentSession {
     return { at: performance.now(), tasks, connections };
   }
 
-  loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]> {
-    return this.#options.runtime.loadImage(archive);
+  async loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]> {
+    const references = await this.#options.runtime.loadImage(archive);
+    this.#images.forget();
+    return references;
   }
 
   async removeVolumes(names: readonly string[]): Promise<void> {

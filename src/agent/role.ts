@@ -19,6 +19,7 @@ import { ServerConnection } from "../session/server-connection.ts";
 import { openAgentState, type AgentState } from "../store/agent-state/agent-state.ts";
 import { makePrivateDirectory } from "../store/private-directory.ts";
 import { Agent } from "./agent.ts";
+import { DeviceWatch } from "./device-watch.ts";
 import { enrol } from "./enrol.ts";
 import { readFacts } from "./facts.ts";
 import { renewCertificate } from "./join.ts";
@@ -40,6 +41,8 @@ export interface AgentRoleOptions {
   token: string | undefined;
   servers: readonly string[];
   labels: Readonly<Record<string, string>>;
+  /** How much there is of what people gave a name. */
+  resources?: Readonly<Record<string, number>>;
   name: string | undefined;
   /** The address by which others reach this node; absent means the likeliest of its own. */
   advertise: string | undefined;
@@ -54,6 +57,8 @@ interface Machine {
   state: AgentState;
   clock: TrustedClock;
   lock: { release: () => void } | undefined;
+  /** Absent where the runtime can give no devices. */
+  devices: DeviceWatch | undefined;
 }
 
 /**
@@ -86,7 +91,7 @@ export class AgentRole {
     this.#runtime = runtime;
     this.#facts = facts;
     const { log } = options;
-    const { state, clock } = machine;
+    const { state, clock, devices } = machine;
     this.#renewal = new Renewal({ clock: systemClock, log, renew: () => this.#renew() });
     this.#connection = new ServerConnection({
       clock,
@@ -113,6 +118,8 @@ export class AgentRole {
       server: this.#connection,
       facts,
       network: subnet === undefined ? undefined : { interfaceName: INTERFACE, subnet },
+      ...(devices === undefined ? {} : { machine: () => devices.found }),
+      onFacts: (news) => this.#tellFacts(news),
     });
   }
 
@@ -127,11 +134,14 @@ export class AgentRole {
     const lock = kind === "podman" ? await lockNetwork(INTERFACE) : undefined;
     const state = openAgentState(join(dataDir, "agent.db"));
     const clock = newClock(state, log);
-    const facts = async (runtime?: Runtime) => {
-      const info = (await runtime?.info()) ?? { name: kind, version: "" };
-      return readFacts(info, advertise ?? ownAddress(), options.orchdVersion);
+    const devices = kind === "podman" ? await DeviceWatch.begin(systemClock) : undefined;
+    const { token, servers, labels, resources = {}, orchdVersion } = options;
+    const facts = async (opened?: Runtime) => {
+      const info = (await opened?.info()) ?? { name: kind, version: "" };
+      const address = advertise ?? ownAddress();
+      const found = devices?.found;
+      return readFacts({ runtime: info, address, orchdVersion, resources, devices: found });
     };
-    const { token, servers, labels } = options;
     const identity = await enrol({
       state,
       token,
@@ -152,7 +162,8 @@ export class AgentRole {
       ...socket,
     });
     const own = { ...(await facts(runtime)), hostname: identity.name, notes: [] };
-    const role = new AgentRole(options, { state, clock, lock }, { identity, runtime, facts: own });
+    const machine = { state, clock, lock, devices };
+    const role = new AgentRole(options, machine, { identity, runtime, facts: own });
     await role.#begin();
     return role;
   }
@@ -161,6 +172,7 @@ export class AgentRole {
   async stop(): Promise<void> {
     this.#unwatch();
     this.#renewal.stop();
+    this.#machine.devices?.close();
     await this.#agent.stop();
     this.#reachability?.stop();
     this.#membership?.close();
@@ -172,6 +184,7 @@ export class AgentRole {
   async #begin(): Promise<void> {
     const { advertise, gossipPort, log } = this.#options;
     await this.#agent.takeUp();
+    this.#machine.devices?.watch((found) => this.#tellFacts(found));
     // Resolves at the first session, or not at all when the agent stops before.
     this.#agent.connect().catch(() => undefined);
     this.#membership = await Membership.start({
@@ -208,7 +221,11 @@ export class AgentRole {
   }
 
   #note(notes: string[]): void {
-    this.#facts = { ...this.#facts, notes };
+    this.#tellFacts({ notes });
+  }
+
+  #tellFacts(news: Partial<NodeFacts>): void {
+    this.#facts = { ...this.#facts, ...news };
     this.#connection.setFacts(this.#facts);
   }
 
@@ -270,9 +287,8 @@ export class AgentRole {
   /** The machine has another address: those who knew the old one are told. */
   #moveTo(address: string): void {
     this.#options.log.info(`this machine is reached by ${address} from now on`);
-    this.#facts = { ...this.#facts, address };
     this.#membership?.moveTo(address);
-    this.#connection.setFacts(this.#facts);
+    this.#tellFacts({ address });
   }
 }
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { nodeDeviceSchema } from "./device.ts";
 import { digestSchema } from "./digest.ts";
 import { nodeIdSchema } from "./ids.ts";
 
@@ -17,6 +18,14 @@ export const nodeFactsSchema = z.object({
     memoryBytes: z.int().min(0),
   }),
   runtime: z.object({ name: z.string().max(64), version: z.string().max(64) }),
+  /** How much there is of what people gave a name, such as `lora: 2`. */
+  generic: z.record(z.string().max(64), z.int().min(0)).optional(),
+  /** Absent where the agent does not look for devices. */
+  devices: z.array(nodeDeviceSchema).max(256).optional(),
+  /** Paths of all device nodes but for those that each machine has. */
+  deviceNodes: z.array(z.string().max(255)).max(1024).optional(),
+  /** Images that are here for another platform than the node's, by reference: `linux/arm64`. */
+  foreignImages: z.record(z.string().max(512), z.string().max(64)).optional(),
   /** Version of orchd on the node. */
   orchdVersion: z.string().max(64),
   /** What the agent found out that people should put right, such as ports that are blocked. */

@@ -11,6 +11,8 @@ import { equalJson } from "../lib/order.ts";
 
 export const REPLICAS_MAX = 10_000;
 export const REVISIONS_KEPT = 10;
+export const PRIORITY_MIN = -1000;
+export const PRIORITY_MAX = 1000;
 
 const milliseconds = z.int().min(0);
 
@@ -44,15 +46,48 @@ export const portSchema = z.object({
 });
 export type Port = z.infer<typeof portSchema>;
 
+/** The first two are Compose's; the others stand under `x-orchd.constraints`. */
+export const CONSTRAINT_OPERATORS = [
+  "==",
+  "!=",
+  "<",
+  "<=",
+  ">",
+  ">=",
+  "in",
+  "matches",
+  "version==",
+  "version!=",
+  "version<",
+  "version<=",
+  "version>",
+  "version>=",
+] as const;
+
 export const constraintSchema = z.object({
   /** `node.hostname`, `node.labels.zone` … */
   key: z.string().max(255),
-  operator: z.enum(["==", "!="]),
+  operator: z.enum(CONSTRAINT_OPERATORS),
   value: z.string().max(255),
 });
 export type Constraint = z.infer<typeof constraintSchema>;
 
+/** Where a service's tasks are to be as seen from another's: near to them, or apart from them. */
+export const affinitySchema = z.object({
+  /** `shop/db`: a service of this or another stack. */
+  service: z.string().max(255),
+  relation: z.enum(["near", "apart"]),
+  /** Nodes with the same value here count as one place: `node.id`, `node.labels.zone` … */
+  key: z.string().max(255),
+  /** Whether a task waits rather than being placed otherwise. */
+  required: z.boolean(),
+});
+export type Affinity = z.infer<typeof affinitySchema>;
+
 export const placementSchema = z.object({
+  /** Whether tasks go to nodes with much room or, with `binpack`, with little; absent: `spread`. */
+  strategy: z.enum(["spread", "binpack"]).optional(),
+  affinity: z.array(affinitySchema).max(16).optional(),
   constraints: z.array(constraintSchema).max(64),
   /** Nested spread preferences, the outermost first: `node.labels.zone`. */
   spread: z.array(z.string().max(255)).max(16),
@@ -96,6 +131,10 @@ export const serviceSpecSchema = z.object({
   disconnect: disconnectPolicySchema.default(DISCONNECT_DEFAULT),
   /** Replicas that follow what there is to do; absent means that people set them. */
   autoscale: autoscalePolicySchema.optional(),
+  /** Its tasks take the room of lower ones where there is no other; absent means 0. */
+  priority: z.int().min(PRIORITY_MIN).max(PRIORITY_MAX).optional(),
+  /** Whether its tasks are spread anew, one at a time, when a node comes; absent means not. */
+  rebalance: z.enum(["gentle"]).optional(),
   /** Labels of the service, never seen by the container. */
   labels: z.record(z.string().max(4096), z.string().max(32_768)),
   /** Grows with each `orchd restart`, so that a restart is a revision like any other. */
@@ -203,6 +242,16 @@ export function tieOf({ container }: ServiceSpec): "volume data" | "device" | un
   );
   if (hasVolume) return "volume data";
   return container.devices.length > 0 ? "device" : undefined;
+}
+
+/** What decides between services where there is too little room for both; more is better. */
+export function priorityOf(service: Service): number {
+  return specOf(service).priority ?? 0;
+}
+
+/** Whether a task is given devices of its node. */
+export function usesDevices({ container, resources }: ServiceSpec): boolean {
+  return container.devices.length > 0 || (resources.reservations.devices ?? []).length > 0;
 }
 
 /** Whether tasks of `before` can stay as they are under `after`. */

@@ -176,7 +176,12 @@ export type TaskSummary = z.infer<typeof taskSummarySchema>;
 export const nodeSummarySchema = nodeSchema.extend({
   tasks: z.int(),
   /** What its tasks reserve. */
-  reserved: z.object({ cpuMillis: z.int(), memoryBytes: z.int() }),
+  reserved: z.object({
+    cpuMillis: z.int(),
+    memoryBytes: z.int(),
+    /** Of what people gave a name; absent where nothing is. */
+    generic: z.record(z.string(), z.int()).optional(),
+  }),
 });
 export type NodeSummary = z.infer<typeof nodeSummarySchema>;
 

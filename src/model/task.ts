@@ -60,6 +60,10 @@ export const taskSchema = z.object({
   /** Failed attempts at this slot in a row before this one: what the backoff grows with. */
   failures: z.int().min(0),
   nodeId: nodeIdSchema.optional(),
+  /** Ids of the node's devices that it was given with the node. */
+  devices: z.array(z.string().max(255)).max(256).optional(),
+  /** Why it is to leave its node, while another node is found for its slot. */
+  leave: z.string().max(200).optional(),
   desired: desiredStateSchema,
   /** When it was ready for traffic first, by the server's clock. */
   readyAt: at.optional(),

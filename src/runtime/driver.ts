@@ -77,6 +77,8 @@ export interface Runtime {
   usage(taskIds: readonly TaskId[]): Promise<NodeUsage["tasks"]>;
 
   hasImage(reference: string): Promise<boolean>;
+  /** `linux/arm64`: what the image is made for; undefined where it is not here, or does not say. */
+  imagePlatform(reference: string): Promise<string | undefined>;
   /** Fetches from a registry. */
   pullImage(reference: string, platform?: string): Promise<void>;
   /** Takes a docker-archive or OCI archive; answers the references that it held. */

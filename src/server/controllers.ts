@@ -1,13 +1,17 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
+import { sortedBy } from "../lib/order.ts";
 import type { Random } from "../lib/random.ts";
-import { changesOf, type Plan } from "../core/reconcile/plan.ts";
+import { changesOf, type Action, type Plan } from "../core/reconcile/plan.ts";
 import { withVolumesToRemove } from "../core/reconcile/node.ts";
 import { Patience } from "../core/reconcile/rollout-patience.ts";
 import { planService } from "../core/reconcile/service.ts";
 import { planStack } from "../core/reconcile/stack.ts";
+import { followsOthers } from "../core/scheduler/affinity.ts";
 import { ClusterLoad } from "../core/scheduler/cluster-load.ts";
-import { schedule } from "../core/scheduler/schedule.ts";
+import { planPreemption, type Preemption } from "../core/scheduler/preempt.ts";
+import { planRebalance } from "../core/scheduler/rebalance.ts";
+import { schedule, type Schedule, type Unplaced } from "../core/scheduler/schedule.ts";
 import { put, type Applied, type Change } from "../model/change.ts";
 import type { NodeId, ServiceId, TaskId } from "../model/ids.ts";
 import type { Node } from "../model/node.ts";
@@ -21,6 +25,10 @@ import { commitFresh } from "./commit-fresh.ts";
 import { Controller, type Outcome } from "./controller.ts";
 import { LeftVolumes } from "./left-volumes.ts";
 import { concernsDependents, Dependents } from "./dependents.ts";
+import { EvictionBudget } from "./eviction-budget.ts";
+
+/** Between one task that moves for balance and the next, of whatever service. */
+const MOVE_EVERY_MS = 10_000;
 
 export interface ControllersOptions {
   store: Store;
@@ -40,9 +48,13 @@ export class Controllers {
   readonly #stacks: Controller<string>;
   readonly #scheduler: Controller<"pending tasks">;
   readonly #volumes: LeftVolumes;
+  readonly #dependents = new Dependents();
+  readonly #balance: Controller<"balance">;
+  /** When a task was last told to move, in ms since 1970. */
+  #movedAt = 0;
   /** Tasks without a node: what the scheduler looks at. */
   readonly #pending = new Set<TaskId>();
-  readonly #dependents = new Dependents();
+  readonly #evictions = new EvictionBudget();
   readonly #unwatch: () => void;
   readonly #patience = new Patience();
   /** What tasks take of nodes, kept from look to look. */
@@ -75,6 +87,12 @@ export class Controllers {
     });
     this.#volumes = new LeftVolumes(options);
     this.#following = ClusterLoad.follow(store.view());
+    this.#balance = new Controller({
+      name: "balance",
+      clock,
+      log,
+      work: () => this.#rebalance(),
+    });
     this.#unwatch = store.watch(({ applied }) => applied.forEach((one) => this.#onApplied(one)));
   }
 
@@ -89,13 +107,15 @@ export class Controllers {
     for (const node of view.nodes.values()) this.#volumes.note(node);
     for (const task of view.tasks.values()) this.#notePending(task.id, task);
     this.#scheduler.touch("pending tasks");
+    this.#balance.touch("balance");
   }
 
   close(): void {
     this.#unwatch();
     this.#following.stop();
-    for (const controller of [this.#services, this.#stacks, this.#scheduler]) controller.close();
     this.#volumes.close();
+    const controllers = [this.#services, this.#stacks, this.#scheduler, this.#balance];
+    for (const controller of controllers) controller.close();
   }
 
   #onApplied(applied: Applied): void {
@@ -108,6 +128,8 @@ export class Controllers {
         this.#services.touch(service.id);
         this.#dependents.note(applied.before, applied.after);
         this.#touchDependents(service.stack, service.name);
+        if (applied.after !== undefined && isBalanced(applied.after))
+          this.#balance.touch("balance");
         if (this.#pending.size > 0) this.#scheduler.touch("pending tasks");
         if (applied.after === undefined) this.#onServiceGone(service);
         return;
@@ -157,6 +179,7 @@ export class Controllers {
     for (const service of this.#options.store.view().services.values()) {
       this.#services.touch(service.id);
     }
+    this.#balance.touch("balance");
     if (this.#pending.size > 0) this.#scheduler.touch("pending tasks");
   }
 
@@ -179,27 +202,53 @@ export class Controllers {
   async #schedule(): Promise<Outcome> {
     const { store, clock, random } = this.#options;
     const now = clock.now();
+    let told = 0;
+    let isHeldBack = false;
+    let hasFollowers = false;
     await commitFresh(store, (view) => {
       // The view may be further along than what was told of it: some may be placed or ended there.
       const tasks = [...this.#pending].flatMap((id) => view.tasks.get(id) ?? []).filter(isPending);
       const { isOutOfTouch } = this.#options;
       const { load } = this.#following;
-      const options = { load, isOutOfTouch };
-      const { placements, unplaced } = schedule(view, tasks, random, options);
-      const changes: Change[] = [];
-      for (const { taskId, nodeId } of placements) {
-        const task = view.tasks.get(taskId);
-        if (task === undefined) continue;
-        changes.push(put.task({ ...task, nodeId, state: "assigned", since: now, message: "" }));
-      }
-      for (const { taskId, message } of unplaced) {
-        const task = view.tasks.get(taskId);
-        if (task !== undefined && task.message !== message)
-          changes.push(put.task({ ...task, message }));
-      }
-      return changes;
+      const result = schedule(view, tasks, random, { load, isOutOfTouch });
+      const preemption = planPreemption(view, result, this.#evictions.left(now));
+      told = preemption.evictions.length;
+      isHeldBack = preemption.isHeldBack;
+      hasFollowers = result.placements.length > 0 && hasFollowersIn(view, result.unplaced);
+      return placementChanges(view, result, preemption, now);
     });
-    return {};
+    this.#evictions.spend(told, now);
+    // What they wait to be near to may have got its node just now.
+    if (hasFollowers) this.#scheduler.touch("pending tasks");
+    return isHeldBack ? { wakeAt: this.#evictions.growsAt(now) } : {};
+  }
+
+  /** Moves one task at most: many that move at once are an outage. */
+  async #rebalance(): Promise<Outcome> {
+    const { store, clock, random } = this.#options;
+    const now = clock.now();
+    // A clock that was set back holds nothing up.
+    if (this.#movedAt <= now && now - this.#movedAt < MOVE_EVERY_MS) {
+      return { wakeAt: this.#movedAt + MOVE_EVERY_MS };
+    }
+    let wakeAt: number | undefined;
+    let hasMoved = false;
+    await commitFresh(store, (view) => {
+      wakeAt = undefined;
+      hasMoved = false;
+      for (const service of sortedBy(view.services.values(), ({ id }) => id)) {
+        if (!isBalanced(service)) continue;
+        const { move, wakeAt: later } = planRebalance(view, service, now, random);
+        if (later !== undefined) wakeAt = Math.min(wakeAt ?? later, later);
+        if (move === undefined) continue;
+        hasMoved = true;
+        return [put.task({ ...move.task, leave: move.reason })];
+      }
+      return [];
+    });
+    if (hasMoved) this.#movedAt = now;
+    const next = hasMoved ? now + MOVE_EVERY_MS : wakeAt;
+    return next === undefined ? {} : { wakeAt: next };
   }
 
   /**
@@ -223,7 +272,43 @@ export class Controllers {
   }
 }
 
+function isBalanced(service: Service): boolean {
+  return specOf(service).rebalance === "gentle";
+}
+
 /** Whether the task waits for a node. */
 function isPending(task: Task): boolean {
   return task.state === "pending" && isLive(task);
+}
+
+/** Whether one of these tasks is to be near to others, which may have a node by now. */
+function hasFollowersIn(view: View, unplaced: readonly Unplaced[]): boolean {
+  return unplaced.some(({ taskId }) => {
+    const task = view.tasks.get(taskId);
+    const service = task && view.services.get(task.serviceId);
+    return service !== undefined && followsOthers(service);
+  });
+}
+
+/** Writes down who got a node, who is to make room, and why the others wait. */
+function placementChanges(
+  view: View,
+  { placements, unplaced }: Schedule,
+  { evictions, waits }: Preemption,
+  now: number,
+): Change[] {
+  const changes: Change[] = [];
+  for (const { taskId, ...place } of placements) {
+    const task = view.tasks.get(taskId);
+    if (task === undefined) continue;
+    changes.push(put.task({ ...task, ...place, state: "assigned", since: now, message: "" }));
+  }
+  for (const { taskId, message: reason } of unplaced) {
+    const message = waits.get(taskId) ?? reason;
+    const task = view.tasks.get(taskId);
+    if (task !== undefined && task.message !== message)
+      changes.push(put.task({ ...task, message }));
+  }
+  const stops = evictions.map((one): Action => ({ type: "stopTask", ...one }));
+  return [...changes, ...changesOf(view, stops, now)];
 }

@@ -2,7 +2,7 @@ import type { AgentMemory } from "../../src/agent/agent.ts";
 import { put, type Change } from "../../src/model/change.ts";
 import type { Clock } from "../../src/lib/clock.ts";
 import type { Node } from "../../src/model/node.ts";
-import type { Service } from "../../src/model/service.ts";
+import type { Service, ServiceSpec } from "../../src/model/service.ts";
 import { isLive, isTerminal, type Task } from "../../src/model/task.ts";
 import type { View } from "../../src/model/view.ts";
 import type { ContainerStatus, Runtime } from "../../src/runtime/driver.ts";
@@ -71,6 +71,54 @@ export const BUGS: readonly Bug[] = [
         ...node,
         resources: { cpuMillis: node.resources.cpuMillis * 9, memoryBytes: 2 ** 50 },
       })),
+  },
+  {
+    name: "gives-more-than-there-is",
+    breaks: ["S1"],
+    controllersStore: (store) => withNodes(store, (node) => ({ ...node, generic: { lora: 9 } })),
+  },
+  {
+    name: "shares-what-is-for-one",
+    breaks: ["S2"],
+    controllersStore: (store) =>
+      withNodes(store, (node) => ({
+        ...node,
+        devices: (node.devices ?? []).map((device) => ({ ...device, exclusive: false })),
+      })),
+  },
+  {
+    name: "ignores-other-services",
+    breaks: ["S3"],
+    controllersStore: (store) =>
+      withSpecs(store, ({ placement: { affinity: _, ...placement }, ...spec }) => {
+        return { ...spec, placement };
+      }),
+  },
+  {
+    name: "takes-the-lower-for-the-higher",
+    breaks: ["priority"],
+    controllersStore: (store) =>
+      withSpecs(store, (spec) => ({ ...spec, priority: -(spec.priority ?? 0) })),
+  },
+  {
+    name: "moves-all-at-once",
+    breaks: ["balance"],
+    controllersStore: (store) =>
+      withCommit(store, (changes) => {
+        const moves = changes.flatMap((change) =>
+          change.kind === "task" && change.op === "put" && change.value.leave !== undefined
+            ? change.value
+            : [],
+        );
+        const others = moves.flatMap(({ serviceId, leave = "" }) =>
+          store
+            .view()
+            .tasksOf(serviceId)
+            .filter((task) => isLive(task) && task.leave === undefined)
+            .map((task) => put.task({ ...task, leave })),
+        );
+        return store.commit(moves.length > 0 ? others : changes);
+      }),
   },
   {
     name: "restarts-without-backoff",
@@ -286,6 +334,13 @@ function withNodes(store: Store, see: (node: Node) => Node): Store {
 function withServices(store: Store, see: (service: Service) => Service): Store {
   return withView(store, (view) => ({
     services: new Map([...view.services].map(([id, service]) => [id, see(service)])),
+  }));
+}
+
+function withSpecs(store: Store, see: (spec: ServiceSpec) => ServiceSpec): Store {
+  return withServices(store, (service) => ({
+    ...service,
+    revisions: service.revisions.map(({ spec, ...rest }) => ({ ...rest, spec: see(spec) })),
   }));
 }
 

@@ -16,7 +16,8 @@ import type { Trace } from "./trace.ts";
 import type { Deed } from "./users.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 import type { NodeId } from "../../src/model/ids.ts";
-import type { Node } from "../../src/model/node.ts";
+import type { NodeDevice } from "../../src/model/device.ts";
+import type { Node, NodeFacts } from "../../src/model/node.ts";
 
 const START_MS = 1_000_000;
 
@@ -237,7 +238,8 @@ export class Cluster {
     const skewMs = happens(own, clockIsWrong) ? oneOf(own, [600_000, -600_000, -START_MS]) : 0;
     const udp = happens(own, udpIsBlocked) ? oneOf(own, ["blocked", "none"] as const) : "works";
     const labels = { zone: name === "n1" ? "north" : "south" };
-    const node = put.node(aNode(name, { labels, version: 0 }));
+    const devices = ["a", "b"].map((port) => aSerialPort(`${name}-${port}`));
+    const node = put.node(aNode(name, { labels, generic: { lora: 2 }, devices, version: 0 }));
     if (node.kind !== "node" || node.op !== "put") throw new Error("a node is a node");
     const machine = new Machine({
       name,
@@ -270,7 +272,12 @@ export class Cluster {
   }
 }
 
-function factsOf(node: Node) {
+function aSerialPort(id: string): NodeDevice {
+  return { id, kind: "serial", capabilities: [], path: `/dev/${id}`, exclusive: true };
+}
+
+function factsOf(node: Node): NodeFacts {
   const { hostname, address, platform, resources, runtime, orchdVersion } = node;
-  return { hostname, address, platform, resources, runtime, orchdVersion };
+  const { generic = {}, devices = [] } = node;
+  return { hostname, address, platform, resources, runtime, orchdVersion, generic, devices };
 }

@@ -2,7 +2,7 @@ import { HISTORY_PER_SLOT } from "../../src/core/reconcile/attempt.ts";
 import { isConverged } from "../../src/core/reconcile/service.ts";
 import { slotsOf } from "../../src/core/reconcile/slot.ts";
 import { seededRandom, type Random } from "../../src/lib/random.ts";
-import { specOf, tieOf, type Service } from "../../src/model/service.ts";
+import { specOf, tieOf, type Service, type ServiceSpec } from "../../src/model/service.ts";
 import { downNodeOf, isServing } from "../../src/model/serving.ts";
 import { isTerminal } from "../../src/model/task.ts";
 import type { Bug } from "./bugs.ts";
@@ -247,7 +247,8 @@ class Run {
       if (service.removing || (await this.#dismiss(service))) continue;
       const { restart: policy, replicas } = specOf(service);
       const isLimited = policy.condition === "none" || policy.maxAttempts !== undefined;
-      if (replicas > 2) await this.#do(scale(service, 2));
+      const most = mostThatFit(specOf(service));
+      if (replicas > most) await this.#do(scale(service, most));
       if (isLimited) await this.#do(restart(service));
     }
   }
@@ -374,6 +375,14 @@ class Run {
 }
 
 const resume = { type: "resume", unlock: true } as const;
+
+/** How many tasks certainly have room, whatever else there is. */
+function mostThatFit({ placement, ports, resources, mode }: ServiceSpec): number {
+  if (mode === "global") return 1;
+  if (placement.affinity?.some(({ required }) => required) === true) return 0;
+  const { generic, devices } = resources.reservations;
+  return ports.length > 0 || generic !== undefined || devices !== undefined ? 1 : 2;
+}
 
 function removal(stack: string): Parameters<Cluster["serve"]>[0] {
   return {

@@ -127,6 +127,8 @@ export class SimulatedRuntime implements Runtime {
     return true;
   }
 
+  async imagePlatform(): Promise<undefined> {}
+
   async ensureNetwork(): Promise<void> {}
 
   async ensureVolume(): Promise<void> {}

@@ -9,7 +9,7 @@ import {
 } from "../../src/model/service.ts";
 import type { RolloutOrder } from "../../src/core/reconcile/rollout-orders.ts";
 import type { Random } from "../../src/lib/random.ts";
-import { aContainer, aRestart, aSpec, reserving } from "../builders.ts";
+import { aContainer, aPort, aRestart, aSpec, reserving } from "../builders.ts";
 import { between, happens, oneOf } from "./chance.ts";
 import type { ServerProcess } from "./server-process.ts";
 import type { Disk } from "./simulated-store.ts";
@@ -66,7 +66,7 @@ function up(random: Random, disk: Disk): Deed {
   const name = oneOf(random, STACKS);
   const names = (Object.keys(SERVICES) as ServiceName[]).filter(() => happens(random, 0.7));
   const zones = [...disk.view.nodes.values()].map((node) => node.labels["zone"] ?? "");
-  const services = Object.fromEntries(names.map((s) => [s, drawSpec(random, s, zones)]));
+  const services = Object.fromEntries(names.map((s) => [s, drawSpec(random, s, zones, name)]));
   const prune = happens(random, 0.3);
   return {
     text: `up ${name} ${Object.entries(services).map(formatSpec).join(", ")}`,
@@ -81,16 +81,16 @@ function up(random: Random, disk: Disk): Deed {
   };
 }
 
-function drawSpec(random: Random, name: ServiceName, zones: readonly string[]): ServiceSpec {
+function drawSpec(
+  random: Random,
+  name: ServiceName,
+  zones: readonly string[],
+  stack: string,
+): ServiceSpec {
   const { mode, order } = SERVICES[name];
   const image = `${oneOf(random, PROGRAMS)}:${between(random, 1, 3)}`;
-  const zone = happens(random, 0.2) ? oneOf(random, zones) : undefined;
-  const key = "node.labels.zone";
-  const constraints = zone === undefined ? [] : [{ key, operator: "==" as const, value: zone }];
   const condition = oneOf(random, ["any", "any", "on-failure", "none"] as const);
   const limit = happens(random, 0.2) ? { maxAttempts: between(random, 1, 4) } : {};
-  // A new task beside the old one would be one too many, for ever.
-  const maxReplicasPerNode = order === "stop-first" && happens(random, 0.1) ? 2 : 0;
   return aSpec({
     mode,
     replicas: mode === "global" ? 1 : between(random, 0, 4),
@@ -100,8 +100,9 @@ function drawSpec(random: Random, name: ServiceName, zones: readonly string[]): 
       stopGraceMs: between(random, 0, 3000),
       mounts: name === "db" ? [DATA] : [],
     }),
-    resources: reserving(between(random, 0, 4) * 100, between(random, 0, 4) * 2 ** 20),
-    placement: { constraints, spread: [], maxReplicasPerNode },
+    resources: drawResources(random, name),
+    ports: name === "api" && happens(random, 0.2) ? [hostPortOf(stack)] : [],
+    placement: drawPlacement(random, name, zones, stack),
     restart: aRestart({ condition, ...limit }),
     disconnect: {
       replaceAfterMs: between(random, 0, 5) * 1000,
@@ -114,6 +115,8 @@ function drawSpec(random: Random, name: ServiceName, zones: readonly string[]): 
       ...drawRules(random),
     },
     ...drawCare(random),
+    ...(happens(random, 0.5) ? { priority: between(random, -1, 2) } : {}),
+    ...(name === "web" && happens(random, 0.4) ? { rebalance: "gentle" as const } : {}),
   });
 }
 
@@ -131,6 +134,51 @@ function drawCare(random: Random): { rollout?: RolloutRules } {
   const promote = oneOf(random, ["auto", "auto", "manual"] as const);
   if (happens(random, 0.1)) return { rollout: { canary, promote } };
   return happens(random, 0.05) ? { rollout: { lock: true } } : {};
+}
+
+/** Each stack has a port of its own, so that both fit on one node. */
+function hostPortOf(stack: string) {
+  return aPort({ mode: "host", published: 8080 + STACKS.indexOf(stack) });
+}
+
+/** What nodes have little of: `api` needs a radio, and `db` a serial port for itself. */
+function drawResources(random: Random, name: ServiceName): ServiceSpec["resources"] {
+  const { limits, reservations } = reserving(
+    between(random, 0, 4) * 100,
+    between(random, 0, 4) * 2 ** 20,
+  );
+  const serial = { capabilities: [["serial"]], count: 1 };
+  const generic = name === "api" && happens(random, 0.5) ? { generic: { lora: 1 } } : {};
+  const devices = name === "db" && happens(random, 0.4) ? { devices: [serial] } : {};
+  return { limits, reservations: { ...reservations, ...generic, ...devices } };
+}
+
+function drawPlacement(
+  random: Random,
+  name: ServiceName,
+  zones: readonly string[],
+  stack: string,
+): ServiceSpec["placement"] {
+  const key = "node.labels.zone";
+  const zone = oneOf(random, zones);
+  const constraint = oneOf(random, [
+    { key, operator: "==", value: zone },
+    { key, operator: "in", value: `nowhere, ${zone}` },
+    { key, operator: "matches", value: `${zone.slice(0, 2)}*` },
+  ] as const);
+  const rule = {
+    service: `${stack}/${oneOf(random, ["api", "web"])}`,
+    relation: oneOf(random, ["near", "apart"] as const),
+    key: oneOf(random, ["node.id", key]),
+    required: happens(random, 0.7),
+  };
+  return {
+    constraints: happens(random, 0.2) ? [constraint] : [],
+    spread: [],
+    // A new task beside the old one takes its place.
+    maxReplicasPerNode: happens(random, 0.1) ? 2 : 0,
+    ...(name === "web" && happens(random, 0.3) ? { affinity: [rule] } : {}),
+  };
 }
 
 function formatSpec([name, { container, replicas }]: [string, ServiceSpec]): string {

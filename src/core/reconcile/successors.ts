@@ -40,6 +40,7 @@ export function takeUpSuccessors(
       attempt,
       failures,
       nodeId,
+      ...(before.devices === undefined ? {} : { devices: before.devices }),
       desired: "running",
       state: "assigned",
       health: "none",

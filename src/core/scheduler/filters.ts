@@ -1,9 +1,11 @@
 import { formatConstraint, unmetConstraint } from "../../model/constraint.ts";
 import type { Node } from "../../model/node.ts";
 import { formatBytes } from "../../lib/text.ts";
-import { isGlobal, tieOf } from "../../model/service.ts";
+import { isGlobal, tieOf, usesDevices } from "../../model/service.ts";
 import { baseOfSlot } from "../../model/slot-name.ts";
+import { refusalOfBond } from "./affinity.ts";
 import type { Candidate } from "./candidate.ts";
+import { giveDevices } from "./devices.ts";
 import type { NodeLoad } from "./load.ts";
 
 /** Why the node is out of the question, in words that follow its name; undefined when it is not. */
@@ -17,7 +19,9 @@ export const STATIC_FILTERS: readonly Filter[] = [
   refuseWrongNode,
   refuseUnavailable,
   refuseWrongPlatform,
+  refuseForeignImage,
   refuseUnmetConstraint,
+  refuseOldVolume,
 ];
 
 /**
@@ -28,8 +32,10 @@ export const LOAD_FILTERS: readonly Filter[] = [
   refuseTakenHostPort,
   refuseFullShare,
   refuseTooSmall,
+  refuseFewResources,
+  refuseNoDevices,
   refuseFullNetwork,
-  refuseOldVolume,
+  refuseWrongCompany,
 ];
 
 /**
@@ -82,6 +88,16 @@ function refuseWrongPlatform({ spec }: Candidate, node: Node): string | undefine
   return fits ? undefined : `is ${has}, not ${spec.container.platform}`;
 }
 
+/** What its agent found out: the image is there, and for another kind of machine. */
+function refuseForeignImage({ spec }: Candidate, node: Node): string | undefined {
+  const { image, pullPolicy, platform } = spec.container;
+  // A platform that the file names is its writer's business, and what is always fetched is new.
+  if (platform !== undefined || pullPolicy === "always") return undefined;
+  const is = node.foreignImages?.[image];
+  if (is === undefined) return undefined;
+  return `is ${node.platform.os}/${node.platform.arch}, and has image ${image} for ${is}`;
+}
+
 function refuseUnmetConstraint({ spec }: Candidate, node: Node): string | undefined {
   const unmet = unmetConstraint(node, spec.placement.constraints);
   return unmet === undefined ? undefined : `does not meet ${formatConstraint(unmet)}`;
@@ -114,6 +130,20 @@ function refuseTooSmall({ spec }: Candidate, node: Node, load: NodeLoad): string
   return undefined;
 }
 
+function refuseFewResources({ spec }: Candidate, node: Node, load: NodeLoad): string | undefined {
+  for (const [kind, amount] of Object.entries(spec.resources.reservations.generic ?? {})) {
+    const free = (node.generic?.[kind] ?? 0) - (load.generic.get(kind) ?? 0);
+    if (amount > free) return `has ${free} of resource ${kind} free, not ${amount}`;
+  }
+  return undefined;
+}
+
+function refuseNoDevices({ spec }: Candidate, node: Node, load: NodeLoad): string | undefined {
+  if (!usesDevices(spec)) return undefined;
+  const gift = giveDevices(spec, node, load);
+  return "reason" in gift ? gift.reason : undefined;
+}
+
 function refuseFullNetwork({ spec }: Candidate, _: Node, load: NodeLoad): string | undefined {
   if (spec.container.networkMode !== "bridge" || load.addresses < ADDRESSES_PER_NODE) {
     return undefined;
@@ -127,6 +157,15 @@ function refuseOldVolume({ spec }: Candidate, node: Node): string | undefined {
   for (const mount of spec.container.mounts) {
     if (mount.type !== "volume" || !node.volumesToRemove.includes(mount.volume)) continue;
     return `has not yet removed the volume ${mount.volume} of a stack that was taken down`;
+  }
+  return undefined;
+}
+
+/** Near to the tasks of another service, or apart from them, where that is a must. */
+function refuseWrongCompany({ bonds }: Candidate, node: Node): string | undefined {
+  for (const bond of bonds) {
+    const reason = refusalOfBond(bond, node);
+    if (reason !== undefined) return reason;
   }
   return undefined;
 }

@@ -193,6 +193,11 @@ export class FakeRuntime implements Runtime {
     return this.#answer(() => this.#images.has(reference));
   }
 
+  /** No image is made of anything here. */
+  imagePlatform(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
   pullImage(reference: string): Promise<void> {
     return this.#answer(() => {
       this.#failIfAsked("pullImage");

@@ -27,7 +27,8 @@ import { inspectedSchema, listedSchema, statusOf, type Inspected } from "./conta
 import { createSpecOf } from "./create-spec.ts";
 import { openExec } from "./exec.ts";
 import { filtersOf, type PodmanHttp } from "./http.ts";
-import { hasImage, listImages, loadImage, pullImage, qualifiedNameOf } from "./images.ts";
+import { hasImage, imagePlatform, listImages, loadImage } from "./images.ts";
+import { pullImage, qualifiedNameOf } from "./images.ts";
 import { readProcessLimits } from "./machine.ts";
 import { NodeNetwork } from "./network.ts";
 import { podmanEvents } from "./podman-events.ts";
@@ -175,6 +176,10 @@ export class PodmanRuntime implements Runtime {
 
   hasImage(reference: string): Promise<boolean> {
     return hasImage(this.#http, reference);
+  }
+
+  imagePlatform(reference: string): Promise<string | undefined> {
+    return imagePlatform(this.#http, reference);
   }
 
   pullImage(reference: string, platform?: string): Promise<void> {

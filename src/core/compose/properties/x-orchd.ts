@@ -5,6 +5,7 @@ import {
   either,
   flag,
   honoured,
+  list,
   mapping,
   parts,
   refused,
@@ -16,7 +17,7 @@ import {
 
 const NOTE = "is not in this version; remove it";
 
-const LATER = ["probes", "ingress", "priority", "affinity", "constraints", "backup", "runtime"];
+const LATER = ["probes", "ingress", "backup", "runtime"];
 
 /** Anything at all: it is refused as it stands. */
 const anything: Shape = {};
@@ -77,6 +78,18 @@ const schedule = either(
   ),
 );
 
+/** Where tasks are to be as seen from those of another service. */
+const affinity = mapping(
+  "an affinity",
+  {
+    service: honoured(text),
+    relation: honoured(choice("near", "apart")),
+    key: honoured(text),
+    required: honoured(flag),
+  },
+  { required: ["service", "relation"] },
+);
+
 /** What stands under `x-orchd` of a service: what orchd has beyond the Compose Specification. */
 export const xOrchd: Shape = mapping("x-orchd", {
   autoscale: honoured(autoscale),
@@ -84,5 +97,10 @@ export const xOrchd: Shape = mapping("x-orchd", {
   rollout: honoured(rollout),
   job: honoured(job),
   schedule: honoured(schedule),
+  constraints: honoured(texts),
+  affinity: honoured(list(affinity)),
+  strategy: honoured(choice("spread", "binpack")),
+  priority: honoured(count),
+  rebalance: honoured(choice("off", "gentle")),
   ...Object.fromEntries(LATER.map((name): [string, Property] => [name, refused(NOTE, anything)])),
 });
