@@ -61,7 +61,9 @@ export function planService(
   }
   const replacements = replacementsOf(view, service, filled, now);
   if (replacements.wakeAt !== undefined) wake(replacements.wakeAt);
-  for (const task of replacements.stop) plan.actions.push(stopOutdated(view, service, task));
+  for (const task of replacements.stop) {
+    plan.actions.push(stopOutdated(view, service, slots.get(task.slot), task));
+  }
   for (const { slot, failures } of replacements.start) {
     plan.actions.push(...fillSlot(service, slot, failures, now, draw));
   }
@@ -163,10 +165,10 @@ function attemptsOf(slot: Slot): number {
   return tasksIn(slot).reduce((latest, task) => Math.max(latest, task.attempt), 0);
 }
 
-function stopOutdated(view: View, service: Service, task: Task): Action {
+function stopOutdated(view: View, service: Service, slot: Slot | undefined, task: Task): Action {
   const { revision } = currentRevision(service);
   const why = reasonToLeave(view, service, task);
-  const isOld = !isOfTemplate(service, task.revision);
+  const isOld = !isOfSlot(service, slot?.held, task);
   const reason = isOld || why === undefined ? `replaced by revision ${revision}` : why;
   return { type: "stopTask", taskId: task.id, reason };
 }
