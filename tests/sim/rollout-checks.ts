@@ -1,5 +1,6 @@
 import type { Applied } from "../../src/model/change.ts";
 import type { ServiceId } from "../../src/model/ids.ts";
+import { unmetConstraint } from "../../src/model/constraint.ts";
 import { acceptsTasks } from "../../src/model/node.ts";
 import { canMove, homeOf } from "../../src/model/home.ts";
 import { isUnderWay, type Rollout } from "../../src/model/rollout.ts";
@@ -34,10 +35,8 @@ export class RolloutChecks {
   /** A failed rollout goes back once, to the very spec that was there before it. */
   #checkUndo(before: Service, after: Service): Problem {
     const [was, is] = [before.rollout, after.rollout];
-    if (is?.back !== "failure" || currentRevision(before) === currentRevision(after)) {
-      return undefined;
-    }
-    if (currentRevision(before).revision === currentRevision(after).revision) return undefined;
+    const isNew = is?.to === currentRevision(after).revision && is.to !== was?.to;
+    if (!isNew || is.back !== "failure") return undefined;
     const name = `service ${after.stack}/${after.name}`;
     const undone = this.#undone.get(after.id) ?? new Set();
     this.#undone.set(after.id, undone);
@@ -68,8 +67,10 @@ function checkTaking(
   const view = viewAfter(id, applied, before);
   const service = view.services.get(id);
   if (service === undefined) return undefined;
-  const uncovered = taken.filter((task) => !isCovered(view, service, task));
-  const held = uncovered.find((task) => isHeldUp(before, task));
+  const uncovered = taken.filter((task) => {
+    return !isCovered(view, service, task) && !isUnfit(view, service, task);
+  });
+  const held = uncovered.find((task) => isHeldUp(view, task));
   if (held !== undefined) return broken(`task ${held.id} is replaced against its rollout`);
   if (uncovered.length === 0) return undefined;
   const missed = missedFailure(view, service);
@@ -87,11 +88,17 @@ function checkTaking(
 /** The service, its tasks and all nodes as they are with the commit. */
 function viewAfter(id: ServiceId, applied: readonly Applied[], before: View): MemoryView {
   const view = new MemoryView();
+  const gone = new Set(
+    applied.flatMap((one) =>
+      one.kind === "task" && one.after === undefined ? one.before?.id : [],
+    ),
+  );
+  const tasks = before.tasksOf(id).filter((task) => !gone.has(task.id));
   const service = before.services.get(id);
   const known = [
     ...[...before.nodes.values()].map(put.node),
     ...(service === undefined ? [] : [put.service(service)]),
-    ...before.tasksOf(id).map(put.task),
+    ...tasks.map(put.task),
   ];
   view.apply(known, 1);
   const changes = applied.flatMap((one) => {
@@ -112,12 +119,18 @@ function isCovered(view: View, service: Service, task: Task): boolean {
   });
 }
 
-/** Whether the rollout, as it was written before, lets no such slot begin. */
-function isHeldUp(before: View, task: Task): boolean {
-  const service = before.services.get(task.serviceId);
-  const rollout = service?.rollout;
-  if (service === undefined || rollout === undefined || hasBegun(before, rollout, task))
-    return false;
+/** Whether the task may stay on its node no longer, which alone can hold it: it goes at once. */
+function isUnfit(view: View, service: Service, task: Task): boolean {
+  const node = task.nodeId === undefined ? undefined : view.nodes.get(task.nodeId);
+  if (node === undefined || canMove(service)) return false;
+  const { constraints } = specOf(service).placement;
+  return node.availability === "drain" || unmetConstraint(node, constraints) !== undefined;
+}
+
+/** Whether the rollout, as it is written, lets no such slot begin. */
+function isHeldUp(view: View, task: Task): boolean {
+  const rollout = view.services.get(task.serviceId)?.rollout;
+  if (rollout === undefined || hasBegun(view, rollout, task)) return false;
   if (rollout.state === "paused") return true;
   const { canaries } = rollout;
   return rollout.state === "canary" && canaries !== undefined && !canaries.includes(task.slot);
@@ -155,7 +168,8 @@ function idleSlots(view: View, service: Service): string[] {
 function wantedSlots(view: View, service: Service): string[] {
   const { mode, replicas } = specOf(service);
   if (mode === "replicated") return Array.from({ length: replicas }, (_, i) => String(i + 1));
-  return [...new Set(view.tasksOf(service.id).map((task) => task.slot))];
+  const kept = view.tasksOf(service.id).filter((task) => task.desired !== "removed");
+  return [...new Set(kept.map((task) => task.slot))];
 }
 
 /** Whether a slot waits for a node or for room, or has done its work: no rollout holds it up. */

@@ -62,7 +62,9 @@ export function planService(
   const replacements = replacementsOf(view, service, filled, now);
   if (waitsFor !== undefined) holdBack(replacements, view);
   if (replacements.wakeAt !== undefined) wake(replacements.wakeAt);
-  for (const task of replacements.stop) plan.actions.push(stopOutdated(view, service, task));
+  for (const task of replacements.stop) {
+    plan.actions.push(stopOutdated(view, service, slots.get(task.slot), task));
+  }
   for (const { slot, failures } of replacements.start) {
     plan.actions.push(...fillSlot(service, slot, { ...begin, failures }));
   }
@@ -77,10 +79,10 @@ export function planService(
   return withWaiting(plan, view, service, waitsFor);
 }
 
-function stopOutdated(view: View, service: Service, task: Task): Action {
+function stopOutdated(view: View, service: Service, slot: Slot | undefined, task: Task): Action {
   const { revision } = currentRevision(service);
   const why = reasonToLeave(view, service, task);
-  const isOld = !isOfTemplate(service, task.revision);
+  const isOld = !isOfSlot(service, slot?.held, task);
   const reason = isOld || why === undefined ? `replaced by revision ${revision}` : why;
   return { type: "stopTask", taskId: task.id, reason };
 }
