@@ -90,7 +90,7 @@ export function explainService(
       ...jobFacts(view, service, now),
       { label: "revision", value: `${revision}, ${formatDuration(now - at)} ago` },
       { label: "restart", value: formatRestart(restartOf(spec)) },
-      { label: "order of replacement", value: spec.update.order },
+      ...(isJob(spec) ? [] : [{ label: "order of replacement", value: spec.update.order }]),
       ...factsOfScale(service, autoscaling),
     ],
     placement: stuck === undefined ? [] : placementOf(view, stuck),
