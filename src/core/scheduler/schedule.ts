@@ -12,7 +12,6 @@ import { refusalOf } from "./filters.ts";
 import { groupsOf, SlotNodes, type TaskGroup } from "./group.ts";
 import { emptyLoad, loadOf } from "./load.ts";
 import { Picker, type Knowledge, type Run } from "./pick.ts";
-import { Scores } from "./score.ts";
 
 export interface Placement {
   taskId: TaskId;
@@ -45,7 +44,7 @@ export function schedule(
   random: Random,
   { load = ClusterLoad.of(view), ...knowledge }: ScheduleOptions = {},
 ): Schedule {
-  const placing = new Placing({ view, load, knowledge, scores: new Scores() }, random);
+  const placing = new Placing({ view, load, knowledge }, random);
   try {
     for (const group of groupsOf(view, tasks)) placing.placeGroup(group);
     return placing.result;
