@@ -5,6 +5,7 @@ import { refusalOf } from "../../src/core/scheduler/filters.ts";
 import { loadOf } from "../../src/core/scheduler/load.ts";
 import { schedule } from "../../src/core/scheduler/schedule.ts";
 import { newId } from "../../src/lib/ids.ts";
+import { sortedBy } from "../../src/lib/order.ts";
 import { seededRandom, systemRandom, type Random } from "../../src/lib/random.ts";
 import { put, remove, type Applied, type Change } from "../../src/model/change.ts";
 import { nodeValue } from "../../src/model/constraint.ts";
@@ -34,8 +35,19 @@ function textOf(load: ClusterLoad, view: MemoryView): string[] {
     const counts = services.map((service) => (at && load.countsOf(service).get(at)) ?? 0);
     const maps = [at?.load.tasksByService, at?.load.hostPorts, at?.load.failures];
     const { cpuMillis, memoryBytes, tasks, addresses } = at?.load ?? loadOf(view, id);
-    const sums = [cpuMillis, memoryBytes, tasks, addresses, at?.used ?? 0, (at?.index ?? -1) >= 0];
-    return JSON.stringify([id, sums, counts, maps.map((map) => [...(map ?? [])].sort())]);
+    const sums = [
+      cpuMillis,
+      memoryBytes,
+      tasks,
+      addresses,
+      load.columns.used[at?.index ?? -1] ?? 0,
+    ];
+    return JSON.stringify([
+      id,
+      sums,
+      counts,
+      maps.map((map) => sortedBy<[string, number]>(map ?? [], ([key]) => key)),
+    ]);
   });
 }
 

@@ -9,6 +9,7 @@ import { fillSlot, giveUpAbandoned, letGo, nextAttempt } from "./attempt.ts";
 import { removeSlot, stopSurplus, trimHistory } from "./attempt.ts";
 import { isNeeded, waitOf, withWaiting } from "./depends.ts";
 import { homesOf, surplusOf } from "./disconnect.ts";
+import { isOfSlot } from "./held.ts";
 import { isJobConverged, planJob, wantedInRun } from "./job.ts";
 import { reasonToLeave } from "./leave.ts";
 import type { Action, Plan } from "./plan.ts";
