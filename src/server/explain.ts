@@ -27,6 +27,9 @@ export function explainTask(view: View, task: Task, now: number): Explanation {
     { label: "revision", value: String(task.revision) },
     { label: "failures in a row before it", value: String(task.failures) },
   ];
+  if (task.devices !== undefined) {
+    facts.push({ label: "devices", value: task.devices.join(", ") });
+  }
   if (task.exitCode !== undefined) facts.push({ label: "exit code", value: String(task.exitCode) });
   if (node?.health === "down" && !isTerminal(task.state)) {
     const down = `down for ${formatDuration(now - node.since)}`;
@@ -72,6 +75,7 @@ export function explainService(view: View, service: Service, now: number): Expla
       { label: "revision", value: `${revision}, ${formatDuration(now - at)} ago` },
       { label: "restart", value: formatRestart(spec.restart) },
       { label: "order of replacement", value: spec.update.order },
+      ...(spec.priority === undefined ? [] : [{ label: "priority", value: String(spec.priority) }]),
     ],
     placement: stuck === undefined ? [] : placementOf(view, stuck),
     history: historyOf(view, tasks),
@@ -80,10 +84,10 @@ export function explainService(view: View, service: Service, now: number): Expla
 }
 
 function placementOf(view: View, task: Task): Explanation["placement"] {
-  return explainPlacement(view, task).map(({ node, reason }) => ({
+  return explainPlacement(view, task).map(({ node, reason, merits }) => ({
     node: node.hostname,
     fits: reason === undefined,
-    reason: reason ?? "fits",
+    reason: reason ?? `fits, with ${merits}`,
   }));
 }
 

@@ -12,6 +12,7 @@ import { candidateOf, type Candidate } from "./candidate.ts";
 import { Claims } from "./claims.ts";
 import { refusalOf } from "./filters.ts";
 import { addTask, loadOf, type NodeLoad } from "./load.ts";
+import { meritsOf } from "./merits.ts";
 import { guestOf, type Guest } from "./room.ts";
 import { bestOption, type Option } from "./score.ts";
 
@@ -116,6 +117,8 @@ export interface NodeVerdict {
   node: Node;
   /** Undefined where the task could run. */
   reason: string | undefined;
+  /** What speaks for and against a node on which it could run: what the choice goes by. */
+  merits: string;
 }
 
 /** For each node, whether the task could run there now: what `orchd explain` shows. */
@@ -123,10 +126,11 @@ export function explainPlacement(view: View, task: Task): NodeVerdict[] {
   const service = view.services.get(task.serviceId);
   if (service === undefined) return [];
   const candidate = candidateOf(view, service, task);
-  return sortedBy(view.nodes.values(), (node) => node.hostname).map((node) => ({
-    node,
-    reason: refusalOf(candidate, node, loadOf(view, node.id)),
-  }));
+  return sortedBy(view.nodes.values(), (node) => node.hostname).map((node) => {
+    const load = loadOf(view, node.id);
+    const reason = refusalOf(candidate, node, load);
+    return { node, reason, merits: reason === undefined ? meritsOf(candidate, node, load) : "" };
+  });
 }
 
 function consider(
