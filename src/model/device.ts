@@ -53,3 +53,16 @@ const EVERYWHERE =
 export function isEverywhere(path: string): boolean {
   return EVERYWHERE.test(path);
 }
+
+/** Whether something is at `path`; so it is taken to be where an agent does not tell of devices. */
+export function hasDevice(
+  node: {
+    devices?: readonly NodeDevice[] | undefined;
+    deviceNodes?: readonly string[] | undefined;
+  },
+  path: string,
+): boolean {
+  if (node.deviceNodes === undefined || isEverywhere(path)) return true;
+  if (node.devices?.some((device) => isAt(device, path)) === true) return true;
+  return node.deviceNodes.some((own) => own === path || own.startsWith(`${path}/`));
+}

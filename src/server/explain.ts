@@ -36,6 +36,9 @@ export function explainTask(view: View, task: Task, now: number): Explanation {
     { label: "revision", value: String(task.revision) },
     { label: "failures in a row before it", value: String(task.failures) },
   ];
+  if (task.devices !== undefined) {
+    facts.push({ label: "devices", value: task.devices.join(", ") });
+  }
   if (task.exitCode !== undefined) facts.push({ label: "exit code", value: String(task.exitCode) });
   if (node?.health === "down" && !isTerminal(task.state)) {
     const down = `down for ${formatDuration(now - node.since)}`;
@@ -92,6 +95,7 @@ export function explainService(
       { label: "restart", value: formatRestart(restartOf(spec)) },
       ...(isJob(spec) ? [] : [{ label: "order of replacement", value: spec.update.order }]),
       ...factsOfScale(service, autoscaling),
+      ...(spec.priority === undefined ? [] : [{ label: "priority", value: String(spec.priority) }]),
     ],
     placement: stuck === undefined ? [] : placementOf(view, stuck),
     history: historyOf(view, tasks),
@@ -111,10 +115,10 @@ function factsOfScale(service: Service, autoscaling: string): Facts {
 }
 
 function placementOf(view: View, task: Task): Explanation["placement"] {
-  return explainPlacement(view, task).map(({ node, reason }) => ({
+  return explainPlacement(view, task).map(({ node, reason, merits }) => ({
     node: node.hostname,
     fits: reason === undefined,
-    reason: reason ?? "fits",
+    reason: reason ?? `fits, with ${merits}`,
   }));
 }
 

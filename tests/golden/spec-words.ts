@@ -10,6 +10,7 @@ import { numberOf, wordOf, type Words } from "./words.ts";
 export function specOfWords(words: Words): ServiceSpec {
   const limit = words.values.get("max-attempts");
   const port = words.values.get("port");
+  const priority = words.values.get("priority");
   const hostPort = words.values.get("host-port");
   const ports = [
     ...(port === undefined ? [] : [aPort({ published: Number(port) })]),
@@ -21,6 +22,7 @@ export function specOfWords(words: Words): ServiceSpec {
     container: aContainer({ image: words.values.get("image") ?? `${words.name}:1` }),
     resources: reserving(numberOf(words, "cpu", 0)),
     ports,
+    ...(priority === undefined ? {} : { priority: Number(priority) }),
     restart: aRestart({
       condition: wordOf(words, "restart", ["any", "on-failure", "none"]),
       ...(limit === undefined ? {} : { maxAttempts: Number(limit) }),

@@ -90,9 +90,10 @@ export const BUGS: readonly Bug[] = [
     name: "ignores-other-services",
     breaks: ["S3"],
     controllersStore: (store) =>
-      withSpecs(store, ({ placement: { affinity: _, ...placement }, ...spec }) => {
-        return { ...spec, placement };
-      }),
+      withSpecs(store, (spec) => ({
+        ...spec,
+        placement: { ...spec.placement, affinity: [] },
+      })),
   },
   {
     name: "takes-the-lower-for-the-higher",

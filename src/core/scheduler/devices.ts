@@ -2,9 +2,9 @@ import { compareText } from "../../lib/order.ts";
 import { plural } from "../../lib/text.ts";
 import {
   canDo,
+  hasDevice,
   isAt,
   isCalled,
-  isEverywhere,
   type DeviceRequest,
   type NodeDevice,
 } from "../../model/device.ts";
@@ -53,9 +53,7 @@ function takePath(
     if (isTaken(device, load, given) && !given.has(device.id)) return inUse(path);
     given.add(device.id);
   }
-  if (found.length > 0 || node.deviceNodes === undefined || isEverywhere(path)) return undefined;
-  const isThere = node.deviceNodes.some((own) => own === path || own.startsWith(`${path}/`));
-  return isThere ? undefined : `has no device ${path}`;
+  return hasDevice(node, path) ? undefined : `has no device ${path}`;
 }
 
 function takeRequested(

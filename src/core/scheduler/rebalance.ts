@@ -39,7 +39,7 @@ export function planRebalance(
   const wanted = rebalance === "gentle" && placement.strategy !== "binpack";
   if (!wanted || service.removing || !canMove(service)) return {};
   const tasks = view.tasksOf(service.id);
-  const [first] = tasks.filter(isLive);
+  const first = tasks.find(isLive);
   if (first === undefined) return {};
   const nodes = nodesInQuestion(view, candidateOf(view, service, first));
   const gap = widestGap(nodes, countsOf(tasks), [...placement.spread, "node.id"]);

@@ -13,6 +13,7 @@ import { ClusterLoad, type LoadedNode } from "./cluster-load.ts";
 import { refusalOf } from "./filters.ts";
 import { groupsOf, SlotNodes, type TaskGroup } from "./group.ts";
 import { emptyLoad, loadOf } from "./load.ts";
+import { meritsOf } from "./merits.ts";
 import { Picker, type Knowledge, type Run } from "./pick.ts";
 import { guestOf, type Guest } from "./room.ts";
 
@@ -188,6 +189,8 @@ export interface NodeVerdict {
   node: Node;
   /** Undefined where the task could run. */
   reason: string | undefined;
+  /** What speaks for and against a node on which it could run: what the choice goes by. */
+  merits: string;
 }
 
 /** For each node, whether the task could run there now: what `orchd explain` shows. */
@@ -195,10 +198,11 @@ export function explainPlacement(view: View, task: Task): NodeVerdict[] {
   const service = view.services.get(task.serviceId);
   if (service === undefined) return [];
   const candidate = candidateOf(view, service, task);
-  return sortedBy(view.nodes.values(), (node) => node.hostname).map((node) => ({
-    node,
-    reason: refusalOf(candidate, node, loadOf(view, node.id)),
-  }));
+  return sortedBy(view.nodes.values(), (node) => node.hostname).map((node) => {
+    const load = loadOf(view, node.id);
+    const reason = refusalOf(candidate, node, load);
+    return { node, reason, merits: reason === undefined ? meritsOf(candidate, node, load) : "" };
+  });
 }
 
 /** `no node fits: each of 2 nodes is drained; 1 node has …`, the most frequent reason first. */

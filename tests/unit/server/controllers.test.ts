@@ -223,7 +223,7 @@ describe("a service that is spread anew when a node comes", () => {
     rig.health.noteSession(anId("n2"), "connected");
     await rig.pass(59_000);
     const placed = () =>
-      [...rig.disk.view.tasks.values()].map(({ nodeId }) => nodeId?.slice(0, 2)).sort();
+      [...rig.disk.view.tasks.values()].map(({ nodeId = "" }) => nodeId.slice(0, 2)).sort();
     expect(placed()).toEqual(["n1", "n1", "n1", "n1"]);
     await rig.pass(3000);
     const moving = ["n1", "n1", "n1", "n1", "n2"];

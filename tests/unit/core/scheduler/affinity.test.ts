@@ -3,7 +3,7 @@ import { explainPlacement, schedule } from "../../../../src/core/scheduler/sched
 import { seededRandom } from "../../../../src/lib/random.ts";
 import type { Affinity, Service, ServiceSpec } from "../../../../src/model/service.ts";
 import type { Task } from "../../../../src/model/task.ts";
-import { aNode, aPendingTask, aService, aTask, aView, anId } from "../../../builders.ts";
+import { aNode, aPendingTask, aService, aTask, aView, anId, reserving } from "../../../builders.ts";
 import { shortId } from "../../../plan-text.ts";
 
 const placement = (over: Partial<ServiceSpec["placement"]>) => ({
@@ -139,6 +139,19 @@ test("higher priorities choose first", () => {
   const [low, high] = [named("a", {}), named("b", { priority: 5 })];
   const tasks = [aPendingTask(low, "low"), aPendingTask(high, "high")];
   expect(place([low, high], tasks).map((line) => line.split(" ")[0])).toEqual(["high", "low"]);
+});
+
+test("the table for people tells what speaks for the nodes that fit", () => {
+  const db = named("db", { resources: reserving(2000) });
+  const web = named("web", rule({ required: false }));
+  const task = aPendingTask(web, "w");
+  const there = [aTask(db, "d"), aTask(web, "w1", { slot: "2", nodeId: anId("n2") })];
+  const view = aView({ nodes, services: [db, web], tasks: [...there, task] });
+  expect(explainPlacement(view, task).map(({ merits }) => merits)).toEqual([
+    "0 of its tasks, 50 % reserved",
+    "1 of its tasks, 0 % reserved, 1 wish unmet",
+    "0 of its tasks, 0 % reserved, 1 wish unmet",
+  ]);
 });
 
 test("the table for people tells of other services too", () => {

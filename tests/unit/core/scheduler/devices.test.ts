@@ -5,7 +5,7 @@ import { seededRandom } from "../../../../src/lib/random.ts";
 import type { DeviceRequest, NodeDevice } from "../../../../src/model/device.ts";
 import type { Node } from "../../../../src/model/node.ts";
 import { aContainer, aNode, aPendingTask, aService, aSpec, aTask } from "../../../builders.ts";
-import { aView, reserving } from "../../../builders.ts";
+import { aView, anId, reserving } from "../../../builders.ts";
 
 const serial = (name: string, port: number): NodeDevice => ({
   id: name,
@@ -122,5 +122,22 @@ test("a round gives an exclusive device to one task, which keeps it until its en
   expect(placements.map((one) => one.devices)).toEqual([["ftdi"]]);
   expect(unplaced.map((one) => one.message)).toEqual([
     "no node fits: 1 node has 0 of 2 serial devices free, not 1",
+  ]);
+});
+
+test("a task follows its device to another node, and waits for a node that is only down", () => {
+  const service = {
+    ...aService({ container: mapping("/dev/ttyUSB0") }),
+    homes: { 1: anId<"node">("n2") },
+  };
+  const task = aPendingTask(service, "p");
+  const placed = (old: Node) => {
+    const view = aView({ nodes: [node, old], services: [service], tasks: [task] });
+    const { placements, unplaced } = schedule(view, [task], seededRandom("s"));
+    return [...placements.map(({ nodeId }) => nodeId), ...unplaced.map(({ message }) => message)];
+  };
+  expect(placed(aNode("n2", { devices: [], deviceNodes: [] }))).toEqual([anId("n1")]);
+  expect(placed(aNode("n2", { ...node, ...aNode("n2"), devices, health: "down" }))).toEqual([
+    "waits for node n2, which is down: its device is there",
   ]);
 });
