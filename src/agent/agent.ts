@@ -20,6 +20,7 @@ import type {
 } from "../model/session.ts";
 import type { Successor } from "../model/successor.ts";
 import { isTerminal, type TaskStatus } from "../model/task.ts";
+import type { NodeUsage } from "../model/usage.ts";
 import { connectTcp } from "../net/byte-stream.ts";
 import { PortClaims } from "../net/ports.ts";
 import { takesConnections } from "../net/probe.ts";
@@ -218,6 +219,15 @@ export class Agent implements AgentSession {
     return this.#options.runtime.images();
   }
 
+  async usage(taskIds: readonly TaskId[]): Promise<NodeUsage> {
+    const running = taskIds.filter((taskId) => this.#worker.status(taskId)?.state === "running");
+    const [tasks, connections] = await Promise.all([
+      this.#options.runtime.usage(running),
+      this.#ingress?.connections() ?? {},
+    ]);
+    return { at: performance.now(), tasks, connections };
+  }
+
   async loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]> {
     const references = await this.#options.runtime.loadImage(archive);
     this.#images.forget();
@@ -230,10 +240,24 @@ export class Agent implements AgentSession {
         await this.#options.runtime.removeVolume(name);
       } catch (error) {
         if (!(error instanceof OrchdError) || error.code !== "conflict") throw error;
+        if (this.#mayHold(name)) {
+          const message = `the volume ${name} may still be in use by a task here`;
+          throw new OrchdError("conflict", message, { retryable: true, cause: error });
+        }
         // It belongs to somebody else, or somebody else uses it: then it is not ours to remove.
         this.#options.log.warn(`a volume stays: ${messageChainOf(error)}`);
       }
     }
+  }
+
+  /** Whether a task holds the volume, or may do so since nothing but its container is known. */
+  #mayHold(volume: string): boolean {
+    if (!this.#containers.isListed) return true;
+    return [...this.#containers.all()].some(({ taskId }) => {
+      const mounts = this.#worker.assignment(taskId)?.container.mounts;
+      const isMounted = mounts?.some((one) => one.type === "volume" && one.volume === volume);
+      return isMounted ?? true;
+    });
   }
 
   async forward(taskId: TaskId, port: number): Promise<ByteStream> {

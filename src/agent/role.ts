@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { systemClock, TIMER_MAX_MS, type Timer } from "../lib/clock.ts";
+import { systemClock } from "../lib/clock.ts";
 import { messageChainOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { systemRandom } from "../lib/random.ts";
@@ -24,11 +24,11 @@ import { enrol } from "./enrol.ts";
 import { readFacts } from "./facts.ts";
 import { renewCertificate } from "./join.ts";
 import { Membership } from "./membership.ts";
+import { Renewal } from "./renewal.ts";
 import { Reachability } from "./reachability.ts";
 
 const INTERFACE = "orchd0";
 const FIND_TIMEOUT_MS = 3000;
-const RENEW_RETRY_MS = 3_600_000;
 
 export interface AgentRoleOptions {
   /** Holds what must survive: identity, assignments, statuses. */
@@ -77,7 +77,7 @@ export class AgentRole {
   /** Where members gossip, as the latest welcome told. */
   #peers: readonly string[] = [];
   #reachability: Reachability | undefined;
-  #renewal: Timer | undefined;
+  readonly #renewal: Renewal;
   #unwatch = () => {};
 
   private constructor(
@@ -92,6 +92,7 @@ export class AgentRole {
     this.#facts = facts;
     const { log } = options;
     const { state, clock, devices } = machine;
+    this.#renewal = new Renewal({ clock: systemClock, log, renew: () => this.#renew() });
     this.#connection = new ServerConnection({
       clock,
       log,
@@ -102,7 +103,7 @@ export class AgentRole {
         return { ca, cert, key, serverName: SERVER_NAME };
       },
       findServers: () => this.#findServers(),
-      renew: () => this.#renew(),
+      renew: () => this.#renewal.now(),
       onWelcome: (welcome) => this.#onWelcome(welcome),
       onTime: (serverTime, roundTripMs) => clock.learn(serverTime + roundTripMs / 2),
     });
@@ -170,7 +171,7 @@ export class AgentRole {
   /** Ends the agent and leaves every container as it is. */
   async stop(): Promise<void> {
     this.#unwatch();
-    this.#renewal?.cancel();
+    this.#renewal.stop();
     this.#machine.devices?.close();
     await this.#agent.stop();
     this.#reachability?.stop();
@@ -245,7 +246,7 @@ export class AgentRole {
     this.#membership?.useKeys(gossipKeys);
     this.#peers = peers;
     this.#meet();
-    if (renewAfterMs !== undefined) this.#renewIn(renewAfterMs);
+    if (renewAfterMs !== undefined) this.#renewal.dueIn(renewAfterMs);
   }
 
   /** What can't be saved now is told again by the next session. */
@@ -256,17 +257,6 @@ export class AgentRole {
     } catch (error) {
       this.#options.log.error(`what the server told is not on disk: ${messageChainOf(error)}`);
     }
-  }
-
-  #renewIn(delayMs: number): void {
-    this.#renewal?.cancel();
-    this.#renewal = systemClock.after(Math.min(delayMs, TIMER_MAX_MS), () => {
-      if (delayMs > TIMER_MAX_MS) return this.#renewIn(delayMs - TIMER_MAX_MS);
-      this.#renew().catch((error: unknown) => {
-        this.#options.log.warn(`the certificate is renewed later: ${messageChainOf(error)}`);
-        this.#renewIn(RENEW_RETRY_MS);
-      });
-    });
   }
 
   /** Gets a new certificate for the same key from the first server that gives one. */

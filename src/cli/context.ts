@@ -190,10 +190,11 @@ function parsePort(text: string): number {
 export function timeoutOption(): Option {
   return new Option("--timeout <time>", "wait no longer than this, such as 90s or 1h")
     .default(600_000, "10m")
-    .argParser(parseTimeout);
+    .argParser(timeArgument);
 }
 
-function parseTimeout(text: string): number {
+/** The value of an option that is a length of time, in ms. */
+export function timeArgument(text: string): number {
   const ms = parseDuration(text);
   if (ms === undefined) throw new InvalidArgumentError("Write it like 90s, 10m or 1h30m.");
   return ms;

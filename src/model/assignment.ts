@@ -42,6 +42,6 @@ export type AssignmentSet = z.infer<typeof assignmentSetSchema>;
 /** `orchd-shop-web-1-k3v…`: unique, legal for every runtime, found by prefix when cleaning up. */
 export function containerNameOf(assignment: Assignment): string {
   const { stack, service, taskId } = assignment;
-  const slot = assignment.slot.length > 6 ? "" : `-${assignment.slot}`;
+  const slot = assignment.slot.length > 6 ? "" : `-${assignment.slot.replace("@", ".")}`;
   return `orchd-${stack}-${service}${slot}-${taskId}`;
 }

@@ -1,12 +1,13 @@
 import { hasDevice } from "./device.ts";
 import type { Node } from "./node.ts";
-import { specOf, tieOf, type Service } from "./service.ts";
+import { isGlobal, specOf, tieOf, type Service } from "./service.ts";
+import { baseOfSlot } from "./slot-name.ts";
 import type { View } from "./view.ts";
 
 /** Whether a task of the service can be replaced by one on another node. */
 export function canMove(service: Service): boolean {
   const spec = specOf(service);
-  return spec.mode === "replicated" && tieOf(spec) === undefined;
+  return !isGlobal(spec) && tieOf(spec) === undefined;
 }
 
 /**
@@ -20,11 +21,12 @@ export function homeOf(
   slot: string,
 ): Node | undefined {
   if (canMove(service)) return undefined;
-  if (specOf(service).mode === "global") {
+  const base = baseOfSlot(slot);
+  if (isGlobal(specOf(service))) {
     // A global service's slot is the id of its node.
-    return view.nodes.get(slot as Node["id"]);
+    return view.nodes.get(base as Node["id"]);
   }
-  const home = service.homes?.[slot];
+  const home = service.homes?.[base];
   const node = home === undefined ? undefined : view.nodes.get(home);
   return node === undefined || wasUnplugged(service, node) ? undefined : node;
 }

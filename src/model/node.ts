@@ -36,6 +36,9 @@ export type NodeFacts = z.infer<typeof nodeFactsSchema>;
 
 export const nodeLabelsSchema = z.record(z.string().max(255), z.string().max(255));
 
+/** More than any node that comes back can have been left with. */
+export const VOLUMES_TO_REMOVE_MAX = 4096;
+
 export const nodeSchema = z.object({
   id: nodeIdSchema,
   ...nodeFactsSchema.shape,
@@ -43,6 +46,8 @@ export const nodeSchema = z.object({
   labels: nodeLabelsSchema,
   /** Set by people: `pause` takes no new task, `drain` also moves its tasks away. */
   availability: z.enum(["active", "pause", "drain"]),
+  /** When a drained node is to be empty: what nothing has replaced by then ends all the same. */
+  drainBy: z.int().optional(),
   /** Set by the system. */
   health: z.enum(["ready", "suspect", "down"]),
   createdAt: z.int(),
@@ -54,6 +59,11 @@ export const nodeSchema = z.object({
   subnet: z.cidrv4().optional(),
   /** Milliseconds since 1970, by the server's clock. */
   certificateExpiresAt: z.int().optional(),
+  /**
+   * Names, in the runtime, of volumes whose stacks were removed with them while the node did not
+   * answer: it is told to remove them when it does.
+   */
+  volumesToRemove: z.array(z.string().max(255)).max(VOLUMES_TO_REMOVE_MAX).optional(),
   version: z.int(),
 });
 export type Node = z.infer<typeof nodeSchema>;

@@ -3,14 +3,18 @@ import type { Log } from "../lib/log.ts";
 import { sortedBy } from "../lib/order.ts";
 import type { Random } from "../lib/random.ts";
 import { changesOf, type Action, type Plan } from "../core/reconcile/plan.ts";
+import { withVolumesToRemove } from "../core/reconcile/node.ts";
+import { Patience } from "../core/reconcile/rollout-patience.ts";
 import { planService } from "../core/reconcile/service.ts";
 import { planStack } from "../core/reconcile/stack.ts";
 import { followsOthers } from "../core/scheduler/affinity.ts";
+import { ClusterLoad } from "../core/scheduler/cluster-load.ts";
 import { planPreemption, type Preemption } from "../core/scheduler/preempt.ts";
 import { planRebalance } from "../core/scheduler/rebalance.ts";
 import { schedule, type Schedule, type Unplaced } from "../core/scheduler/schedule.ts";
 import { put, type Applied, type Change } from "../model/change.ts";
 import type { NodeId, ServiceId, TaskId } from "../model/ids.ts";
+import type { Node } from "../model/node.ts";
 import { specOf, type Service } from "../model/service.ts";
 import type { AgentSession } from "../model/session.ts";
 import type { Task } from "../model/task.ts";
@@ -19,6 +23,8 @@ import type { View } from "../model/view.ts";
 import type { Store } from "../store/store.ts";
 import { commitFresh } from "./commit-fresh.ts";
 import { Controller, type Outcome } from "./controller.ts";
+import { LeftVolumes } from "./left-volumes.ts";
+import { concernsDependents, Dependents } from "./dependents.ts";
 import { EvictionBudget } from "./eviction-budget.ts";
 
 /** Between one task that moves for balance and the next, of whatever service. */
@@ -41,6 +47,8 @@ export class Controllers {
   readonly #services: Controller<ServiceId>;
   readonly #stacks: Controller<string>;
   readonly #scheduler: Controller<"pending tasks">;
+  readonly #volumes: LeftVolumes;
+  readonly #dependents = new Dependents();
   readonly #balance: Controller<"balance">;
   /** When a task was last told to move, in ms since 1970. */
   #movedAt = 0;
@@ -48,6 +56,9 @@ export class Controllers {
   readonly #pending = new Set<TaskId>();
   readonly #evictions = new EvictionBudget();
   readonly #unwatch: () => void;
+  readonly #patience = new Patience();
+  /** What tasks take of nodes, kept from look to look. */
+  readonly #following: ReturnType<typeof ClusterLoad.follow>;
 
   constructor(options: ControllersOptions) {
     this.#options = options;
@@ -56,7 +67,11 @@ export class Controllers {
       name: "service",
       clock,
       log,
-      work: (id) => this.#commitPlan((view, now) => planService(view, id, now, options.random)),
+      work: (id) =>
+        this.#commitPlan((view, now) => {
+          const stalledMs = this.#patience.look(view, id, now);
+          return planService(view, id, now, options.random, stalledMs);
+        }),
     });
     this.#stacks = new Controller({
       name: "stack",
@@ -70,6 +85,8 @@ export class Controllers {
       log,
       work: () => this.#schedule(),
     });
+    this.#volumes = new LeftVolumes(options);
+    this.#following = ClusterLoad.follow(store.view());
     this.#balance = new Controller({
       name: "balance",
       clock,
@@ -82,8 +99,12 @@ export class Controllers {
   /** Looks at everything once, as after a start. */
   start(): void {
     const view = this.#options.store.view();
-    for (const id of view.services.keys()) this.#services.touch(id);
+    for (const service of view.services.values()) {
+      this.#dependents.note(undefined, service);
+      this.#services.touch(service.id);
+    }
     for (const name of view.stacks.keys()) this.#stacks.touch(name);
+    for (const node of view.nodes.values()) this.#volumes.note(node);
     for (const task of view.tasks.values()) this.#notePending(task.id, task);
     this.#scheduler.touch("pending tasks");
     this.#balance.touch("balance");
@@ -91,6 +112,8 @@ export class Controllers {
 
   close(): void {
     this.#unwatch();
+    this.#following.stop();
+    this.#volumes.close();
     const controllers = [this.#services, this.#stacks, this.#scheduler, this.#balance];
     for (const controller of controllers) controller.close();
   }
@@ -103,16 +126,18 @@ export class Controllers {
         const service = applied.after ?? applied.before;
         if (service === undefined) return;
         this.#services.touch(service.id);
+        this.#dependents.note(applied.before, applied.after);
+        this.#touchDependents(service.stack, service.name);
         if (applied.after !== undefined && isBalanced(applied.after))
           this.#balance.touch("balance");
         if (this.#pending.size > 0) this.#scheduler.touch("pending tasks");
-        if (applied.after === undefined) this.#stacks.touch(service.stack);
+        if (applied.after === undefined) this.#onServiceGone(service);
         return;
       }
       case "stack":
         return this.#stacks.touch(applied.after?.name ?? applied.before?.name ?? "");
       case "node":
-        return this.#onNode();
+        return this.#onNode(applied.after);
       // Who may come in is nothing that a service waits for.
       case "token":
       case "cluster":
@@ -120,10 +145,26 @@ export class Controllers {
     }
   }
 
+  /** What it depended on may go now, and at last the stack. */
+  #onServiceGone(gone: Service): void {
+    const { stack } = gone;
+    const view = this.#options.store.view();
+    for (const { service: name } of specOf(gone).dependsOn ?? []) {
+      const dependency = view.serviceNamed(stack, name);
+      if (dependency !== undefined) this.#services.touch(dependency.id);
+    }
+    this.#stacks.touch(stack);
+  }
+
+  #touchDependents(stack: string, service: string): void {
+    for (const id of this.#dependents.of(stack, service)) this.#services.touch(id);
+  }
+
   #onTask(before: Task | undefined, after: Task | undefined): void {
     const task = after ?? before;
     if (task === undefined) return;
     this.#services.touch(task.serviceId);
+    if (concernsDependents(before, after)) this.#touchDependents(task.stack, task.service);
     this.#notePending(task.id, after);
     // A task keeps its room until its end is confirmed, however long ago it was asked to end.
     const held = before !== undefined && occupiesNode(before);
@@ -133,7 +174,8 @@ export class Controllers {
   }
 
   /** A node's change can open or close places for every global service and every pending task. */
-  #onNode(): void {
+  #onNode(node: Node | undefined): void {
+    if (node !== undefined) this.#volumes.note(node);
     for (const service of this.#options.store.view().services.values()) {
       this.#services.touch(service.id);
     }
@@ -166,9 +208,9 @@ export class Controllers {
     await commitFresh(store, (view) => {
       // The view may be further along than what was told of it: some may be placed or ended there.
       const tasks = [...this.#pending].flatMap((id) => view.tasks.get(id) ?? []).filter(isPending);
-      const result = schedule(view, tasks, random, (nodeId) => {
-        return this.#options.isOutOfTouch?.(nodeId) === true;
-      });
+      const { isOutOfTouch } = this.#options;
+      const { load } = this.#following;
+      const result = schedule(view, tasks, random, { load, isOutOfTouch });
       const preemption = planPreemption(view, result, this.#evictions.left(now));
       told = preemption.evictions.length;
       isHeldBack = preemption.isHeldBack;
@@ -194,9 +236,10 @@ export class Controllers {
     await commitFresh(store, (view) => {
       wakeAt = undefined;
       hasMoved = false;
+      const { load } = this.#following;
       for (const service of sortedBy(view.services.values(), ({ id }) => id)) {
         if (!isBalanced(service)) continue;
-        const { move, wakeAt: later } = planRebalance(view, service, now, random);
+        const { move, wakeAt: later } = planRebalance(view, service, now, random, load);
         if (later !== undefined) wakeAt = Math.min(wakeAt ?? later, later);
         if (move === undefined) continue;
         hasMoved = true;
@@ -209,14 +252,24 @@ export class Controllers {
     return next === undefined ? {} : { wakeAt: next };
   }
 
-  /** A stack's volumes go last, on every node that is there, and only when that was asked for. */
+  /**
+   * A stack's volumes go last, and only when that was asked for. In the commit that ends the stack
+   * stands which nodes still have to remove them.
+   */
   async #removeStack(name: string): Promise<Outcome> {
-    const stack = this.#options.store.view().stacks.get(name);
-    const { actions } = planStack(this.#options.store.view(), name);
-    if (actions.length > 0 && stack?.removeVolumes === true && stack.volumes.length > 0) {
-      for (const session of this.#options.sessions()) await session.removeVolumes(stack.volumes);
-    }
-    return this.#commitPlan((view) => planStack(view, name));
+    const { store, clock } = this.#options;
+    const stack = store.view().stacks.get(name);
+    const { actions } = planStack(store.view(), name);
+    if (stack === undefined || actions.length === 0) return {};
+    const names = stack.removeVolumes ? stack.volumes : [];
+    const done = names.length === 0 ? new Set() : await this.#volumes.remove(names);
+    await commitFresh(store, (view) => {
+      const changes = changesOf(view, planStack(view, name).actions, clock.now());
+      if (changes.length === 0 || names.length === 0) return changes;
+      const left = [...view.nodes.values()].filter(({ id, roles }) => roles.agent && !done.has(id));
+      return [...changes, ...left.map((node) => put.node(withVolumesToRemove(node, names)))];
+    });
+    return {};
   }
 }
 

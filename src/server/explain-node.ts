@@ -34,6 +34,7 @@ export function explainNode(view: View, node: Node, reason: string, now: number)
         value: `${formatBytes(load.memoryBytes)} of ${formatBytes(memoryBytes)}`,
       },
       { label: "cores reserved", value: `${load.cpuMillis / 1000} of ${cpuMillis / 1000}` },
+      ...(node.volumesToRemove ?? []).map((value) => ({ label: "volume to remove", value })),
       ...Object.entries(node.generic ?? {}).map(([kind, count]) => ({
         label: `resource ${kind} reserved`,
         value: `${load.generic.get(kind) ?? 0} of ${count}`,

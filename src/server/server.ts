@@ -23,6 +23,7 @@ import { openRuntime, type RuntimeKind } from "../runtime/open.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import { openAgentState, type AgentState } from "../store/agent-state/agent-state.ts";
 import { openSqliteStore, type SqliteStore } from "../store/sqlite/sqlite-store.ts";
+import { Autoscaler } from "./autoscaler.ts";
 import { Controllers } from "./controllers.ts";
 import { commitFresh } from "./commit-fresh.ts";
 import { Dispatcher } from "./dispatcher.ts";
@@ -76,6 +77,7 @@ export class Server {
   readonly #health: NodeHealth;
   readonly #dispatcher: Dispatcher;
   readonly #controllers: Controllers;
+  readonly #autoscaler: Autoscaler;
   readonly #tokens: Tokens;
   readonly #joins: Joins;
   #listening: ApiListener | undefined;
@@ -104,6 +106,12 @@ export class Server {
       sessions: () => this.#dispatcher.sessions(),
       isOutOfTouch: (nodeId) => this.#health.isOutOfTouch(nodeId),
     });
+    this.#autoscaler = new Autoscaler({
+      store,
+      clock: systemClock,
+      log: options.log,
+      session: (nodeId) => this.#dispatcher.session(nodeId),
+    });
     const servers = () => this.addresses();
     const deps = { store, clock: systemClock, random: systemRandom, servers };
     this.#tokens = new Tokens(deps);
@@ -128,6 +136,7 @@ export class Server {
     }
     server.#controllers.start();
     server.#health.start();
+    server.#autoscaler.start();
     return server;
   }
 
@@ -249,6 +258,7 @@ export class Server {
     await this.#listening?.close();
     this.#controllers.close();
     this.#health.close();
+    this.#autoscaler.close();
     if (this.#agent !== undefined) {
       const { agent, runtime, state, devices } = this.#agent;
       devices?.close();
@@ -294,7 +304,11 @@ export class Server {
       removeStack: (name, options) => writes.removeStack(name, options),
       scale: (replicas) => writes.scale(replicas),
       restart: (id) => writes.restart(id),
-      setAvailability: (id, availability) => writes.setAvailability(id, availability),
+      orderRollout: (id, order) => writes.orderRollout(id, order),
+      undoStack: (name, to) => writes.undoStack(name, to),
+      setAvailability: (id, availability, deadlineMs) =>
+        writes.setAvailability(id, availability, deadlineMs),
+      runJob: (id) => writes.runJob(id),
       setLabels: (id, change) => writes.setLabels(id, change),
       removeNode: async (id, options) => {
         await writes.removeNode(id, options);
@@ -321,7 +335,9 @@ export class Server {
       case "task":
         return explainTask(view, target.task, now);
       case "service":
-        return explainService(view, target.service, now);
+        return explainService(view, target.service, now, {
+          autoscaling: this.#autoscaler.reason(target.service.id),
+        });
       case "node":
         return explainNode(view, target.node, this.#health.verdict(target.node.id).reason, now);
     }

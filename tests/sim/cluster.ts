@@ -1,6 +1,7 @@
 import { messageOf, OrchdError } from "../../src/lib/errors.ts";
 import { seededRandom, type Random } from "../../src/lib/random.ts";
 import { put, type Applied } from "../../src/model/change.ts";
+import { currentRevision } from "../../src/model/service.ts";
 import { aNode } from "../builders.ts";
 import { AgentProcess } from "./agent-process.ts";
 import type { Bug } from "./bugs.ts";
@@ -258,6 +259,17 @@ export class Cluster {
   #noteApplied({ kind, before, after }: Applied): void {
     if (kind === "node") {
       this.note(`node ${after?.hostname} is ${after?.health} and ${after?.availability}`);
+      return;
+    }
+    if (kind === "service" && after !== undefined) {
+      const { state, failed, message } = after.rollout ?? {
+        state: "none",
+        failed: [],
+        message: "",
+      };
+      const at = `revision ${currentRevision(after).revision}`;
+      const told = `${at}, rollout ${state}, failed ${failed.length}, ${message}`;
+      this.note(`service ${after.stack}/${after.name} written: ${told}`);
       return;
     }
     if (kind !== "task") {

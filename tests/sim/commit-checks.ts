@@ -4,6 +4,7 @@ import { canMove } from "../../src/model/home.ts";
 import type { NodeId, TaskId } from "../../src/model/ids.ts";
 import {
   priorityOf,
+  sameTemplate,
   specAt,
   specOf,
   tieOf,
@@ -12,18 +13,22 @@ import {
 } from "../../src/model/service.ts";
 import { isLive, isTerminal, occupiesNode, rankOf, type Task } from "../../src/model/task.ts";
 import type { View } from "../../src/model/view.ts";
+import { RolloutChecks } from "./rollout-checks.ts";
 import type { Invariant, Violation } from "./violation.ts";
 
 type Problem = Violation | undefined;
 
 /** Checks of one write, against the state right before it. */
 export class CommitChecks {
+  readonly #rollouts = new RolloutChecks();
   readonly #idsUsed = new Set<TaskId>();
   /** Where a task of each slot ran that can't move; by service and slot. */
   readonly #homes = new Map<string, NodeId>();
 
   /** The first invariant that a commit breaks. */
   check(applied: readonly Applied[], before: View): Problem {
+    const rollout = this.#rollouts.check(applied, before);
+    if (rollout !== undefined) return rollout;
     for (const one of applied) {
       const problem = this.#checkOne(one, before, applied);
       if (problem !== undefined) return problem;
@@ -48,7 +53,7 @@ export class CommitChecks {
     const isUsed = this.#idsUsed.has(after.id);
     this.#idsUsed.add(after.id);
     if (isUsed) return broken("T4", after, "was there before");
-    return checkSiblings(after, whole, view) ?? checkBirth(after, view);
+    return checkSiblings(after, whole, view) ?? checkBirth(after, whole, view);
   }
 
   /** Whoever makes room for another has the lower priority, and few do so in a minute. */
@@ -252,8 +257,8 @@ function checkPlacement(task: Task, nodeId: NodeId, view: View): Problem {
   return broken("S3", task, `is placed on ${node.hostname}, against its constraints`);
 }
 
-function checkBirth(task: Task, view: View): Problem {
-  const service = view.services.get(task.serviceId);
+function checkBirth(task: Task, whole: readonly Applied[], view: View): Problem {
+  const service = serviceAfter(task, whole, view);
   if (service === undefined) return broken("T1", task, "has no service");
   // Its agent made it while it was alone, and has run it since.
   if (task.state === "assigned" && task.message.startsWith("started by its node")) return undefined;
@@ -278,14 +283,27 @@ function checkBirth(task: Task, view: View): Problem {
   return broken("S15", task, `came after ${waitedMs} ms instead of ${expectedMs} ms`);
 }
 
-/** The slot's latest attempt, where it has ended and was of the current template. */
+/** The service of a task as it is with the commit. */
+function serviceAfter(
+  { serviceId }: Task,
+  whole: readonly Applied[],
+  view: View,
+): Service | undefined {
+  for (const { kind, after } of whole) {
+    if (kind === "service" && after?.id === serviceId) return after;
+  }
+  return view.services.get(serviceId);
+}
+
+/** The slot's latest attempt, where it has ended and was of the task's own template. */
 function lastAttempt(task: Task, service: Service, view: View): Task | undefined {
   const [latest] = view
     .tasksOf(service.id)
     .filter(({ slot }) => slot === task.slot)
     .toSorted((a, b) => b.attempt - a.attempt || b.createdAt - a.createdAt);
   if (latest === undefined || !isTerminal(latest.state)) return undefined;
-  return latest.revision >= service.templateRevision ? latest : undefined;
+  const [before, after] = [latest, task].map(({ revision }) => specAt(service, revision));
+  return before && after && sameTemplate(before, after) ? latest : undefined;
 }
 
 function backoffMs(failures: number, { delayMs, delayMaxMs }: RestartPolicy): number {

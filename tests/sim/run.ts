@@ -1,4 +1,5 @@
-import { HISTORY_PER_SLOT, isConverged } from "../../src/core/reconcile/service.ts";
+import { HISTORY_PER_SLOT } from "../../src/core/reconcile/attempt.ts";
+import { isConverged } from "../../src/core/reconcile/service.ts";
 import { slotsOf } from "../../src/core/reconcile/slot.ts";
 import { seededRandom, type Random } from "../../src/lib/random.ts";
 import { specOf, tieOf, type Service, type ServiceSpec } from "../../src/model/service.ts";
@@ -10,7 +11,7 @@ import { Cluster, type Place } from "./cluster.ts";
 import type { ServerProcess } from "./server-process.ts";
 import { IN_FLIGHT_MAX_MS } from "./simulated-runtime.ts";
 import { Trace } from "./trace.ts";
-import { drawDeed, restart, scale, setAvailability, setZone } from "./users.ts";
+import { drawDeed, order, restart, scale, setAvailability, setZone } from "./users.ts";
 import type { Violation } from "./violation.ts";
 
 /** How long the cluster may take to become what was asked for, once nothing fails any more. */
@@ -110,6 +111,7 @@ class Run {
     const until = clock.now() + CONVERGE_MAX_MS;
     let trouble = this.#trouble();
     while (trouble !== undefined && clock.now() < until) {
+      await this.#steer();
       await this.#pass(clock.now() + 1000);
       if (checks.violation !== undefined) return;
       trouble = this.#trouble();
@@ -242,17 +244,35 @@ class Run {
       for (const container of place.machine.containers.values()) container.program = "steady";
     }
     for (const service of [...disk.view.services.values()]) {
-      if (service.removing) continue;
-      const { container, restart: policy, mode, replicas } = specOf(service);
-      const program = container.image.split(":")[0] ?? "";
+      if (service.removing || (await this.#dismiss(service))) continue;
+      const { restart: policy, replicas } = specOf(service);
       const isLimited = policy.condition === "none" || policy.maxAttempts !== undefined;
-      const neverRuns = ["broken", "missing", "crashing"].includes(program);
-      if (neverRuns || (program === "job" && policy.condition === "any")) {
-        await this.#do(mode === "global" ? removal(service.stack) : scale(service, 0));
-      } else {
-        const most = mostThatFit(specOf(service));
-        if (replicas > most) await this.#do(scale(service, most));
-        if (isLimited) await this.#do(restart(service));
+      const most = mostThatFit(specOf(service));
+      if (replicas > most) await this.#do(scale(service, most));
+      if (isLimited) await this.#do(restart(service));
+    }
+  }
+
+  /** Scales away a service whose program never runs for long; answers whether it is one. */
+  async #dismiss(service: Service): Promise<boolean> {
+    const { container, restart: policy, mode, replicas } = specOf(service);
+    const program = container.image.split(":")[0] ?? "";
+    const neverRuns = ["broken", "missing", "crashing"].includes(program);
+    if (!neverRuns && (program !== "job" || policy.condition !== "any")) return false;
+    if (mode === "global") await this.#do(removal(service.stack));
+    else if (replicas > 0) await this.#do(scale(service, 0));
+    return true;
+  }
+
+  /** Users let rollouts go on that stopped, and look after what one brought back. */
+  async #steer(): Promise<void> {
+    for (const { id } of [...this.#cluster.disk.view.services.values()]) {
+      const service = this.#cluster.disk.view.services.get(id);
+      if (service === undefined || service.removing || (await this.#dismiss(service))) continue;
+      const { rollout } = service;
+      if (rollout?.state === "paused") await this.#do(order(service, resume));
+      if (rollout?.state === "canary" && rollout.message !== "") {
+        await this.#do(order(service, { type: "promote" }));
       }
     }
   }
@@ -353,6 +373,8 @@ class Run {
     return undefined;
   }
 }
+
+const resume = { type: "resume", unlock: true } as const;
 
 /** How many tasks certainly have room, whatever else there is. */
 function mostThatFit({ placement, ports, resources, mode }: ServiceSpec): number {

@@ -149,6 +149,10 @@ export class SimulatedRuntime implements Runtime {
     throw new Error("no run loads images");
   }
 
+  usage(): Promise<[]> {
+    return this.#call("", 10, () => []);
+  }
+
   images(): Promise<ImageSummary[]> {
     throw new Error("no run lists images");
   }

@@ -1,6 +1,13 @@
 import type { Mount } from "../../src/model/container.ts";
 import type { NodeId } from "../../src/model/ids.ts";
-import { specOf, type Service, type ServiceSpec } from "../../src/model/service.ts";
+import type { RolloutRules, UpdatePolicy } from "../../src/model/rollout.ts";
+import {
+  currentRevision,
+  specOf,
+  type Service,
+  type ServiceSpec,
+} from "../../src/model/service.ts";
+import type { RolloutOrder } from "../../src/core/reconcile/rollout-orders.ts";
 import type { Random } from "../../src/lib/random.ts";
 import { aContainer, aPort, aRestart, aSpec, reserving } from "../builders.ts";
 import { between, happens, oneOf } from "./chance.ts";
@@ -45,7 +52,9 @@ export function drawDeed(random: Random, disk: Disk): Deed {
   const choice = random.next();
   if (service === undefined || choice < 0.4) return up(random, disk);
   if (choice < 0.65) return scale(service, between(random, 0, 5));
-  if (choice < 0.75) return restart(service);
+  if (choice < 0.7) return restart(service);
+  if (choice < 0.78) return order(service, drawOrder(random, service));
+  if (choice < 0.8) return undoStack(service.stack);
   if (choice < 0.85) return down(oneOf(random, STACKS));
   const nodeId = oneOf(random, [...view.nodes.keys()]);
   if (choice > 0.95 && view.nodes.size > 1)
@@ -99,10 +108,32 @@ function drawSpec(
       replaceAfterMs: between(random, 0, 5) * 1000,
       reconcile: oneOf(random, ["keep-original", "keep-replacement", "longest-running"]),
     },
-    update: { order, parallelism: between(random, 0, 3), delayMs: between(random, 0, 2) * 1000 },
+    update: {
+      order,
+      parallelism: between(random, 0, 3),
+      delayMs: between(random, 0, 2) * 1000,
+      ...drawRules(random),
+    },
+    ...drawCare(random),
     ...(happens(random, 0.5) ? { priority: between(random, -1, 2) } : {}),
     ...(name === "web" && happens(random, 0.4) ? { rebalance: "gentle" as const } : {}),
   });
+}
+
+function drawRules(random: Random): Partial<UpdatePolicy> {
+  return {
+    monitorMs: between(random, 0, 4) * 1000,
+    failureAction: oneOf(random, ["pause", "continue", "rollback", "rollback"]),
+    maxFailureRatio: oneOf(random, [0, 0, 0.3]),
+    progressDeadlineMs: oneOf(random, [0, 20_000, 600_000]),
+  };
+}
+
+function drawCare(random: Random): { rollout?: RolloutRules } {
+  const canary = { amount: 1, unit: "tasks" } as const;
+  const promote = oneOf(random, ["auto", "auto", "manual"] as const);
+  if (happens(random, 0.1)) return { rollout: { canary, promote } };
+  return happens(random, 0.05) ? { rollout: { lock: true } } : {};
 }
 
 /** Each stack has a port of its own, so that both fit on one node. */
@@ -175,6 +206,38 @@ export function restart(service: Service): Deed {
       const now = view.services.get(service.id);
       return now !== undefined && specOf(now).restarts > restarts;
     },
+  };
+}
+
+function drawOrder(random: Random, service: Service): RolloutOrder {
+  const kept = service.revisions.map(({ revision }) => revision);
+  const to = happens(random, 0.5) ? oneOf(random, kept) : undefined;
+  return oneOf<RolloutOrder>(random, [
+    { type: "pause" },
+    { type: "resume", unlock: happens(random, 0.5) },
+    { type: "promote" },
+    { type: "undo", to },
+  ]);
+}
+
+/** Whether it took effect shows in what follows: others may have ordered something else since. */
+export function order(service: Service, what: RolloutOrder): Deed {
+  return {
+    text: `rollout of ${service.stack}/${service.name} ${JSON.stringify(what)}`,
+    run: (server) => server.writes.orderRollout(service.id, what),
+    isOnDisk: ({ view }) => {
+      const after = view.services.get(service.id);
+      if (after === undefined || what.type !== "undo") return true;
+      return currentRevision(after).revision > currentRevision(service).revision;
+    },
+  };
+}
+
+function undoStack(name: string): Deed {
+  return {
+    text: `undo of stack ${name}`,
+    run: async (server) => void (await server.writes.undoStack(name, undefined)),
+    isOnDisk: () => true,
   };
 }
 

@@ -14,6 +14,7 @@ export const INVARIANTS = {
   S7: "what was acknowledged is on the disk",
   S10: "an agent removes no container that is still wanted",
   S12: "in the end each container belongs to a task, and each running task has one",
+  S13: "a rollout takes no more than it may, and goes back once, to what was there",
   S15: "attempts wait as the restart policy says, and are as many as it allows",
   S16: "an agent stops no container that is still wanted",
   H1: "a node whose agent has been connected for long is not down",

@@ -1,10 +1,11 @@
 import { formatDuration, plural } from "../../lib/text.ts";
-import type { Progress, ServiceSummary } from "../../model/summary.ts";
+import type { JobRunSummary, Progress, ServiceSummary } from "../../model/summary.ts";
 import { cleanText } from "../output/clean.ts";
 import type { Color, Paint } from "../output/color.ts";
 
 export type Goal = "converged" | "removed";
-type Phase = "starting" | "replacing" | "stopping" | "failing" | "ready" | "removed";
+type Phase =
+  "working" | "done" | "starting" | "replacing" | "stopping" | "failing" | "ready" | "removed";
 
 /** Further lines of one phase than these are not kept apart. */
 const TOLD_KEPT = 16;
@@ -49,7 +50,7 @@ export function advance(
   const lines: string[] = [];
   const put = (name: string, next: Seen) => {
     const before = state.services.get(name);
-    const isDone = next.phase === "ready" || next.phase === "removed";
+    const isDone = ["ready", "done", "removed"].includes(next.phase);
     const doneAt = isDone ? { doneAt: before?.doneAt ?? now } : {};
     const line = formatChange(name, next);
     const toldBefore = before?.phase === next.phase ? before.told : [];
@@ -69,9 +70,19 @@ export function advance(
 }
 
 function seen(summary: ServiceSummary, goal: Goal): Seen {
+  const [run] = summary.job?.runs ?? [];
+  if (run !== undefined && goal === "converged") return seenJob(summary, run);
   const { ready, wanted, outdated, running, message } = summary;
   const left = Math.max(ready, running + outdated);
   return { phase: phaseOf(summary, goal, left), ready, wanted, left, message };
+}
+
+/** Of a job those tasks count that are complete. */
+function seenJob({ converged, message }: ServiceSummary, run: JobRunSummary): Seen {
+  const { completed, wanted, active } = run;
+  const isFailing = run.failures > 0 || run.result === "failed";
+  const phase = converged ? "done" : isFailing ? "failing" : "working";
+  return { phase, ready: completed, wanted, left: active, message };
 }
 
 function phaseOf(summary: ServiceSummary, goal: Goal, left: number): Phase {
@@ -85,17 +96,21 @@ function phaseOf(summary: ServiceSummary, goal: Goal, left: number): Phase {
 /** `shop/web: starting, 1 of 3 ready: pulling the image` */
 function formatChange(name: string, service: Seen): string {
   const { phase, message } = service;
-  const why = message === "" || phase === "ready" || phase === "removed" ? "" : `: ${message}`;
+  const isDone = phase === "ready" || phase === "done" || phase === "removed";
+  const why = message === "" || isDone ? "" : `: ${message}`;
   return cleanText(`${name}: ${phase}${countOf(service)}${why}`);
 }
 
 function countOf({ phase, ready, wanted, left }: Seen): string {
   if (phase === "removed") return "";
+  if (phase === "working" || phase === "done") return `, ${ready} of ${wanted} complete`;
   if (phase === "stopping") return `, ${plural(left, "task")} left`;
   return `, ${ready} of ${wanted} ready`;
 }
 
 const PHASE_COLORS: Record<Phase, Color> = {
+  working: "cyan",
+  done: "green",
   starting: "cyan",
   replacing: "cyan",
   stopping: "cyan",

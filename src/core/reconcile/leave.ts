@@ -1,5 +1,5 @@
 import { formatConstraint, unmetConstraint } from "../../model/constraint.ts";
-import { specOf, type Service } from "../../model/service.ts";
+import { isGlobal, specOf, type Service } from "../../model/service.ts";
 import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 
@@ -10,7 +10,7 @@ import type { View } from "../../model/view.ts";
 export function reasonToLeave(view: View, service: Service, task: Task): string | undefined {
   const { mode, placement } = specOf(service);
   const node = task.nodeId === undefined ? undefined : view.nodes.get(task.nodeId);
-  if (node === undefined || mode === "global") return undefined;
+  if (node === undefined || isGlobal({ mode })) return undefined;
   if (task.leave !== undefined) return task.leave;
   if (node.availability === "drain") return `node ${node.hostname} is drained`;
   const unmet = unmetConstraint(node, placement.constraints);

@@ -10,8 +10,11 @@ import { bondIndexOf, bondsOf, type Bond, type BondIndex, type Placed } from "./
 export interface Candidate {
   task: Task;
   spec: ServiceSpec;
-  /** Where other tasks of its slot are: it takes their place, once for each. */
-  slotNodes: readonly (NodeId | undefined)[];
+  /**
+   * Where other tasks of its slot are: it takes their place, once for each. The scheduler fills it
+   * in only under a limit for each node.
+   */
+  slotNodes: readonly NodeId[];
   /** The only node that can hold it, where it can't go to another. */
   home: Node | undefined;
   /** Rules about where tasks of other services are. */
@@ -33,5 +36,5 @@ export function candidateOf(
   const held = others.filter((other) => other.id !== task.id && occupiesNode(other));
   const home = homeOf(view, service, task.slot);
   const bonds = bondsOf(view, service, task, affinity);
-  return { task, spec, slotNodes: held.map((other) => other.nodeId), home, bonds };
+  return { task, spec, slotNodes: held.flatMap((other) => other.nodeId ?? []), home, bonds };
 }

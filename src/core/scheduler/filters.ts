@@ -1,7 +1,8 @@
 import { formatConstraint, unmetConstraint } from "../../model/constraint.ts";
 import type { Node } from "../../model/node.ts";
 import { formatBytes } from "../../lib/text.ts";
-import { tieOf, usesDevices } from "../../model/service.ts";
+import { isGlobal, tieOf, usesDevices } from "../../model/service.ts";
+import { baseOfSlot } from "../../model/slot-name.ts";
 import { refusalOfBond } from "./affinity.ts";
 import type { Candidate } from "./candidate.ts";
 import { giveDevices } from "./devices.ts";
@@ -20,9 +21,13 @@ export const STATIC_FILTERS: readonly Filter[] = [
   refuseWrongPlatform,
   refuseForeignImage,
   refuseUnmetConstraint,
+  refuseOldVolume,
 ];
 
-/** Those that look at what other tasks take, which each placement changes. */
+/**
+ * Those that look at what other tasks take, which each placement changes. A node that refuses a
+ * service's task by one of them goes on doing so while it only gets more of that service.
+ */
 export const LOAD_FILTERS: readonly Filter[] = [
   refuseTakenHostPort,
   refuseFullShare,
@@ -60,8 +65,8 @@ export function firstRefusal(
 
 /** A global service's slot is one node, and what ties a task to a node is only there. */
 function refuseWrongNode({ task, spec, home }: Candidate, node: Node): string | undefined {
-  if (spec.mode === "global") {
-    return task.slot === node.id ? undefined : "is not the node of this slot";
+  if (isGlobal(spec)) {
+    return baseOfSlot(task.slot) === node.id ? undefined : "is not the node of this slot";
   }
   if (home === undefined || home.id === node.id) return undefined;
   return `does not have its ${tieOf(spec) ?? "data"}, which is on node ${home.hostname}`;
@@ -144,6 +149,16 @@ function refuseFullNetwork({ spec }: Candidate, _: Node, load: NodeLoad): string
     return undefined;
   }
   return `has given all ${ADDRESSES_PER_NODE} addresses of its network to tasks`;
+}
+
+/** What is there under the volume's name belongs to a stack that was removed with its data. */
+function refuseOldVolume({ spec }: Candidate, node: Node): string | undefined {
+  if (node.volumesToRemove === undefined) return undefined;
+  for (const mount of spec.container.mounts) {
+    if (mount.type !== "volume" || !node.volumesToRemove.includes(mount.volume)) continue;
+    return `has not yet removed the volume ${mount.volume} of a stack that was taken down`;
+  }
+  return undefined;
 }
 
 /** Near to the tasks of another service, or apart from them, where that is a must. */

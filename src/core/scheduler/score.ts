@@ -1,79 +1,127 @@
-import { nodeValue } from "../../model/constraint.ts";
-import type { Node } from "../../model/node.ts";
-import { unmetWishes } from "./affinity.ts";
-import type { Candidate } from "./candidate.ts";
-import type { NodeLoad } from "./load.ts";
+import { mix32 } from "../../lib/random.ts";
+import type { Placement, ServiceSpec } from "../../model/service.ts";
+import type { ClusterLoad, LoadedNode } from "./cluster-load.ts";
 
-/** A node that fits, with the load that it has so far. */
-export interface Option {
-  node: Node;
-  load: NodeLoad;
+/** Nodes that differ by less than a tenth of their room, and by fewer tasks, count as equal… */
+const STEPS_OF_ROOM = 10;
+/** … for the question whether the image is there, which must not make one node take everything. */
+const TASKS_OF_A_STEP = 10;
+
+/** `spread` fills all nodes alike, `binpack` one after the other. */
+export type Strategy = "spread" | "binpack";
+
+export function strategyOf(
+  placement: Pick<Placement, "spread"> & { strategy?: Strategy | undefined },
+): Strategy {
+  return placement.strategy ?? "spread";
+}
+
+/** How a run weighs nodes for the tasks of one service. */
+export interface Weighing {
+  service: ServiceSpec;
+  /** Decides between equal nodes, without favouring low ids. */
+  seed: number;
+  /** Whether it is known which nodes have the image. */
+  knowsImages: boolean;
 }
 
 /**
- * The best of `options`: it lies in the emptiest group of each spread preference in turn, then
- * leaves the fewest wishes about other services unmet, then has the fewest tasks of the service,
- * then the most of its room free (of a service that is packed: the least), then the lowest draw.
- * @param drawOf a random number for a node, to break ties without favouring low ids
+ * How good each node is for one more task of a service. A column for each part of the score, so
+ * that comparing two of many nodes is cheap; lower is better, compared in this order.
  */
-export function bestOption(
-  candidate: Candidate,
-  options: readonly Option[],
-  drawOf: (node: Node) => number,
-): Option | undefined {
-  let left = options;
-  for (const key of candidate.spec.placement.spread) left = emptiestGroup(candidate, left, key);
-  let best: Option | undefined;
-  let bestScore: Score | undefined;
-  for (const option of left) {
-    const score = scoreOf(candidate, option, drawOf(option.node));
-    if (bestScore === undefined || isLower(score, bestScore)) {
-      best = option;
-      bestScore = score;
+export class Scores {
+  #nodes: readonly LoadedNode[] = [];
+  #weighing: Weighing | undefined;
+  /** 1 where much room is good, -1 where little is. */
+  #sign: 1 | -1 = 1;
+  /** Tasks of the service. */
+  #own = new Int32Array(0);
+  /** The share used and the tasks, in coarse steps; then 1 where the image is missing. */
+  #step = new Int32Array(0);
+  #absent = new Uint8Array(0);
+  /** The share used, then all tasks. */
+  #used = new Float64Array(0);
+  #tasks = new Int32Array(0);
+  #draw = new Float64Array(0);
+
+  /** Weighs all nodes of the cluster for the tasks of another service. */
+  start(load: ClusterLoad, serviceId: Parameters<ClusterLoad["countsOf"]>[0], w: Weighing): void {
+    this.#nodes = load.nodes;
+    this.#weighing = w;
+    this.#sign = strategyOf(w.service.placement) === "binpack" ? -1 : 1;
+    this.#makeRoom(load.nodes.length);
+    this.#own.fill(0, 0, load.nodes.length);
+    for (const [at, tasks] of load.countsOf(serviceId)) {
+      if (at.index >= 0) this.#own[at.index] = tasks;
     }
+    const { length } = load.nodes;
+    for (let i = 0; i < length; i++) this.#weigh(i);
   }
-  return best;
+
+  /** Tasks of the service on the node. */
+  ownTasks(i: number): number {
+    return this.#own[i] ?? 0;
+  }
+
+  /** The node got one task more of the service. */
+  noteTask(i: number): void {
+    this.#own[i] = (this.#own[i] ?? 0) + 1;
+    const absent = this.#absent[i] ?? 0;
+    this.#weigh(i);
+    this.#absent[i] = absent;
+  }
+
+  /** The node does not have the image. */
+  noteAbsence(i: number): void {
+    this.#absent[i] = 1;
+  }
+
+  /** Whether the first of two nodes is the better one. */
+  readonly isBetter = (a: number, b: number): boolean => {
+    if (this.#sign === 1) {
+      const own = (this.#own[a] ?? 0) - (this.#own[b] ?? 0);
+      if (own !== 0) return own < 0;
+    }
+    const step = (this.#step[a] ?? 0) - (this.#step[b] ?? 0);
+    if (step !== 0) return step < 0;
+    const absent = (this.#absent[a] ?? 0) - (this.#absent[b] ?? 0);
+    if (absent !== 0) return absent < 0;
+    const used = (this.#used[a] ?? 0) - (this.#used[b] ?? 0);
+    if (used !== 0) return used < 0;
+    const tasks = (this.#tasks[a] ?? 0) - (this.#tasks[b] ?? 0);
+    if (tasks !== 0) return tasks < 0;
+    const draw = (this.#draw[a] ?? 0) - (this.#draw[b] ?? 0);
+    if (draw !== 0) return draw < 0;
+    return (this.#nodes[a]?.id ?? "") < (this.#nodes[b]?.id ?? "");
+  };
+
+  #weigh(i: number): void {
+    const node = this.#nodes[i];
+    if (node === undefined) return;
+    const { used, hash } = node;
+    const { tasks } = node.load;
+    const { seed = 0, knowsImages = false } = this.#weighing ?? {};
+    this.#used[i] = this.#sign * used;
+    this.#tasks[i] = this.#sign * tasks;
+    this.#draw[i] = mix32(hash, seed);
+    this.#absent[i] = 0;
+    this.#step[i] = knowsImages ? this.#sign * stepOf(used, tasks) : 0;
+  }
+
+  #makeRoom(nodes: number): void {
+    if (this.#own.length >= nodes) return;
+    const room = nodes + (nodes >> 1) + 16;
+    this.#own = new Int32Array(room);
+    this.#step = new Int32Array(room);
+    this.#absent = new Uint8Array(room);
+    this.#used = new Float64Array(room);
+    this.#tasks = new Int32Array(room);
+    this.#draw = new Float64Array(room);
+  }
 }
 
-/** Lower is better, compared from the left. */
-type Score = readonly number[];
-
-function scoreOf(candidate: Candidate, { node, load }: Option, draw: number): Score {
-  const { task, spec, bonds } = candidate;
-  const { cpuMillis, memoryBytes } = node.resources;
-  const used =
-    load.cpuMillis / Math.max(1, cpuMillis) + load.memoryBytes / Math.max(1, memoryBytes);
-  const wishes = unmetWishes(bonds, node);
-  // Whoever packs wants full nodes, and so also those with tasks of its own service.
-  if (spec.placement.strategy === "binpack") return [wishes, -used, -load.tasks, draw];
-  return [wishes, load.tasksByService.get(task.serviceId) ?? 0, used, load.tasks, draw];
-}
-
-function isLower(a: Score, b: Score): boolean {
-  for (let i = 0; i < a.length; i++) {
-    const difference = (a[i] ?? 0) - (b[i] ?? 0);
-    if (difference !== 0) return difference < 0;
-  }
-  return false;
-}
-
-/** The options of the group, told by the node's value under `key`, with the fewest of its tasks. */
-function emptiestGroup(
-  { task }: Candidate,
-  options: readonly Option[],
-  key: string,
-): readonly Option[] {
-  const groups = new Map<string, { tasks: number; options: Option[] }>();
-  for (const option of options) {
-    const value = nodeValue(option.node, key) ?? "";
-    const group = groups.get(value) ?? { tasks: 0, options: [] };
-    group.tasks += option.load.tasksByService.get(task.serviceId) ?? 0;
-    group.options.push(option);
-    groups.set(value, group);
-  }
-  let best: { tasks: number; options: Option[] } | undefined;
-  for (const group of groups.values()) {
-    if (best === undefined || group.tasks < best.tasks) best = group;
-  }
-  return best?.options ?? [];
+/** Ordered by room first, as the exact score is. */
+function stepOf(used: number, tasks: number): number {
+  const room = Math.min(Math.floor(used * STEPS_OF_ROOM), 2000);
+  return room * 1_000_000 + Math.min(Math.floor(tasks / TASKS_OF_A_STEP), 999_999);
 }

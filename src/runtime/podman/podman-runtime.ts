@@ -12,6 +12,7 @@ import type {
   LogLine,
   LogOptions,
 } from "../../model/session.ts";
+import type { NodeUsage } from "../../model/usage.ts";
 import {
   LABELS,
   type BridgeNetwork,
@@ -35,6 +36,7 @@ import type { ProcessLimits } from "./process-limits.ts";
 import { PodmanService, type ServiceOptions } from "./service.ts";
 import { StatusCache } from "./status-cache.ts";
 import { stopContainer } from "./stop-container.ts";
+import { readUsage } from "./usage.ts";
 import { ensureVolume, removeVolume } from "./volumes.ts";
 import { waitFor } from "./wait-for.ts";
 
@@ -163,6 +165,13 @@ export class PodmanRuntime implements Runtime {
 
   async exec(taskId: TaskId, options: ExecOptions): Promise<ExecSession> {
     return openExec(this.#http, this.#clock, await this.#requireId(taskId), options);
+  }
+
+  async usage(taskIds: readonly TaskId[]): Promise<NodeUsage["tasks"]> {
+    const found = await Promise.all(
+      taskIds.map(async (taskId) => ({ taskId, containerId: await this.#findId(taskId) })),
+    );
+    return readUsage(this.#http, found);
   }
 
   hasImage(reference: string): Promise<boolean> {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { put } from "../../../src/model/change.ts";
-import { revise } from "../../../src/model/service.ts";
+import { revise } from "../../../src/model/revise.ts";
 import { aNode, aService, aSpec, aStack, aTask, anId, reserving } from "../../builders.ts";
 import { Rig } from "./rig.ts";
 

@@ -1,28 +1,23 @@
-import { amount, choice, count, honoured, list, mapping, pairs, parts } from "./shape.ts";
+import { amount, choice, count, honoured, list, mapping, pairs } from "./shape.ts";
 import { scalar, text, texts, warned, type Property } from "./shape.ts";
-
-const NO_ROLLOUT = "has no effect yet: this version neither watches nor undoes an update";
 
 const updateConfig = mapping("update_config", {
   parallelism: honoured(count),
   delay: honoured(text),
   order: honoured(choice("start-first", "stop-first")),
-  failure_action: warned(NO_ROLLOUT, text),
-  monitor: warned(NO_ROLLOUT, text),
-  max_failure_ratio: warned(NO_ROLLOUT, amount),
+  failure_action: honoured(text),
+  monitor: honoured(text),
+  max_failure_ratio: honoured(amount),
 });
 
-const rollbackConfig = mapping(
-  "rollback_config",
-  parts({
-    parallelism: count,
-    delay: text,
-    order: choice("start-first", "stop-first"),
-    failure_action: text,
-    monitor: text,
-    max_failure_ratio: amount,
-  }),
-);
+const rollbackConfig = mapping("rollback_config", {
+  parallelism: honoured(count),
+  delay: honoured(text),
+  order: honoured(choice("start-first", "stop-first")),
+  failure_action: honoured(text),
+  monitor: honoured(text),
+  max_failure_ratio: honoured(amount),
+});
 
 const genericResources = list(
   mapping("a generic resource", {
@@ -82,7 +77,7 @@ export const deploy: Property = honoured({
     ),
     replicas: honoured(count),
     labels: honoured(pairs),
-    rollback_config: warned(NO_ROLLOUT, rollbackConfig),
+    rollback_config: honoured(rollbackConfig),
     update_config: honoured(updateConfig),
     resources: honoured(resources),
     restart_policy: honoured(restartPolicy),

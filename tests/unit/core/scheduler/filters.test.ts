@@ -13,6 +13,7 @@ import {
   aService,
   aTask,
   aView,
+  aVolumeMount,
   anId,
   reserving,
 } from "../../../builders.ts";
@@ -126,6 +127,13 @@ describe("a node takes no task", () => {
       {},
       [aTask(web, "a", { slot: "2" }), aTask(web, "b", { slot: "3" })],
       "has 1 cores free, not 1.5",
+    ],
+    [
+      "with a volume that is to be removed there first",
+      { container: aContainer({ mounts: [aVolumeMount("shop_data")] }) },
+      { volumesToRemove: ["other", "shop_data"] },
+      [],
+      "has not yet removed the volume shop_data of a stack that was taken down",
     ],
   ];
   for (const [when, spec, node, tasks, reason] of cases) {
