@@ -236,9 +236,10 @@ export class Controllers {
     await commitFresh(store, (view) => {
       wakeAt = undefined;
       hasMoved = false;
+      const { load } = this.#following;
       for (const service of sortedBy(view.services.values(), ({ id }) => id)) {
         if (!isBalanced(service)) continue;
-        const { move, wakeAt: later } = planRebalance(view, service, now, random);
+        const { move, wakeAt: later } = planRebalance(view, service, now, random, load);
         if (later !== undefined) wakeAt = Math.min(wakeAt ?? later, later);
         if (move === undefined) continue;
         hasMoved = true;

@@ -3,6 +3,7 @@ import { plural } from "../../lib/text.ts";
 import { canMove } from "../../model/home.ts";
 import type { NodeId, ServiceId, TaskId } from "../../model/ids.ts";
 import type { Node } from "../../model/node.ts";
+import { formatServiceName } from "../../model/names.ts";
 import { priorityOf, specAt, specOf, type Service } from "../../model/service.ts";
 import { formatTaskName, isLive, isReady, occupiesNode, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
@@ -208,18 +209,29 @@ function isBetter(a: Choice, b: Choice): boolean {
   return a.victims.length < b.victims.length;
 }
 
-/** The services that it is to be near to, and those that these need. */
+/** The services that it depends on or is to be near to, and those that these need. */
 function neededBy(view: View, service: Service): Set<ServiceId> {
   const needed = new Set<ServiceId>();
   const open = [service];
   for (let one = open.pop(); one !== undefined; one = open.pop()) {
-    for (const { relation, service: name } of specOf(one).placement.affinity ?? []) {
-      const [stack = "", other = ""] = name.split("/");
-      const target = view.serviceNamed(stack, other);
-      if (relation !== "near" || target === undefined || needed.has(target.id)) continue;
+    for (const target of directNeeds(view, one)) {
+      if (needed.has(target.id)) continue;
       needed.add(target.id);
       open.push(target);
     }
   }
   return needed;
+}
+
+function directNeeds(view: View, service: Service): Service[] {
+  const { placement, dependsOn = [] } = specOf(service);
+  const near = (placement.affinity ?? []).filter(({ relation }) => relation === "near");
+  const names = [
+    ...near.map((rule) => rule.service),
+    ...dependsOn.map((dependency) => formatServiceName(service.stack, dependency.service)),
+  ];
+  return names.flatMap((name) => {
+    const [stack = "", other = ""] = name.split("/");
+    return view.serviceNamed(stack, other) ?? [];
+  });
 }

@@ -149,6 +149,8 @@ describe("a task is spared", () => {
     const api = named("api", 0, undefined, near("shop/db"));
     expect(endsOf(db, named("high", 4000, 100, near("shop/db")))).toEqual([]);
     const far = named("high", 4000, 100, near("shop/api"));
+    const needs = { service: "db", condition: "healthy", restart: false, required: true } as const;
+    expect(endsOf(db, named("high", 4000, 100, { dependsOn: [needs] }))).toEqual([]);
     const world = { services: [db, api, far], tasks: [on(db, "v")] };
     expect(plan(world, [aPendingTask(far, "h")]).ends).toEqual([]);
   });
