@@ -54,7 +54,8 @@ export function replacementsOf(
     const serving = slot.outdated.find((task) => isServing(view, task) && !isTied(look, task));
     const rest = slot.outdated.filter((task) => task !== serving);
     result.stop.push(...rest.filter((task) => !isDeferred(look, task)));
-    const turn = passed.has(slot.slot) ? 0 : 1;
+    // What waits for its turn does not hold up the slots that may mend it.
+    const turn = passed.has(slot.slot) || slot.held !== undefined ? 0 : 1;
     if (serving === undefined) busy += isSettled(look, slot, result) ? 0 : turn;
     else if (isWaiting(service, slot)) waiting.push({ slot, serving });
     else {
