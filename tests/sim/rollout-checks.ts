@@ -191,7 +191,7 @@ function waits(view: View, service: Service, slot: string, tasks: readonly Task[
   const home = homeOf(view, service, slot);
   if (!canMove(service) && home !== undefined && !acceptsTasks(home)) return true;
   if (!canMove(service) && tasks.some((task) => isLive(task) && isAway(view, task))) return true;
-  const latest = tasks.toSorted((a, b) => b.attempt - a.attempt)[0];
+  const latest = tasks.toSorted((a, b) => b.attempt - a.attempt || b.createdAt - a.createdAt)[0];
   if (latest === undefined) return false;
   if (latest.state === "pending" && latest.failures === 0) return true;
   const { condition } = specOf(service).restart;
