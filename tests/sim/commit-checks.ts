@@ -268,6 +268,10 @@ function checkBirth(task: Task, whole: readonly Applied[], view: View): Problem 
   if (last === undefined || ["shutdown", "removed"].includes(last.state)) {
     return task.failures === 0 ? undefined : broken("S15", task, "counts failures of nobody");
   }
+  // What an earlier rollout of the same template tried does not hold back a later one.
+  const { templateRevision } = service;
+  const isOfNow = task.revision >= templateRevision && last.revision < templateRevision;
+  if (isOfNow && task.failures === 0) return undefined;
   if (last.state === "lost") {
     return task.failures === last.failures ? undefined : broken("S15", task, "counts a lost task");
   }
