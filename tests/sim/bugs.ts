@@ -249,6 +249,42 @@ export const BUGS: readonly Bug[] = [
       })),
   },
   {
+    name: "does-again-what-is-done",
+    breaks: ["jobs"],
+    controllersStore: (store) =>
+      withTasks(store, (tasks) =>
+        tasks.map((task) => (task.state === "complete" ? { ...task, state: "shutdown" } : task)),
+      ),
+  },
+  {
+    name: "forgets-which-times-had-a-run",
+    breaks: ["cron"],
+    controllersStore: (store) =>
+      withServices(store, (service) => {
+        const handled = service.runs?.handled;
+        if (service.runs === undefined || handled === undefined) return service;
+        const earlier = { ...handled, until: handled.until - 60_000 };
+        return { ...service, runs: { ...service.runs, handled: earlier } };
+      }),
+  },
+  {
+    name: "loses-runs-that-were-missed",
+    breaks: ["cron"],
+    controllersStore: (store) =>
+      withCommit(store, (changes) => store.commit(changes.map(withoutNewRuns))),
+  },
+  {
+    name: "waits-for-nobody",
+    breaks: ["waits"],
+    controllersStore: (store) =>
+      withServices(store, (service) => ({
+        ...service,
+        revisions: service.revisions.map(({ spec: { dependsOn: _, ...spec }, ...rest }) => {
+          return { ...rest, spec };
+        }),
+      })),
+  },
+  {
     name: "counts-no-failures",
     breaks: ["S13"],
     controllersStore: (store) =>
@@ -327,6 +363,15 @@ function withRollouts(store: Store, write: (rollout: Rollout) => Rollout): Store
       }),
     ),
   );
+}
+
+/** A write that moves a schedule on and forgets the run that goes with it. */
+function withoutNewRuns(change: Change): Change {
+  if (change.kind !== "service" || change.op !== "put") return change;
+  const { runs } = change.value;
+  if (runs?.handled === undefined) return change;
+  const list = runs.list.filter((run) => run.scheduledAt === undefined);
+  return put.service({ ...change.value, runs: { ...runs, list } });
 }
 
 /** Whether this ends a task for a reason that ends so. */
