@@ -208,8 +208,8 @@ export class Controllers {
     await commitFresh(store, (view) => {
       // The view may be further along than what was told of it: some may be placed or ended there.
       const tasks = [...this.#pending].flatMap((id) => view.tasks.get(id) ?? []).filter(isPending);
-      const { isOutOfTouch } = this.#options;
       const { load } = this.#following;
+      const isOutOfTouch = (nodeId: NodeId) => this.#options.isOutOfTouch?.(nodeId) === true;
       const result = schedule(view, tasks, random, { load, isOutOfTouch });
       const preemption = planPreemption(view, result, this.#evictions.left(now));
       told = preemption.evictions.length;
