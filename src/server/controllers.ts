@@ -27,6 +27,9 @@ export interface ControllersOptions {
   isOutOfTouch?(nodeId: NodeId): boolean;
 }
 
+/** A commit of more would keep everybody else waiting. */
+const PLACED_AT_ONCE = 5000;
+
 /** Everything that decides, wired to the store: services, stacks and placement. */
 export class Controllers {
   readonly #options: ControllersOptions;
@@ -138,16 +141,23 @@ export class Controllers {
     return wakeAt === undefined ? {} : { wakeAt };
   }
 
+  /** All that wait now, so many at a time: others have their turns, and see what is decided. */
   async #schedule(): Promise<Outcome> {
-    const { store, clock, random } = this.#options;
+    const ids = [...this.#pending];
+    for (let from = 0; from < ids.length; from += PLACED_AT_ONCE) {
+      await this.#place(ids.slice(from, from + PLACED_AT_ONCE));
+    }
+    return {};
+  }
+
+  async #place(ids: readonly TaskId[]): Promise<void> {
+    const { store, clock, random, isOutOfTouch } = this.#options;
     const now = clock.now();
     await commitFresh(store, (view) => {
       // The view may be further along than what was told of it: some may be placed or ended there.
-      const tasks = [...this.#pending].flatMap((id) => view.tasks.get(id) ?? []).filter(isPending);
-      const { isOutOfTouch } = this.#options;
+      const tasks = ids.flatMap((id) => view.tasks.get(id) ?? []).filter(isPending);
       const { load } = this.#following;
-      const options = { load, isOutOfTouch };
-      const { placements, unplaced } = schedule(view, tasks, random, options);
+      const { placements, unplaced } = schedule(view, tasks, random, { load, isOutOfTouch });
       const changes: Change[] = [];
       for (const { taskId, nodeId } of placements) {
         const task = view.tasks.get(taskId);
@@ -161,7 +171,6 @@ export class Controllers {
       }
       return changes;
     });
-    return {};
   }
 
   /** A stack's volumes go last, on every node that is there, and only when that was asked for. */
