@@ -18,13 +18,16 @@ import { dist, sayStep } from "./project.ts";
 /*
  * `npm run bench` measures what orchd promises, as ratios within one run where there is something
  * to compare with. `npm run bench -- up crash` runs those parts; `--full` watches an idle server
- * and idle agents for ten minutes instead of one; `--pairs=N` compares so often; `--agents=N` takes
- * so many agents.
+ * and idle agents for ten minutes instead of one, and takes many more slow members; `--pairs=N`
+ * compares so often; `--agents=N` takes so many agents; `--faults=N` ends a node so
+ * often in each way.
  */
 const options = process.argv.slice(2);
-const pairs = Number(/^--pairs=(\d+)$/m.exec(options.join("\n"))?.[1] ?? 3);
-const agents = Number(/^--agents=(\d+)$/m.exec(options.join("\n"))?.[1] ?? 500);
-const idleMs = options.includes("--full") ? 600_000 : 60_000;
+const pairs = numberGiven("pairs") ?? 3;
+const agents = numberGiven("agents") ?? 500;
+const faults = numberGiven("faults") ?? 4;
+const isFull = options.includes("--full");
+const idleMs = isFull ? 600_000 : 60_000;
 
 const PARTS: Record<string, () => Promise<Figure[]>> = {
   commands: benchCommands,
@@ -34,8 +37,8 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   idle: async () => benchIdle(idleMs),
   agents: async () => benchAgents(agents, idleMs),
   agent: async () => benchLoneAgent(idleMs),
-  gossip: benchGossip,
-  failover: async () => benchFailover(pairs),
+  gossip: async () => benchGossip(isFull),
+  failover: async () => benchFailover(faults),
 };
 
 process.exitCode = await main();
@@ -61,6 +64,11 @@ async function main(): Promise<number> {
   console.log(formatFigures(figures));
   writeResult(figures, load);
   return figures.some((figure) => reaches(figure) === false) ? 1 : 0;
+}
+
+function numberGiven(name: string): number | undefined {
+  const text = new RegExp(`^--${name}=(\\d+)$`, "m").exec(options.join("\n"))?.[1];
+  return text === undefined ? undefined : Number(text);
 }
 
 function writeResult(figures: readonly Figure[], load: number): void {

@@ -1,7 +1,15 @@
 import type { Action, Plan } from "../src/core/reconcile/plan.ts";
-import { slotsOf } from "../src/core/reconcile/slot.ts";
-import { currentRevision, isGlobal, isJob, specOf, tieOf } from "../src/model/service.ts";
-import type { Service } from "../src/model/service.ts";
+import { emptySlot, slotsOf } from "../src/core/reconcile/slot.ts";
+import {
+  currentRevision,
+  isGlobal,
+  isJob,
+  isOfTemplate,
+  policyInForce,
+  specOf,
+  tieOf,
+  type Service,
+} from "../src/model/service.ts";
 import { isOutOfReach, isServing } from "../src/model/serving.ts";
 import { baseOfSlot } from "../src/model/slot-name.ts";
 import { isLive, isTerminal, type Task } from "../src/model/task.ts";
@@ -9,17 +17,20 @@ import type { View } from "../src/model/view.ts";
 
 /** What is wrong with a service's plan, in the view that it was made from. */
 export function lintPlan(view: View, service: Service, plan: Plan, now: number): string[] {
-  const problems = plan.actions.flatMap((action) => lintAction(view, service, action));
+  const update = plan.actions.find((action) => action.type === "updateService");
+  // The rest of a plan goes by what the plan has found out.
+  const after = update?.service ?? service;
+  const problems = plan.actions.flatMap((action) => lintAction(view, service, after, action));
   const touched = plan.actions.flatMap((action) => ("taskId" in action ? [action.taskId] : []));
   if (new Set(touched).size < touched.length) problems.push("acts twice on one task");
   if (plan.wakeAt !== undefined && plan.wakeAt <= now) problems.push("wakes in the past");
-  return [...problems, ...lintSlots(view, service, plan), ...lintTurns(view, service, plan)];
+  return [...problems, ...lintSlots(view, after, plan), ...lintTurns(view, after, plan)];
 }
 
-function lintAction(view: View, service: Service, action: Action): string[] {
+function lintAction(view: View, service: Service, after: Service, action: Action): string[] {
   switch (action.type) {
     case "createTask":
-      return lintCreation(view, service, action.task);
+      return lintCreation(view, after, action.task);
     case "stopTask": {
       const task = view.tasks.get(action.taskId);
       if (task === undefined) return ["stops a task that is not there"];
@@ -39,10 +50,8 @@ function lintAction(view: View, service: Service, action: Action): string[] {
       if (isOutOfReach(view, task)) return [];
       return isGone ? [] : [`forgets ${task.id}, of which something may be left`];
     }
-    case "setHomes":
-      return tieOf(specOf(service)) === undefined ? ["ties tasks that can move"] : [];
-    case "setRuns":
-      return isJob(specOf(service)) ? [] : ["remembers runs of what is no job"];
+    case "updateService":
+      return lintUpdate(service, action.service);
     case "holdTask":
     case "releaseTask": {
       const task = view.tasks.get(action.taskId);
@@ -58,11 +67,25 @@ function lintAction(view: View, service: Service, action: Action): string[] {
   }
 }
 
+function lintUpdate(before: Service, after: Service): string[] {
+  const tiesMore = after.homes !== before.homes;
+  const problems: string[] = [];
+  if (tiesMore && tieOf(specOf(before)) === undefined) problems.push("ties tasks that can move");
+  if (after.version !== before.version) problems.push("changes a version by itself");
+  const wasBack = before.rollout?.back;
+  const isNew = currentRevision(after) !== currentRevision(before);
+  if (isNew && wasBack !== undefined) problems.push("undoes what was undone");
+  return problems;
+}
+
 function lintCreation(view: View, service: Service, task: Task): string[] {
   const problems: string[] = [];
   if (view.tasks.has(task.id)) problems.push(`creates ${task.id} again`);
   if (service.removing) problems.push("creates a task of a service that is being removed");
-  if (task.revision !== currentRevision(service).revision) problems.push("creates an old revision");
+  const slot = slotsOf(view, service).get(task.slot) ?? emptySlot(service, task.slot);
+  const { held } = slot;
+  const wanted = held ?? currentRevision(service).revision;
+  if (task.revision !== wanted) problems.push("creates an old revision");
   const waits = task.state === "new" && task.message !== "";
   if ((task.state !== "pending" && !waits) || task.nodeId !== undefined)
     problems.push("creates no pending task");
@@ -91,7 +114,7 @@ function lintSlots(view: View, service: Service, plan: Plan): string[] {
     if (slot === undefined) continue;
     if (slot.current.length > 0) problems.push(`creates a second current task in slot ${name}`);
     const stays = slot.outdated.filter((task) => !stopped.has(task.id));
-    const startFirst = specOf(service).update.order === "start-first";
+    const startFirst = policyInForce(service).order === "start-first";
     const away = slot.away.filter((task) => !stopped.has(task.id));
     if (away.length > 1) problems.push(`leaves ${away.length} tasks away in slot ${name}`);
     if (slot.outdated.length > 0 && !startFirst) problems.push(`starts first in slot ${name}`);
@@ -106,7 +129,7 @@ function lintSlots(view: View, service: Service, plan: Plan): string[] {
 /** An update takes no more ready tasks away at once than its parallelism. */
 function lintTurns(view: View, service: Service, plan: Plan): string[] {
   if (isJob(specOf(service))) return [];
-  const { parallelism } = specOf(service).update;
+  const { parallelism } = policyInForce(service);
   const slots = slotsOf(view, service);
   const uncovered = plan.actions.filter((action) => {
     if (action.type !== "stopTask") return false;
@@ -115,7 +138,7 @@ function lintTurns(view: View, service: Service, plan: Plan): string[] {
     const slot = slots.get(task.slot);
     const others = [...(slot?.current ?? []), ...(slot?.outdated ?? [])];
     const hasEnded = slot?.ended.some(({ state, revision }) => {
-      return state === "complete" && revision >= service.templateRevision;
+      return state === "complete" && isOfTemplate(service, revision);
     });
     return hasEnded !== true && !others.some((other) => other !== task && isServing(view, other));
   });

@@ -88,6 +88,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/restart.ts")).restartCommand,
   },
   {
+    name: "rollout",
+    summary: "show and steer updates: status, pause, promote, undo",
+    completes: "service",
+    load: async () => (await import("./commands/rollout.ts")).rolloutCommand,
+  },
+  {
     name: "job",
     summary: "run, list and show the output of jobs",
     completes: "service",

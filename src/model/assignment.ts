@@ -18,6 +18,8 @@ export const assignmentSchema = z.object({
   container: containerSpecSchema,
   resources: resourcesSchema,
   ports: z.array(portSchema),
+  /** Ids of the node's devices that the task gets beside those that its container names. */
+  devices: z.array(z.string().max(255)).max(256).optional(),
   /** How the agent goes on when the task ends and no server is in reach; absent means not. */
   restart: restartPolicySchema.optional(),
   /** Failed attempts at the slot in a row before this one. */

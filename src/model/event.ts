@@ -3,6 +3,7 @@ import type { Applied } from "./change.ts";
 import { NO_RUNS, type JobRuns } from "./job.ts";
 import { formatServiceName } from "./names.ts";
 import type { Node } from "./node.ts";
+import type { Rollout } from "./rollout.ts";
 import { currentRevision, specOf, type Service } from "./service.ts";
 import type { Stack } from "./stack.ts";
 import { formatTaskName, type Task } from "./task.ts";
@@ -89,12 +90,28 @@ function tellService(before: Service | undefined, after: Service | undefined): T
   if (before === undefined) return { ...about, action: "created", message: "" };
   if (after.removing && !before.removing) return { ...about, action: "removing", message: "" };
   if (currentRevision(before).revision === revision) {
+    const rollout = tellRollout(about, before.rollout, after.rollout);
+    if (rollout !== undefined) return rollout;
     const message = runNews(before.runs ?? NO_RUNS, after.runs ?? NO_RUNS);
     return message === "" ? undefined : { ...about, action: "run", message };
   }
   const [from, to] = [specOf(before).replicas, specOf(after).replicas];
   const scaled = from === to ? "" : `, scaled from ${from} to ${to}`;
-  return { ...about, action: "updated", message: `revision ${revision}${scaled}` };
+  const { rollout } = after;
+  const isBack = rollout?.back !== undefined && rollout.to === revision;
+  const back = isBack ? `: ${rollout.message}` : "";
+  return { ...about, action: "updated", message: `revision ${revision}${scaled}${back}` };
+}
+
+/** `rollout paused`, with why; nothing when only its counts changed. */
+function tellRollout(
+  about: Pick<Told, "id" | "name" | "stack">,
+  before: Rollout | undefined,
+  after: Rollout | undefined,
+): Told | undefined {
+  if (after === undefined) return undefined;
+  if (before?.state === after.state && before.message === after.message) return undefined;
+  return { ...about, action: `rollout ${after.state}`, message: after.message };
 }
 
 /** What became of a job's runs: `2 complete; 3 began`. */

@@ -1,3 +1,4 @@
+import { hasDevice } from "./device.ts";
 import type { Node } from "./node.ts";
 import { isGlobal, specOf, tieOf, type Service } from "./service.ts";
 import { baseOfSlot } from "./slot-name.ts";
@@ -11,7 +12,8 @@ export function canMove(service: Service): boolean {
 
 /**
  * The node that alone can hold the slot's tasks, while it is in the cluster: a global service's
- * own, or the one where a task ran that is tied to it. Undefined where any node will do.
+ * own, or the one where a task ran that is tied to it. Undefined where any node will do, also after
+ * its device was pulled out there.
  */
 export function homeOf(
   view: Pick<View, "nodes">,
@@ -25,7 +27,15 @@ export function homeOf(
     return view.nodes.get(base as Node["id"]);
   }
   const home = service.homes?.[base];
-  return home === undefined ? undefined : view.nodes.get(home);
+  const node = home === undefined ? undefined : view.nodes.get(home);
+  return node === undefined || wasUnplugged(service, node) ? undefined : node;
+}
+
+/** Whether what ties the tasks is a device that is not there any more: then it may be elsewhere. */
+function wasUnplugged(service: Service, node: Node): boolean {
+  const spec = specOf(service);
+  if (tieOf(spec) !== "device") return false;
+  return spec.container.devices.some(({ source }) => !hasDevice(node, source));
 }
 
 /** `waits for node h2, which is down: its volume data is there` */

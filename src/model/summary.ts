@@ -1,7 +1,9 @@
 import { z } from "zod";
 import { nodeSchema } from "./node.ts";
 import { jobRunSchema } from "./job.ts";
+import { rolloutSchema } from "./rollout.ts";
 import { portSchema, serviceModeSchema } from "./service.ts";
+import { appliedSetSchema } from "./stack.ts";
 import { desiredStateSchema, healthSchema, taskStateSchema } from "./task.ts";
 
 /** The stable shapes in which the API, and `--json`, show the cluster. Times: ms since 1970. */
@@ -18,6 +20,15 @@ export const stackSummarySchema = z.object({
 });
 export type StackSummary = z.infer<typeof stackSummarySchema>;
 
+/** A rollout as far as a list of services tells of it. */
+export const rolloutBriefSchema = rolloutSchema.pick({
+  state: true,
+  from: true,
+  to: true,
+  back: true,
+  locked: true,
+  message: true,
+});
 /** How far one run of a job is. */
 export const jobRunSummarySchema = jobRunSchema.extend({
   /** Tasks that are to complete, and those that have. */
@@ -68,11 +79,70 @@ export const serviceSummarySchema = z.object({
   message: z.string(),
   /** Failed attempts since the newest revision was made. */
   failures: z.int(),
+  /** The latest change of what its tasks are made of, under way or over. */
+  rollout: rolloutBriefSchema.optional(),
   /** Only of a job. */
   job: jobSummarySchema.optional(),
   updatedAt: z.int(),
 });
 export type ServiceSummary = z.infer<typeof serviceSummarySchema>;
+
+/** How far a service is on its way to its newest template. */
+export const rolloutSummarySchema = z.object({
+  stack: z.string(),
+  name: z.string(),
+  /** `none` before the first change. */
+  state: z.enum(["none", ...rolloutSchema.shape.state.options]),
+  /** The service's newest revision. */
+  revision: z.int(),
+  from: z.int().optional(),
+  to: z.int().optional(),
+  startedAt: z.int().optional(),
+  finishedAt: z.int().optional(),
+  /** Slots that the service wants, and those that are ready at the newest template. */
+  slots: z.int(),
+  done: z.int(),
+  /** Slots whose new task failed, as people name them. */
+  failed: z.array(z.string()),
+  /** Slots that wait for a node which is away, and catch up when it is back. */
+  deferred: z.array(z.string()),
+  /** Slots that stay at an older revision for now. */
+  held: z.array(z.string()),
+  canaries: z.array(z.string()),
+  message: z.string(),
+});
+export type RolloutSummary = z.infer<typeof rolloutSummarySchema>;
+
+/** One revision of a service that is kept. */
+export const revisionSummarySchema = z.object({
+  revision: z.int(),
+  at: z.int(),
+  image: z.string(),
+  /** What its image was found to be, by platform: `linux/amd64`. */
+  pins: z.record(z.string(), z.string()),
+  current: z.boolean(),
+  /** Tasks of it that are there. */
+  tasks: z.int(),
+  /** What it changed, for people. */
+  change: z.string(),
+});
+export type RevisionSummary = z.infer<typeof revisionSummarySchema>;
+
+/** What a stack was made to be once. */
+export const appliedSetSummarySchema = appliedSetSchema.extend({ current: z.boolean() });
+export type AppliedSetSummary = z.infer<typeof appliedSetSummarySchema>;
+
+export const rolloutOrderSchema = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("pause") }),
+  z.object({ type: z.literal("resume"), unlock: z.boolean().default(false) }),
+  z.object({ type: z.literal("promote") }),
+  z.object({ type: z.literal("undo"), to: z.int().min(1).optional() }),
+]);
+
+/** As a client sends it. */
+export type RolloutOrder = z.input<typeof rolloutOrderSchema>;
+
+export const stackUndoSchema = z.object({ to: z.int().min(1).optional() });
 
 export const taskSummarySchema = z.object({
   id: z.string(),
@@ -106,7 +176,12 @@ export type TaskSummary = z.infer<typeof taskSummarySchema>;
 export const nodeSummarySchema = nodeSchema.extend({
   tasks: z.int(),
   /** What its tasks reserve. */
-  reserved: z.object({ cpuMillis: z.int(), memoryBytes: z.int() }),
+  reserved: z.object({
+    cpuMillis: z.int(),
+    memoryBytes: z.int(),
+    /** Of what people gave a name; absent where nothing is. */
+    generic: z.record(z.string(), z.int()).optional(),
+  }),
 });
 export type NodeSummary = z.infer<typeof nodeSummarySchema>;
 

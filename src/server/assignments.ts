@@ -18,7 +18,9 @@ export function assignmentSetOf(view: View, nodeId: NodeId): AssignmentSet {
     const restart = restartOf(spec);
     const { serviceId, stack, service: name, slot, revision, desired, state, failures } = task;
     const who = { taskId: task.id, serviceId, stack, service: name, slot, revision };
-    assignments.push({ ...who, desired, state, container, resources, ports, restart, failures });
+    const what = { container, resources, ports, restart };
+    const given = task.devices === undefined ? {} : { devices: task.devices };
+    assignments.push({ ...who, desired, state, ...what, ...given, failures });
   }
   return { generation: view.version, assignments };
 }

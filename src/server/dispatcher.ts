@@ -6,12 +6,14 @@ import { put } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { Node, NodeFacts } from "../model/node.ts";
 import type { AgentSession, ServerSession } from "../model/session.ts";
-import { inServerTime, withStatus, type TaskStatus } from "../model/task.ts";
+import { inServerTime, withReadiness, withStatus, type TaskStatus } from "../model/task.ts";
 import type { Commit, Store } from "../store/store.ts";
 import { assignmentSetOf, nodesTouchedBy } from "./assignments.ts";
 import { commitFresh } from "./commit-fresh.ts";
 
 const RETRY_MS = 1000;
+/** After so long the other nodes wait for the next turn; what is committed until then is theirs. */
+const TURN_MS = 20;
 
 /** Whoever wants to hear of sessions, as NodeHealth does. */
 export interface SessionWatcher {
@@ -25,6 +27,7 @@ export class Dispatcher implements ServerSession {
   readonly #clock: Clock;
   readonly #sessions = new Map<NodeId, AgentSession>();
   readonly #stale = new Set<NodeId>();
+  #isTelling = false;
   readonly #unwatch: () => void;
   readonly #health: SessionWatcher | undefined;
   #ownNodeId: NodeId | undefined;
@@ -84,8 +87,9 @@ export class Dispatcher implements ServerSession {
         const task = view.tasks.get(status.taskId);
         // An agent speaks for the tasks of its own node alone.
         if (task === undefined || task.nodeId !== nodeId) return [];
-        const next = withStatus(task, inServerTime(task, status, this.#clock.now()));
-        return next === task ? [] : [put.task(next)];
+        const now = this.#clock.now();
+        const next = withStatus(task, inServerTime(task, status, now));
+        return next === task ? [] : [put.task(withReadiness(next, now))];
       }),
     );
   }
@@ -116,7 +120,10 @@ export class Dispatcher implements ServerSession {
       createdAt: now,
       version: 0,
     } as const;
-    return { ...made, ...before, id, ...facts, health: "ready", since };
+    // Joining gave it its name, which no other node has: what the agent says can't change it.
+    const isOwn = id === this.#ownNodeId || before === undefined;
+    const hostname = isOwn ? facts.hostname : before.hostname;
+    return { ...made, ...before, id, ...facts, hostname, health: "ready", since };
   }
 
   /** Marks whom to tell, and tells each once for everything that was committed in this turn. */
@@ -127,14 +134,20 @@ export class Dispatcher implements ServerSession {
   }
 
   #markStale(nodeId: NodeId): void {
-    if (this.#stale.size === 0) queueMicrotask(() => this.#assignStale());
     this.#stale.add(nodeId);
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    queueMicrotask(() => this.#assignStale());
   }
 
   #assignStale(): void {
-    const nodeIds = [...this.#stale];
-    this.#stale.clear();
-    for (const nodeId of nodeIds) {
+    const start = this.#clock.now();
+    for (const nodeId of this.#stale) {
+      if (this.#clock.now() - start >= TURN_MS) {
+        this.#clock.after(0, () => this.#assignStale());
+        return;
+      }
+      this.#stale.delete(nodeId);
       const session = this.#sessions.get(nodeId);
       if (session === undefined) continue;
       // The disk refused what the set was made of: a set without it follows.
@@ -142,6 +155,7 @@ export class Dispatcher implements ServerSession {
         this.#clock.after(RETRY_MS, () => this.#markStale(nodeId));
       });
     }
+    this.#isTelling = false;
   }
 
   /** Hands over what the view holds, as soon as all of that would survive a power cut. */

@@ -8,7 +8,14 @@ import { explainPlacement } from "../core/scheduler/schedule.ts";
 import { jobFacts, nextForJob, summaryOfJob } from "./explain-job.ts";
 import { formatWait } from "../model/home.ts";
 import { formatServiceName } from "../model/names.ts";
-import { currentRevision, isJob, restartOf, specOf, type Service } from "../model/service.ts";
+import {
+  currentRevision,
+  isJob,
+  replicasOf,
+  restartOf,
+  specOf,
+  type Service,
+} from "../model/service.ts";
 import type { Explanation } from "../model/summary.ts";
 import { downNodeOf, isServing } from "../model/serving.ts";
 import { formatTaskName, isTerminal, type Task } from "../model/task.ts";
@@ -29,6 +36,9 @@ export function explainTask(view: View, task: Task, now: number): Explanation {
     { label: "revision", value: String(task.revision) },
     { label: "failures in a row before it", value: String(task.failures) },
   ];
+  if (task.devices !== undefined) {
+    facts.push({ label: "devices", value: task.devices.join(", ") });
+  }
   if (task.exitCode !== undefined) facts.push({ label: "exit code", value: String(task.exitCode) });
   if (node?.health === "down" && !isTerminal(task.state)) {
     const down = `down for ${formatDuration(now - node.since)}`;
@@ -48,7 +58,12 @@ export function explainTask(view: View, task: Task, now: number): Explanation {
 }
 
 /** Why a service is not, or is, as its newest revision says. */
-export function explainService(view: View, service: Service, now: number): Explanation {
+export function explainService(
+  view: View,
+  service: Service,
+  now: number,
+  { autoscaling }: { autoscaling: string },
+): Explanation {
   const spec = specOf(service);
   const tasks = view.tasksOf(service.id);
   const wanted = wantedTasks(view, service);
@@ -79,6 +94,8 @@ export function explainService(view: View, service: Service, now: number): Expla
       { label: "revision", value: `${revision}, ${formatDuration(now - at)} ago` },
       { label: "restart", value: formatRestart(restartOf(spec)) },
       ...(isJob(spec) ? [] : [{ label: "order of replacement", value: spec.update.order }]),
+      ...factsOfScale(service, autoscaling),
+      ...(spec.priority === undefined ? [] : [{ label: "priority", value: String(spec.priority) }]),
     ],
     placement: stuck === undefined ? [] : placementOf(view, stuck),
     history: historyOf(view, tasks),
@@ -86,11 +103,22 @@ export function explainService(view: View, service: Service, now: number): Expla
   };
 }
 
+/** Between which bounds the service scales itself, and what was decided last. */
+function factsOfScale(service: Service, autoscaling: string): Facts {
+  const { autoscale } = specOf(service);
+  if (autoscale === undefined) return [];
+  const bounds = `${replicasOf(service)} of ${autoscale.min} to ${autoscale.max} tasks`;
+  return [
+    { label: "scales itself", value: bounds },
+    { label: "because", value: autoscaling },
+  ];
+}
+
 function placementOf(view: View, task: Task): Explanation["placement"] {
-  return explainPlacement(view, task).map(({ node, reason }) => ({
+  return explainPlacement(view, task).map(({ node, reason, merits }) => ({
     node: node.hostname,
     fits: reason === undefined,
-    reason: reason ?? "fits",
+    reason: reason ?? `fits, with ${merits}`,
   }));
 }
 

@@ -3,6 +3,8 @@ import { OrchdError } from "../lib/errors.ts";
 import type { Random } from "../lib/random.ts";
 import { LABELS_MAX, planNodeRemoval, withLabels } from "../core/reconcile/node.ts";
 import type { LabelChange } from "../core/reconcile/node.ts";
+import { orderRollout, type RolloutOrder } from "../core/reconcile/rollout-orders.ts";
+import { planStackUndo } from "../core/reconcile/stack-undo.ts";
 import { withRestarts } from "../core/reconcile/apply-dependencies.ts";
 import { runByHand } from "../core/reconcile/cron.ts";
 import { planApply, type ApplyPlan } from "../core/reconcile/apply.ts";
@@ -10,7 +12,8 @@ import { put } from "../model/change.ts";
 import type { NodeId, ServiceId } from "../model/ids.ts";
 import { formatServiceName } from "../model/names.ts";
 import type { Node } from "../model/node.ts";
-import { isGlobal, isJob, revise, specOf, type Service } from "../model/service.ts";
+import { revise } from "../model/revise.ts";
+import { isGlobal, isJob, specOf, type Service } from "../model/service.ts";
 import type { StackSpec } from "../model/stack.ts";
 import type { ApplyResult } from "../model/summary.ts";
 import type { View } from "../model/view.ts";
@@ -73,6 +76,12 @@ export class Writes {
           const message = `service ${name} is ${spec.mode}: it has one task on each node that fits`;
           throw new OrchdError("conflict", message);
         }
+        if (spec.autoscale !== undefined) {
+          const name = formatServiceName(service.stack, service.name);
+          const { min, max } = spec.autoscale;
+          const what = `service ${name} scales itself between ${min} and ${max} tasks`;
+          throw new OrchdError("conflict", `${what}: change x-orchd.autoscale in its file`);
+        }
         const next = revise(
           service,
           { ...spec, replicas: count },
@@ -119,11 +128,45 @@ export class Writes {
     return number;
   }
 
-  /** @throws OrchdError `notFound` */
-  async setAvailability(id: NodeId, availability: Node["availability"]): Promise<void> {
+  /** @throws OrchdError `conflict` when the rollout is not one that can be told so */
+  async orderRollout(id: ServiceId, order: RolloutOrder): Promise<void> {
     await commitFresh(this.#store, (view) => {
-      const node = nodeOf(view, id);
-      return node.availability === availability ? [] : [put.node({ ...node, availability })];
+      const service = this.#writable(view, id);
+      const result = orderRollout(view, service, order, this.#clock.now());
+      if ("problem" in result) throw new OrchdError("conflict", result.problem);
+      return result.service === service ? [] : [put.service(result.service)];
+    });
+  }
+
+  /** @throws OrchdError `notFound`, or `conflict` when the stack can't go back there */
+  async undoStack(name: string, to: number | undefined): Promise<ApplyResult> {
+    let result: ApplyResult = { stack: name, plan: [], orphans: [] };
+    await commitFresh(this.#store, (view) => {
+      const stack = view.stacks.get(name);
+      if (stack === undefined) throw new OrchdError("notFound", `there is no stack ${name}`);
+      const plan = planStackUndo(view, stack, to, this.#clock.now());
+      if (plan.problems.length > 0) throw new OrchdError("conflict", plan.problems.join("; "));
+      result = { stack: name, plan: plan.lines, orphans: plan.orphans };
+      return plan.changes;
+    });
+    return result;
+  }
+
+  /**
+   * @param deadlineMs by when a drained node is to be empty, from now; undefined: when it can be
+   * @throws OrchdError `notFound`
+   */
+  async setAvailability(
+    id: NodeId,
+    availability: Node["availability"],
+    deadlineMs?: number,
+  ): Promise<void> {
+    const now = this.#clock.now();
+    await commitFresh(this.#store, (view) => {
+      const { drainBy: before, ...node } = nodeOf(view, id);
+      const drainBy = deadlineMs === undefined ? undefined : now + deadlineMs;
+      if (node.availability === availability && before === drainBy) return [];
+      return [put.node({ ...node, availability, ...(drainBy === undefined ? {} : { drainBy }) })];
     });
   }
 
@@ -164,7 +207,9 @@ export class Writes {
     const all = view.servicesOf(service.stack).filter((one) => !one.removing);
     const before = new Map(all.map((one) => [one.name, specOf(one)]));
     const spec = specOf(service);
-    const asked = { ...spec, restarts: spec.restarts + 1 };
+    // One that was undone is not what is asked for now.
+    const restarts = Math.max(...service.revisions.map((kept) => kept.spec.restarts)) + 1;
+    const asked = { ...spec, restarts };
     const after = withRestarts(before, { ...Object.fromEntries(before), [service.name]: asked });
     const others = all.filter((one) => one !== service);
     return [service, ...others].flatMap((one) => {

@@ -21,9 +21,9 @@ export function liveOn(view: MemoryView, now: number, random: Random): string | 
     view.apply(changesOf(view, plan.actions, now), view.version + 1);
   }
   const pending = [...view.tasks.values()].filter((t) => t.state === "pending" && isLive(t));
-  for (const { taskId, nodeId } of schedule(view, pending, random).placements) {
+  for (const { taskId, ...place } of schedule(view, pending, random).placements) {
     const task = view.tasks.get(taskId);
-    if (task !== undefined) write(view, { ...task, nodeId, state: "assigned" });
+    if (task !== undefined) write(view, { ...task, ...place, state: "assigned" });
   }
   for (const task of [...view.tasks.values()]) act(view, task, now);
   return undefined;

@@ -1,9 +1,10 @@
 import type { Random } from "../../src/lib/random.ts";
 import type { Mount } from "../../src/model/container.ts";
 import type { Dependency } from "../../src/model/dependency.ts";
+import type { NodeDevice } from "../../src/model/device.ts";
 import type { JobRun, JobRuns, Schedule } from "../../src/model/job.ts";
 import { isGlobal, isJob, specOf } from "../../src/model/service.ts";
-import type { Service, ServiceSpec } from "../../src/model/service.ts";
+import type { Affinity, Service, ServiceSpec } from "../../src/model/service.ts";
 import { slotOfRun } from "../../src/model/slot-name.ts";
 import { isTerminal, TASK_STATES, type Health, type Task } from "../../src/model/task.ts";
 import type { MemoryView } from "../../src/model/view.ts";
@@ -44,6 +45,8 @@ export function drawWorld(random: Random): MemoryView {
       since: NOW - between(random, -1, 12) * 1000,
       platform: { os: "linux", arch: oneOf(random, ["amd64", "amd64", "arm64"]) },
       resources: { cpuMillis: between(random, 1, 4) * 1000, memoryBytes: 2 ** 30 },
+      generic: { lora: between(random, 0, 3) },
+      devices: ["a", "b"].slice(0, between(random, 0, 2)).map(aSerialPort),
     }),
   );
   const services = Array.from({ length: between(random, 1, 4) }, (_, i) =>
@@ -142,8 +145,10 @@ function drawSpec(random: Random, mode: ServiceSpec["mode"]): ServiceSpec {
     ...(isJob({ mode }) ? drawJob(random) : {}),
     container: aContainer({ ...platform, mounts: happens(random, 0.2) ? [DATA] : [] }),
     ports: happens(random, 0.2) ? [hostPort] : [],
-    resources: reserving(between(random, 0, 6) * 100),
+    resources: drawResources(random),
     placement: {
+      ...(happens(random, 0.2) ? { affinity: [drawAffinity(random)] } : {}),
+      ...(happens(random, 0.2) ? { strategy: "binpack" as const } : {}),
       constraints: happens(random, 0.2) ? [constraint] : [],
       spread: happens(random, 0.2) ? ["node.labels.zone"] : [],
       maxReplicasPerNode: happens(random, 0.2) ? between(random, 1, 2) : 0,
@@ -162,6 +167,32 @@ function drawSpec(random: Random, mode: ServiceSpec["mode"]): ServiceSpec {
       delayMs: between(random, 0, 2) * 5000,
     },
   });
+}
+
+export function aSerialPort(id: string): NodeDevice {
+  return { id, kind: "serial", capabilities: [], path: `/dev/${id}`, exclusive: true };
+}
+
+function drawResources(random: Random): ServiceSpec["resources"] {
+  const { limits, reservations } = reserving(between(random, 0, 6) * 100);
+  const serial = { capabilities: [["serial"]], count: 1 };
+  return {
+    limits,
+    reservations: {
+      ...reservations,
+      ...(happens(random, 0.2) ? { generic: { lora: between(random, 1, 2) } } : {}),
+      ...(happens(random, 0.1) ? { devices: [serial] } : {}),
+    },
+  };
+}
+
+function drawAffinity(random: Random): Affinity {
+  return {
+    service: `shop/s${between(random, 0, 3)}`,
+    relation: oneOf(random, ["near", "apart"]),
+    key: oneOf(random, ["node.id", "node.labels.zone"]),
+    required: happens(random, 0.6),
+  };
 }
 
 function hasNeeds(service: Service): boolean {

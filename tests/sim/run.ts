@@ -5,7 +5,7 @@ import { isConverged } from "../../src/core/reconcile/service.ts";
 import { slotsOf } from "../../src/core/reconcile/slot.ts";
 import { seededRandom, type Random } from "../../src/lib/random.ts";
 import { isGlobal, isJob, restartOf, specOf, tieOf } from "../../src/model/service.ts";
-import type { Service } from "../../src/model/service.ts";
+import type { Service, ServiceSpec } from "../../src/model/service.ts";
 import { downNodeOf, isServing } from "../../src/model/serving.ts";
 import { isTerminal } from "../../src/model/task.ts";
 import type { View } from "../../src/model/view.ts";
@@ -15,7 +15,7 @@ import { Cluster, type Place } from "./cluster.ts";
 import type { ServerProcess } from "./server-process.ts";
 import { IN_FLIGHT_MAX_MS } from "./simulated-runtime.ts";
 import { Trace } from "./trace.ts";
-import { drawDeed, restart, scale, setAvailability, setZone } from "./users.ts";
+import { drawDeed, order, restart, scale, setAvailability, setZone } from "./users.ts";
 import type { Violation } from "./violation.ts";
 
 /** How long the cluster may take to become what was asked for, once nothing fails any more. */
@@ -119,6 +119,7 @@ class Run {
     const until = clock.now() + CONVERGE_MAX_MS;
     let trouble = this.#trouble();
     while (trouble !== undefined && clock.now() < until) {
+      await this.#steer();
       await this.#pass(clock.now() + 1000);
       if (checks.violation !== undefined) return;
       trouble = this.#trouble();
@@ -254,18 +255,39 @@ class Run {
       }
     }
     for (const service of [...disk.view.services.values()]) {
-      if (service.removing) continue;
+      if (service.removing || (await this.#dismiss(service))) continue;
       const spec = specOf(service);
-      const { container, replicas } = spec;
+      const { replicas } = spec;
       const policy = restartOf(spec);
-      const program = container.image.split(":")[0] ?? "";
       const isLimited = policy.condition === "none" || policy.maxAttempts !== undefined;
-      const neverRuns = ["broken", "missing", "crashing"].includes(program);
-      if (neverRuns || (program === "job" && policy.condition === "any")) {
-        await this.#do(isGlobal(spec) ? removal(service.stack) : scale(service, 0));
-      } else {
-        if (replicas > 2) await this.#do(scale(service, 2));
-        if (isLimited && spec.schedule === undefined) await this.#do(restart(service));
+      const most = mostThatFit(spec);
+      if (replicas > most) await this.#do(scale(service, most));
+      if (isLimited && spec.schedule === undefined) await this.#do(restart(service));
+    }
+  }
+
+  /** Scales away a service whose program never runs for long; answers whether it is one. */
+  async #dismiss(service: Service): Promise<boolean> {
+    const spec = specOf(service);
+    const { container, replicas } = spec;
+    const policy = restartOf(spec);
+    const program = container.image.split(":")[0] ?? "";
+    const neverRuns = ["broken", "missing", "crashing"].includes(program);
+    if (!neverRuns && (program !== "job" || policy.condition !== "any")) return false;
+    if (isGlobal(spec)) await this.#do(removal(service.stack));
+    else if (replicas > 0) await this.#do(scale(service, 0));
+    return true;
+  }
+
+  /** Users let rollouts go on that stopped, and look after what one brought back. */
+  async #steer(): Promise<void> {
+    for (const { id } of [...this.#cluster.disk.view.services.values()]) {
+      const service = this.#cluster.disk.view.services.get(id);
+      if (service === undefined || service.removing || (await this.#dismiss(service))) continue;
+      const { rollout } = service;
+      if (rollout?.state === "paused") await this.#do(order(service, resume));
+      if (rollout?.state === "canary" && rollout.message !== "") {
+        await this.#do(order(service, { type: "promote" }));
       }
     }
   }
@@ -398,6 +420,16 @@ class Run {
     }
     return undefined;
   }
+}
+
+const resume = { type: "resume", unlock: true } as const;
+
+/** How many tasks certainly have room, whatever else there is. */
+function mostThatFit({ placement, ports, resources, mode }: ServiceSpec): number {
+  if (isGlobal({ mode })) return 1;
+  if (placement.affinity?.some(({ required }) => required) === true) return 0;
+  const { generic, devices } = resources.reservations;
+  return ports.length > 0 || generic !== undefined || devices !== undefined ? 1 : 2;
 }
 
 /** Whether a job has failed for good, or a service waits for one that has. */

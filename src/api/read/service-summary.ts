@@ -4,8 +4,9 @@ import { isConverged, wantedTasks } from "../../core/reconcile/service.ts";
 import { sortedBy } from "../../lib/order.ts";
 import { canMove, formatWait } from "../../model/home.ts";
 import { formatServiceName } from "../../model/names.ts";
-import { currentRevision, isJob, specOf, type Service } from "../../model/service.ts";
-import type { ServiceSummary } from "../../model/summary.ts";
+import { currentRevision, isJob, isOfTemplate, specOf, type Service } from "../../model/service.ts";
+import { isUnderWay } from "../../model/rollout.ts";
+import { rolloutBriefSchema, type ServiceSummary } from "../../model/summary.ts";
 import { downNodeOf, isServing } from "../../model/serving.ts";
 import { isFailure, isLive, isTerminal, rankOf, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
@@ -22,8 +23,10 @@ export function serviceSummaries(view: View, stack?: string): ServiceSummary[] {
 export function serviceSummary(view: View, service: Service): ServiceSummary {
   const tasks = view.tasksOf(service.id);
   const { revision, spec, at } = currentRevision(service);
-  const isCurrent = (task: Task) => task.revision >= service.templateRevision;
-  const converged = isConverged(view, service);
+  const isCurrent = (task: Task) => isOfTemplate(service, task.revision);
+  const { rollout } = service;
+  // What a rollout has just brought is still watched.
+  const converged = isConverged(view, service) && !isUnderWay(rollout);
   const wanted = wantedTasks(view, service);
   const ready = tasks.filter((task) => isServing(view, task)).length;
   return {
@@ -42,12 +45,16 @@ export function serviceSummary(view: View, service: Service): ServiceSummary {
     converged,
     message: converged ? "" : messageOf(view, service, isCurrent),
     failures: failuresOf(tasks, at),
+    ...(rollout === undefined ? {} : { rollout: rolloutBriefSchema.parse(rollout) }),
     ...(isJob(spec) ? { job: jobSummary(view, service) } : {}),
     updatedAt: at,
   };
 }
 
+/** Why a rollout is held up says more than what its tasks say. */
 function messageOf(view: View, service: Service, isCurrent: (task: Task) => boolean): string {
+  const { rollout } = service;
+  if (isUnderWay(rollout) && rollout.message !== "") return rollout.message;
   const run = isJob(specOf(service)) ? latestRun(service) : undefined;
   if (run?.result === "failed") return `run ${run.run} failed: ${run.message}`;
   return waitOf(view, service) ?? reasonOf(view, service, isCurrent);

@@ -13,7 +13,7 @@ import type { ApiEnv } from "../env.ts";
 import { sendProgress } from "../progress.ts";
 import { serviceSummaries, serviceSummary } from "../read/service-summary.ts";
 import { serviceProgress } from "../read/stack-summary.ts";
-import { resolveTarget } from "../read/target.ts";
+import { findService, serviceNamed } from "../read/target.ts";
 import { streamLines } from "../stream.ts";
 import {
   nameText,
@@ -112,16 +112,6 @@ function refuseScale(service: Service, name: string, replicas: number): void {
   if (replicas > REPLICAS_MAX) {
     throw new OrchdError("invalid", `${name} can have at most ${REPLICAS_MAX} replicas`);
   }
-}
-
-function serviceNamed(view: View, text: string): Service {
-  const target = resolveTarget(view, text, ["service"]);
-  if (target.kind !== "service") throw new OrchdError("notFound", `${text} is not a service`);
-  return target.service;
-}
-
-function findService(view: View, at: { stack: string; service: string }): Service {
-  return serviceNamed(view, formatServiceName(at.stack, at.service));
 }
 
 function summaryById(view: View, id: ServiceId) {

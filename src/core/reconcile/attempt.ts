@@ -1,13 +1,14 @@
 import { newId } from "../../lib/ids.ts";
 import type { Random } from "../../lib/random.ts";
-import { currentRevision, isJob, restartOf, specOf, type Service } from "../../model/service.ts";
+import { isJob, restartOf, specOf, type Service } from "../../model/service.ts";
 import { isOutOfReach } from "../../model/serving.ts";
 import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { replaceAt, replacedAway, type Surplus } from "./disconnect.ts";
 import type { Action } from "./plan.ts";
 import { decideRestart, dueAt } from "./restart.ts";
-import { isOfTemplate, tasksIn, type Slot } from "./slot.ts";
+import { isOfSlot, revisionFor } from "./held.ts";
+import { tasksIn, type Slot } from "./slot.ts";
 
 /** Ended attempts that a slot keeps, with their containers, so that people can read their logs. */
 export const HISTORY_PER_SLOT = 2;
@@ -30,7 +31,7 @@ export function nextAttempt(
   const latest = slot.ended[0];
   const others = [...slot.away, ...slot.abandoned].map(({ attempt }) => attempt);
   const isNews = latest !== undefined && latest.attempt > Math.max(0, ...others);
-  if (!isNews || !isOfTemplate(service, latest)) return { at: replace, failures: 0 };
+  if (!isNews || !isOfSlot(service, slot.held, latest)) return { at: replace, failures: 0 };
   const decision = decideRestart(latest, restartOf(specOf(service)));
   if (decision.type !== "retry") return undefined;
   return { at: Math.max(replace, dueAt(decision, now)), failures: decision.failures };
@@ -63,7 +64,7 @@ function createTask(service: Service, slot: Slot, begin: Begin): Action {
     stack: service.stack,
     service: service.name,
     slot: slot.slot,
-    revision: currentRevision(service).revision,
+    revision: revisionFor(service, slot.held),
     createdAt: now,
     attempt: attemptsOf(slot) + 1,
     failures,
@@ -76,7 +77,7 @@ function createTask(service: Service, slot: Slot, begin: Begin): Action {
   };
   // What is of an older run of a job goes altogether.
   const follows = (ended: Task) =>
-    ended.desired === "running" && (!isJob(specOf(service)) || isOfTemplate(service, ended));
+    ended.desired === "running" && (!isJob(specOf(service)) || isOfSlot(service, slot.held, ended));
   const before = slot.ended.slice(0, HISTORY_PER_SLOT).find(follows);
   return { type: "createTask", task, ...(before === undefined ? {} : { after: before.id }) };
 }

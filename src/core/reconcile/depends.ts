@@ -7,7 +7,8 @@ import type { View } from "../../model/view.ts";
 import { waitsForNode } from "./disconnect.ts";
 import type { Plan } from "./plan.ts";
 import { decideRestart } from "./restart.ts";
-import { emptySlot, isOfTemplate, slotsOf, tasksIn, type Slot } from "./slot.ts";
+import { isCurrent } from "./held.ts";
+import { emptySlot, slotsOf, tasksIn, type Slot } from "./slot.ts";
 import { slotsInReach } from "./wanted.ts";
 
 /** Where a dependency stands. */
@@ -105,7 +106,7 @@ function standingOfJob(view: View, target: Service, condition: Dependency["condi
     (run) => isScheduled || run.revision >= target.templateRevision,
   );
   if (runs.some(({ result }) => result === "complete")) return "holds";
-  const tasks = view.tasksOf(target.id).filter((task) => isOfTemplate(target, task));
+  const tasks = view.tasksOf(target.id).filter((task) => isCurrent(target, task));
   const hasStarted = tasks.some((task) => task.startedAt !== undefined);
   if (condition === "started" && hasStarted) return "holds";
   if (condition === "healthy" && tasks.some((task) => isServing(view, task))) return "holds";
@@ -120,7 +121,7 @@ function standingOf(view: View, target: Service, condition: Dependency["conditio
   if (!isGlobal(spec) && spec.replicas === 0) return "holds";
   const slots = slotsOf(view, target);
   const wanted = slotsInReach(view, target)
-    .map((name) => slots.get(name) ?? emptySlot(name))
+    .map((name) => slots.get(name) ?? emptySlot(target, name))
     .filter((slot) => !waitsForNode(view, target, slot));
   const verdicts = wanted.map((slot) => standingOfSlot(view, target, slot, condition));
   if (verdicts.length === 0) return "waits";
@@ -135,11 +136,11 @@ function standingOfSlot(
   slot: Slot,
   condition: Dependency["condition"],
 ): Standing {
-  const tasks = tasksIn(slot).filter((task) => isOfTemplate(target, task));
+  const tasks = tasksIn(slot).filter((task) => isCurrent(target, task));
   if (tasks.some((task) => isMet(view, task, condition))) return "holds";
   const [latest] = slot.ended;
   const isEmpty = tasks.every((task) => slot.ended.includes(task));
-  if (latest === undefined || !isEmpty || !isOfTemplate(target, latest)) return "waits";
+  if (latest === undefined || !isEmpty || !isCurrent(target, latest)) return "waits";
   const decision = decideRestart(latest, restartOf(specOf(target)));
   if (decision.type === "retry") return "waits";
   const why = decision.type === "done" ? "it has ended" : decision.reason;

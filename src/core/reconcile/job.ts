@@ -16,7 +16,8 @@ import { homesOf, surplusOf } from "./disconnect.ts";
 import { reasonToLeave } from "./leave.ts";
 import type { Action, Plan } from "./plan.ts";
 import { decideRestart } from "./restart.ts";
-import { emptySlot, isOfTemplate, slotsOf, tasksIn, type Slot } from "./slot.ts";
+import { isCurrent } from "./held.ts";
+import { emptySlot, slotsOf, tasksIn, type Slot } from "./slot.ts";
 import { slotsInReach, wantedSlots } from "./wanted.ts";
 
 /** A job as it is looked at. */
@@ -112,7 +113,7 @@ export function countRun(view: View, service: Service, run: JobRun): RunCount {
   const slots = slotsOf(view, service);
   const look = { view, service, slots };
   const counted = namesIn(look, run, service.runs ?? NO_RUNS).map(
-    (name) => slots.get(name) ?? emptySlot(name),
+    (name) => slots.get(name) ?? emptySlot(service, name),
   );
   const all = counted.flatMap((slot) => tasksIn(slot));
   return {
@@ -151,7 +152,7 @@ function judge(look: Look, run: JobRun): JobRun {
     return isOver(run) ? run : { ...run, result: "replaced", finishedAt: now };
   }
   const names = slotsInReach(look.view, service, runNumber(service, run));
-  const slots = names.map((name) => look.slots.get(name) ?? emptySlot(name));
+  const slots = names.map((name) => look.slots.get(name) ?? emptySlot(look.service, name));
   const isDone = slots.every((slot) => doneIn(service, slot) !== undefined);
   const wanted = slots.length;
   const completed = slots.filter((slot) => doneIn(service, slot) !== undefined).length;
@@ -192,7 +193,7 @@ function failureOf(
   for (const slot of slots) {
     const [latest] = slot.ended;
     const isLast = tasksIn(slot).every((task) => isTerminal(task.state));
-    if (latest === undefined || !isLast || !isOfTemplate(service, latest)) continue;
+    if (latest === undefined || !isLast || !isCurrent(service, latest)) continue;
     const decision = decideRestart(latest, restartOf(spec));
     if (decision.type !== "giveUp") continue;
     return `task ${slot.slot} failed for good, ${decision.reason}: ${latest.message}`;
@@ -244,7 +245,7 @@ function isNodeThere(view: View, { slot }: Slot): boolean {
 
 /** The task that did the slot's work. */
 function doneIn(service: Service, slot: Slot): Task | undefined {
-  return slot.ended.find((task) => task.state === "complete" && isOfTemplate(service, task));
+  return slot.ended.find((task) => task.state === "complete" && isCurrent(service, task));
 }
 
 /** Tasks of the slot that failed in a row, up to now. */
@@ -253,7 +254,7 @@ function failuresIn(service: Service, slot: Slot): number {
     (latest, task) => (latest === undefined || task.attempt > latest.attempt ? task : latest),
     undefined,
   );
-  if (newest === undefined || !isOfTemplate(service, newest)) return 0;
+  if (newest === undefined || !isCurrent(service, newest)) return 0;
   return newest.failures + (isFailure(newest.state) && newest.state !== "lost" ? 1 : 0);
 }
 
@@ -277,7 +278,7 @@ function workOn(
 ): Action[] {
   const { view, service, now, random } = look;
   const actions: Action[] = [];
-  const slots = names.map((name) => look.slots.get(name) ?? emptySlot(name));
+  const slots = names.map((name) => look.slots.get(name) ?? emptySlot(look.service, name));
   const wanted = new Set(wantedSlots(view, service, runNumber(service, run)));
   const isDone = (slot: Slot) => doneIn(service, slot) !== undefined;
   const limit = specOf(service).job?.parallelism ?? Number.POSITIVE_INFINITY;
@@ -332,7 +333,7 @@ function reasonToGo({ view, service }: Look, run: JobRun, task: Task): string {
 function trimJob({ view, service }: Look, slot: Slot): Action[] {
   const done = doneIn(service, slot);
   const visible = slot.ended.filter(
-    (task) => task !== done && task.desired !== "removed" && isOfTemplate(service, task),
+    (task) => task !== done && task.desired !== "removed" && isCurrent(service, task),
   );
   const kept = new Set([done, ...visible.slice(0, HISTORY_PER_SLOT)]);
   return slot.ended.filter((task) => !kept.has(task)).flatMap((task) => letGo(view, task));
@@ -351,6 +352,6 @@ function remember({ service, slots }: Look, runs: JobRuns): Action[] {
   const homes = homesOf(service, slots.values());
   const isNews = homes !== undefined && homes !== service.homes;
   if (!isNews && equalJson(runs, service.runs)) return [];
-  const { id: serviceId } = service;
-  return [{ type: "setRuns", serviceId, runs, ...(isNews ? { homes } : {}) }];
+  const next = { ...service, runs, ...(isNews ? { homes } : {}) };
+  return [{ type: "updateService", service: next }];
 }

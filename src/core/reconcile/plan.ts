@@ -1,7 +1,6 @@
 import type { Change } from "../../model/change.ts";
 import { put, remove } from "../../model/change.ts";
 import type { ServiceId, TaskId } from "../../model/ids.ts";
-import type { JobRuns } from "../../model/job.ts";
 import type { Service } from "../../model/service.ts";
 import { isOutOfReach } from "../../model/serving.ts";
 import type { Task } from "../../model/task.ts";
@@ -18,15 +17,11 @@ export type Action =
   | { type: "removeTask"; taskId: TaskId }
   /** Nothing of it is left on any node: forget it. */
   | { type: "deleteTask"; taskId: TaskId }
-  /** Remember the nodes that hold what ties the tasks of these slots. */
-  | { type: "setHomes"; serviceId: ServiceId; homes: NonNullable<Service["homes"]> }
-  /** Remember what became of a job's runs, and where tasks are tied to; both in one write. */
-  | {
-      type: "setRuns";
-      serviceId: ServiceId;
-      runs: JobRuns;
-      homes?: NonNullable<Service["homes"]>;
-    }
+  /**
+   * Remember what was found out: the nodes that hold what ties tasks, how far a rollout is, and
+   * when it failed the revision that goes back.
+   */
+  | { type: "updateService"; service: Service }
   /** Say what a task waits for that has not begun. */
   | { type: "holdTask"; taskId: TaskId; message: string }
   /** Nothing holds the task back any more: it may be placed. */
@@ -61,16 +56,8 @@ function changeOf(view: View, action: Action, now: number): Change[] {
       return withTask(view, action.taskId, (task) => put.task({ ...task, desired: "removed" }));
     case "deleteTask":
       return withTask(view, action.taskId, remove.task);
-    case "setHomes": {
-      const service = view.services.get(action.serviceId);
-      return service === undefined ? [] : [put.service({ ...service, homes: action.homes })];
-    }
-    case "setRuns": {
-      const { serviceId, runs, homes } = action;
-      const service = view.services.get(serviceId);
-      if (service === undefined) return [];
-      return [put.service({ ...service, runs, ...(homes === undefined ? {} : { homes }) })];
-    }
+    case "updateService":
+      return [put.service(action.service)];
     case "holdTask":
       return withTask(view, action.taskId, (task) =>
         put.task({ ...task, message: action.message }),

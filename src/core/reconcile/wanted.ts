@@ -2,7 +2,7 @@ import { compareText } from "../../lib/order.ts";
 import { unmetConstraint } from "../../model/constraint.ts";
 import { homeOf } from "../../model/home.ts";
 import { acceptsTasks } from "../../model/node.ts";
-import { isGlobal, specOf, type Service } from "../../model/service.ts";
+import { isGlobal, isJob, replicasOf, specOf, type Service } from "../../model/service.ts";
 import { slotOfRun } from "../../model/slot-name.ts";
 import type { View } from "../../model/view.ts";
 
@@ -14,7 +14,9 @@ export function wantedSlots(view: View, service: Service, run?: number): string[
   const spec = specOf(service);
   const nameOf = (base: string) => (run === undefined ? base : slotOfRun(base, run));
   if (!isGlobal(spec)) {
-    return Array.from({ length: spec.replicas }, (_, i) => nameOf(String(i + 1)));
+    return Array.from({ length: isJob(spec) ? spec.replicas : replicasOf(service) }, (_, i) =>
+      nameOf(String(i + 1)),
+    );
   }
   const holds = new Set(view.tasksOf(service.id).map((task) => task.slot));
   const nodes = [...view.nodes.values()].filter((node) => {

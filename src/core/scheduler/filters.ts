@@ -1,9 +1,11 @@
 import { formatConstraint, unmetConstraint } from "../../model/constraint.ts";
 import type { Node } from "../../model/node.ts";
 import { formatBytes } from "../../lib/text.ts";
-import { isGlobal, tieOf } from "../../model/service.ts";
+import { isGlobal, tieOf, usesDevices } from "../../model/service.ts";
 import { baseOfSlot } from "../../model/slot-name.ts";
+import { refusalOfBond } from "./affinity.ts";
 import type { Candidate } from "./candidate.ts";
+import { giveDevices } from "./devices.ts";
 import type { NodeLoad } from "./load.ts";
 
 /** Why the node is out of the question, in words that follow its name; undefined when it is not. */
@@ -12,21 +14,49 @@ type Filter = (candidate: Candidate, node: Node, load: NodeLoad) => string | und
 /** What a /24 has beside the network's own address, the node's and the broadcast address. */
 const ADDRESSES_PER_NODE = 253;
 
-/** In the order in which a person would ask; the first that refuses gives the reason. */
-const FILTERS: readonly Filter[] = [
+/** Those that look at the task and the node alone: their answer holds until one of them changes. */
+export const STATIC_FILTERS: readonly Filter[] = [
   refuseWrongNode,
   refuseUnavailable,
   refuseWrongPlatform,
+  refuseForeignImage,
   refuseUnmetConstraint,
+  refuseOldVolume,
+];
+
+/**
+ * Those that look at what other tasks take, which each placement changes. A node that refuses a
+ * service's task by one of them goes on doing so while it only gets more of that service.
+ */
+export const LOAD_FILTERS: readonly Filter[] = [
   refuseTakenHostPort,
   refuseFullShare,
   refuseTooSmall,
+  refuseFewResources,
+  refuseNoDevices,
   refuseFullNetwork,
+  refuseWrongCompany,
 ];
 
-/** The reason why `node` cannot take the candidate, or undefined when it can. */
+/**
+ * The reason why `node` cannot take the candidate, or undefined when it can. Filters come in the
+ * order in which a person would ask, and the first that refuses gives the reason.
+ */
 export function refusalOf(candidate: Candidate, node: Node, load: NodeLoad): string | undefined {
-  for (const filter of FILTERS) {
+  return (
+    firstRefusal(STATIC_FILTERS, candidate, node, load) ??
+    firstRefusal(LOAD_FILTERS, candidate, node, load)
+  );
+}
+
+/** What the first of these filters says that refuses. */
+export function firstRefusal(
+  filters: readonly Filter[],
+  candidate: Candidate,
+  node: Node,
+  load: NodeLoad,
+): string | undefined {
+  for (const filter of filters) {
     const reason = filter(candidate, node, load);
     if (reason !== undefined) return reason;
   }
@@ -56,6 +86,16 @@ function refuseWrongPlatform({ spec }: Candidate, node: Node): string | undefine
   const has = `${node.platform.os}/${node.platform.arch}`;
   const fits = os === node.platform.os && (arch === undefined || arch === node.platform.arch);
   return fits ? undefined : `is ${has}, not ${spec.container.platform}`;
+}
+
+/** What its agent found out: the image is there, and for another kind of machine. */
+function refuseForeignImage({ spec }: Candidate, node: Node): string | undefined {
+  const { image, pullPolicy, platform } = spec.container;
+  // A platform that the file names is its writer's business, and what is always fetched is new.
+  if (platform !== undefined || pullPolicy === "always") return undefined;
+  const is = node.foreignImages?.[image];
+  if (is === undefined) return undefined;
+  return `is ${node.platform.os}/${node.platform.arch}, and has image ${image} for ${is}`;
 }
 
 function refuseUnmetConstraint({ spec }: Candidate, node: Node): string | undefined {
@@ -90,9 +130,42 @@ function refuseTooSmall({ spec }: Candidate, node: Node, load: NodeLoad): string
   return undefined;
 }
 
+function refuseFewResources({ spec }: Candidate, node: Node, load: NodeLoad): string | undefined {
+  for (const [kind, amount] of Object.entries(spec.resources.reservations.generic ?? {})) {
+    const free = (node.generic?.[kind] ?? 0) - (load.generic.get(kind) ?? 0);
+    if (amount > free) return `has ${free} of resource ${kind} free, not ${amount}`;
+  }
+  return undefined;
+}
+
+function refuseNoDevices({ spec }: Candidate, node: Node, load: NodeLoad): string | undefined {
+  if (!usesDevices(spec)) return undefined;
+  const gift = giveDevices(spec, node, load);
+  return "reason" in gift ? gift.reason : undefined;
+}
+
 function refuseFullNetwork({ spec }: Candidate, _: Node, load: NodeLoad): string | undefined {
   if (spec.container.networkMode !== "bridge" || load.addresses < ADDRESSES_PER_NODE) {
     return undefined;
   }
   return `has given all ${ADDRESSES_PER_NODE} addresses of its network to tasks`;
+}
+
+/** What is there under the volume's name belongs to a stack that was removed with its data. */
+function refuseOldVolume({ spec }: Candidate, node: Node): string | undefined {
+  if (node.volumesToRemove === undefined) return undefined;
+  for (const mount of spec.container.mounts) {
+    if (mount.type !== "volume" || !node.volumesToRemove.includes(mount.volume)) continue;
+    return `has not yet removed the volume ${mount.volume} of a stack that was taken down`;
+  }
+  return undefined;
+}
+
+/** Near to the tasks of another service, or apart from them, where that is a must. */
+function refuseWrongCompany({ bonds }: Candidate, node: Node): string | undefined {
+  for (const bond of bonds) {
+    const reason = refusalOfBond(bond, node);
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
 }

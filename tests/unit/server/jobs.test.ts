@@ -9,6 +9,7 @@ import { Writes } from "../../../src/server/writes.ts";
 import { aService, aSpec, anId } from "../../builders.ts";
 import { Rig } from "./rig.ts";
 
+const NO_AUTOSCALING = { autoscaling: "" };
 const EVERY_MINUTE: Schedule = {
   cron: "* * * * *",
   timeZone: "UTC",
@@ -90,7 +91,12 @@ describe("a job", () => {
     await rig.report("failed", "1");
     const service = rig.disk.view.services.get(anId("web"));
     if (service === undefined) throw new Error("the job is stored");
-    const { summary, next } = explainService(rig.disk.view, service, rig.clock.now());
+    const { summary, next } = explainService(
+      rig.disk.view,
+      service,
+      rig.clock.now(),
+      NO_AUTOSCALING,
+    );
     expect(summary).toBe(
       "Run 1 failed with 0 of 1 task complete: 1 task failed, and it may have 0.",
     );

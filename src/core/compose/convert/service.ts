@@ -1,20 +1,25 @@
 import { isGlobal, REPLICAS_MAX, serviceModeSchema } from "../../../model/service.ts";
 import type { ServiceSpec } from "../../../model/service.ts";
+import type { Resources } from "../../../model/container.ts";
 import { quoted } from "../problem.ts";
 import type { Loader } from "../read/loader.ts";
+import { autoscaleOf } from "./autoscale.ts";
 import { containerSpecOf } from "./container.ts";
 import { withoutUndefined, type Cursor } from "./cursor.ts";
 import { dependenciesOf } from "./dependencies.ts";
 import { imageOf } from "./image.ts";
 import { jobOf } from "./job.ts";
 import { pairsOf } from "./pairs.ts";
-import { placementOf } from "./placement.ts";
-import { disconnectPolicyOf, restartPolicyOf, updatePolicyOf } from "./policies.ts";
+import { placementOf, precedenceOf } from "./placement.ts";
+import { disconnectPolicyOf, restartPolicyOf } from "./policies.ts";
 import { portsOf, type PlacedPort } from "./ports.ts";
 import { resourcesOf } from "./resources.ts";
+import { rollbackPolicyOf, rolloutRulesOf, updatePolicyOf } from "./rollout.ts";
 import type { Volumes } from "./volumes.ts";
 
 export interface ServiceContext {
+  /** The stack's name. */
+  stack: string;
   volumes: Volumes;
   loader: Loader;
 }
@@ -27,30 +32,45 @@ export interface ConvertedService {
 
 /** One service of a validated file. All problems are told, whatever else is wrong with it. */
 export function convertService(service: Cursor, context: ServiceContext): ConvertedService {
-  const { volumes, loader } = context;
+  const { stack, volumes, loader } = context;
   const image = imageOf(service) ?? "";
   const container = containerSpecOf(service, { image, volumes, loader });
   const ports = portsOf(service);
   const { mode, replicas } = scaleOf(service);
   const usesHostPorts =
     container.networkMode === "host" || ports.some(({ port }) => port.mode === "host");
-  const hasDevices = container.devices.length > 0;
+  const resources = resourcesOf(service);
+  const hasDevices = container.devices.length > 0 || reservesExclusively(resources);
+  const autoscale = autoscaleOf(service, { mode, resources });
+  const overlap = { mounts: container.mounts, hasDevices, usesHostPorts };
+  const rollback = rollbackPolicyOf(service, overlap);
+  const rollout = rolloutRulesOf(service, { mode, replicas });
   const spec: ServiceSpec = {
     mode,
     replicas,
     container,
-    resources: resourcesOf(service),
+    resources,
     ports: ports.map(({ port }) => port),
-    placement: placementOf(service),
+    placement: placementOf(service, stack),
     restart: restartPolicyOf(service),
-    update: updatePolicyOf(service, { mounts: container.mounts, hasDevices, usesHostPorts }),
+    update: updatePolicyOf(service, overlap),
+    ...(rollback === undefined ? {} : { rollback }),
+    ...(rollout === undefined ? {} : { rollout }),
     disconnect: disconnectPolicyOf(service),
+    ...(autoscale === undefined ? {} : { autoscale }),
+    ...precedenceOf(service),
     labels: pairsOf(service.get("deploy")?.get("labels")),
     restarts: 0,
     ...jobOf(service, { mode, replicas }),
     ...withoutUndefined({ dependsOn: dependenciesOf(service) }),
   };
   return { spec, ports };
+}
+
+/** Whether it asks for devices that two tasks can't have at once; GPUs are shared. */
+function reservesExclusively({ reservations }: Resources): boolean {
+  const isGpu = (set: readonly string[]) => set.includes("gpu");
+  return (reservations.devices ?? []).some(({ capabilities }) => !capabilities.some(isGpu));
 }
 
 function scaleOf(service: Cursor): Pick<ServiceSpec, "mode" | "replicas"> {

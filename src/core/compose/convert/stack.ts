@@ -4,6 +4,7 @@ import { SERVICES_MAX, type StackSpec } from "../../../model/stack.ts";
 import { quoted } from "../problem.ts";
 import type { Loader } from "../read/loader.ts";
 import type { MapNode, Node } from "../yaml/tree.ts";
+import { refuseUnknownAffinity } from "./affinity.ts";
 import { Cursor } from "./cursor.ts";
 import { letComplete, refuseDependencies } from "./dependencies.ts";
 import { refuseSharedPorts, type PlacedPort } from "./ports.ts";
@@ -28,13 +29,14 @@ export function convertStack(root: MapNode, context: StackContext): StackSpec {
   for (const [key, service] of all) {
     if (!SERVICE_NAME_PATTERN.test(key)) refuseName(key, service);
     if (!service.isMap || inactive.has(service.node)) continue;
-    const converted = convertService(service, { volumes, loader });
+    const converted = convertService(service, { stack: name, volumes, loader });
     services.set(key, converted.spec);
     ports.set(key, converted.ports);
   }
   refuseSharedPorts(ports);
   refuseDependencies(all, services);
   letComplete(services, all);
+  refuseUnknownAffinity(all);
   refuseCount(file, services.size, all.length);
   return {
     services: Object.fromEntries(services),

@@ -112,7 +112,7 @@ describe("a clock that is set", () => {
     expect(begun(service, back.runs, START)).toEqual([]);
   });
 
-  test("back to 1970 and forth again, as without a battery, makes no time count twice", () => {
+  test("back to 1970 and forth again, without a clock battery, makes no time count twice", () => {
     const service = aScheduled({ cron: "0 3 * * *" });
     const at3 = Date.parse("2026-06-02T03:00:00Z");
     let runs = allOver(dueRuns(service, fromStart(service), at3).runs);
