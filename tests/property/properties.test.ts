@@ -274,8 +274,8 @@ function makeRoom(view: MemoryView): void {
       ...service,
       // A job that failed does not go on by itself.
       ...(runs === undefined || runs.list[0]?.result === "failed" ? {} : { runs }),
-      revisions: service.revisions.map(({ spec: { job: _, ...spec }, ...rest }) => {
-        const { affinity: __, ...rules } = spec.placement;
+      revisions: service.revisions.map(({ spec: { job: _job, ...spec }, ...rest }) => {
+        const { affinity: _affinity, ...rules } = spec.placement;
         const placement = { ...rules, maxReplicasPerNode: 0 };
         const dependsOn = (spec.dependsOn ?? []).map((one): Dependency => {
           const isNever = one.condition === "completed" && !isJobNamed(one.service);
