@@ -277,7 +277,7 @@ function makeRoom(view: MemoryView): void {
       // A job that failed does not go on by itself.
       ...(runs === undefined || runs.list[0]?.result === "failed" ? {} : { runs }),
       revisions: service.revisions.map(({ spec, ...rest }) => {
-        const { affinity: _, ...rules } = spec.placement;
+        const { affinity: _affinity, ...rules } = spec.placement;
         const placement = { ...rules, maxReplicasPerNode: 0 };
         const dependsOn = (spec.dependsOn ?? []).map((one): Dependency => {
           const isNever = one.condition === "completed" && !isJobNamed(one.service);
@@ -296,7 +296,7 @@ function makeRoom(view: MemoryView): void {
 
 /** A job without limits fails only where each of its tasks does. */
 function withoutLimits(spec: ServiceSpec): ServiceSpec {
-  const { job: _, ...rest } = spec;
+  const { job: _job, ...rest } = spec;
   return rest;
 }
 

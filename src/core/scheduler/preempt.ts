@@ -10,7 +10,8 @@ import type { View } from "../../model/view.ts";
 import { bondIndexOf } from "./affinity.ts";
 import { candidateOf, type Candidate } from "./candidate.ts";
 import { refusalOf } from "./filters.ts";
-import { guestOf, guestSoon, isEnding, loadWithout, nodesInQuestion, type Guest } from "./room.ts";
+import { guestOf, guestSoon, isEnding, loadWithout, nodesInQuestion } from "./room.ts";
+import { withoutGone, type Guest } from "./room.ts";
 import type { Schedule } from "./schedule.ts";
 
 /** A task that keeps failing takes nobody's room. */
@@ -169,7 +170,7 @@ class Planning {
     const fits = () => {
       const isGone = (task: Task) => gone.has(task.id) || this.#isGoing(task);
       const load = loadWithout(view, node.id, isGone, this.#guests);
-      return refusalOf(candidate, node, load) === undefined;
+      return refusalOf(withoutGone(view, candidate, isGone), node, load) === undefined;
     };
     if (all.length === 0 || !fits()) return undefined;
     for (const task of this.#inOrderOfWorth(node, all)) {

@@ -40,6 +40,19 @@ export function guestOf({ task, spec }: Candidate, node: Node, load: NodeLoad): 
   return { nodeId: node.id, task: { ...task, ...devices }, spec };
 }
 
+/** The candidate once the tasks that `isGone` tells have ended: it takes no place of theirs. */
+export function withoutGone(
+  view: View,
+  candidate: Candidate,
+  isGone: (task: Task) => boolean,
+): Candidate {
+  const { task, slotNodes } = candidate;
+  if (slotNodes.length === 0) return candidate;
+  const others = view.tasksOf(task.serviceId).filter((other) => other.slot === task.slot);
+  const held = others.filter((one) => one.id !== task.id && occupiesNode(one) && !isGone(one));
+  return { ...candidate, slotNodes: held.flatMap(({ nodeId }) => nodeId ?? []) };
+}
+
 /** The task on the first node, by id, that has room for it when all that is ending has ended. */
 export function guestSoon(
   view: View,
@@ -47,10 +60,11 @@ export function guestSoon(
   guests: readonly Guest[],
   isGone: (task: Task) => boolean = isEnding,
 ): Guest | undefined {
+  const then = withoutGone(view, candidate, isGone);
   for (const node of sortedBy(view.nodes.values(), ({ id }) => id)) {
     if (!view.tasksOn(node.id).some(isGone)) continue;
     const load = loadWithout(view, node.id, isGone, guests);
-    if (refusalOf(candidate, node, load) === undefined) return guestOf(candidate, node, load);
+    if (refusalOf(then, node, load) === undefined) return guestOf(candidate, node, load);
   }
   return undefined;
 }
