@@ -25,6 +25,8 @@ export interface ControllersOptions {
   sessions(): AgentSession[];
   /** Whether a node that is ready can't be told of a task, for so long that others are better. */
   isOutOfTouch?(nodeId: NodeId): boolean;
+  /** Whether a node is known to have an image. */
+  hasImage?(nodeId: NodeId, image: string): boolean;
 }
 
 /** A commit of more would keep everybody else waiting. */
@@ -151,13 +153,13 @@ export class Controllers {
   }
 
   async #place(ids: readonly TaskId[]): Promise<void> {
-    const { store, clock, random, isOutOfTouch } = this.#options;
+    const { store, clock, random, isOutOfTouch, hasImage } = this.#options;
     const now = clock.now();
     await commitFresh(store, (view) => {
       // The view may be further along than what was told of it: some may be placed or ended there.
       const tasks = ids.flatMap((id) => view.tasks.get(id) ?? []).filter(isPending);
-      const { load } = this.#following;
-      const { placements, unplaced } = schedule(view, tasks, random, { load, isOutOfTouch });
+      const knowledge = { load: this.#following.load, isOutOfTouch, hasImage };
+      const { placements, unplaced } = schedule(view, tasks, random, knowledge);
       const changes: Change[] = [];
       for (const { taskId, nodeId } of placements) {
         const task = view.tasks.get(taskId);
