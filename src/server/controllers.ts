@@ -24,9 +24,9 @@ export interface ControllersOptions {
   /** Agents that are connected now. */
   sessions(): AgentSession[];
   /** Whether a node that is ready can't be told of a task, for so long that others are better. */
-  isOutOfTouch?(nodeId: NodeId): boolean;
+  isOutOfTouch?: (nodeId: NodeId) => boolean;
   /** Whether a node is known to have an image. */
-  hasImage?(nodeId: NodeId, image: string): boolean;
+  hasImage?: (nodeId: NodeId, image: string) => boolean;
 }
 
 /** A commit of more would keep everybody else waiting. */

@@ -11,7 +11,7 @@ const image = (...references: string[]): ImageSummary => {
   return { id: "i", references, sizeBytes: 1, createdAt: 0 };
 };
 
-test("a node has the images that its agent names, and those that have run there since", async () => {
+test("a node has the images that its agent names, and those that ran there since", async () => {
   const store = new MemoryStore();
   const index = new ImageIndex({ store, log: silentLog });
   await index.learn({ nodeId, images: async () => [image("localhost/a:1", "localhost/a:2")] });
