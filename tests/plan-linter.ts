@@ -1,23 +1,36 @@
 import type { Action, Plan } from "../src/core/reconcile/plan.ts";
-import { slotsOf } from "../src/core/reconcile/slot.ts";
-import { currentRevision, specOf, tieOf, type Service } from "../src/model/service.ts";
+import { emptySlot, slotsOf } from "../src/core/reconcile/slot.ts";
+import {
+  currentRevision,
+  isGlobal,
+  isJob,
+  isOfTemplate,
+  policyInForce,
+  specOf,
+  tieOf,
+  type Service,
+} from "../src/model/service.ts";
 import { isOutOfReach, isServing } from "../src/model/serving.ts";
+import { baseOfSlot } from "../src/model/slot-name.ts";
 import { isLive, isTerminal, type Task } from "../src/model/task.ts";
 import type { View } from "../src/model/view.ts";
 
 /** What is wrong with a service's plan, in the view that it was made from. */
 export function lintPlan(view: View, service: Service, plan: Plan, now: number): string[] {
-  const problems = plan.actions.flatMap((action) => lintAction(view, service, action));
+  const update = plan.actions.find((action) => action.type === "updateService");
+  // The rest of a plan goes by what the plan has found out.
+  const after = update?.service ?? service;
+  const problems = plan.actions.flatMap((action) => lintAction(view, service, after, action));
   const touched = plan.actions.flatMap((action) => ("taskId" in action ? [action.taskId] : []));
   if (new Set(touched).size < touched.length) problems.push("acts twice on one task");
   if (plan.wakeAt !== undefined && plan.wakeAt <= now) problems.push("wakes in the past");
-  return [...problems, ...lintSlots(view, service, plan), ...lintTurns(view, service, plan)];
+  return [...problems, ...lintSlots(view, after, plan), ...lintTurns(view, after, plan)];
 }
 
-function lintAction(view: View, service: Service, action: Action): string[] {
+function lintAction(view: View, service: Service, after: Service, action: Action): string[] {
   switch (action.type) {
     case "createTask":
-      return lintCreation(view, service, action.task);
+      return lintCreation(view, after, action.task);
     case "stopTask": {
       const task = view.tasks.get(action.taskId);
       if (task === undefined) return ["stops a task that is not there"];
@@ -37,8 +50,14 @@ function lintAction(view: View, service: Service, action: Action): string[] {
       if (isOutOfReach(view, task)) return [];
       return isGone ? [] : [`forgets ${task.id}, of which something may be left`];
     }
-    case "setHomes":
-      return tieOf(specOf(service)) === undefined ? ["ties tasks that can move"] : [];
+    case "updateService":
+      return lintUpdate(service, action.service);
+    case "holdTask":
+    case "releaseTask": {
+      const task = view.tasks.get(action.taskId);
+      const waits = task?.state === "new" && task.desired === "running";
+      return waits ? [] : [`lets ${action.taskId} wait or go on, which does not wait`];
+    }
     case "deleteService":
       return service.removing && view.tasksOf(service.id).length === 0
         ? []
@@ -48,18 +67,33 @@ function lintAction(view: View, service: Service, action: Action): string[] {
   }
 }
 
+function lintUpdate(before: Service, after: Service): string[] {
+  const tiesMore = after.homes !== before.homes;
+  const problems: string[] = [];
+  if (tiesMore && tieOf(specOf(before)) === undefined) problems.push("ties tasks that can move");
+  if (after.version !== before.version) problems.push("changes a version by itself");
+  const wasBack = before.rollout?.back;
+  const isNew = currentRevision(after) !== currentRevision(before);
+  if (isNew && wasBack !== undefined) problems.push("undoes what was undone");
+  return problems;
+}
+
 function lintCreation(view: View, service: Service, task: Task): string[] {
   const problems: string[] = [];
   if (view.tasks.has(task.id)) problems.push(`creates ${task.id} again`);
   if (service.removing) problems.push("creates a task of a service that is being removed");
-  if (task.revision !== currentRevision(service).revision) problems.push("creates an old revision");
-  if (task.state !== "pending" || task.nodeId !== undefined)
+  const slot = slotsOf(view, service).get(task.slot) ?? emptySlot(service, task.slot);
+  const { held } = slot;
+  const wanted = held ?? currentRevision(service).revision;
+  if (task.revision !== wanted) problems.push("creates an old revision");
+  const waits = task.state === "new" && task.message !== "";
+  if ((task.state !== "pending" && !waits) || task.nodeId !== undefined)
     problems.push("creates no pending task");
-  const { mode, replicas } = specOf(service);
-  const isWanted =
-    mode === "replicated"
-      ? Number(task.slot) >= 1 && Number(task.slot) <= replicas
-      : [...view.nodes.keys()].some((id) => id === task.slot);
+  const spec = specOf(service);
+  const base = baseOfSlot(task.slot);
+  const isWanted = isGlobal(spec)
+    ? [...view.nodes.keys()].some((id) => id === base)
+    : Number(base) >= 1 && Number(base) <= spec.replicas;
   if (!isWanted) problems.push(`creates a task in slot ${task.slot}, which nobody wants`);
   return problems;
 }
@@ -80,7 +114,7 @@ function lintSlots(view: View, service: Service, plan: Plan): string[] {
     if (slot === undefined) continue;
     if (slot.current.length > 0) problems.push(`creates a second current task in slot ${name}`);
     const stays = slot.outdated.filter((task) => !stopped.has(task.id));
-    const startFirst = specOf(service).update.order === "start-first";
+    const startFirst = policyInForce(service).order === "start-first";
     const away = slot.away.filter((task) => !stopped.has(task.id));
     if (away.length > 1) problems.push(`leaves ${away.length} tasks away in slot ${name}`);
     if (slot.outdated.length > 0 && !startFirst) problems.push(`starts first in slot ${name}`);
@@ -94,7 +128,8 @@ function lintSlots(view: View, service: Service, plan: Plan): string[] {
 
 /** An update takes no more ready tasks away at once than its parallelism. */
 function lintTurns(view: View, service: Service, plan: Plan): string[] {
-  const { parallelism } = specOf(service).update;
+  if (isJob(specOf(service))) return [];
+  const { parallelism } = policyInForce(service);
   const slots = slotsOf(view, service);
   const uncovered = plan.actions.filter((action) => {
     if (action.type !== "stopTask") return false;
@@ -103,7 +138,7 @@ function lintTurns(view: View, service: Service, plan: Plan): string[] {
     const slot = slots.get(task.slot);
     const others = [...(slot?.current ?? []), ...(slot?.outdated ?? [])];
     const hasEnded = slot?.ended.some(({ state, revision }) => {
-      return state === "complete" && revision >= service.templateRevision;
+      return state === "complete" && isOfTemplate(service, revision);
     });
     return hasEnded !== true && !others.some((other) => other !== task && isServing(view, other));
   });

@@ -1,5 +1,7 @@
 import type { Action, Plan } from "../src/core/reconcile/plan.ts";
 import { sortedBy } from "../src/lib/order.ts";
+import type { Rollout } from "../src/model/rollout.ts";
+import type { Service } from "../src/model/service.ts";
 import type { Task } from "../src/model/task.ts";
 import type { View } from "../src/model/view.ts";
 
@@ -20,7 +22,8 @@ function formatAction(action: Action): string {
     case "createTask": {
       const { slot, revision, failures } = action.task;
       const after = failures === 0 ? "" : ` after ${failures} failures`;
-      return `create a task in slot ${shortId(slot)} of revision ${revision}${after}`;
+      const wait = action.task.state === "new" ? `, which ${action.task.message}` : "";
+      return `create a task in slot ${shortId(slot)} of revision ${revision}${after}${wait}`;
     }
     case "stopTask":
       return `stop ${shortId(action.taskId)}: ${action.reason}`;
@@ -28,15 +31,36 @@ function formatAction(action: Action): string {
       return `remove ${shortId(action.taskId)}`;
     case "deleteTask":
       return `forget ${shortId(action.taskId)}`;
-    case "setHomes": {
-      const homes = sortedBy(Object.entries(action.homes), ([slot]) => slot);
-      return `tie ${homes.map(([slot, node]) => `slot ${slot} to ${shortId(node)}`).join(", ")}`;
-    }
+    case "updateService":
+      return formatUpdate(action.service);
+    case "holdTask":
+      return `hold ${shortId(action.taskId)}, which ${action.message}`;
+    case "releaseTask":
+      return `let ${shortId(action.taskId)} go on`;
     case "deleteService":
       return `delete service ${shortId(action.serviceId)}`;
     case "deleteStack":
       return `delete stack ${action.name}`;
   }
+}
+
+/** What a plan remembers of a service. */
+function formatUpdate({ homes = {}, rollout, revisions }: Service): string {
+  const tied = sortedBy(Object.entries(homes), ([slot]) => slot);
+  const ties = tied.map(([slot, node]) => `slot ${slot} to ${shortId(node)}`).join(", ");
+  const lines = ties === "" ? [] : [`tie ${ties}`];
+  if (rollout !== undefined) lines.push(`note that ${formatRollout(rollout, revisions)}`);
+  return lines.join(", ");
+}
+
+/** `the rollout 1 -> 2 is paused: …` */
+export function formatRollout(rollout: Rollout, revisions: Service["revisions"]): string {
+  const { state, from, to, failed, message } = rollout;
+  const many = failed.length === 0 ? "" : `, ${failed.length} failed`;
+  const head = revisions[0]?.revision;
+  const newest = head === to ? "" : `, newest ${head}`;
+  const why = message === "" ? "" : `: ${message}`;
+  return `rollout ${from} -> ${to} is ${state}${many}${newest}${why}`;
 }
 
 /** The tasks of a view as an aligned table, by slot and age. */

@@ -83,6 +83,7 @@ class LightAgent implements AgentSession {
   loadImage = nothing;
   removeVolumes = nothing;
   forward = nothing;
+  usage = nothing;
   close = () => {};
 }
 

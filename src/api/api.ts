@@ -15,6 +15,7 @@ import { logRoutes } from "./routes/logs.ts";
 import { lookRoutes } from "./routes/look.ts";
 import { nodeRoutes } from "./routes/nodes.ts";
 import { openApiRoutes } from "./routes/openapi.ts";
+import { rolloutRoutes } from "./routes/rollouts.ts";
 import { serviceRoutes } from "./routes/services.ts";
 import { stackRoutes } from "./routes/stacks.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
@@ -40,6 +41,7 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   app.route("/v1", versionRoutes(deps));
   app.route("/v1", stackRoutes(deps));
   app.route("/v1", serviceRoutes(deps));
+  app.route("/v1", rolloutRoutes(deps));
   app.route("/v1", lookRoutes(deps, new EventLog(deps.store, deps.clock)));
   app.route("/v1", nodeRoutes(deps));
   app.route("/v1", logRoutes(deps));

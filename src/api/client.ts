@@ -10,13 +10,18 @@ import type { KeySummary } from "../model/keyring.ts";
 import type { NewToken, TokenRequest, TokenSummary } from "../model/token.ts";
 import type { StackSpec } from "../model/stack.ts";
 import type {
+  AppliedSetSummary,
   ApplyResult,
   Explanation,
   NodeInspection,
   NodeSummary,
   Progress,
+  RevisionSummary,
+  RolloutOrder,
+  RolloutSummary,
   ServiceSummary,
   StackSummary,
+  StartedRun,
   TaskLogLine,
   TaskSummary,
   VersionInfo,
@@ -123,8 +128,39 @@ export class ApiClient {
     return this.#call("POST", "/v1/scale", { services });
   }
 
+  /** How far the service's rollout is. */
+  rollout(stack: string, service: string): Promise<RolloutSummary> {
+    return this.#get(`${servicePath(stack, service)}/rollout`);
+  }
+
+  /** Pauses a rollout, lets it go on, promotes its canaries, or goes back to a revision. */
+  orderRollout(stack: string, service: string, order: RolloutOrder): Promise<RolloutSummary> {
+    return this.#call("POST", `${servicePath(stack, service)}/rollout`, order);
+  }
+
+  /** The revisions of the service that are kept, the newest first. */
+  revisions(stack: string, service: string): Promise<RevisionSummary[]> {
+    return this.#get(`${servicePath(stack, service)}/revisions`);
+  }
+
+  /** What the stack was made to be lately, the newest first. */
+  sets(stack: string): Promise<AppliedSetSummary[]> {
+    return this.#get(`/v1/stacks/${encodeURIComponent(stack)}/sets`);
+  }
+
+  /** Makes the stack be what it was made to be before, or in the set of that number. */
+  undoStack(stack: string, to?: number): Promise<ApplyResult> {
+    const body = to === undefined ? {} : { to };
+    return this.#call("POST", `/v1/stacks/${encodeURIComponent(stack)}/undo`, body);
+  }
+
   restart(stack: string, service: string): Promise<ServiceSummary> {
     return this.#call("POST", `${servicePath(stack, service)}/restart`);
+  }
+
+  /** Begins a run of a job now. */
+  runJob(stack: string, service: string): Promise<StartedRun> {
+    return this.#call("POST", `${servicePath(stack, service)}/run`);
   }
 
   serviceProgress(stack: string, service: string, signal: AbortSignal): AsyncGenerator<Progress> {
@@ -210,8 +246,13 @@ export class ApiClient {
     return this.#get(nodePath(node));
   }
 
-  setAvailability(node: string, availability: NodeSummary["availability"]): Promise<NodeSummary> {
-    return this.#call("PUT", `${nodePath(node)}/availability`, { availability });
+  /** @param deadlineMs of a drain: when its tasks end also if nothing took their place */
+  setAvailability(
+    node: string,
+    availability: NodeSummary["availability"],
+    deadlineMs?: number,
+  ): Promise<NodeSummary> {
+    return this.#call("PUT", `${nodePath(node)}/availability`, { availability, deadlineMs });
   }
 
   setLabels(

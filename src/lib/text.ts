@@ -33,8 +33,8 @@ function editDistance(a: string, b: string): number {
 }
 
 /** `1 task`, `3 tasks`. */
-export function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+export function plural(count: number, noun: string, nouns = `${noun}s`): string {
+  return `${count} ${count === 1 ? noun : nouns}`;
 }
 
 /** `1.5 GiB`, `512 MiB`, `0 B`: for people, never parsed again. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { equalJson } from "../lib/order.ts";
 import { serviceNameSchema, stackNameSchema } from "./names.ts";
 import { serviceSpecSchema } from "./service.ts";
 
@@ -14,9 +15,23 @@ export const stackSpecSchema = z.object({
 });
 export type StackSpec = z.infer<typeof stackSpecSchema>;
 
+/** How many applied sets a stack remembers. */
+export const SETS_KEPT = 10;
+
+/** What `up` made of a stack once: its services, each at a revision. */
+export const appliedSetSchema = z.object({
+  /** Grows with each set. */
+  id: z.int().min(1),
+  at: z.int(),
+  revisions: z.record(z.string(), z.int()),
+});
+export type AppliedSet = z.infer<typeof appliedSetSchema>;
+
 export const stackSchema = z.object({
   name: stackNameSchema,
   volumes: z.array(z.string()),
+  /** What it was made to be lately, the newest first: what `rollout undo --stack` goes back to. */
+  sets: z.array(appliedSetSchema).optional(),
   createdAt: z.int(),
   updatedAt: z.int(),
   /** Set by `down`: the stack ends when its last service has. */
@@ -26,3 +41,11 @@ export const stackSchema = z.object({
   version: z.int(),
 });
 export type Stack = z.infer<typeof stackSchema>;
+
+/** The stack with one more applied set; the same object when its newest one says the same. */
+export function withSet(stack: Stack, revisions: Record<string, number>, now: number): Stack {
+  const [newest] = stack.sets ?? [];
+  if (newest !== undefined && equalJson(newest.revisions, revisions)) return stack;
+  const set: AppliedSet = { id: (newest?.id ?? 0) + 1, at: now, revisions };
+  return { ...stack, sets: [set, ...(stack.sets ?? [])].slice(0, SETS_KEPT) };
+}

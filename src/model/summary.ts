@@ -1,6 +1,9 @@
 import { z } from "zod";
 import { nodeSchema } from "./node.ts";
-import { portSchema } from "./service.ts";
+import { jobRunSchema } from "./job.ts";
+import { rolloutSchema } from "./rollout.ts";
+import { portSchema, serviceModeSchema } from "./service.ts";
+import { appliedSetSchema } from "./stack.ts";
 import { desiredStateSchema, healthSchema, taskStateSchema } from "./task.ts";
 
 /** The stable shapes in which the API, and `--json`, show the cluster. Times: ms since 1970. */
@@ -17,11 +20,48 @@ export const stackSummarySchema = z.object({
 });
 export type StackSummary = z.infer<typeof stackSummarySchema>;
 
+/** A rollout as far as a list of services tells of it. */
+export const rolloutBriefSchema = rolloutSchema.pick({
+  state: true,
+  from: true,
+  to: true,
+  back: true,
+  locked: true,
+  message: true,
+});
+/** How far one run of a job is. */
+export const jobRunSummarySchema = jobRunSchema.extend({
+  /** Tasks that are to complete, and those that have. */
+  wanted: z.int(),
+  completed: z.int(),
+  /** Tasks that have not ended. */
+  active: z.int(),
+  /** Tasks that failed. */
+  failures: z.int(),
+});
+export type JobRunSummary = z.infer<typeof jobRunSummarySchema>;
+
+export const jobSummarySchema = z.object({
+  /** The newest first. */
+  runs: z.array(jobRunSummarySchema),
+  /** Such as `0 3 * * *`; absent where it runs when it is changed. */
+  cron: z.string().optional(),
+  timeZone: z.string().optional(),
+  /** The next time of the schedule. */
+  nextAt: z.int().optional(),
+  /** The latest time of the schedule that has passed, with a run or without. */
+  lastAt: z.int().optional(),
+  /** Times of the schedule that had no run. */
+  skipped: z.int(),
+  lastSkip: z.object({ at: z.int(), reason: z.string() }).optional(),
+});
+export type JobSummary = z.infer<typeof jobSummarySchema>;
+
 export const serviceSummarySchema = z.object({
   id: z.string(),
   stack: z.string(),
   name: z.string(),
-  mode: z.enum(["replicated", "global"]),
+  mode: serviceModeSchema,
   image: z.string(),
   revision: z.int(),
   /** Tasks wanted: the replicas, or one for each fitting node. */
@@ -39,9 +79,70 @@ export const serviceSummarySchema = z.object({
   message: z.string(),
   /** Failed attempts since the newest revision was made. */
   failures: z.int(),
+  /** The latest change of what its tasks are made of, under way or over. */
+  rollout: rolloutBriefSchema.optional(),
+  /** Only of a job. */
+  job: jobSummarySchema.optional(),
   updatedAt: z.int(),
 });
 export type ServiceSummary = z.infer<typeof serviceSummarySchema>;
+
+/** How far a service is on its way to its newest template. */
+export const rolloutSummarySchema = z.object({
+  stack: z.string(),
+  name: z.string(),
+  /** `none` before the first change. */
+  state: z.enum(["none", ...rolloutSchema.shape.state.options]),
+  /** The service's newest revision. */
+  revision: z.int(),
+  from: z.int().optional(),
+  to: z.int().optional(),
+  startedAt: z.int().optional(),
+  finishedAt: z.int().optional(),
+  /** Slots that the service wants, and those that are ready at the newest template. */
+  slots: z.int(),
+  done: z.int(),
+  /** Slots whose new task failed, as people name them. */
+  failed: z.array(z.string()),
+  /** Slots that wait for a node which is away, and catch up when it is back. */
+  deferred: z.array(z.string()),
+  /** Slots that stay at an older revision for now. */
+  held: z.array(z.string()),
+  canaries: z.array(z.string()),
+  message: z.string(),
+});
+export type RolloutSummary = z.infer<typeof rolloutSummarySchema>;
+
+/** One revision of a service that is kept. */
+export const revisionSummarySchema = z.object({
+  revision: z.int(),
+  at: z.int(),
+  image: z.string(),
+  /** What its image was found to be, by platform: `linux/amd64`. */
+  pins: z.record(z.string(), z.string()),
+  current: z.boolean(),
+  /** Tasks of it that are there. */
+  tasks: z.int(),
+  /** What it changed, for people. */
+  change: z.string(),
+});
+export type RevisionSummary = z.infer<typeof revisionSummarySchema>;
+
+/** What a stack was made to be once. */
+export const appliedSetSummarySchema = appliedSetSchema.extend({ current: z.boolean() });
+export type AppliedSetSummary = z.infer<typeof appliedSetSummarySchema>;
+
+export const rolloutOrderSchema = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("pause") }),
+  z.object({ type: z.literal("resume"), unlock: z.boolean().default(false) }),
+  z.object({ type: z.literal("promote") }),
+  z.object({ type: z.literal("undo"), to: z.int().min(1).optional() }),
+]);
+
+/** As a client sends it. */
+export type RolloutOrder = z.input<typeof rolloutOrderSchema>;
+
+export const stackUndoSchema = z.object({ to: z.int().min(1).optional() });
 
 export const taskSummarySchema = z.object({
   id: z.string(),
@@ -75,7 +176,12 @@ export type TaskSummary = z.infer<typeof taskSummarySchema>;
 export const nodeSummarySchema = nodeSchema.extend({
   tasks: z.int(),
   /** What its tasks reserve. */
-  reserved: z.object({ cpuMillis: z.int(), memoryBytes: z.int() }),
+  reserved: z.object({
+    cpuMillis: z.int(),
+    memoryBytes: z.int(),
+    /** Of what people gave a name; absent where nothing is. */
+    generic: z.record(z.string(), z.int()).optional(),
+  }),
 });
 export type NodeSummary = z.infer<typeof nodeSummarySchema>;
 
@@ -137,6 +243,15 @@ export const scaleRequestSchema = z.object({
   /** Service, as `stack/name` or a `name` that only one stack has, to its wanted replicas. */
   services: z.record(z.string().max(255), z.int().min(0)),
 });
+
+/** The answer to the wish for a run of a job. */
+export const startedRunSchema = z.object({
+  stack: z.string(),
+  service: z.string(),
+  /** Its number among the runs of the service. */
+  run: z.int(),
+});
+export type StartedRun = z.infer<typeof startedRunSchema>;
 
 export const versionInfoSchema = z.object({
   version: z.string(),

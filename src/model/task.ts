@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { nodeIdSchema, serviceIdSchema, taskIdSchema } from "./ids.ts";
+import { baseOfSlot } from "./slot-name.ts";
 
 /** In order; a task's state only ever moves to the right. */
 export const TASK_STATES = [
@@ -50,7 +51,7 @@ export const taskSchema = z.object({
   serviceId: serviceIdSchema,
   stack: z.string(),
   service: z.string(),
-  /** `1`, `2` … for a replicated service; the node's id for a global one. */
+  /** `1`, `2` … or, of a global service, the node's id; with the run of a scheduled job: `1@7`. */
   slot: z.string(),
   revision: z.int().min(1),
   createdAt: at,
@@ -59,7 +60,13 @@ export const taskSchema = z.object({
   /** Failed attempts at this slot in a row before this one: what the backoff grows with. */
   failures: z.int().min(0),
   nodeId: nodeIdSchema.optional(),
+  /** Ids of the node's devices that it was given with the node. */
+  devices: z.array(z.string().max(255)).max(256).optional(),
+  /** Why it is to leave its node, while another node is found for its slot. */
+  leave: z.string().max(200).optional(),
   desired: desiredStateSchema,
+  /** When it was ready for traffic first, by the server's clock. */
+  readyAt: at.optional(),
   ...taskStatusSchema.omit({ taskId: true }).shape,
   version: z.int(),
 });
@@ -93,6 +100,19 @@ export function occupiesNode(task: Task): boolean {
 /** Whether the task should receive traffic. */
 export function isReady(task: Task): boolean {
   return task.state === "running" && task.desired === "running" && isFit(task.health);
+}
+
+/**
+ * The task with the time of the change that made it ready, if this one did.
+ * @param now milliseconds since 1970, by this server's clock
+ */
+export function withReadiness(task: Task, now: number): Task {
+  return task.readyAt === undefined && isReady(task) ? { ...task, readyAt: now } : task;
+}
+
+/** Since when the task has been ready, as far as is known; undefined for one that never was. */
+export function readySince(task: Task): number | undefined {
+  return task.readyAt ?? (isReady(task) ? (task.startedAt ?? task.since) : undefined);
 }
 
 /** Whether nothing speaks against sending traffic to a task of this health. */
@@ -164,6 +184,8 @@ function sameStatus(a: Task, b: Task): boolean {
 
 /** `shop/web.1`: how people name a task; a global service's slot is its node, told by host name. */
 export function formatTaskName(task: Task, hostname?: string): string {
-  const slot = task.slot === task.nodeId ? (hostname ?? task.slot) : task.slot;
+  const base = baseOfSlot(task.slot);
+  const isNode = base === task.nodeId && hostname !== undefined;
+  const slot = isNode ? hostname + task.slot.slice(base.length) : task.slot;
   return `${task.stack}/${task.service}.${slot}`;
 }

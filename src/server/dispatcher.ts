@@ -6,7 +6,7 @@ import { put } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { Node, NodeFacts } from "../model/node.ts";
 import type { AgentSession, ServerSession } from "../model/session.ts";
-import { inServerTime, withStatus, type TaskStatus } from "../model/task.ts";
+import { inServerTime, withReadiness, withStatus, type TaskStatus } from "../model/task.ts";
 import type { Commit, Store } from "../store/store.ts";
 import { assignmentSetOf, nodesTouchedBy } from "./assignments.ts";
 import { commitFresh } from "./commit-fresh.ts";
@@ -96,8 +96,9 @@ export class Dispatcher implements ServerSession {
         const task = view.tasks.get(status.taskId);
         // An agent speaks for the tasks of its own node alone.
         if (task === undefined || task.nodeId !== nodeId) return [];
-        const next = withStatus(task, inServerTime(task, status, this.#clock.now()));
-        return next === task ? [] : [put.task(next)];
+        const now = this.#clock.now();
+        const next = withStatus(task, inServerTime(task, status, now));
+        return next === task ? [] : [put.task(withReadiness(next, now))];
       }),
     );
   }
@@ -128,7 +129,10 @@ export class Dispatcher implements ServerSession {
       createdAt: now,
       version: 0,
     } as const;
-    return { ...made, ...before, id, ...facts, health: "ready", since };
+    // Joining gave it its name, which no other node has: what the agent says can't change it.
+    const isOwn = id === this.#ownNodeId || before === undefined;
+    const hostname = isOwn ? facts.hostname : before.hostname;
+    return { ...made, ...before, id, ...facts, hostname, health: "ready", since };
   }
 
   /** Marks whom to tell, and tells each once for everything that was committed in this turn. */

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
+import { mkdtemp, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Assignment } from "../../src/model/assignment.ts";
 import type { ContainerSpec } from "../../src/model/container.ts";
@@ -150,6 +152,9 @@ describe("a container of Podman as it sees itself", () => {
   });
 
   test("capabilities, devices and security options are as given", async () => {
+    // A device by a name that lasts, such as those in /dev/serial/by-id, is a link.
+    const folder = await mkdtemp(join(tmpdir(), "orchd-link-"));
+    await symlink("/dev/null", join(folder, "by-id"));
     const script = [
       "grep -E 'CapEff|NoNewPrivs' /proc/self/status | cut -f2",
       "ls /dev/black-hole",
@@ -159,9 +164,10 @@ describe("a container of Podman as it sees itself", () => {
       capDrop: ["ALL"],
       capAdd: ["NET_ADMIN"],
       securityOptions: ["no-new-privileges:true", "seccomp=unconfined"],
-      devices: [{ source: "/dev/null", target: "/dev/black-hole", permissions: "rw" }],
+      devices: [{ source: join(folder, "by-id"), target: "/dev/black-hole", permissions: "rw" }],
       readOnly: true,
     });
+    await rm(folder, { recursive: true });
     expect(lines).toEqual(["0000000000001000", "1", "/dev/black-hole", "read-only"]);
   });
 

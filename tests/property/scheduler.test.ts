@@ -11,7 +11,8 @@ import { put, remove, type Applied, type Change } from "../../src/model/change.t
 import { nodeValue } from "../../src/model/constraint.ts";
 import type { NodeId } from "../../src/model/ids.ts";
 import type { Node } from "../../src/model/node.ts";
-import { revise, specOf } from "../../src/model/service.ts";
+import { revise } from "../../src/model/revise.ts";
+import { specOf } from "../../src/model/service.ts";
 import { isLive, TASK_STATES, type Task } from "../../src/model/task.ts";
 import type { MemoryView } from "../../src/model/view.ts";
 import { aNode, aPort, reserving } from "../builders.ts";

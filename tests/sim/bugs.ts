@@ -2,7 +2,8 @@ import type { AgentMemory } from "../../src/agent/agent.ts";
 import { put, type Change } from "../../src/model/change.ts";
 import type { Clock } from "../../src/lib/clock.ts";
 import type { Node } from "../../src/model/node.ts";
-import type { Service } from "../../src/model/service.ts";
+import type { Service, ServiceSpec } from "../../src/model/service.ts";
+import type { Rollout } from "../../src/model/rollout.ts";
 import { isLive, isTerminal, type Task } from "../../src/model/task.ts";
 import type { View } from "../../src/model/view.ts";
 import type { ContainerStatus, Runtime } from "../../src/runtime/driver.ts";
@@ -71,6 +72,55 @@ export const BUGS: readonly Bug[] = [
         ...node,
         resources: { cpuMillis: node.resources.cpuMillis * 9, memoryBytes: 2 ** 50 },
       })),
+  },
+  {
+    name: "gives-more-than-there-is",
+    breaks: ["S1"],
+    controllersStore: (store) => withNodes(store, (node) => ({ ...node, generic: { lora: 9 } })),
+  },
+  {
+    name: "shares-what-is-for-one",
+    breaks: ["S2"],
+    controllersStore: (store) =>
+      withNodes(store, (node) => ({
+        ...node,
+        devices: (node.devices ?? []).map((device) => ({ ...device, exclusive: false })),
+      })),
+  },
+  {
+    name: "ignores-other-services",
+    breaks: ["S3"],
+    controllersStore: (store) =>
+      withSpecs(store, (spec) => ({
+        ...spec,
+        placement: { ...spec.placement, affinity: [] },
+      })),
+  },
+  {
+    name: "takes-the-lower-for-the-higher",
+    breaks: ["priority"],
+    controllersStore: (store) =>
+      withSpecs(store, (spec) => ({ ...spec, priority: -(spec.priority ?? 0) })),
+  },
+  {
+    name: "moves-all-at-once",
+    breaks: ["balance"],
+    controllersStore: (store) =>
+      withCommit(store, (changes) => {
+        const moves = changes.flatMap((change) =>
+          change.kind === "task" && change.op === "put" && change.value.leave !== undefined
+            ? change.value
+            : [],
+        );
+        const others = moves.flatMap(({ serviceId, leave = "" }) =>
+          store
+            .view()
+            .tasksOf(serviceId)
+            .filter((task) => isLive(task) && task.leave === undefined)
+            .map((task) => put.task({ ...task, leave })),
+        );
+        return store.commit(moves.length > 0 ? others : changes);
+      }),
   },
   {
     name: "restarts-without-backoff",
@@ -187,6 +237,86 @@ export const BUGS: readonly Bug[] = [
       ),
   },
   {
+    name: "replaces-all-slots-at-once",
+    breaks: ["S13"],
+    controllersStore: (store) =>
+      withServices(store, (service) => ({
+        ...service,
+        revisions: service.revisions.map(({ spec, ...rest }) => {
+          const { rollback: _, ...before } = spec;
+          return { ...rest, spec: { ...before, update: { ...spec.update, parallelism: 0 } } };
+        }),
+      })),
+  },
+  {
+    name: "does-again-what-is-done",
+    breaks: ["jobs"],
+    controllersStore: (store) =>
+      withTasks(store, (tasks) =>
+        tasks.map((task) => (task.state === "complete" ? { ...task, state: "shutdown" } : task)),
+      ),
+  },
+  {
+    name: "forgets-which-times-had-a-run",
+    breaks: ["cron"],
+    controllersStore: (store) =>
+      withServices(store, (service) => {
+        const handled = service.runs?.handled;
+        if (service.runs === undefined || handled === undefined) return service;
+        const earlier = { ...handled, until: handled.until - 60_000 };
+        return { ...service, runs: { ...service.runs, handled: earlier } };
+      }),
+  },
+  {
+    name: "loses-runs-that-were-missed",
+    breaks: ["cron"],
+    controllersStore: (store) =>
+      withCommit(store, (changes) => store.commit(changes.map(withoutNewRuns))),
+  },
+  {
+    name: "waits-for-nobody",
+    breaks: ["waits"],
+    controllersStore: (store) =>
+      withServices(store, (service) => ({
+        ...service,
+        revisions: service.revisions.map((revision) => {
+          return { ...revision, spec: { ...revision.spec, dependsOn: undefined } };
+        }),
+      })),
+  },
+  {
+    name: "counts-no-failures",
+    breaks: ["S13"],
+    controllersStore: (store) =>
+      withRollouts(store, (rollout) => ({ ...rollout, failed: [], forgiven: [] })),
+  },
+  {
+    name: "goes-on-though-paused",
+    breaks: ["S13"],
+    controllersStore: (store) =>
+      withServices(store, (service) => {
+        const { rollout } = service;
+        if (rollout?.state !== "paused") return service;
+        return { ...service, rollout: { ...rollout, state: "running" } };
+      }),
+  },
+  {
+    name: "goes-back-again-and-again",
+    breaks: ["S13"],
+    controllersStore: (store) =>
+      withServices(store, (service) => {
+        if (service.rollout?.back !== "failure") return service;
+        const { back: _, ...rollout } = service.rollout;
+        return { ...service, rollout: { ...rollout, state: "running" } };
+      }),
+  },
+  {
+    name: "goes-back-to-another-spec",
+    breaks: ["S13"],
+    controllersStore: (store) =>
+      withCommit(store, (changes) => store.commit(changes.map(scaledOnTheWayBack))),
+  },
+  {
     name: "loses-updates",
     breaks: ["T5", "T6", "S1", "S15", "surge", "T8", "T4", "T1"],
     store: (store) => {
@@ -208,6 +338,41 @@ export const BUGS: readonly Bug[] = [
     },
   },
 ];
+
+/** The same write, but that a failed rollout goes back to one task more. */
+function scaledOnTheWayBack(change: Change): Change {
+  if (change.kind !== "service" || change.op !== "put") return change;
+  const [head, ...older] = change.value.revisions;
+  const { rollout } = change.value;
+  if (head === undefined || rollout?.back !== "failure" || rollout.to !== head.revision) {
+    return change;
+  }
+  const spec = { ...head.spec, replicas: head.spec.replicas + 1 };
+  return put.service({ ...change.value, revisions: [{ ...head, spec }, ...older] });
+}
+
+/** Changes what is written of rollouts. */
+function withRollouts(store: Store, write: (rollout: Rollout) => Rollout): Store {
+  return withCommit(store, (changes) =>
+    store.commit(
+      changes.map((change) => {
+        if (change.kind !== "service" || change.op !== "put") return change;
+        const { rollout } = change.value;
+        if (rollout === undefined) return change;
+        return put.service({ ...change.value, rollout: write(rollout) });
+      }),
+    ),
+  );
+}
+
+/** A write that moves a schedule on and forgets the run that goes with it. */
+function withoutNewRuns(change: Change): Change {
+  if (change.kind !== "service" || change.op !== "put") return change;
+  const { runs } = change.value;
+  if (runs?.handled === undefined) return change;
+  const list = runs.list.filter((run) => run.scheduledAt === undefined);
+  return put.service({ ...change.value, runs: { ...runs, list } });
+}
 
 /** Whether this ends a task for a reason that ends so. */
 function tellsWhy(change: Change, reason: string): boolean {
@@ -286,6 +451,13 @@ function withNodes(store: Store, see: (node: Node) => Node): Store {
 function withServices(store: Store, see: (service: Service) => Service): Store {
   return withView(store, (view) => ({
     services: new Map([...view.services].map(([id, service]) => [id, see(service)])),
+  }));
+}
+
+function withSpecs(store: Store, see: (spec: ServiceSpec) => ServiceSpec): Store {
+  return withServices(store, (service) => ({
+    ...service,
+    revisions: service.revisions.map(({ spec, ...rest }) => ({ ...rest, spec: see(spec) })),
   }));
 }
 

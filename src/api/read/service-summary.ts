@@ -1,12 +1,16 @@
+import { waitOf } from "../../core/reconcile/depends.ts";
+import { latestRun } from "../../core/reconcile/job.ts";
 import { isConverged, wantedTasks } from "../../core/reconcile/service.ts";
 import { sortedBy } from "../../lib/order.ts";
 import { canMove, formatWait } from "../../model/home.ts";
 import { formatServiceName } from "../../model/names.ts";
-import { currentRevision, type Service } from "../../model/service.ts";
-import type { ServiceSummary } from "../../model/summary.ts";
+import { currentRevision, isJob, isOfTemplate, specOf, type Service } from "../../model/service.ts";
+import { isUnderWay } from "../../model/rollout.ts";
+import { rolloutBriefSchema, type ServiceSummary } from "../../model/summary.ts";
 import { downNodeOf, isServing } from "../../model/serving.ts";
 import { isFailure, isLive, isTerminal, rankOf, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
+import { jobSummary } from "./job-summary.ts";
 import { compareAttempts } from "./target.ts";
 
 /** Every service, or those of one stack, by name. */
@@ -19,8 +23,10 @@ export function serviceSummaries(view: View, stack?: string): ServiceSummary[] {
 export function serviceSummary(view: View, service: Service): ServiceSummary {
   const tasks = view.tasksOf(service.id);
   const { revision, spec, at } = currentRevision(service);
-  const isCurrent = (task: Task) => task.revision >= service.templateRevision;
-  const converged = isConverged(view, service);
+  const isCurrent = (task: Task) => isOfTemplate(service, task.revision);
+  const { rollout } = service;
+  // What a rollout has just brought is still watched.
+  const converged = isConverged(view, service) && !isUnderWay(rollout);
   const wanted = wantedTasks(view, service);
   const ready = tasks.filter((task) => isServing(view, task)).length;
   return {
@@ -37,10 +43,21 @@ export function serviceSummary(view: View, service: Service): ServiceSummary {
     outdated: tasks.filter((t) => !isCurrent(t) && !isTerminal(t.state)).length,
     ports: spec.ports,
     converged,
-    message: converged ? "" : reasonOf(view, service, isCurrent),
+    message: converged ? "" : messageOf(view, service, isCurrent),
     failures: failuresOf(tasks, at),
+    ...(rollout === undefined ? {} : { rollout: rolloutBriefSchema.parse(rollout) }),
+    ...(isJob(spec) ? { job: jobSummary(view, service) } : {}),
     updatedAt: at,
   };
+}
+
+/** Why a rollout is held up says more than what its tasks say. */
+function messageOf(view: View, service: Service, isCurrent: (task: Task) => boolean): string {
+  const { rollout } = service;
+  if (isUnderWay(rollout) && rollout.message !== "") return rollout.message;
+  const run = isJob(specOf(service)) ? latestRun(service) : undefined;
+  if (run?.result === "failed") return `run ${run.run} failed: ${run.message}`;
+  return waitOf(view, service) ?? reasonOf(view, service, isCurrent);
 }
 
 /**

@@ -41,6 +41,27 @@ export function resolveTarget(
   return first;
 }
 
+/** @throws OrchdError `notFound`, `conflict` */
+export function serviceNamed(view: View, text: string): Service {
+  const target = resolveTarget(view, text, ["service"]);
+  if (target.kind !== "service") throw new OrchdError("notFound", `${text} is not a service`);
+  return target.service;
+}
+
+/** @throws OrchdError `notFound` with the nearest name */
+export function findService(view: View, at: { stack: string; service: string }): Service {
+  return serviceNamed(view, formatServiceName(at.stack, at.service));
+}
+
+/** @throws OrchdError `notFound` with the nearest name */
+export function findStack(view: View, name: string): Stack {
+  const stack = view.stacks.get(name);
+  if (stack !== undefined) return stack;
+  const near = nearest(name, view.stacks.keys());
+  const hint = near === undefined ? "" : `; did you mean ${near}?`;
+  throw new OrchdError("notFound", `there is no stack named ${name}${hint}`);
+}
+
 /** `shop/web.1`, `shop/web`, `shop` or a host name: how lists show the target. */
 export function nameOfTarget(view: View, target: Target): string {
   switch (target.kind) {

@@ -3,8 +3,9 @@ import { z } from "zod";
 import { OrchdError } from "../../lib/errors.ts";
 import type { ServiceId } from "../../model/ids.ts";
 import { formatServiceName } from "../../model/names.ts";
-import { REPLICAS_MAX, type Service, specOf } from "../../model/service.ts";
+import { REPLICAS_MAX, isGlobal, type Service, specOf } from "../../model/service.ts";
 import { progressSchema, scaleRequestSchema, serviceSummarySchema } from "../../model/summary.ts";
+import { startedRunSchema } from "../../model/summary.ts";
 import type { View } from "../../model/view.ts";
 import type { ApiDeps } from "../deps.ts";
 import { describe } from "../describe.ts";
@@ -12,7 +13,7 @@ import type { ApiEnv } from "../env.ts";
 import { sendProgress } from "../progress.ts";
 import { serviceSummaries, serviceSummary } from "../read/service-summary.ts";
 import { serviceProgress } from "../read/stack-summary.ts";
-import { resolveTarget } from "../read/target.ts";
+import { findService, serviceNamed } from "../read/target.ts";
 import { streamLines } from "../stream.ts";
 import {
   nameText,
@@ -49,7 +50,10 @@ export function serviceRoutes(deps: ApiDeps): Hono<ApiEnv> {
     )
     .post(
       "/services/:stack/:service/restart",
-      describe({ summary: "Replaces all tasks of the service", answer: serviceSummarySchema }),
+      describe({
+        summary: "Replaces all tasks of the service; runs a job again",
+        answer: serviceSummarySchema,
+      }),
       validParam(serviceParam),
       async (c) => {
         const { id } = findService(deps.store.view(), c.req.valid("param"));
@@ -57,6 +61,15 @@ export function serviceRoutes(deps: ApiDeps): Hono<ApiEnv> {
         return c.json(
           serviceSummary(deps.store.view(), findService(deps.store.view(), c.req.valid("param"))),
         );
+      },
+    )
+    .post(
+      "/services/:stack/:service/run",
+      describe({ summary: "Begins a run of a job now", answer: startedRunSchema }),
+      validParam(serviceParam),
+      async (c) => {
+        const { id, stack, name } = findService(deps.store.view(), c.req.valid("param"));
+        return c.json({ stack, service: name, run: await deps.runJob(id) });
       },
     )
     .get(
@@ -91,7 +104,7 @@ function scalesOf(view: View, asked: Record<string, number>): Map<ServiceId, num
 
 function refuseScale(service: Service, name: string, replicas: number): void {
   if (service.removing) throw new OrchdError("conflict", `${name} is being removed`);
-  if (specOf(service).mode === "global") {
+  if (isGlobal(specOf(service))) {
     const why = "it has one task on each fitting node";
     const message = `${name} is a global service: ${why} and can't be scaled`;
     throw new OrchdError("invalid", message);
@@ -99,16 +112,6 @@ function refuseScale(service: Service, name: string, replicas: number): void {
   if (replicas > REPLICAS_MAX) {
     throw new OrchdError("invalid", `${name} can have at most ${REPLICAS_MAX} replicas`);
   }
-}
-
-function serviceNamed(view: View, text: string): Service {
-  const target = resolveTarget(view, text, ["service"]);
-  if (target.kind !== "service") throw new OrchdError("notFound", `${text} is not a service`);
-  return target.service;
-}
-
-function findService(view: View, at: { stack: string; service: string }): Service {
-  return serviceNamed(view, formatServiceName(at.stack, at.service));
 }
 
 function summaryById(view: View, id: ServiceId) {

@@ -1,16 +1,13 @@
 import { Hono } from "hono";
 import { z } from "zod";
-import { OrchdError } from "../../lib/errors.ts";
-import { nearest } from "../../lib/text.ts";
-import type { Stack } from "../../model/stack.ts";
 import { stackSpecSchema } from "../../model/stack.ts";
 import { applyResultSchema, progressSchema, stackSummarySchema } from "../../model/summary.ts";
-import type { View } from "../../model/view.ts";
 import type { ApiDeps } from "../deps.ts";
 import { describe } from "../describe.ts";
 import type { ApiEnv } from "../env.ts";
 import { sendProgress } from "../progress.ts";
 import { stackProgress, stackSummaries } from "../read/stack-summary.ts";
+import { findStack } from "../read/target.ts";
 import { streamLines } from "../stream.ts";
 import {
   flagSchema,
@@ -71,13 +68,4 @@ export function stackRoutes(deps: ApiDeps): Hono<ApiEnv> {
         return streamLines(c, deps, (sink) => sendProgress(deps, sink, read));
       },
     );
-}
-
-/** Throws `notFound` with the nearest name. */
-function findStack(view: View, name: string): Stack {
-  const stack = view.stacks.get(name);
-  if (stack !== undefined) return stack;
-  const near = nearest(name, view.stacks.keys());
-  const hint = near === undefined ? "" : `; did you mean ${near}?`;
-  throw new OrchdError("notFound", `there is no stack named ${name}${hint}`);
 }

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
-import { connect, newRemoteCommand, timeoutOption, usageError } from "../context.ts";
+import { connect, newRemoteCommand, timeoutOption } from "../context.ts";
 import type { Context, RemoteOptions } from "../context.ts";
+import { serviceNamed } from "../name-service.ts";
 import { followServices, type WaitOptions } from "../follow/follow-services.ts";
 
 type RestartOptions = RemoteOptions & WaitOptions;
@@ -17,10 +18,7 @@ export function restartCommand(context: Context): Command {
     .addOption(timeoutOption())
     .action(async (target: string, options: RestartOptions) => {
       const client = await connect(context, options);
-      const { kind, name, stack, service } = await client.resolve(target);
-      if (kind !== "service" || stack === undefined || service === undefined) {
-        throw usageError(`${name} is a ${kind}: name a service, as \`orchd services\` lists them`);
-      }
+      const { stack, service } = await serviceNamed(client, target);
       const restarted = await client.restart(stack, service);
       context.exitCode = await followServices(context, client, [restarted], options);
     });

@@ -1,6 +1,7 @@
 import { OrchdError } from "../../lib/errors.ts";
 import type { Progress, ServiceSummary } from "../../model/summary.ts";
 import type { Io } from "../io.ts";
+import { isHeldUp, isWaiting } from "./held-up.ts";
 import type { Goal } from "./progress-state.ts";
 import { progressView } from "./progress-view.ts";
 
@@ -18,6 +19,8 @@ export interface FollowOptions {
 
 export type Outcome =
   | { type: "done"; services: ServiceSummary[] }
+  /** All that is left waits for a person, or for a time. */
+  | { type: "waiting"; service: ServiceSummary; reason: string }
   | { type: "stuck"; service: ServiceSummary; reason: string }
   /** Someone removed it meanwhile. */
   | { type: "gone" }
@@ -79,6 +82,8 @@ class Judge {
   readonly #options: FollowOptions;
   /** Failures of each service when it was last asked about. */
   readonly #asked = new Map<string, number>();
+  /** Services whose rollout was seen under way. */
+  readonly #underWay = new Set<string>();
 
   constructor(options: FollowOptions) {
     this.#options = options;
@@ -90,7 +95,16 @@ class Judge {
       return goal === "removed" ? { type: "done", services: [] } : { type: "gone" };
     }
     if (goal === "removed") return undefined;
+    const held = progress.services.find((service) => this.#isNews(service) && isHeldUp(service));
+    if (held !== undefined) {
+      return { type: "stuck", service: held, reason: held.rollout?.message ?? "" };
+    }
     if (progress.converged) return { type: "done", services: progress.services };
+    const open = progress.services.filter((service) => !service.converged);
+    const [waiting] = open;
+    if (waiting !== undefined && open.every(isWaiting)) {
+      return { type: "waiting", service: waiting, reason: waiting.rollout?.message ?? "" };
+    }
     for (const service of progress.services) {
       const reason = await this.#stuckReason(service);
       if (reason !== undefined) return { type: "stuck", service, reason };
@@ -98,7 +112,18 @@ class Judge {
     return undefined;
   }
 
+  /** Whether its rollout was under way since the following began: an old failure is known. */
+  #isNews(service: ServiceSummary): boolean {
+    const { rollout } = service;
+    if (rollout === undefined) return false;
+    const isOver = rollout.state === "completed" || rollout.state === "rolled-back";
+    if (!isOver) this.#underWay.add(service.id);
+    return this.#underWay.has(service.id);
+  }
+
   async #stuckReason(service: ServiceSummary): Promise<string | undefined> {
+    const [run] = service.job?.runs ?? [];
+    if (!service.converged && run?.result === "failed") return run.message;
     if (service.converged || service.failures === 0) return undefined;
     if (this.#asked.get(service.id) === service.failures) return undefined;
     this.#asked.set(service.id, service.failures);

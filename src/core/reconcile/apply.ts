@@ -3,10 +3,12 @@ import { equalJson, sortedBy } from "../../lib/order.ts";
 import type { Random } from "../../lib/random.ts";
 import { put, type Change } from "../../model/change.ts";
 import { formatServiceName } from "../../model/names.ts";
-import { revise, specOf, type Service, type ServiceSpec } from "../../model/service.ts";
-import type { Stack, StackSpec } from "../../model/stack.ts";
+import { revise } from "../../model/revise.ts";
+import { currentRevision, specOf, type Service, type ServiceSpec } from "../../model/service.ts";
+import { withSet, type Stack, type StackSpec } from "../../model/stack.ts";
 import type { PlanLine } from "../../model/summary.ts";
 import type { View } from "../../model/view.ts";
+import { problemsBetween, withRestarts } from "./apply-dependencies.ts";
 import { describeChange } from "./describe.ts";
 import { assignPorts } from "./ports.ts";
 
@@ -40,21 +42,46 @@ export function planApply(
     return plan;
   }
   const { specs, problems } = assignPorts(view, name, spec.services);
-  plan.problems.push(...problems);
-  for (const [serviceName, wanted] of sortedBy(specs, ([key]) => key)) {
+  plan.problems.push(...problems, ...problemsBetween(view, name, spec.services));
+  for (const [serviceName, wanted] of sortedBy(countRestarts(view, name, specs), ([key]) => key)) {
+    const tooLarge = refuseCanary(formatServiceName(name, serviceName), wanted);
+    if (tooLarge !== undefined) plan.problems.push(tooLarge);
     const before = view.serviceNamed(name, serviceName);
     if (before === undefined) {
       plan.changes.push(put.service(newService(name, serviceName, wanted, now, random)));
       plan.lines.push(line("create", name, serviceName, wanted.container.image));
       continue;
     }
-    // Restarts are counted by the cluster, not by the file.
-    planUpdate(plan, view, before, { ...wanted, restarts: specOf(before).restarts }, now);
+    planUpdate(plan, view, before, wanted, now);
   }
   planOrphans(plan, view, name, spec, prune);
-  planStackItself(plan, stack, name, spec, now);
+  planStackItself(plan, view, name, spec, now);
   if (plan.problems.length > 0) plan.changes = [];
   return plan;
+}
+
+/** Canaries are some of a service's tasks. One that is scaled down later has fewer of them. */
+function refuseCanary(name: string, { mode, replicas, rollout }: ServiceSpec): string | undefined {
+  const { canary } = rollout ?? {};
+  if (canary?.unit === "percent" && canary.amount > 100) {
+    return `service ${name} can't begin with ${canary.amount} % of its tasks: 100 % is the most`;
+  }
+  if (canary?.unit !== "tasks" || mode !== "replicated" || replicas === 0) return undefined;
+  if (canary.amount <= replicas) return undefined;
+  return `service ${name} has ${replicas} tasks and can't begin with ${canary.amount} canaries`;
+}
+
+/** Restarts are counted by the cluster, not by the file. */
+function countRestarts(
+  view: View,
+  stack: string,
+  specs: Iterable<[string, ServiceSpec]>,
+): [string, ServiceSpec][] {
+  const before = new Map(view.servicesOf(stack).map((one) => [one.name, specOf(one)]));
+  const counted = [...specs].map(([name, spec]): [string, ServiceSpec] => {
+    return [name, { ...spec, restarts: before.get(name)?.restarts ?? spec.restarts }];
+  });
+  return Object.entries(withRestarts(before, Object.fromEntries(counted)));
 }
 
 function planUpdate(
@@ -101,19 +128,37 @@ function planOrphans(
 
 function planStackItself(
   plan: ApplyPlan,
-  stack: Stack | undefined,
+  view: View,
   name: string,
   spec: StackSpec,
   now: number,
 ): void {
+  const stack = view.stacks.get(name);
   const volumes = [...new Set([...(stack?.volumes ?? []), ...spec.volumes])].sort();
   if (stack === undefined) {
     const times = { createdAt: now, updatedAt: now };
     const flags = { removing: false, removeVolumes: false };
-    plan.changes.push(put.stack({ name, volumes, ...times, ...flags, version: 0 }));
+    const made: Stack = { name, volumes, ...times, ...flags, version: 0 };
+    plan.changes.push(put.stack(withSet(made, headsOf(plan.changes), now)));
   } else if (plan.changes.length > 0 || !equalJson(volumes, stack.volumes)) {
-    plan.changes.push(put.stack({ ...stack, volumes, updatedAt: now }));
+    const revisions = { ...revisionsOf(view, name, spec), ...headsOf(plan.changes) };
+    plan.changes.push(put.stack({ ...withSet(stack, revisions, now), volumes, updatedAt: now }));
   }
+}
+
+/** The services that the file has, as they are. */
+function revisionsOf(view: View, name: string, spec: StackSpec): Record<string, number> {
+  const services = view.servicesOf(name).filter((s) => Object.hasOwn(spec.services, s.name));
+  return Object.fromEntries(services.map((s) => [s.name, currentRevision(s).revision]));
+}
+
+/** The newest revision of each service that is written. */
+export function headsOf(changes: readonly Change[]): Record<string, number> {
+  const heads = changes.flatMap((change): [string, number][] => {
+    if (change.kind !== "service" || change.op !== "put" || change.value.removing) return [];
+    return [[change.value.name, currentRevision(change.value).revision]];
+  });
+  return Object.fromEntries(heads);
 }
 
 function newService(

@@ -17,8 +17,15 @@ export type Action =
   | { type: "removeTask"; taskId: TaskId }
   /** Nothing of it is left on any node: forget it. */
   | { type: "deleteTask"; taskId: TaskId }
-  /** Remember the nodes that hold what ties the tasks of these slots. */
-  | { type: "setHomes"; serviceId: ServiceId; homes: NonNullable<Service["homes"]> }
+  /**
+   * Remember what was found out: the nodes that hold what ties tasks, how far a rollout is, and
+   * when it failed the revision that goes back.
+   */
+  | { type: "updateService"; service: Service }
+  /** Say what a task waits for that has not begun. */
+  | { type: "holdTask"; taskId: TaskId; message: string }
+  /** Nothing holds the task back any more: it may be placed. */
+  | { type: "releaseTask"; taskId: TaskId }
   | { type: "deleteService"; serviceId: ServiceId }
   | { type: "deleteStack"; name: string };
 
@@ -49,10 +56,16 @@ function changeOf(view: View, action: Action, now: number): Change[] {
       return withTask(view, action.taskId, (task) => put.task({ ...task, desired: "removed" }));
     case "deleteTask":
       return withTask(view, action.taskId, remove.task);
-    case "setHomes": {
-      const service = view.services.get(action.serviceId);
-      return service === undefined ? [] : [put.service({ ...service, homes: action.homes })];
-    }
+    case "updateService":
+      return [put.service(action.service)];
+    case "holdTask":
+      return withTask(view, action.taskId, (task) =>
+        put.task({ ...task, message: action.message }),
+      );
+    case "releaseTask":
+      return withTask(view, action.taskId, (task) =>
+        put.task({ ...task, state: "pending", since: now, message: "" }),
+      );
     case "deleteService": {
       const service = view.services.get(action.serviceId);
       return service === undefined ? [] : [remove.service(service)];

@@ -1,9 +1,13 @@
 import { canMove } from "../../model/home.ts";
-import { specOf, type Service } from "../../model/service.ts";
-import { isServing } from "../../model/serving.ts";
+import { isUnderWay } from "../../model/rollout.ts";
+import { policyInForce, restartOf, specOf, type Service } from "../../model/service.ts";
+import { readySince } from "../../model/task.ts";
+import { downNodeOf, isServing } from "../../model/serving.ts";
 import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { replaceAt, waitsForNode } from "./disconnect.ts";
+import { drainDeadlineOf } from "./drain.ts";
+import { isOfSlot } from "./held.ts";
 import { reasonToLeave } from "./leave.ts";
 import { decideRestart, dueAt } from "./restart.ts";
 import { keeperOf, type Slot } from "./slot.ts";
@@ -42,23 +46,53 @@ export function replacementsOf(
   const look: Look = { view, service, now };
   const result: Replacements = { stop: [], start: [] };
   if (slots.every((slot) => slot.outdated.length === 0)) return result;
-  const { parallelism } = specOf(service).update;
+  const { parallelism } = policyInForce(service);
+  const passed = passedOver(service);
   let busy = 0;
   const waiting: { slot: Slot; serving: Task }[] = [];
   for (const slot of slots) {
     // A third revision can find two outdated tasks in a slot: one at most goes on serving.
-    const serving = slot.outdated.find((task) => isServing(view, task) && !isTied(look, task));
-    result.stop.push(...slot.outdated.filter((task) => task !== serving));
-    if (serving === undefined) busy += isSettled(look, slot, result) ? 0 : 1;
+    const serving = slot.outdated.find(
+      (task) => isServing(view, task) && !isTied(look, task) && mayStay(look, task, result),
+    );
+    const rest = slot.outdated.filter((task) => task !== serving);
+    result.stop.push(...rest.filter((task) => !isDeferred(look, task)));
+    // What waits for its turn does not hold up the slots that may mend it.
+    const turn = passed.has(slot.slot) || slot.held !== undefined ? 0 : 1;
+    if (serving === undefined) busy += isSettled(look, slot, result) ? 0 : turn;
     else if (isWaiting(service, slot)) waiting.push({ slot, serving });
     else {
-      busy += 1;
+      busy += turn;
       goOn(look, slot, serving, result);
     }
   }
   const turns = parallelism === 0 ? waiting.length : Math.max(0, parallelism - busy);
   for (const turn of waiting.slice(0, turns)) takeTurn(service, { ...turn, failures: 0 }, result);
   return result;
+}
+
+/** Whether a task may wait for its turn: on a drained node only until the deadline. */
+function mayStay({ view, now }: Look, task: Task, result: Replacements): boolean {
+  const deadline = drainDeadlineOf(view, task);
+  if (deadline === undefined) return true;
+  if (deadline > now) wake(result, deadline);
+  return deadline > now;
+}
+
+/** Slots that failed and that the rollout goes on in spite of: they hold up nobody. */
+function passedOver({ rollout }: Service): ReadonlySet<string> {
+  return new Set(isUnderWay(rollout) ? rollout.failed : []);
+}
+
+/** Whether a task that can't move waits for its node: it is replaced when that is back. */
+function isDeferred({ view, service }: Look, task: Task): boolean {
+  return !canMove(service) && downNodeOf(view, task) !== undefined;
+}
+
+/** While successors may not start, what serves goes on serving. */
+export function holdBack(replacements: Replacements, view: View): void {
+  replacements.start = [];
+  replacements.stop = replacements.stop.filter((task) => !isServing(view, task));
 }
 
 /** Whether the task is to leave the only node that can hold it. */
@@ -73,7 +107,7 @@ function takeTurn(
   result: Replacements,
 ): void {
   const { slot, serving, failures } = turn;
-  if (specOf(service).update.order === "stop-first") result.stop.push(serving);
+  if (policyInForce(service).order === "stop-first") result.stop.push(serving);
   else result.start.push({ slot, failures });
 }
 
@@ -104,14 +138,14 @@ function goOn(look: Look, slot: Slot, serving: Task, result: Replacements): void
 /** Whether a slot without a ready outdated task leaves its turn to the next one. */
 function isSettled(look: Look, slot: Slot, result: Replacements): boolean {
   const { view, service, now } = look;
-  if (slot.outdated.length > 0) return false;
+  if (slot.outdated.length > 0) return slot.outdated.every((task) => isDeferred(look, task));
   if (waitsForNode(view, service, slot)) return true;
   const successor = keeperOf(view, service, slot.current);
   if (successor === undefined) return isDone(service, slot);
   if (!isServing(view, successor)) return waitsForRoom(service, slot, successor);
-  const startedAt = successor.startedAt ?? successor.since;
-  const settledAt = startedAt + specOf(service).update.delayMs;
-  if (settledAt <= now || startedAt > now) return true;
+  const readyAt = readySince(successor) ?? successor.since;
+  const settledAt = readyAt + policyInForce(service).delayMs;
+  if (settledAt <= now || readyAt > now) return true;
   wake(result, settledAt);
   return false;
 }
@@ -126,7 +160,7 @@ function wake(result: Replacements, at: number): void {
  */
 function waitsForRoom(service: Service, slot: Slot, task: Task): boolean {
   const replaced = [...slot.stopping, ...slot.ended].some(
-    ({ revision }) => revision < service.templateRevision,
+    (before) => !isOfSlot(service, slot.held, before),
   );
   return task.state === "pending" && task.failures === 0 && !replaced;
 }
@@ -146,6 +180,8 @@ function afterSuccessor(service: Service, slot: Slot) {
   const [latest] = slot.ended;
   // What an agent made while it was alone has the attempt of the task that ended before it.
   if (latest === undefined || latest.attempt <= newest) return undefined;
-  if (latest.revision < service.templateRevision) return undefined;
-  return decideRestart(latest, specOf(service).restart);
+  // One of an older revision of the same template is none that was made beside these.
+  const isEarlier = slot.held === undefined && latest.revision < service.templateRevision;
+  if (isEarlier || !isOfSlot(service, slot.held, latest)) return undefined;
+  return decideRestart(latest, restartOf(specOf(service)));
 }

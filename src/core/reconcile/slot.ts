@@ -3,11 +3,14 @@ import { specOf, type DisconnectPolicy, type Service } from "../../model/service
 import { downNodeOf, isOutOfReach, isServing } from "../../model/serving.ts";
 import { isLive, isTerminal, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
+import { heldAt, isOfSlot } from "./held.ts";
 import { reasonToLeave } from "./leave.ts";
 
 /** What a slot holds, told apart by what the reconciler does with it. */
 export interface Slot {
   readonly slot: string;
+  /** The revision that the slot stays at while its turn in a rollout has not come. */
+  readonly held?: number;
   /** Live tasks that are as the service should be, where they should be; the oldest first. */
   readonly current: readonly Task[];
   /** Live tasks of an older template, or on a node that they are to leave; the oldest first. */
@@ -33,22 +36,27 @@ export function slotsOf(view: View, service: Service): Map<string, Slot> {
 }
 
 function sortSlot(view: View, service: Service, name: string, all: readonly Task[]): Slot {
+  const held = heldAt(service, name, all);
   const isOutdated = (task: Task) =>
-    task.revision < service.templateRevision || reasonToLeave(view, service, task) !== undefined;
+    !isOfSlot(service, held, task) || reasonToLeave(view, service, task) !== undefined;
   const [outdated, wanted] = partition(all.filter(isLive), isOutdated);
   const [away, current] = partition(wanted, (task) => downNodeOf(view, task) !== undefined);
   const told = all.filter((task) => !isLive(task) && !isTerminal(task.state));
   const [abandoned, stopping] = partition(told, (task) => isOutOfReach(view, task));
   const ended = all.filter((task) => isTerminal(task.state)).reverse();
-  return { slot: name, current, outdated, away, stopping, abandoned, ended };
+  const groups = { current, outdated, away, stopping, abandoned, ended };
+  return held === undefined ? { slot: name, ...groups } : { slot: name, held, ...groups };
 }
 
 function partition<T>(items: readonly T[], test: (item: T) => boolean): [yes: T[], no: T[]] {
   return [items.filter(test), items.filter((item) => !test(item))];
 }
 
-export function emptySlot(slot: string): Slot {
-  return { slot, current: [], outdated: [], away: [], stopping: [], abandoned: [], ended: [] };
+/** A slot that never had a task. */
+export function emptySlot(service: Service, slot: string): Slot {
+  const nobody = { current: [], outdated: [], away: [], stopping: [], abandoned: [], ended: [] };
+  const held = heldAt(service, slot, []);
+  return held === undefined ? { slot, ...nobody } : { slot, held, ...nobody };
 }
 
 /** All that a slot holds. */

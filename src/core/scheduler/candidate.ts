@@ -4,6 +4,7 @@ import type { Node } from "../../model/node.ts";
 import { specAt, specOf, type Service, type ServiceSpec } from "../../model/service.ts";
 import { occupiesNode, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
+import { bondIndexOf, bondsOf, type Bond, type BondIndex, type Placed } from "./affinity.ts";
 
 /** A task that looks for a node, with what it needs. */
 export interface Candidate {
@@ -16,16 +17,24 @@ export interface Candidate {
   slotNodes: readonly NodeId[];
   /** The only node that can hold it, where it can't go to another. */
   home: Node | undefined;
+  /** Rules about where tasks of other services are. */
+  bonds: readonly Bond[];
 }
 
 /**
  * What the task needs. Where it may run is told by the newest revision: a change of placement makes
  * no new task, and frees one that waits.
  */
-export function candidateOf(view: View, service: Service, task: Task): Candidate {
+export function candidateOf(
+  view: View,
+  service: Service,
+  task: Task,
+  affinity: { index: BondIndex; placed: Placed } = { index: bondIndexOf(view), placed: new Map() },
+): Candidate {
   const spec = { ...specAt(service, task.revision), placement: specOf(service).placement };
   const others = view.tasksOf(service.id).filter((other) => other.slot === task.slot);
   const held = others.filter((other) => other.id !== task.id && occupiesNode(other));
   const home = homeOf(view, service, task.slot);
-  return { task, spec, slotNodes: held.flatMap((other) => other.nodeId ?? []), home };
+  const bonds = bondsOf(view, service, task, affinity);
+  return { task, spec, slotNodes: held.flatMap((other) => other.nodeId ?? []), home, bonds };
 }

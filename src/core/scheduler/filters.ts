@@ -1,8 +1,11 @@
 import { formatConstraint, unmetConstraint } from "../../model/constraint.ts";
 import type { Node } from "../../model/node.ts";
 import { formatBytes } from "../../lib/text.ts";
-import { tieOf } from "../../model/service.ts";
+import { isGlobal, tieOf, usesDevices } from "../../model/service.ts";
+import { baseOfSlot } from "../../model/slot-name.ts";
+import { refusalOfBond } from "./affinity.ts";
 import type { Candidate } from "./candidate.ts";
+import { giveDevices } from "./devices.ts";
 import type { NodeLoad } from "./load.ts";
 
 /** Why the node is out of the question, in words that follow its name; undefined when it is not. */
@@ -16,7 +19,9 @@ export const STATIC_FILTERS: readonly Filter[] = [
   refuseWrongNode,
   refuseUnavailable,
   refuseWrongPlatform,
+  refuseForeignImage,
   refuseUnmetConstraint,
+  refuseOldVolume,
 ];
 
 /**
@@ -27,7 +32,10 @@ export const LOAD_FILTERS: readonly Filter[] = [
   refuseTakenHostPort,
   refuseFullShare,
   refuseTooSmall,
+  refuseFewResources,
+  refuseNoDevices,
   refuseFullNetwork,
+  refuseWrongCompany,
 ];
 
 /**
@@ -57,8 +65,8 @@ export function firstRefusal(
 
 /** A global service's slot is one node, and what ties a task to a node is only there. */
 function refuseWrongNode({ task, spec, home }: Candidate, node: Node): string | undefined {
-  if (spec.mode === "global") {
-    return task.slot === node.id ? undefined : "is not the node of this slot";
+  if (isGlobal(spec)) {
+    return baseOfSlot(task.slot) === node.id ? undefined : "is not the node of this slot";
   }
   if (home === undefined || home.id === node.id) return undefined;
   return `does not have its ${tieOf(spec) ?? "data"}, which is on node ${home.hostname}`;
@@ -78,6 +86,16 @@ function refuseWrongPlatform({ spec }: Candidate, node: Node): string | undefine
   const has = `${node.platform.os}/${node.platform.arch}`;
   const fits = os === node.platform.os && (arch === undefined || arch === node.platform.arch);
   return fits ? undefined : `is ${has}, not ${spec.container.platform}`;
+}
+
+/** What its agent found out: the image is there, and for another kind of machine. */
+function refuseForeignImage({ spec }: Candidate, node: Node): string | undefined {
+  const { image, pullPolicy, platform } = spec.container;
+  // A platform that the file names is its writer's business, and what is always fetched is new.
+  if (platform !== undefined || pullPolicy === "always") return undefined;
+  const is = node.foreignImages?.[image];
+  if (is === undefined) return undefined;
+  return `is ${node.platform.os}/${node.platform.arch}, and has image ${image} for ${is}`;
 }
 
 function refuseUnmetConstraint({ spec }: Candidate, node: Node): string | undefined {
@@ -112,9 +130,42 @@ function refuseTooSmall({ spec }: Candidate, node: Node, load: NodeLoad): string
   return undefined;
 }
 
+function refuseFewResources({ spec }: Candidate, node: Node, load: NodeLoad): string | undefined {
+  for (const [kind, amount] of Object.entries(spec.resources.reservations.generic ?? {})) {
+    const free = (node.generic?.[kind] ?? 0) - (load.generic.get(kind) ?? 0);
+    if (amount > free) return `has ${free} of resource ${kind} free, not ${amount}`;
+  }
+  return undefined;
+}
+
+function refuseNoDevices({ spec }: Candidate, node: Node, load: NodeLoad): string | undefined {
+  if (!usesDevices(spec)) return undefined;
+  const gift = giveDevices(spec, node, load);
+  return "reason" in gift ? gift.reason : undefined;
+}
+
 function refuseFullNetwork({ spec }: Candidate, _: Node, load: NodeLoad): string | undefined {
   if (spec.container.networkMode !== "bridge" || load.addresses < ADDRESSES_PER_NODE) {
     return undefined;
   }
   return `has given all ${ADDRESSES_PER_NODE} addresses of its network to tasks`;
+}
+
+/** What is there under the volume's name belongs to a stack that was removed with its data. */
+function refuseOldVolume({ spec }: Candidate, node: Node): string | undefined {
+  if (node.volumesToRemove === undefined) return undefined;
+  for (const mount of spec.container.mounts) {
+    if (mount.type !== "volume" || !node.volumesToRemove.includes(mount.volume)) continue;
+    return `has not yet removed the volume ${mount.volume} of a stack that was taken down`;
+  }
+  return undefined;
+}
+
+/** Near to the tasks of another service, or apart from them, where that is a must. */
+function refuseWrongCompany({ bonds }: Candidate, node: Node): string | undefined {
+  for (const bond of bonds) {
+    const reason = refusalOfBond(bond, node);
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
 }

@@ -1,9 +1,11 @@
 import { assert } from "../../lib/assert.ts";
 import { compareText } from "../../lib/order.ts";
 import type { NodeId, ServiceId } from "../../model/ids.ts";
-import { specAt, specOf, type Service, type ServiceSpec } from "../../model/service.ts";
+import { priorityOf, specAt, specOf } from "../../model/service.ts";
+import type { Service, ServiceSpec } from "../../model/service.ts";
 import { occupiesNode, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
+import { followsOthers } from "./affinity.ts";
 
 /** Tasks of one revision of a service: what one of them needs all of them do. */
 export interface TaskGroup {
@@ -15,17 +17,32 @@ export interface TaskGroup {
   first: Task;
 }
 
-/** The tasks in the order in which they are placed: by service, by revision, by slot. */
+/**
+ * The tasks in the order in which they are placed: higher priorities first; whoever is to be near
+ * to others after them; then by service, by revision, by slot.
+ */
 export function groupsOf(view: View, tasks: readonly Task[]): TaskGroup[] {
   const byService = Map.groupBy(tasks, (task) => task.serviceId);
-  return [...byService.keys()].sort(compareText).flatMap((id) => {
+  const services = [...byService.keys()].map((id) => {
     const service = view.services.get(id);
     assert(service !== undefined, `the tasks of service ${id} have a service`);
+    return service;
+  });
+  return services.sort(compareTurn).flatMap((service) => {
+    const { id } = service;
     const byRevision = Map.groupBy(byService.get(id) ?? [], (task) => task.revision);
     return [...byRevision]
       .sort(([a], [b]) => a - b)
       .flatMap(([revision, some]) => groupOf(service, revision, some));
   });
+}
+
+function compareTurn(a: Service, b: Service): number {
+  return (
+    priorityOf(b) - priorityOf(a) ||
+    Number(followsOthers(a)) - Number(followsOthers(b)) ||
+    compareText(a.id, b.id)
+  );
 }
 
 function groupOf(service: Service, revision: number, tasks: Task[]): TaskGroup[] {

@@ -13,6 +13,10 @@ export interface NodeLoad {
   tasksByService: Map<ServiceId, number>;
   /** By `8080/tcp`: how many tasks hold it, which is one but where something went wrong. */
   hostPorts: Map<string, number>;
+  /** How much of each named resource is reserved. */
+  generic: Map<string, number>;
+  /** By id: how many tasks hold the device. */
+  devices: Map<string, number>;
   /** By `revisionKey`: how many attempts failed here that are still remembered. */
   failures: Map<string, number>;
 }
@@ -25,17 +29,26 @@ export function emptyLoad(): NodeLoad {
     addresses: 0,
     tasksByService: new Map(),
     hostPorts: new Map(),
+    generic: new Map(),
+    devices: new Map(),
     failures: new Map(),
   };
 }
 
-/** Counts what occupies the node, ending tasks included: their room is not free yet. */
-export function loadOf(view: View, nodeId: NodeId): NodeLoad {
+/**
+ * Counts what occupies the node, ending tasks included: their room is not free yet.
+ * @param counts leaves tasks out, to see what room there would be without them
+ */
+export function loadOf(
+  view: View,
+  nodeId: NodeId,
+  counts: (task: Task) => boolean = () => true,
+): NodeLoad {
   const load = emptyLoad();
   for (const task of view.tasksOn(nodeId)) {
     if (isFailedAttempt(task)) count(load.failures, revisionKey(task), 1);
     const service = view.services.get(task.serviceId);
-    if (service === undefined || !occupiesNode(task)) continue;
+    if (service === undefined || !occupiesNode(task) || !counts(task)) continue;
     addTask(load, task, specAt(service, task.revision));
   }
   return load;
@@ -60,10 +73,14 @@ function countTask(load: NodeLoad, task: Task, spec: ServiceSpec, by: 1 | -1): v
   for (const port of spec.ports) {
     if (port.mode === "host") count(load.hostPorts, `${port.published}/${port.protocol}`, by);
   }
+  for (const [kind, amount] of Object.entries(spec.resources.reservations.generic ?? {})) {
+    count(load.generic, kind, by * amount);
+  }
+  for (const id of task.devices ?? []) count(load.devices, id, by);
 }
 
 /** Counts in a map in which only what was counted has an entry. */
-export function count<Key>(counts: Map<Key, number>, key: Key, by: 1 | -1): void {
+export function count<Key>(counts: Map<Key, number>, key: Key, by: number): void {
   const next = (counts.get(key) ?? 0) + by;
   if (next === 0) counts.delete(key);
   else counts.set(key, next);

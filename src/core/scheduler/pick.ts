@@ -1,6 +1,8 @@
 import type { NodeId } from "../../model/ids.ts";
+import type { Node } from "../../model/node.ts";
 import { specAt, specOf } from "../../model/service.ts";
 import type { View } from "../../model/view.ts";
+import { unmetWishes } from "./affinity.ts";
 import type { Candidate } from "./candidate.ts";
 import type { ClusterLoad, LoadedNode } from "./cluster-load.ts";
 import { firstRefusal, LOAD_FILTERS, STATIC_FILTERS } from "./filters.ts";
@@ -28,10 +30,13 @@ export interface Run {
 /** From so many failures on a revision is taken to keep failing on a node. */
 const FAILURES_MIN = 2;
 
-/** All nodes that fit stand in one of these; a later one is used when the ones before are empty. */
+/**
+ * All nodes that fit stand in one of these; a later one is used when the ones before are empty.
+ * Those that leave wishes about other services unmet stand in between, by how many these are.
+ */
 const GOOD = 0;
-const FAILING = 1;
-const OUT_OF_TOUCH = 2;
+const FAILING = 1000;
+const OUT_OF_TOUCH = 1001;
 const TIERS = [GOOD, FAILING, OUT_OF_TOUCH];
 
 /**
@@ -78,7 +83,7 @@ export class Picker {
   /** The node for the candidate, or undefined when all refuse. */
   pick(candidate: Candidate): LoadedNode | undefined {
     for (const nodeId of candidate.slotNodes) this.#reconsider(nodeId);
-    for (const tier of TIERS) {
+    for (const tier of tiersFor(candidate)) {
       const found = this.#pickFrom(tier, candidate);
       if (found !== undefined) return found;
     }
@@ -130,13 +135,13 @@ export class Picker {
       at && node
         ? this.#verdicts.of(i, () => firstRefusal(STATIC_FILTERS, candidate, node, at.load))
         : "is not there";
-    if (at === undefined || reason !== undefined) {
+    if (at === undefined || node === undefined || reason !== undefined) {
       tree.dropBest();
       return "moved";
     }
     const isMissing = this.#isImageMissing(at);
     if (isMissing) this.#scores.noteAbsence(i);
-    const rightTier = this.#tierFor(at);
+    const rightTier = this.#tierFor(at, node, candidate);
     if (rightTier !== tier) {
       this.#tierOf.set(i, rightTier);
       tree.dropBest();
@@ -151,11 +156,11 @@ export class Picker {
     return this.#run.knowledge.hasImage?.(id, this.#group.spec.container.image) === false;
   }
 
-  #tierFor({ id, load }: LoadedNode): number {
+  #tierFor({ id, load }: LoadedNode, node: Node, { bonds }: Candidate): number {
     if (this.#run.knowledge.isOutOfTouch?.(id) === true) return OUT_OF_TOUCH;
-    if (load.failures.size === 0) return GOOD;
-    const failures = load.failures.get(revisionKey(this.#group.first));
-    return (failures ?? 0) >= FAILURES_MIN ? FAILING : GOOD;
+    const failures = load.failures.get(revisionKey(this.#group.first)) ?? 0;
+    if (failures >= FAILURES_MIN) return FAILING;
+    return bonds.length === 0 ? GOOD : unmetWishes(bonds, node);
   }
 
   #put(i: number, tier: number): void {
@@ -183,4 +188,11 @@ export class Picker {
       seed: this.#seed,
     });
   }
+}
+
+/** The tiers in their order: as many in between as the candidate has rules about others. */
+function tiersFor({ bonds }: Candidate): readonly number[] {
+  if (bonds.length === 0) return TIERS;
+  const wishes = Array.from({ length: bonds.length }, (_, i) => GOOD + 1 + i);
+  return [GOOD, ...wishes, FAILING, OUT_OF_TOUCH];
 }

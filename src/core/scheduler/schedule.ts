@@ -1,21 +1,27 @@
 import { sortedBy } from "../../lib/order.ts";
 import type { Random } from "../../lib/random.ts";
 import { canMove, formatWait, homeOf } from "../../model/home.ts";
-import type { NodeId, TaskId } from "../../model/ids.ts";
+import type { NodeId, ServiceId, TaskId } from "../../model/ids.ts";
 import type { Node } from "../../model/node.ts";
-import type { ServiceSpec } from "../../model/service.ts";
+import { priorityOf, type Service, type ServiceSpec } from "../../model/service.ts";
 import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
-import { candidateOf } from "./candidate.ts";
+import { bondIndexOf, bondsOf, type Bond, type BondIndex } from "./affinity.ts";
+import { candidateOf, type Candidate } from "./candidate.ts";
+import { Claims } from "./claims.ts";
 import { ClusterLoad, type LoadedNode } from "./cluster-load.ts";
 import { refusalOf } from "./filters.ts";
 import { groupsOf, SlotNodes, type TaskGroup } from "./group.ts";
 import { emptyLoad, loadOf } from "./load.ts";
+import { meritsOf } from "./merits.ts";
 import { Picker, type Knowledge, type Run } from "./pick.ts";
+import { guestOf, type Guest } from "./room.ts";
 
 export interface Placement {
   taskId: TaskId;
   nodeId: NodeId;
+  /** What it gets of the node's devices; absent where it asks for none. */
+  devices?: string[];
 }
 
 /** A task for which there is no node now, and why: one reason for people. */
@@ -44,14 +50,17 @@ export function schedule(
   random: Random,
   { load = ClusterLoad.of(view), ...knowledge }: ScheduleOptions = {},
 ): Schedule {
-  const placing = new Placing({ view, load, knowledge }, random);
+  const groups = groupsOf(view, tasks);
+  const placing = new Placing({ view, load, knowledge }, random, groups);
   try {
-    for (const group of groupsOf(view, tasks)) placing.placeGroup(group);
+    for (const group of groups) placing.placeGroup(group);
     return placing.result;
   } finally {
     placing.undo();
   }
 }
+
+const NO_BONDS: readonly Bond[] = [];
 
 /** One run over all groups. */
 class Placing {
@@ -59,16 +68,28 @@ class Placing {
   readonly #run: Run;
   readonly #random: Random;
   readonly #slots = new SlotNodes();
+  readonly #index: BondIndex;
+  /** Where this run has put tasks of services that others have rules about, and that have some. */
+  readonly #company = new Map<ServiceId, NodeId[]>();
+  readonly #claims: Claims;
+  readonly #guests: Guest[] = [];
   /** What the loads count beside the view, until it is known whether that is committed. */
   readonly #added: { at: LoadedNode; task: Task; spec: ServiceSpec }[] = [];
+  /** The priority of the last group: whoever is above it is not to lose its room to a lower one. */
+  readonly #lowest: number;
 
-  constructor(run: Run, random: Random) {
+  constructor(run: Run, random: Random, groups: readonly TaskGroup[]) {
+    const last = groups.at(-1);
     this.#run = run;
     this.#random = random;
+    this.#index = bondIndexOf(run.view);
+    this.#claims = new Claims(run.view);
+    this.#lowest = last === undefined ? 0 : priorityOf(last.service);
   }
 
   placeGroup(group: TaskGroup): void {
     const { service, tasks } = group;
+    this.#holdClaims(priorityOf(service));
     if (canMove(service)) return this.#placeAnywhere(group, tasks);
     const { view } = this.#run;
     const free = tasks.filter((task) => homeOf(view, service, task.slot) === undefined);
@@ -85,46 +106,82 @@ class Placing {
     this.#added.length = 0;
   }
 
+  /** Room that higher priorities wait for counts as taken from here on. */
+  #holdClaims(priority: number): void {
+    for (const { nodeId, task, spec } of this.#claims.take(priority)) {
+      const at = this.#run.load.get(nodeId);
+      if (at !== undefined) this.#count(at, task, spec);
+    }
+  }
+
   #placeAnywhere(group: TaskGroup, tasks: readonly Task[]): void {
-    const { service, spec, first } = group;
+    const { service, first } = group;
     const draws = this.#random.split(`scheduler/${service.id}/${first.slot}`);
-    const picker = new Picker(this.#run, group, Math.floor(draws.next() * 0x1_0000_0000));
+    const seed = Math.floor(draws.next() * 0x1_0000_0000);
+    let picker = new Picker(this.#run, group, seed);
     let message: string | undefined;
     for (const task of tasks) {
-      const slotNodes = this.#slots.of(this.#run.view, group, task.slot);
-      const at = picker.pick({ task, spec, slotNodes, home: undefined });
-      if (at === undefined) {
-        // Whoever finds no node after another one is refused for the same reasons.
-        if (message === undefined || slotNodes.length > 0) {
-          message = formatRefusals(picker.refusals());
-        }
-        this.result.unplaced.push({ taskId: task.id, message });
+      const candidate = this.#candidate(group, task, undefined);
+      // Rules about others are judged anew: each task that is placed may be one of these others.
+      if (candidate.bonds.length > 0) picker = new Picker(this.#run, group, seed);
+      const at = picker.pick(candidate);
+      if (at !== undefined) {
+        this.#place(group, candidate, at);
+        picker.noteTask(at);
         continue;
       }
-      this.#place(group, task, at);
-      picker.noteTask(at);
+      // Whoever finds no node after another one is refused for the same reasons.
+      if (message === undefined || candidate.slotNodes.length + candidate.bonds.length > 0) {
+        message = formatRefusals(picker.refusals());
+      }
+      this.#leave(candidate, message, service);
     }
   }
 
   /** The only node that can hold the task takes it, or it waits. */
   #placeAtHome(group: TaskGroup, task: Task, home: Node): void {
-    const { view, load } = this.#run;
-    const { service, spec } = group;
-    const slotNodes = this.#slots.of(view, group, task.slot);
-    const at = load.get(home.id);
-    const candidate = { task, spec, slotNodes, home };
+    const candidate = this.#candidate(group, task, home);
+    const at = this.#run.load.get(home.id);
     const reason = refusalOf(candidate, home, at?.load ?? emptyLoad());
-    if (reason === undefined && at !== undefined) return this.#place(group, task, at);
-    const message = formatWait(service, home, reason ?? "is not there");
-    this.result.unplaced.push({ taskId: task.id, message });
+    if (reason === undefined && at !== undefined) return this.#place(group, candidate, at);
+    const message = formatWait(group.service, home, reason ?? "is not there");
+    this.#leave(candidate, message, group.service);
   }
 
-  #place(group: TaskGroup, task: Task, at: LoadedNode): void {
-    const { spec } = group;
+  #candidate(group: TaskGroup, task: Task, home: Node | undefined): Candidate {
+    const { view } = this.#run;
+    const { service, spec } = group;
+    const slotNodes = this.#slots.of(view, group, task.slot);
+    const isFree = this.#index.size === 0 && spec.placement.affinity === undefined;
+    const affinity = { index: this.#index, placed: this.#company };
+    const bonds = isFree ? NO_BONDS : bondsOf(view, service, task, affinity);
+    return { task, spec, slotNodes, home, bonds };
+  }
+
+  #place(group: TaskGroup, candidate: Candidate, at: LoadedNode): void {
+    const { task, spec } = candidate;
+    if (at.node === undefined) return;
+    const guest = guestOf(candidate, at.node, at.load);
+    this.#count(at, guest.task, spec);
+    this.#guests.push(guest);
+    this.#slots.add(this.#run.view, group, task.slot, at.id);
+    const company = this.#company.get(task.serviceId);
+    if (company === undefined) this.#company.set(task.serviceId, [at.id]);
+    else company.push(at.id);
+    const { devices } = guest.task;
+    const gift = devices === undefined ? {} : { devices };
+    this.result.placements.push({ taskId: task.id, nodeId: at.id, ...gift });
+  }
+
+  #leave(candidate: Candidate, message: string, service: Service): void {
+    this.result.unplaced.push({ taskId: candidate.task.id, message });
+    const priority = priorityOf(service);
+    if (priority > this.#lowest) this.#claims.note(candidate, priority, this.#guests);
+  }
+
+  #count(at: LoadedNode, task: Task, spec: ServiceSpec): void {
     this.#run.load.add(at, task, spec);
     this.#added.push({ at, task, spec });
-    this.#slots.add(this.#run.view, group, task.slot, at.id);
-    this.result.placements.push({ taskId: task.id, nodeId: at.id });
   }
 }
 
@@ -132,6 +189,8 @@ export interface NodeVerdict {
   node: Node;
   /** Undefined where the task could run. */
   reason: string | undefined;
+  /** What speaks for and against a node on which it could run: what the choice goes by. */
+  merits: string;
 }
 
 /** For each node, whether the task could run there now: what `orchd explain` shows. */
@@ -139,10 +198,11 @@ export function explainPlacement(view: View, task: Task): NodeVerdict[] {
   const service = view.services.get(task.serviceId);
   if (service === undefined) return [];
   const candidate = candidateOf(view, service, task);
-  return sortedBy(view.nodes.values(), (node) => node.hostname).map((node) => ({
-    node,
-    reason: refusalOf(candidate, node, loadOf(view, node.id)),
-  }));
+  return sortedBy(view.nodes.values(), (node) => node.hostname).map((node) => {
+    const load = loadOf(view, node.id);
+    const reason = refusalOf(candidate, node, load);
+    return { node, reason, merits: reason === undefined ? meritsOf(candidate, node, load) : "" };
+  });
 }
 
 /** `no node fits: each of 2 nodes is drained; 1 node has …`, the most frequent reason first. */

@@ -11,6 +11,7 @@ const listedImageSchema = z.object({
   Created: z.number(),
   Size: z.number(),
 });
+const inspectedImageSchema = z.object({ Os: z.string(), Architecture: z.string() });
 const pullLineSchema = z.object({ error: z.string().optional() });
 const loadedSchema = z.object({ Names: z.array(z.string()).nullish() });
 
@@ -22,6 +23,23 @@ export async function hasImage(http: PodmanHttp, reference: string): Promise<boo
   if (await exists(http, reference)) return true;
   const qualified = qualifiedNameOf(reference);
   return qualified !== reference && (await exists(http, qualified));
+}
+
+/** `linux/arm64`; undefined for an image that is not here, or does not say. */
+export async function imagePlatform(
+  http: PodmanHttp,
+  reference: string,
+): Promise<string | undefined> {
+  for (const name of new Set([reference, qualifiedNameOf(reference)])) {
+    try {
+      const path = `/images/${encodeURIComponent(name)}/json`;
+      const { Os, Architecture } = await http.json(inspectedImageSchema, "GET", path);
+      return Os === "" || Architecture === "" ? undefined : `${Os}/${Architecture}`;
+    } catch (error) {
+      if (!(error instanceof OrchdError) || error.code !== "notFound") throw error;
+    }
+  }
+  return undefined;
 }
 
 /**

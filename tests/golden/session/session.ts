@@ -1,22 +1,30 @@
-import { planApply } from "../../../src/core/reconcile/apply.ts";
-import { changesOf, type Plan } from "../../../src/core/reconcile/plan.ts";
+import { planApply, type ApplyPlan } from "../../../src/core/reconcile/apply.ts";
+import { changesOf, type Action, type Plan } from "../../../src/core/reconcile/plan.ts";
+import { orderRollout } from "../../../src/core/reconcile/rollout-orders.ts";
+import { Patience } from "../../../src/core/reconcile/rollout-patience.ts";
+import { runByHand } from "../../../src/core/reconcile/cron.ts";
+import { countRun } from "../../../src/core/reconcile/job.ts";
 import { isConverged, planService } from "../../../src/core/reconcile/service.ts";
+import { planStackUndo } from "../../../src/core/reconcile/stack-undo.ts";
 import { planStack } from "../../../src/core/reconcile/stack.ts";
+import { planPreemption } from "../../../src/core/scheduler/preempt.ts";
 import { schedule } from "../../../src/core/scheduler/schedule.ts";
 import { seededRandom } from "../../../src/lib/random.ts";
 import { put, type Change } from "../../../src/model/change.ts";
 import { eventOf } from "../../../src/model/event.ts";
-import { revise, specOf, type Service, type ServiceSpec } from "../../../src/model/service.ts";
+import { revise } from "../../../src/model/revise.ts";
+import { specOf, type Service, type ServiceSpec } from "../../../src/model/service.ts";
 import {
   isLive,
   isTerminal,
+  withReadiness,
   withStatus,
   type Task,
   type TaskState,
 } from "../../../src/model/task.ts";
 import { MemoryView } from "../../../src/model/view.ts";
 import { aNode, aStatus, anId } from "../../builders.ts";
-import { formatTasks, shortId } from "../../plan-text.ts";
+import { formatRollout, formatTasks, shortId } from "../../plan-text.ts";
 import { specOfWords } from "../spec-words.ts";
 import { HEALTHS, numberOf, parseWords, wordOf, type Words } from "../words.ts";
 
@@ -28,6 +36,7 @@ export class Session {
   readonly #random = seededRandom("session");
   readonly #names = new Map<string, string>();
   readonly #file = new Map<string, ServiceSpec>();
+  readonly #patience = new Patience();
   #now = 0;
   #lines: string[] = [];
 
@@ -47,8 +56,11 @@ export class Session {
     ["file", (words) => void this.#file.set(words.name, specOfWords(words))],
     ["unfile", (words) => void this.#file.delete(words.name)],
     ["up", (words) => this.#up(words.name === "prune")],
+    ["rollout", (words) => this.#rollout(words)],
+    ["undo-stack", (words) => this.#undoStack(words)],
     ["scale", (words) => this.#revise(words.name, { replicas: numberOf(words, "to", 1) })],
     ["restart", (words) => this.#restart(words.name)],
+    ["run", (words) => this.#runByHand(words.name)],
     ["down", () => this.#down()],
     ["decide", () => void this.#decide()],
     ["work", () => void this.#work()],
@@ -69,7 +81,18 @@ export class Session {
   #up(prune: boolean): void {
     const spec = { services: Object.fromEntries(this.#file), volumes: [] };
     const options = { prune, now: this.#now, random: this.#random.split("up") };
-    const plan = planApply(this.#view, "shop", spec, options);
+    this.#tell(planApply(this.#view, "shop", spec, options));
+  }
+
+  /** `undo-stack now to=2` */
+  #undoStack(words: Words): void {
+    const stack = this.#view.stacks.get("shop");
+    if (stack === undefined) throw new Error("there is no stack");
+    const id = words.values.has("to") ? numberOf(words, "to", 0) : undefined;
+    this.#tell(planStackUndo(this.#view, stack, id, this.#now));
+  }
+
+  #tell(plan: ApplyPlan): void {
     for (const { action, service, detail } of plan.lines) {
       this.#say(`${action} ${service} ${detail}`.trimEnd());
     }
@@ -80,11 +103,32 @@ export class Session {
 
   #revise(name: string, over: Partial<ServiceSpec>): void {
     const service = this.#service(name);
-    this.#commit([put.service(revise(service, { ...specOf(service), ...over }, this.#now, []))]);
+    this.#commit([
+      put.service(
+        revise(service, { ...specOf(service), ...over }, this.#now, this.#view.tasksOf(service.id)),
+      ),
+    ]);
+  }
+
+  /** `rollout web order=undo to=2` */
+  #rollout(words: Words): void {
+    const type = wordOf(words, "order", ["pause", "resume", "promote", "undo"]);
+    const to = words.values.has("to") ? numberOf(words, "to", 0) : undefined;
+    const unlock = words.values.get("unlock") === "yes";
+    const order = { type, unlock, to };
+    const result = orderRollout(this.#view, this.#service(words.name), order, this.#now);
+    if ("problem" in result) return this.#say(`refused: ${result.problem}`);
+    this.#commit([put.service(result.service)]);
   }
 
   #restart(name: string): void {
     this.#revise(name, { restarts: specOf(this.#service(name)).restarts + 1 });
+  }
+
+  #runByHand(name: string): void {
+    const asked = runByHand(this.#service(name), this.#now);
+    if ("problem" in asked) this.#say(`refused: ${asked.problem}`);
+    else this.#commit([put.service({ ...this.#service(name), runs: asked.runs })]);
   }
 
   #down(): void {
@@ -100,7 +144,9 @@ export class Session {
   #decide(): number {
     let commits = 0;
     for (const id of [...this.#view.services.keys()]) {
-      commits += this.#carryOut(planService(this.#view, id, this.#now, this.#random.split(id)));
+      const stalledMs = this.#patience.look(this.#view, id, this.#now);
+      const random = this.#random.split(id);
+      commits += this.#carryOut(planService(this.#view, id, this.#now, random, stalledMs));
     }
     for (const name of [...this.#view.stacks.keys()]) {
       commits += this.#carryOut(planStack(this.#view, name));
@@ -108,7 +154,10 @@ export class Session {
     const pending = [...this.#view.tasks.values()].filter(
       (t) => t.state === "pending" && isLive(t),
     );
-    const { placements, unplaced } = schedule(this.#view, pending, this.#random.split("place"));
+    const result = schedule(this.#view, pending, this.#random.split("place"));
+    const { placements, unplaced } = result;
+    const { evictions, waits } = planPreemption(this.#view, result, 10);
+    const stops = evictions.map((one): Action => ({ type: "stopTask", ...one }));
     const changes = pending.flatMap((task): Change[] => {
       const placed = placements.find(({ taskId }) => taskId === task.id);
       const since = this.#now;
@@ -116,10 +165,11 @@ export class Session {
         const { nodeId } = placed;
         return [put.task({ ...task, nodeId, state: "assigned", since, message: "" })];
       }
-      const message = unplaced.find(({ taskId }) => taskId === task.id)?.message ?? "";
+      const reason = unplaced.find(({ taskId }) => taskId === task.id)?.message ?? "";
+      const message = waits.get(task.id) ?? reason;
       return message === task.message ? [] : [put.task({ ...task, message })];
     });
-    return commits + this.#commit(changes);
+    return commits + this.#commit([...changes, ...changesOf(this.#view, stops, this.#now)]);
   }
 
   /** Every agent brings its tasks to where they should be; answers the commits. */
@@ -160,6 +210,15 @@ export class Session {
     for (const service of this.#view.services.values()) {
       const state = isConverged(this.#view, service) ? "has converged" : "has not converged";
       this.#say(`${service.name} ${state}`);
+      const { rollout, revisions } = service;
+      if (rollout !== undefined) this.#say(formatRollout(rollout, revisions));
+      for (const run of service.runs?.list ?? []) {
+        const { wanted, completed, failures } = countRun(this.#view, service, run);
+        const count = `${completed} of ${wanted} complete, ${failures} failures`;
+        this.#say(
+          `  run ${run.run} ${run.result ?? "under way"}: ${count} ${run.message}`.trimEnd(),
+        );
+      }
     }
   }
 
@@ -168,7 +227,7 @@ export class Session {
     const status = aStatus("", { state, since: now, ...over });
     if (state === "running" && task.startedAt === undefined) status.startedAt = now;
     if (isTerminal(state)) status.finishedAt = now;
-    return withStatus(task, { ...status, taskId: task.id });
+    return withReadiness(withStatus(task, { ...status, taskId: task.id }), now);
   }
 
   #carryOut(plan: Plan): number {

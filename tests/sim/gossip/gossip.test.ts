@@ -2,15 +2,10 @@ import { describe, expect, test } from "bun:test";
 import { PRESETS, suspicionMinMs } from "../../../src/core/gossip/tuning.ts";
 import { newId } from "../../../src/lib/ids.ts";
 import { systemRandom } from "../../../src/lib/random.ts";
-import {
-  detectionBoundMs,
-  measureCrash,
-  measureCrashes,
-  measureSlow,
-  medianOf,
-} from "./experiments.ts";
+import { detectionBoundMs, measureCrash, measureCrashes, medianOf } from "./experiments.ts";
 import { GOSSIP_BUGS } from "./gossip-bugs.ts";
 import { GossipWorld } from "./gossip-world.ts";
+import { measureSlow } from "./slow-members.ts";
 import { runSuffering } from "./suffering.ts";
 
 const FIXED_SEEDS = 120;

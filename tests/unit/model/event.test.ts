@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Applied } from "../../../src/model/change.ts";
 import { eventOf } from "../../../src/model/event.ts";
-import { revise } from "../../../src/model/service.ts";
+import { revise } from "../../../src/model/revise.ts";
 import { aNode, aPendingTask, aService, aSpec, aStack, aTask } from "../../builders.ts";
 
 /** `kind action: message` as it is told, or undefined. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { revise } from "../../../src/model/revise.ts";
 import {
   currentRevision,
-  revise,
   REVISIONS_KEPT,
   sameTemplate,
   serviceSchema,
@@ -37,7 +37,7 @@ describe("revising a service", () => {
   test("keeps an older revision as long as a task of it is there", () => {
     let service = aService();
     for (let replicas = 2; replicas < 40; replicas++) {
-      service = revise(service, aSpec({ replicas }), replicas, [{ revision: 3 }]);
+      service = revise(service, aSpec({ replicas }), replicas, [{ revision: 3, slot: "1" }]);
     }
     expect(service.revisions).toHaveLength(REVISIONS_KEPT + 2);
     expect(specAt(service, 3).replicas).toBe(3);

@@ -152,6 +152,19 @@ test("only changes of health are written", async () => {
   expect(rig.disk.view.version).toBe(version);
 });
 
+test("nothing is kept of what is no node, or none any more", async () => {
+  const rig = await watching();
+  for (let i = 0; i < 100; i++) {
+    rig.health.noteMember(anId(`m${i}`), "alive", rig.clock.now());
+    rig.health.forgetMember(anId(`f${i}`));
+  }
+  const node = rig.store.view().nodes.get(N1);
+  if (node !== undefined) await rig.commit(remove.node(node));
+  rig.dispatcher.goodbye(N1);
+  await say(rig, "dead");
+  expect(rig.health.known).toBe(1);
+});
+
 test("what the disk refused is written when it can be", async () => {
   const rig = await watching();
   await rig.pass(20_000);

@@ -1,10 +1,8 @@
-import type { Mount } from "../../../model/container.ts";
 import {
   DISCONNECT_DEFAULT,
   disconnectPolicySchema,
   type DisconnectPolicy,
   type RestartPolicy,
-  type UpdatePolicy,
 } from "../../../model/service.ts";
 import { quoted } from "../problem.ts";
 import { withoutUndefined, type Cursor } from "./cursor.ts";
@@ -58,33 +56,6 @@ function legacyRestart(at: Cursor): Pick<RestartPolicy, "condition" | "maxAttemp
   }
   const rule = 'must be "no", always, unless-stopped or on-failure[:N]';
   return at.error(`${rule}, not ${quoted(text)}`);
-}
-
-/** What decides whether an old and a new task may run at the same time. */
-export interface Overlap {
-  mounts: readonly Mount[];
-  hasDevices: boolean;
-  /** Ports of the node itself are in use, or all of its network is. */
-  usesHostPorts: boolean;
-}
-
-export function updatePolicyOf(service: Cursor, overlap: Overlap): UpdatePolicy {
-  const config = service.get("deploy")?.get("update_config");
-  const order = config?.get("order")?.text();
-  const safeOrder = canOverlap(overlap) ? "start-first" : "stop-first";
-  return {
-    order: order === "stop-first" || order === "start-first" ? order : safeOrder,
-    parallelism: config?.get("parallelism")?.integer(0) ?? 1,
-    delayMs: config?.get("delay")?.durationMs() ?? 0,
-  };
-}
-
-function canOverlap({ mounts, hasDevices, usesHostPorts }: Overlap): boolean {
-  const sharesData = mounts.some((mount) => {
-    if (mount.type === "tmpfs" || mount.readOnly) return false;
-    return mount.type === "bind" || mount.volume !== "";
-  });
-  return !sharesData && !hasDevices && !usesHostPorts;
 }
 
 /** What happens to tasks whose node is down: `x-orchd.disconnect`. */

@@ -1,52 +1,43 @@
-import { amount, choice, count, honoured, list, mapping, pairs, parts, refused } from "./shape.ts";
-import { scalar, text, texts, warned, type Property, type Shape } from "./shape.ts";
-
-const NO_ROLLOUT = "has no effect yet: this version neither watches nor undoes an update";
+import { amount, choice, count, honoured, list, mapping, pairs } from "./shape.ts";
+import { scalar, text, texts, warned, type Property } from "./shape.ts";
 
 const updateConfig = mapping("update_config", {
   parallelism: honoured(count),
   delay: honoured(text),
   order: honoured(choice("start-first", "stop-first")),
-  failure_action: warned(NO_ROLLOUT, text),
-  monitor: warned(NO_ROLLOUT, text),
-  max_failure_ratio: warned(NO_ROLLOUT, amount),
+  failure_action: honoured(text),
+  monitor: honoured(text),
+  max_failure_ratio: honoured(amount),
 });
 
-const rollbackConfig = mapping(
-  "rollback_config",
-  parts({
-    parallelism: count,
-    delay: text,
-    order: choice("start-first", "stop-first"),
-    failure_action: text,
-    monitor: text,
-    max_failure_ratio: amount,
+const rollbackConfig = mapping("rollback_config", {
+  parallelism: honoured(count),
+  delay: honoured(text),
+  order: honoured(choice("start-first", "stop-first")),
+  failure_action: honoured(text),
+  monitor: honoured(text),
+  max_failure_ratio: honoured(amount),
+});
+
+const genericResources = list(
+  mapping("a generic resource", {
+    discrete_resource_spec: honoured(
+      mapping("discrete_resource_spec", { kind: honoured(text), value: honoured(amount) }),
+    ),
   }),
 );
 
-const genericResources = list(
-  mapping(
-    "a generic resource",
-    parts({
-      discrete_resource_spec: mapping(
-        "discrete_resource_spec",
-        parts({ kind: text, value: amount }),
-      ),
-    }),
-  ),
-);
-
 /** What a service may ask of a GPU or another device, by its driver. */
-export const deviceRequest: Readonly<Record<string, Shape>> = {
-  capabilities: texts,
-  count,
-  device_ids: texts,
-  driver: text,
-  options: { ...pairs },
+export const deviceRequest: Readonly<Record<string, Property>> = {
+  capabilities: honoured(texts),
+  count: honoured(count),
+  device_ids: honoured(texts),
+  driver: honoured(text),
+  options: warned("have no effect: a device is given as it is", { ...pairs }),
 };
 
 const devices = list(
-  mapping("a device reservation", parts(deviceRequest), { required: ["capabilities"] }),
+  mapping("a device reservation", deviceRequest, { required: ["capabilities"] }),
 );
 
 const resources = mapping("resources", {
@@ -57,15 +48,8 @@ const resources = mapping("resources", {
     mapping("reservations", {
       cpus: honoured(amount),
       memory: honoured(text),
-      generic_resources: refused(
-        "can't be reserved in this version; constrain the service to labelled nodes instead",
-        genericResources,
-      ),
-      devices: refused(
-        "can't be reserved in this version; name the device under devices, and constrain the " +
-          "service to the nodes that have it",
-        devices,
-      ),
+      generic_resources: honoured(genericResources),
+      devices: honoured(devices),
     }),
   ),
 });
@@ -93,7 +77,7 @@ export const deploy: Property = honoured({
     ),
     replicas: honoured(count),
     labels: honoured(pairs),
-    rollback_config: warned(NO_ROLLOUT, rollbackConfig),
+    rollback_config: honoured(rollbackConfig),
     update_config: honoured(updateConfig),
     resources: honoured(resources),
     restart_policy: honoured(restartPolicy),

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { explainPlacement, schedule } from "../../../../src/core/scheduler/schedule.ts";
 import { seededRandom } from "../../../../src/lib/random.ts";
-import { revise } from "../../../../src/model/service.ts";
+import { revise } from "../../../../src/model/revise.ts";
 import type { Task } from "../../../../src/model/task.ts";
 import {
   aNode,
