@@ -4,8 +4,8 @@ import { createInterface } from "node:readline";
 
 /*
  * Knocks as clients would: asks the addresses `HOST:PORT` of the last line of its input for their
- * page, one after the other, each time over a new connection. Prints `failed HOST:PORT AT` for each
- * that gave none, with the Unix time in ms at which it was asked, and at the end of its input
+ * page, one after the other, each time over a new connection. Prints `failed HOST:PORT AT WHY` for each
+ * that gave none, with the Unix time in ms at which it was asked and why, and at the end of its input
  * `asked NUMBER`.
  */
 const TURN_MS = 25;
@@ -32,15 +32,17 @@ function knock(target: string): void {
   const [host = "", port = ""] = target.split(":");
   const at = Math.round(performance.timeOrigin + performance.now());
   let page = "";
+  let why = "closed";
   const socket = connect({ host, port: Number(port) });
-  const late = setTimeout(() => socket.destroy(), ANSWER_WITHIN_MS);
+  const late = setTimeout(() => {
+    why = socket.connecting ? "no connection" : "no page";
+    socket.destroy();
+  }, ANSWER_WITHIN_MS);
   socket.setEncoding("latin1").on("data", (text: string) => (page += text));
-  socket.on("error", () => {
-    // That there is no page says so too.
-  });
+  socket.on("error", ({ message }) => (why = message));
   socket.on("close", () => {
     clearTimeout(late);
-    if (!/^HTTP\/1\.\d 200 /.test(page)) console.log(`failed ${target} ${at}`);
+    if (!/^HTTP\/1\.\d 200 /.test(page)) console.log(`failed ${target} ${at} ${why}`);
   });
   socket.write("GET / HTTP/1.0\r\n\r\n");
 }

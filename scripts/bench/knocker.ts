@@ -13,6 +13,7 @@ export interface Failure {
   target: string;
   /** When it was asked, in ms since 1970. */
   at: number;
+  why: string;
 }
 
 /** Clients on a host, which ask for a page again and again: see knock.ts. */
@@ -52,7 +53,10 @@ export class Knocker {
     await ended;
     const asked = Number(/^asked (\d+)$/m.exec(this.#said)?.[1]);
     if (!Number.isInteger(asked)) throw new Error(`the clients ended early: ${this.#said}`);
-    const failures = [...this.#said.matchAll(/^failed (\S+) (\d+)$/gm)];
-    return { asked, failures: failures.map(([, target = "", at]) => ({ target, at: Number(at) })) };
+    const failures = [...this.#said.matchAll(/^failed (\S+) (\d+) (.*)$/gm)];
+    return {
+      asked,
+      failures: failures.map(([, target = "", at, why = ""]) => ({ target, at: Number(at), why })),
+    };
   }
 }

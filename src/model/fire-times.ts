@@ -15,8 +15,10 @@ const DAYS_AHEAD_MAX = 366 * 41;
  * rules of cron(8) of Debian. Undefined where no day meets it within 41 years.
  */
 export function nextFire(cron: Cron, zone: TimeZone, after: number): number | undefined {
-  // A change of the clocks can lead back into the day before.
-  const first = Math.floor((after + zone.offsetAt(after)) / DAY_MS) - 1;
+  // A change of the clocks can lead back into the day before. Only whole days are asked for, since
+  // the time zone remembers those.
+  const offset = zone.offsetAt(Math.floor(after / DAY_MS) * DAY_MS);
+  const first = Math.floor((after + offset) / DAY_MS) - 1;
   for (let day = first; day < first + DAYS_AHEAD_MAX; day++) {
     if (!isDayOf(cron, day)) continue;
     const found = firstFireIn(cron, zone, day * DAY_MS, after);
@@ -68,6 +70,8 @@ function firstFireIn(
   const behind = zone.offsetAt(midnight + 2 * DAY_MS);
   let first: number | undefined;
   for (const hour of cron.hours) {
+    const isPast = midnight + (hour + 1) * HOUR_MS - before <= after;
+    if (isPast && before === behind) continue;
     for (const minute of cron.minutes) {
       const local = midnight + hour * HOUR_MS + minute * MINUTE_MS;
       if (before === behind) {

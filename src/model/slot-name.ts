@@ -1,6 +1,6 @@
 /**
- * The slot of one run of a scheduled job: `1@7`. Each run has slots of its own, so that tasks of two
- * runs never meet in one, whatever the rule for overlap.
+ * The slot of one run of a scheduled job: `1@7`. Each run has slots of its own, so that tasks of
+ * two runs never meet in one, whatever the rule for overlap.
  */
 export function slotOfRun(base: string, run: number): string {
   return `${base}@${run}`;

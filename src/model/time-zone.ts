@@ -5,6 +5,7 @@ export interface TimeZone {
   offsetAt(ms: number): number;
 }
 
+const OFFSETS_KEPT = 1000;
 const ZONES = new Map<string, TimeZone>();
 
 /** The time zone of a name of the IANA database (`Europe/Berlin`); undefined where none has it. */
@@ -13,9 +14,20 @@ export function timeZoneOf(name: string): TimeZone | undefined {
   if (known !== undefined) return known;
   const format = formatOf(name);
   if (format === undefined) return undefined;
-  const zone = { name, offsetAt: (ms: number) => offsetBy(format, ms) };
+  const zone = { name, offsetAt: remembering((ms) => offsetBy(format, ms)) };
   ZONES.set(name, zone);
   return zone;
+}
+
+/** Whoever looks for times asks for the same days again and again, and formatting is slow. */
+function remembering(offsetAt: (ms: number) => number): (ms: number) => number {
+  const known = new Map<number, number>();
+  return (ms) => {
+    const offset = known.get(ms) ?? offsetAt(ms);
+    if (known.size > OFFSETS_KEPT) known.clear();
+    known.set(ms, offset);
+    return offset;
+  };
 }
 
 function formatOf(timeZone: string): Intl.DateTimeFormat | undefined {

@@ -52,6 +52,14 @@ export class MemoryView implements View {
   readonly #tasksByService = new Index<ServiceId, TaskId>();
   readonly #tasksByNode = new Index<NodeId, TaskId>();
   readonly #followers = new Set<Follower>();
+  readonly #maps = {
+    cluster: this.#clusters,
+    token: this.tokens,
+    node: this.nodes,
+    stack: this.stacks,
+    service: this.services,
+    task: this.tasks,
+  };
 
   get cluster(): Cluster | undefined {
     return this.#clusters.get(CLUSTER_ID);
@@ -114,15 +122,7 @@ export class MemoryView implements View {
   }
 
   #current<K extends Kind>(kind: K, key: string): Objects[K]["value"] | undefined {
-    const maps = {
-      cluster: this.#clusters,
-      token: this.tokens,
-      node: this.nodes,
-      stack: this.stacks,
-      service: this.services,
-      task: this.tasks,
-    };
-    return (maps[kind] as ReadonlyMap<string, Objects[K]["value"]>).get(key);
+    return (this.#maps[kind] as ReadonlyMap<string, Objects[K]["value"]>).get(key);
   }
 
   #set(applied: Applied): void {

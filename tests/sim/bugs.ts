@@ -2,6 +2,7 @@ import type { AgentMemory } from "../../src/agent/agent.ts";
 import { put, type Change } from "../../src/model/change.ts";
 import type { Clock } from "../../src/lib/clock.ts";
 import type { Node } from "../../src/model/node.ts";
+import type { Rollout } from "../../src/model/rollout.ts";
 import { priorityOf, type Service, type ServiceSpec } from "../../src/model/service.ts";
 import { isLive, isTerminal, type Task } from "../../src/model/task.ts";
 import type { View } from "../../src/model/view.ts";
@@ -244,6 +245,86 @@ export const BUGS: readonly Bug[] = [
       ),
   },
   {
+    name: "replaces-all-slots-at-once",
+    breaks: ["S13"],
+    controllersStore: (store) =>
+      withServices(store, (service) => ({
+        ...service,
+        revisions: service.revisions.map(({ spec, ...rest }) => {
+          const { rollback: _, ...before } = spec;
+          return { ...rest, spec: { ...before, update: { ...spec.update, parallelism: 0 } } };
+        }),
+      })),
+  },
+  {
+    name: "does-again-what-is-done",
+    breaks: ["jobs"],
+    controllersStore: (store) =>
+      withTasks(store, (tasks) =>
+        tasks.map((task) => (task.state === "complete" ? { ...task, state: "shutdown" } : task)),
+      ),
+  },
+  {
+    name: "forgets-which-times-had-a-run",
+    breaks: ["cron"],
+    controllersStore: (store) =>
+      withServices(store, (service) => {
+        const handled = service.runs?.handled;
+        if (service.runs === undefined || handled === undefined) return service;
+        const earlier = { ...handled, until: handled.until - 60_000 };
+        return { ...service, runs: { ...service.runs, handled: earlier } };
+      }),
+  },
+  {
+    name: "loses-runs-that-were-missed",
+    breaks: ["cron"],
+    controllersStore: (store) =>
+      withCommit(store, (changes) => store.commit(changes.map(withoutNewRuns))),
+  },
+  {
+    name: "waits-for-nobody",
+    breaks: ["waits"],
+    controllersStore: (store) =>
+      withServices(store, (service) => ({
+        ...service,
+        revisions: service.revisions.map(({ spec: { dependsOn: _, ...spec }, ...rest }) => {
+          return { ...rest, spec };
+        }),
+      })),
+  },
+  {
+    name: "counts-no-failures",
+    breaks: ["S13"],
+    controllersStore: (store) =>
+      withRollouts(store, (rollout) => ({ ...rollout, failed: [], forgiven: [] })),
+  },
+  {
+    name: "goes-on-though-paused",
+    breaks: ["S13"],
+    controllersStore: (store) =>
+      withServices(store, (service) => {
+        const { rollout } = service;
+        if (rollout?.state !== "paused") return service;
+        return { ...service, rollout: { ...rollout, state: "running" } };
+      }),
+  },
+  {
+    name: "goes-back-again-and-again",
+    breaks: ["S13"],
+    controllersStore: (store) =>
+      withServices(store, (service) => {
+        if (service.rollout?.back !== "failure") return service;
+        const { back: _, ...rollout } = service.rollout;
+        return { ...service, rollout: { ...rollout, state: "running" } };
+      }),
+  },
+  {
+    name: "goes-back-to-another-spec",
+    breaks: ["S13"],
+    controllersStore: (store) =>
+      withCommit(store, (changes) => store.commit(changes.map(scaledOnTheWayBack))),
+  },
+  {
     name: "loses-updates",
     breaks: ["T5", "T6", "S1", "S15", "surge", "T8", "T4", "T1"],
     store: (store) => {
@@ -265,6 +346,41 @@ export const BUGS: readonly Bug[] = [
     },
   },
 ];
+
+/** The same write, but that a failed rollout goes back to one task more. */
+function scaledOnTheWayBack(change: Change): Change {
+  if (change.kind !== "service" || change.op !== "put") return change;
+  const [head, ...older] = change.value.revisions;
+  const { rollout } = change.value;
+  if (head === undefined || rollout?.back !== "failure" || rollout.to !== head.revision) {
+    return change;
+  }
+  const spec = { ...head.spec, replicas: head.spec.replicas + 1 };
+  return put.service({ ...change.value, revisions: [{ ...head, spec }, ...older] });
+}
+
+/** Changes what is written of rollouts. */
+function withRollouts(store: Store, write: (rollout: Rollout) => Rollout): Store {
+  return withCommit(store, (changes) =>
+    store.commit(
+      changes.map((change) => {
+        if (change.kind !== "service" || change.op !== "put") return change;
+        const { rollout } = change.value;
+        if (rollout === undefined) return change;
+        return put.service({ ...change.value, rollout: write(rollout) });
+      }),
+    ),
+  );
+}
+
+/** A write that moves a schedule on and forgets the run that goes with it. */
+function withoutNewRuns(change: Change): Change {
+  if (change.kind !== "service" || change.op !== "put") return change;
+  const { runs } = change.value;
+  if (runs?.handled === undefined) return change;
+  const list = runs.list.filter((run) => run.scheduledAt === undefined);
+  return put.service({ ...change.value, runs: { ...runs, list } });
+}
 
 /** Whether this ends a task for a reason that ends so. */
 function tellsWhy(change: Change, reason: string): boolean {

@@ -2,6 +2,7 @@ import { messageOf, OrchdError } from "../../src/lib/errors.ts";
 import { seededRandom, type Random } from "../../src/lib/random.ts";
 import { put, type Applied } from "../../src/model/change.ts";
 import { currentRevision } from "../../src/model/service.ts";
+import { eventOf } from "../../src/model/event.ts";
 import { aNode } from "../builders.ts";
 import { AgentProcess } from "./agent-process.ts";
 import type { Bug } from "./bugs.ts";
@@ -258,7 +259,8 @@ export class Cluster {
     return { node: node.value, machine, disk, busyUntil: new Map(), skewMs, udp, ...state };
   }
 
-  #noteApplied({ kind, before, after }: Applied): void {
+  #noteApplied(applied: Applied): void {
+    const { kind, before, after } = applied;
     if (kind === "node") {
       this.note(`node ${after?.hostname} is ${after?.health} and ${after?.availability}`);
       return;
@@ -272,6 +274,8 @@ export class Cluster {
       const at = `revision ${currentRevision(after).revision}`;
       const told = `${at}, rollout ${state}, failed ${failed.length}, ${message}`;
       this.note(`service ${after.stack}/${after.name} written: ${told}`);
+      const news = eventOf(applied, 0, 0);
+      if (news?.action === "run") this.note(`service ${news.name} run ${news.message}`);
       return;
     }
     if (kind !== "task") {

@@ -3,6 +3,8 @@ import type { Applied } from "../../src/model/change.ts";
 import { canMove } from "../../src/model/home.ts";
 import type { NodeId, TaskId } from "../../src/model/ids.ts";
 import {
+  isGlobal,
+  restartOf,
   priorityOf,
   sameTemplate,
   specAt,
@@ -11,9 +13,11 @@ import {
   type RestartPolicy,
   type Service,
 } from "../../src/model/service.ts";
+import { baseOfSlot, runOfSlot } from "../../src/model/slot-name.ts";
 import { isLive, isTerminal, occupiesNode, rankOf, type Task } from "../../src/model/task.ts";
 import type { View } from "../../src/model/view.ts";
 import { RolloutChecks } from "./rollout-checks.ts";
+import { JobChecks } from "./job-checks.ts";
 import type { Invariant, Violation } from "./violation.ts";
 
 type Problem = Violation | undefined;
@@ -21,6 +25,7 @@ type Problem = Violation | undefined;
 /** Checks of one write, against the state right before it. */
 export class CommitChecks {
   readonly #rollouts = new RolloutChecks();
+  readonly #jobs = new JobChecks();
   readonly #idsUsed = new Set<TaskId>();
   /** Where a task of each slot ran that can't move; by service and slot. */
   readonly #homes = new Map<string, NodeId>();
@@ -30,7 +35,7 @@ export class CommitChecks {
     const rollout = this.#rollouts.check(applied, before);
     if (rollout !== undefined) return rollout;
     for (const one of applied) {
-      const problem = this.#checkOne(one, before, applied);
+      const problem = this.#jobs.check(one, before) ?? this.#checkOne(one, before, applied);
       if (problem !== undefined) return problem;
     }
     return undefined;
@@ -77,7 +82,7 @@ export class CommitChecks {
   #checkTie(before: Task | undefined, after: Task, view: View): Problem {
     const service = view.services.get(after.serviceId);
     if (service === undefined || tieOf(specOf(service)) === undefined) return undefined;
-    const slot = `${after.serviceId}/${after.slot}`;
+    const slot = `${after.serviceId}/${baseOfSlot(after.slot)}`;
     const home = this.#homes.get(slot);
     const isPlaced = before?.nodeId === undefined && after.nodeId !== undefined;
     if (isPlaced && home !== undefined && home !== after.nodeId && view.nodes.has(home)) {
@@ -121,7 +126,7 @@ function checkCompany(before: Task, after: Task, whole: readonly Applied[], view
 /** How many live tasks a slot has with a new one. */
 function checkSiblings(task: Task, whole: readonly Applied[], view: View): Problem {
   const service = view.services.get(task.serviceId);
-  if (service === undefined || specOf(service).mode === "global") return undefined;
+  if (service === undefined || isGlobal(specOf(service))) return undefined;
   const stopped = new Set(
     whole.flatMap(({ kind, after }) =>
       kind === "task" && after && !isLive(after) ? after.id : [],
@@ -270,12 +275,17 @@ function checkBirth(task: Task, whole: readonly Applied[], view: View): Problem 
   if (service === undefined) return broken("T1", task, "has no service");
   // Its agent made it while it was alone, and has run it since.
   if (task.state === "assigned" && task.message.startsWith("started by its node")) return undefined;
-  if (task.state !== "pending") return broken("T5", task, `begins as ${task.state}`);
+  const isHeld = task.state === "new" && specOf(service).dependsOn !== undefined;
+  if (task.state !== "pending" && !isHeld) return broken("T5", task, `begins as ${task.state}`);
   const last = lastAttempt(task, service, view);
-  const { restart } = specOf(service);
+  const restart = restartOf(specOf(service));
   if (last === undefined || ["shutdown", "removed"].includes(last.state)) {
     return task.failures === 0 ? undefined : broken("S15", task, "counts failures of nobody");
   }
+  // What an earlier rollout of the same template tried does not hold back a later one.
+  const { templateRevision } = service;
+  const isOfNow = task.revision >= templateRevision && last.revision < templateRevision;
+  if (isOfNow && task.failures === 0) return undefined;
   if (last.state === "lost") {
     return task.failures === last.failures ? undefined : broken("S15", task, "counts a lost task");
   }
@@ -310,6 +320,7 @@ function lastAttempt(task: Task, service: Service, view: View): Task | undefined
     .filter(({ slot }) => slot === task.slot)
     .toSorted((a, b) => b.attempt - a.attempt || b.createdAt - a.createdAt);
   if (latest === undefined || !isTerminal(latest.state)) return undefined;
+  if (runOfSlot(task.slot) !== undefined) return latest;
   const [before, after] = [latest, task].map(({ revision }) => specAt(service, revision));
   return before && after && sameTemplate(before, after) ? latest : undefined;
 }

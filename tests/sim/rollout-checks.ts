@@ -127,16 +127,25 @@ function isUnfit(view: View, service: Service, task: Task): boolean {
   return node.availability === "drain" || unmetConstraint(node, constraints) !== undefined;
 }
 
-/** Whether the rollout, as it is written, lets no such slot begin. */
 function isHeldUp(view: View, task: Task): boolean {
-  const rollout = view.services.get(task.serviceId)?.rollout;
-  if (rollout === undefined || hasBegun(view, rollout, task)) return false;
-  if (rollout.state === "paused") return true;
-  const { canaries } = rollout;
-  return rollout.state === "canary" && canaries !== undefined && !canaries.includes(task.slot);
+  const service = view.services.get(task.serviceId);
+  return service !== undefined && isHeld(view, service, task.slot);
 }
 
-function hasBegun(view: View, { to }: Rollout, { serviceId, slot }: Task): boolean {
+/** Whether the rollout, as it is written, lets the slot not begin. */
+function isHeld(view: View, service: Service, slot: string): boolean {
+  const { rollout, id } = service;
+  if (rollout === undefined || hasBegun(view, rollout, { serviceId: id, slot })) return false;
+  if (rollout.state === "paused") return true;
+  const { canaries } = rollout;
+  return rollout.state === "canary" && canaries !== undefined && !canaries.includes(slot);
+}
+
+function hasBegun(
+  view: View,
+  { to }: Rollout,
+  { serviceId, slot }: Pick<Task, "serviceId" | "slot">,
+): boolean {
   return view.tasksOf(serviceId).some((task) => task.slot === slot && task.revision >= to);
 }
 
@@ -160,7 +169,12 @@ function idleSlots(view: View, service: Service): string[] {
   const passed = new Set(service.rollout?.failed);
   return wantedSlots(view, service).filter((slot) => {
     const tasks = view.tasksOf(service.id).filter((task) => task.slot === slot);
-    if (passed.has(slot) || tasks.some((task) => isServing(view, task))) return false;
+    if (
+      passed.has(slot) ||
+      isHeld(view, service, slot) ||
+      tasks.some((task) => isServing(view, task))
+    )
+      return false;
     return !waits(view, service, slot, tasks);
   });
 }
@@ -177,7 +191,7 @@ function waits(view: View, service: Service, slot: string, tasks: readonly Task[
   const home = homeOf(view, service, slot);
   if (!canMove(service) && home !== undefined && !acceptsTasks(home)) return true;
   if (!canMove(service) && tasks.some((task) => isLive(task) && isAway(view, task))) return true;
-  const latest = tasks.toSorted((a, b) => b.attempt - a.attempt)[0];
+  const latest = tasks.toSorted((a, b) => b.attempt - a.attempt || b.createdAt - a.createdAt)[0];
   if (latest === undefined) return false;
   if (latest.state === "pending" && latest.failures === 0) return true;
   const { condition } = specOf(service).restart;

@@ -1,8 +1,12 @@
 import type { Mount } from "../../src/model/container.ts";
 import type { NodeId } from "../../src/model/ids.ts";
+import type { Dependency } from "../../src/model/dependency.ts";
+import type { Schedule } from "../../src/model/job.ts";
 import type { RolloutRules, UpdatePolicy } from "../../src/model/rollout.ts";
 import {
   currentRevision,
+  isGlobal,
+  isJob,
   specOf,
   type Service,
   type ServiceSpec,
@@ -28,6 +32,9 @@ const SERVICES = {
   api: { mode: "replicated", order: "stop-first" },
   db: { mode: "replicated", order: "stop-first" },
   probe: { mode: "global", order: "stop-first" },
+  batch: { mode: "replicated-job", order: "stop-first" },
+  sweep: { mode: "global-job", order: "stop-first" },
+  tick: { mode: "replicated-job", order: "stop-first" },
 } as const;
 type ServiceName = keyof typeof SERVICES;
 
@@ -42,6 +49,17 @@ const DATA: Mount = {
   labels: {},
 };
 
+/** What a service waits for, where the same file has it. */
+const NEEDS: Partial<Record<ServiceName, readonly [ServiceName, Dependency["condition"]][]>> = {
+  web: [
+    ["db", "healthy"],
+    ["batch", "completed"],
+  ],
+  batch: [["db", "started"]],
+};
+
+/** Programs of jobs: most end well, some only at the second attempt, some never. */
+const JOB_PROGRAMS = ["job", "job", "long-job", "stumbling", "crashing"];
 const PROGRAMS = ["steady", "steady", "steady", "flaky", "crashing", "job", "broken", "missing"];
 
 /** One thing that somebody might do now. */
@@ -52,7 +70,7 @@ export function drawDeed(random: Random, disk: Disk): Deed {
   const choice = random.next();
   if (service === undefined || choice < 0.4) return up(random, disk);
   if (choice < 0.65) return scale(service, between(random, 0, 5));
-  if (choice < 0.7) return restart(service);
+  if (choice < 0.7) return isJob(specOf(service)) ? runJob(service) : restart(service);
   if (choice < 0.78) return order(service, drawOrder(random, service));
   if (choice < 0.8) return undoStack(service.stack);
   if (choice < 0.85) return down(oneOf(random, STACKS));
@@ -66,7 +84,9 @@ function up(random: Random, disk: Disk): Deed {
   const name = oneOf(random, STACKS);
   const names = (Object.keys(SERVICES) as ServiceName[]).filter(() => happens(random, 0.7));
   const zones = [...disk.view.nodes.values()].map((node) => node.labels["zone"] ?? "");
-  const services = Object.fromEntries(names.map((s) => [s, drawSpec(random, s, zones, name)]));
+  const services = Object.fromEntries(
+    names.map((s) => [s, { ...drawSpec(random, s, zones, name), ...drawNeeds(random, s, names) }]),
+  );
   const prune = happens(random, 0.3);
   return {
     text: `up ${name} ${Object.entries(services).map(formatSpec).join(", ")}`,
@@ -88,12 +108,13 @@ function drawSpec(
   stack: string,
 ): ServiceSpec {
   const { mode, order } = SERVICES[name];
-  const image = `${oneOf(random, PROGRAMS)}:${between(random, 1, 3)}`;
+  const programs = isJob({ mode }) ? JOB_PROGRAMS : PROGRAMS;
+  const image = `${oneOf(random, programs)}:${between(random, 1, 3)}`;
   const condition = oneOf(random, ["any", "any", "on-failure", "none"] as const);
   const limit = happens(random, 0.2) ? { maxAttempts: between(random, 1, 4) } : {};
   return aSpec({
     mode,
-    replicas: mode === "global" ? 1 : between(random, 0, 4),
+    replicas: isGlobal({ mode }) ? 1 : between(random, 0, 4),
     container: aContainer({
       image,
       networkMode: "none",
@@ -118,6 +139,7 @@ function drawSpec(
     ...drawCare(random),
     ...(happens(random, 0.5) ? { priority: between(random, -1, 2) } : {}),
     ...(name === "web" && happens(random, 0.4) ? { rebalance: "gentle" as const } : {}),
+    ...(isJob({ mode }) ? drawJob(random, name) : {}),
   });
 }
 
@@ -182,12 +204,46 @@ function drawPlacement(
   };
 }
 
+function drawJob(random: Random, name: ServiceName): Partial<ServiceSpec> {
+  const job = {
+    ...(happens(random, 0.5) ? { parallelism: between(random, 1, 3) } : {}),
+    ...(happens(random, 0.3) ? { retries: between(random, 0, 4) } : {}),
+    ...(happens(random, 0.2) ? { deadlineMs: between(random, 10, 90) * 1000 } : {}),
+  };
+  if (name !== "tick") return { job };
+  const schedule: Schedule = {
+    cron: "* * * * *",
+    timeZone: "UTC",
+    overlap: oneOf(random, ["allow", "skip", "replace"]),
+    missed: oneOf(random, ["once", "skip", "all"]),
+    history: between(random, 0, 2),
+  };
+  return { replicas: between(random, 1, 2), job, schedule };
+}
+
+function drawNeeds(
+  random: Random,
+  name: ServiceName,
+  names: readonly ServiceName[],
+): Pick<ServiceSpec, "dependsOn"> {
+  const there = (NEEDS[name] ?? []).filter(([service]) => names.includes(service));
+  const chosen = there.filter(() => happens(random, 0.5));
+  if (chosen.length === 0) return {};
+  const dependsOn = chosen.map(([service, condition]) => ({
+    service,
+    condition,
+    restart: happens(random, 0.3),
+    required: happens(random, 0.8),
+  }));
+  return { dependsOn };
+}
+
 function formatSpec([name, { container, replicas }]: [string, ServiceSpec]): string {
   return `${name}=${replicas}x${container.image}`;
 }
 
 export function scale(service: Service, replicas: number): Deed {
-  if (specOf(service).mode === "global") return restart(service);
+  if (isGlobal(specOf(service))) return restart(service);
   return {
     text: `scale ${service.stack}/${service.name}=${replicas}`,
     run: (server) => server.writes.scale(new Map([[service.id, replicas]])),
@@ -239,6 +295,16 @@ function undoStack(name: string): Deed {
     text: `undo of stack ${name}`,
     run: async (server) => void (await server.writes.undoStack(name, undefined)),
     isOnDisk: () => true,
+  };
+}
+
+/** Another run of a job, by hand. */
+export function runJob(service: Service): Deed {
+  const count = service.runs?.count ?? 0;
+  return {
+    text: `run ${service.stack}/${service.name}`,
+    run: async (server) => void (await server.writes.runJob(service.id)),
+    isOnDisk: ({ view }) => (view.services.get(service.id)?.runs?.count ?? 0) > count,
   };
 }
 

@@ -12,7 +12,7 @@ import { fetchJobs, jobColumns, type JobRow } from "../jobs/listing.ts";
 import { composeOf } from "../jobs/one-off.ts";
 import { showList, WATCH_FLAG, type Listing, type ListOptions } from "../list.ts";
 import { cleanText } from "../output/clean.ts";
-import { printLogsOf, type LogsOptions } from "./logs.ts";
+import { printLogsOf, requestOf, type LogsOptions } from "./logs.ts";
 
 interface RunJobOptions extends RemoteOptions {
   name?: string;
@@ -27,28 +27,32 @@ interface RunJobOptions extends RemoteOptions {
 }
 
 export function jobCommand(context: Context): Command {
-  return newCommand({
-    name: "job",
-    description: "Runs jobs, and shows how their runs went and what they printed.",
-    examples: [
-      "orchd job run shop/migrate",
-      "orchd job run jobs.yaml",
-      "orchd job run --name hello alpine echo hello",
-      "orchd job ls",
-      "orchd job logs shop/migrate",
-    ],
-  })
-    .helpCommand(false)
-    .addCommand(runCommand(context))
-    .addCommand(listCommand(context))
-    .addCommand(logsCommand(context));
+  return (
+    newCommand({
+      name: "job",
+      description: "Runs jobs, and shows how their runs went and what they printed.",
+      examples: [
+        "orchd job run shop/migrate",
+        "orchd job run jobs.yaml",
+        "orchd job run --name hello alpine echo hello",
+        "orchd job ls",
+        "orchd job logs shop/migrate",
+      ],
+    })
+      .helpCommand(false)
+      // What stands behind an image is its own command line.
+      .enablePositionalOptions()
+      .addCommand(runCommand(context))
+      .addCommand(listCommand(context))
+      .addCommand(logsCommand(context))
+  );
 }
 
 function runCommand(context: Context): Command {
   return newRemoteCommand({
     name: "run",
     description:
-      "Runs a job of the cluster again, the jobs of a Compose file, or an image once, and waits.\n" +
+      "Runs a job of the cluster again, the jobs of a Compose file, or an image, and waits.\n" +
       "With one task the exit code is its program's. Ctrl-C stops the watching, not the work.",
     examples: [
       "orchd job run shop/migrate",
@@ -138,9 +142,8 @@ function refuseImageOptions(options: RunJobOptions, what: string): void {
   const { env, constraint, deadline, rm, count, retries } = options;
   const given = [env, constraint, deadline, rm].some((one) => one !== undefined);
   if (!given && count === 1 && retries === 0) return;
-  throw usageError(
-    `--env, --constraint, --count, --retries, --deadline and --rm go with an image: ${what} says so itself`,
-  );
+  const names = "--env, --constraint, --count, --retries, --deadline and --rm";
+  throw usageError(`${names} go with an image: ${what} says so itself`);
 }
 
 /** The service that `what` names; undefined where nothing of the cluster is called so. */
@@ -237,6 +240,7 @@ function logsCommand(context: Context): Command {
       const tasks = await tasksOfRun(client, { stack, service }, run);
       const ids = tasks.map((task) => task.id);
       const names = tasks.length !== 1;
-      context.exitCode = await printLogsOf(context, client, { ids, names }, options);
+      const request = requestOf(options, context.io.clock.now());
+      context.exitCode = await printLogsOf(context, client, { ids, names, request }, options);
     });
 }

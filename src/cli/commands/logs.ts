@@ -33,21 +33,22 @@ export function logsCommand(context: Context): Command {
 }
 
 async function logs(context: Context, targets: string[], options: LogsOptions): Promise<number> {
+  const request = requestOf(options, context.io.clock.now());
   const client = await connect(context, options);
   // Each name is looked up first, so that a wrong one is told before anything is printed.
   const resolved = await Promise.all(targets.map((target) => client.resolve(target)));
   const names = !(resolved.length === 1 && resolved[0]?.kind === "task");
-  return printLogsOf(context, client, { ids: resolved.map(({ id }) => id), names }, options);
+  const ids = resolved.map(({ id }) => id);
+  return printLogsOf(context, client, { ids, names, request }, options);
 }
 
 /** Prints the logs of services and tasks as one; answers the exit code. */
 export async function printLogsOf(
   { io }: Context,
   client: ApiClient,
-  { ids, names }: { ids: readonly string[]; names: boolean },
+  { ids, names, request }: { ids: readonly string[]; names: boolean; request: LogOptions },
   options: LogsOptions,
 ): Promise<number> {
-  const request = requestOf(options, io.clock.now());
   const abort = new AbortController();
   let interrupted = false;
   const stop = io.onInterrupt(() => {
@@ -67,7 +68,7 @@ export async function printLogsOf(
   return interrupted ? 130 : 0;
 }
 
-function requestOf(options: LogsOptions, now: number): LogOptions {
+export function requestOf(options: LogsOptions, now: number): LogOptions {
   const since = sinceOf(options.since, now);
   return {
     follow: options.follow === true,

@@ -1,6 +1,6 @@
 import { newId } from "../../lib/ids.ts";
 import type { Random } from "../../lib/random.ts";
-import { restartOf, specOf, type Service } from "../../model/service.ts";
+import { isJob, restartOf, specOf, type Service } from "../../model/service.ts";
 import { isOutOfReach } from "../../model/serving.ts";
 import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
@@ -75,7 +75,10 @@ function createTask(service: Service, slot: Slot, begin: Begin): Action {
     since: now,
     version: 0,
   };
-  const before = slot.ended.slice(0, HISTORY_PER_SLOT).find((ended) => ended.desired === "running");
+  // What is of an older run of a job goes altogether.
+  const follows = (ended: Task) =>
+    ended.desired === "running" && (!isJob(specOf(service)) || isOfSlot(service, slot.held, ended));
+  const before = slot.ended.slice(0, HISTORY_PER_SLOT).find(follows);
   return { type: "createTask", task, ...(before === undefined ? {} : { after: before.id }) };
 }
 

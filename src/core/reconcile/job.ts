@@ -283,7 +283,7 @@ function workOn(
   const wanted = new Set(wantedSlots(view, service, runNumber(service, run)));
   const isDone = (slot: Slot) => doneIn(service, slot) !== undefined;
   const limit = specOf(service).job?.parallelism ?? Number.POSITIVE_INFINITY;
-  let busy = slots.filter((slot) => !isDone(slot) && isBusy(slot)).length;
+  let busy = slots.filter((slot) => !isDone(slot) && isBusy(view, slot)).length;
   for (const slot of slots) {
     actions.push(...giveUpAbandoned(view, slot), ...trimJob(look, slot));
     if (isOver(run) || isDone(slot) || !wanted.has(slot.slot)) {
@@ -297,10 +297,10 @@ function workOn(
     else if (surplus !== undefined) actions.push(...stopSurplus(view, surplus));
     const start = nextAttempt(view, service, slot, now);
     if (start === undefined || how.isHeld) continue;
-    if (!isBusy(slot) && busy >= limit) continue;
+    if (!isBusy(view, slot) && busy >= limit) continue;
     if (start.at > now) how.wake(start.at);
     else {
-      if (!isBusy(slot)) busy += 1;
+      if (!isBusy(view, slot)) busy += 1;
       const { waitsFor } = how;
       actions.push(...fillSlot(service, slot, { failures: start.failures, now, random, waitsFor }));
     }
@@ -308,9 +308,9 @@ function workOn(
   return actions;
 }
 
-/** Whether somebody is, or may be, at work in the slot. */
-function isBusy(slot: Slot): boolean {
-  return tasksIn(slot).some((task) => !isTerminal(task.state));
+/** Whether somebody is at work in the slot; a node that is down must not hold back all others. */
+function isBusy(view: View, slot: Slot): boolean {
+  return tasksIn(slot).some((task) => !isTerminal(task.state) && !isOutOfReach(view, task));
 }
 
 function liveIn(slot: Slot): Task[] {

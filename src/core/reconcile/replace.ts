@@ -57,7 +57,8 @@ export function replacementsOf(
     );
     const rest = slot.outdated.filter((task) => task !== serving);
     result.stop.push(...rest.filter((task) => !isDeferred(look, task)));
-    const turn = passed.has(slot.slot) ? 0 : 1;
+    // What waits for its turn does not hold up the slots that may mend it.
+    const turn = passed.has(slot.slot) || slot.held !== undefined ? 0 : 1;
     if (serving === undefined) busy += isSettled(look, slot, result) ? 0 : turn;
     else if (isWaiting(service, slot)) waiting.push({ slot, serving });
     else {

@@ -1,5 +1,6 @@
 import { hashText } from "../../lib/random.ts";
 import type { Applied } from "../../model/change.ts";
+import { nodeValue } from "../../model/constraint.ts";
 import type { NodeId, ServiceId } from "../../model/ids.ts";
 import type { Node } from "../../model/node.ts";
 import { specAt, type Service, type ServiceSpec } from "../../model/service.ts";
@@ -7,6 +8,7 @@ import { occupiesNode, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { addTask, count, emptyLoad, isFailedAttempt, removeTask, revisionKey } from "./load.ts";
 import type { NodeLoad } from "./load.ts";
+import { VerdictCache } from "./verdicts.ts";
 
 /** A node with what its tasks take of it. */
 export interface LoadedNode {
@@ -16,8 +18,6 @@ export interface LoadedNode {
   /** Undefined where tasks name a node that is not there (any more). */
   node: Node | undefined;
   readonly load: NodeLoad;
-  /** The shares of processors and of memory that are reserved, added up: 0 to 2. */
-  used: number;
   /** Its place in `ClusterLoad.nodes`, or -1 when it is not there. */
   index: number;
 }
@@ -29,6 +29,10 @@ export interface LoadedNode {
 export class ClusterLoad {
   /** The nodes of the cluster, in no order. */
   readonly nodes: LoadedNode[] = [];
+  /** What scores go by, by the place of a node in `nodes`. */
+  readonly columns = new LoadColumns();
+  readonly verdicts = new VerdictCache();
+  readonly #values = new Map<string, ValueColumn>();
   readonly #byId = new Map<NodeId, LoadedNode>();
   readonly #byService = new Map<ServiceId, Map<LoadedNode, number>>();
   readonly #services = new Map<ServiceId, Service>();
@@ -55,6 +59,18 @@ export class ClusterLoad {
   /** How many tasks of the service the nodes hold, those that hold none left out. */
   countsOf(id: ServiceId): ReadonlyMap<LoadedNode, number> {
     return this.#byService.get(id) ?? NONE;
+  }
+
+  /** What all nodes have under a key by which tasks are spread; kept from the first time on. */
+  valuesOf(key: string): ValueColumn {
+    let column = this.#values.get(key);
+    if (column === undefined) {
+      if (this.#values.size >= VALUE_COLUMNS_MAX) this.#values.clear();
+      column = new ValueColumn(key);
+      this.#values.set(key, column);
+      for (const at of this.nodes) column.set(at);
+    }
+    return column;
   }
 
   /** Takes in one change, in the order of the view. */
@@ -88,9 +104,12 @@ export class ClusterLoad {
   }
 
   #count(at: LoadedNode, serviceId: ServiceId, by: 1 | -1): void {
-    at.used = usedShare(at.node, at.load);
+    this.columns.set(at);
     let counts = this.#byService.get(serviceId);
-    if (counts === undefined) this.#byService.set(serviceId, (counts = new Map()));
+    if (counts === undefined) {
+      counts = new Map();
+      this.#byService.set(serviceId, counts);
+    }
     count(counts, at, by);
     if (counts.size === 0) this.#byService.delete(serviceId);
   }
@@ -115,9 +134,9 @@ export class ClusterLoad {
     if (node === undefined) return;
     const at = this.#at(node.id);
     at.node = after;
-    at.used = usedShare(after, at.load);
     if (after !== undefined && at.index < 0) at.index = this.nodes.push(at) - 1;
     if (after === undefined && at.index >= 0) this.#takeOut(at);
+    this.#takeDown(at);
     this.#forgetEmpty(at);
   }
 
@@ -143,14 +162,8 @@ export class ClusterLoad {
   #at(id: NodeId): LoadedNode {
     const known = this.#byId.get(id);
     if (known !== undefined) return known;
-    const fresh: LoadedNode = {
-      id,
-      hash: hashText(id),
-      node: undefined,
-      load: emptyLoad(),
-      used: 0,
-      index: -1,
-    };
+    const load = emptyLoad();
+    const fresh = { id, hash: hashText(id), node: undefined, load, index: -1 };
     this.#byId.set(id, fresh);
     return fresh;
   }
@@ -161,8 +174,16 @@ export class ClusterLoad {
     if (last !== undefined && last !== at) {
       this.nodes[at.index] = last;
       last.index = at.index;
+      this.#takeDown(last);
     }
     at.index = -1;
+  }
+
+  #takeDown(at: LoadedNode): void {
+    if (at.index < 0) return;
+    this.columns.set(at);
+    this.verdicts.forget(at.index);
+    for (const column of this.#values.values()) column.set(at);
   }
 
   #forgetEmpty(at: LoadedNode): void {
@@ -173,8 +194,60 @@ export class ClusterLoad {
 
 const NONE: ReadonlyMap<LoadedNode, number> = new Map();
 
-function usedShare(node: Node | undefined, load: NodeLoad): number {
-  if (node === undefined) return 0;
-  const { cpuMillis, memoryBytes } = node.resources;
-  return load.cpuMillis / Math.max(1, cpuMillis) + load.memoryBytes / Math.max(1, memoryBytes);
+/** More keys than a cluster spreads by; they are read anew when there are more. */
+const VALUE_COLUMNS_MAX = 32;
+
+/** A few numbers of each node, side by side: what is read of all nodes for each group of tasks. */
+export class LoadColumns {
+  /** The shares of processors and of memory that are reserved, added up: 0 to 2. */
+  used = new Float64Array(0);
+  tasks = new Int32Array(0);
+  /** 32 bits of the id, for draws. */
+  hash = new Int32Array(0);
+
+  /** Takes down a node that has a place. */
+  set({ index, node, load, hash }: LoadedNode): void {
+    if (index < 0 || node === undefined) return;
+    if (index >= this.used.length) this.#grow(index + 1);
+    const { cpuMillis, memoryBytes } = node.resources;
+    this.used[index] =
+      load.cpuMillis / Math.max(1, cpuMillis) + load.memoryBytes / Math.max(1, memoryBytes);
+    this.tasks[index] = load.tasks;
+    this.hash[index] = hash;
+  }
+
+  #grow(nodes: number): void {
+    const { used, tasks, hash } = this;
+    const room = nodes + (nodes >> 1) + 16;
+    this.used = new Float64Array(room);
+    this.tasks = new Int32Array(room);
+    this.hash = new Int32Array(room);
+    this.used.set(used);
+    this.tasks.set(tasks);
+    this.hash.set(hash);
+  }
+}
+
+/** What each node has under one key, as a number that stands for the text. */
+export class ValueColumn {
+  /** By the place of a node: which of `texts` it has. */
+  readonly values: number[] = [];
+  readonly texts: string[] = [];
+  readonly #key: string;
+  readonly #numbers = new Map<string, number>();
+
+  constructor(key: string) {
+    this.#key = key;
+  }
+
+  set({ index, node }: LoadedNode): void {
+    if (index < 0 || node === undefined) return;
+    const text = nodeValue(node, this.#key) ?? "";
+    let number = this.#numbers.get(text);
+    if (number === undefined) {
+      number = this.texts.push(text) - 1;
+      this.#numbers.set(text, number);
+    }
+    this.values[index] = number;
+  }
 }

@@ -1,7 +1,6 @@
-import { nodeValue } from "../../model/constraint.ts";
 import type { NodeId } from "../../model/ids.ts";
 import type { Node } from "../../model/node.ts";
-import { specOf } from "../../model/service.ts";
+import { specAt, specOf } from "../../model/service.ts";
 import type { View } from "../../model/view.ts";
 import { unmetWishes } from "./affinity.ts";
 import type { Candidate } from "./candidate.ts";
@@ -9,8 +8,9 @@ import type { ClusterLoad, LoadedNode } from "./cluster-load.ts";
 import { firstRefusal, LOAD_FILTERS, STATIC_FILTERS } from "./filters.ts";
 import type { TaskGroup } from "./group.ts";
 import { revisionKey } from "./load.ts";
-import { Scores } from "./score.ts";
+import { Scores, strategyOf } from "./score.ts";
 import { SpreadTree } from "./spread-tree.ts";
+import type { Verdicts } from "./verdicts.ts";
 
 /** What is known of nodes beside the view. */
 export interface Knowledge {
@@ -20,12 +20,11 @@ export interface Knowledge {
   hasImage?: ((nodeId: NodeId, image: string) => boolean) | undefined;
 }
 
-/** What a run of the scheduler goes by, and the memory that it uses again for each group. */
+/** What a run of the scheduler goes by. */
 export interface Run {
   view: View;
   load: ClusterLoad;
   knowledge: Knowledge;
-  scores: Scores;
 }
 
 /** From so many failures on a revision is taken to keep failing on a node. */
@@ -53,9 +52,12 @@ export class Picker {
   readonly #parked = new Map<number, number[]>();
   readonly #tierOf = new Map<number, number>();
   readonly #seed: number;
-  /** Nodes of which the filters that no placement changes were asked. */
+  readonly #scores: Scores;
+  /** What no placement changes. */
+  readonly #verdicts: Verdicts;
+  /** Nodes that were the best once, and are known since. */
   readonly #judged: Uint8Array;
-  /** Why a node is left out. */
+  /** Why a node is left out that would fit but for what it holds. */
   readonly #refusals = new Map<number, string>();
 
   constructor(run: Run, group: TaskGroup, seed: number) {
@@ -64,10 +66,18 @@ export class Picker {
     this.#group = group;
     this.#seed = seed;
     this.#judged = new Uint8Array(nodes);
-    const knowsImages = run.knowledge.hasImage !== undefined;
-    run.scores.start(run.load, group.service.id, { service: group.spec, seed, knowsImages });
-    const all = Array.from({ length: nodes }, (_, i) => i);
-    this.#trees[GOOD] = this.#newTree(all);
+    this.#scores = new Scores({
+      load: run.load,
+      serviceId: group.service.id,
+      strategy: strategyOf(group.spec.placement),
+      seed,
+      knowsImages: run.knowledge.hasImage !== undefined,
+    });
+    const { service, first } = group;
+    const revision = specAt(service, first.revision);
+    const { placement } = group.spec;
+    this.#verdicts = run.load.verdicts.of(service.id, revision, placement, nodes);
+    this.#trees[GOOD] = this.#newTree(this.#verdicts.members(nodes));
   }
 
   /** The node for the candidate, or undefined when all refuse. */
@@ -82,13 +92,13 @@ export class Picker {
 
   /** The node that was picked last got the task, and its load knows. */
   noteTask(at: LoadedNode): void {
-    this.#run.scores.noteTask(at.index);
+    this.#scores.noteTask(at.index);
     this.#trees[this.#tierOf.get(at.index) ?? GOOD]?.noteTask();
   }
 
   /** How many nodes refuse for which reason, once `pick` has found none. */
   refusals(): Map<string, number> {
-    const counts = new Map<string, number>();
+    const counts = this.#verdicts.refusals(this.#run.load.nodes.length);
     for (const reason of this.#refusals.values()) {
       counts.set(reason, (counts.get(reason) ?? 0) + 1);
     }
@@ -99,7 +109,7 @@ export class Picker {
     const parked = this.#parked.get(tier);
     if (parked !== undefined) {
       this.#parked.delete(tier);
-      this.#trees[tier] = this.#newTree(parked);
+      this.#trees[tier] = this.#newTree(Int32Array.from(parked));
     }
     const tree = this.#trees[tier];
     if (tree === undefined) return undefined;
@@ -110,7 +120,8 @@ export class Picker {
       const reason =
         node && at ? firstRefusal(LOAD_FILTERS, candidate, node, at.load) : "is not there";
       if (reason === undefined) return at;
-      this.#leaveOut(tree, i, reason);
+      this.#refusals.set(i, reason);
+      tree.dropBest();
     }
     return undefined;
   }
@@ -120,17 +131,16 @@ export class Picker {
     this.#judged[i] = 1;
     const at = this.#run.load.nodes[i];
     const node = at && this.#run.view.nodes.get(at.id);
-    if (at === undefined || node === undefined) {
+    const reason =
+      at && node
+        ? this.#verdicts.of(i, () => firstRefusal(STATIC_FILTERS, candidate, node, at.load))
+        : "is not there";
+    if (at === undefined || node === undefined || reason !== undefined) {
       tree.dropBest();
       return "moved";
     }
-    const reason = firstRefusal(STATIC_FILTERS, candidate, node, at.load);
-    if (reason !== undefined) {
-      this.#leaveOut(tree, i, reason);
-      return "moved";
-    }
     const isMissing = this.#isImageMissing(at);
-    if (isMissing) this.#run.scores.noteAbsence(i);
+    if (isMissing) this.#scores.noteAbsence(i);
     const rightTier = this.#tierFor(at, node, candidate);
     if (rightTier !== tier) {
       this.#tierOf.set(i, rightTier);
@@ -161,32 +171,20 @@ export class Picker {
     else parked.push(i);
   }
 
-  #leaveOut(tree: SpreadTree, i: number, reason: string): void {
-    this.#refusals.set(i, reason);
-    tree.dropBest();
-  }
-
   /** A node that holds a task of the same slot may take the one that replaces it. */
   #reconsider(nodeId: NodeId): void {
     const i = this.#run.load.get(nodeId)?.index ?? -1;
     if (!this.#refusals.delete(i)) return;
-    // Its filters are asked again; where it stands they have found out before.
-    this.#judged[i] = 0;
     this.#put(i, this.#tierOf.get(i) ?? GOOD);
   }
 
-  #newTree(members: number[]): SpreadTree {
-    const { load, scores } = this.#run;
-    const { nodes } = load;
+  #newTree(members: Int32Array): SpreadTree {
+    const { load } = this.#run;
     const keys = specOf(this.#group.service).placement.spread;
     return new SpreadTree(members, {
-      nodes: nodes.length,
-      valuesOf: keys.map((key) => (i: number) => {
-        const node = nodes[i]?.node;
-        return node === undefined ? "" : (nodeValue(node, key) ?? "");
-      }),
-      tasksOf: (i) => scores.ownTasks(i),
-      before: scores.isBetter,
+      columns: keys.map((key) => load.valuesOf(key)),
+      tasks: load.countsOf(this.#group.service.id),
+      before: this.#scores.isBetter,
       seed: this.#seed,
     });
   }

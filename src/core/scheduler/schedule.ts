@@ -16,7 +16,6 @@ import { emptyLoad, loadOf } from "./load.ts";
 import { meritsOf } from "./merits.ts";
 import { Picker, type Knowledge, type Run } from "./pick.ts";
 import { guestOf, type Guest } from "./room.ts";
-import { Scores } from "./score.ts";
 
 export interface Placement {
   taskId: TaskId;
@@ -52,7 +51,7 @@ export function schedule(
   { load = ClusterLoad.of(view), ...knowledge }: ScheduleOptions = {},
 ): Schedule {
   const groups = groupsOf(view, tasks);
-  const placing = new Placing({ view, load, knowledge, scores: new Scores() }, random, groups);
+  const placing = new Placing({ view, load, knowledge }, random, groups);
   try {
     for (const group of groups) placing.placeGroup(group);
     return placing.result;

@@ -1,6 +1,8 @@
 import { mix32 } from "../../lib/random.ts";
-import type { Placement, ServiceSpec } from "../../model/service.ts";
-import type { ClusterLoad, LoadedNode } from "./cluster-load.ts";
+import type { ServiceId } from "../../model/ids.ts";
+import type { Placement } from "../../model/service.ts";
+import type { ClusterLoad } from "./cluster-load.ts";
+import type { Before } from "./heap.ts";
 
 /** Nodes that differ by less than a tenth of their room, and by fewer tasks, count as equal… */
 const STEPS_OF_ROOM = 10;
@@ -16,9 +18,11 @@ export function strategyOf(
   return placement.strategy ?? "spread";
 }
 
-/** How a run weighs nodes for the tasks of one service. */
+/** How nodes are weighed for the tasks of one service. */
 export interface Weighing {
-  service: ServiceSpec;
+  load: ClusterLoad;
+  serviceId: ServiceId;
+  strategy: Strategy;
   /** Decides between equal nodes, without favouring low ids. */
   seed: number;
   /** Whether it is known which nodes have the image. */
@@ -26,102 +30,63 @@ export interface Weighing {
 }
 
 /**
- * How good each node is for one more task of a service. A column for each part of the score, so
- * that comparing two of many nodes is cheap; lower is better, compared in this order.
+ * How good each node is for one more task of a service, by its place in the cluster's loads. What
+ * is compared stands in columns: of many nodes two are compared very often.
  */
 export class Scores {
-  #nodes: readonly LoadedNode[] = [];
-  #weighing: Weighing | undefined;
-  /** 1 where much room is good, -1 where little is. */
-  #sign: 1 | -1 = 1;
+  /** Whether the first of two nodes is the better one. */
+  readonly isBetter: Before;
   /** Tasks of the service. */
-  #own = new Int32Array(0);
-  /** The share used and the tasks, in coarse steps; then 1 where the image is missing. */
-  #step = new Int32Array(0);
-  #absent = new Uint8Array(0);
-  /** The share used, then all tasks. */
-  #used = new Float64Array(0);
-  #tasks = new Int32Array(0);
-  #draw = new Float64Array(0);
+  readonly #own: Int32Array;
+  /** 1 where the image is missing. */
+  readonly #absent: Uint8Array;
 
-  /** Weighs all nodes of the cluster for the tasks of another service. */
-  start(load: ClusterLoad, serviceId: Parameters<ClusterLoad["countsOf"]>[0], w: Weighing): void {
-    this.#nodes = load.nodes;
-    this.#weighing = w;
-    this.#sign = strategyOf(w.service.placement) === "binpack" ? -1 : 1;
-    this.#makeRoom(load.nodes.length);
-    this.#own.fill(0, 0, load.nodes.length);
-    for (const [at, tasks] of load.countsOf(serviceId)) {
-      if (at.index >= 0) this.#own[at.index] = tasks;
+  constructor(weighing: Weighing) {
+    const { load, serviceId } = weighing;
+    this.#own = new Int32Array(load.nodes.length);
+    this.#absent = new Uint8Array(load.nodes.length);
+    for (const [{ index }, tasks] of load.countsOf(serviceId)) {
+      if (index >= 0) this.#own[index] = tasks;
     }
-    const { length } = load.nodes;
-    for (let i = 0; i < length; i++) this.#weigh(i);
-  }
-
-  /** Tasks of the service on the node. */
-  ownTasks(i: number): number {
-    return this.#own[i] ?? 0;
+    this.isBetter = comparison(weighing, this.#own, this.#absent);
   }
 
   /** The node got one task more of the service. */
   noteTask(i: number): void {
     this.#own[i] = (this.#own[i] ?? 0) + 1;
-    const absent = this.#absent[i] ?? 0;
-    this.#weigh(i);
-    this.#absent[i] = absent;
   }
 
   /** The node does not have the image. */
   noteAbsence(i: number): void {
     this.#absent[i] = 1;
   }
+}
 
-  /** Whether the first of two nodes is the better one. */
-  readonly isBetter = (a: number, b: number): boolean => {
-    if (this.#sign === 1) {
-      const own = (this.#own[a] ?? 0) - (this.#own[b] ?? 0);
-      if (own !== 0) return own < 0;
+/** Compares two nodes part by part: what differs first decides. */
+function comparison(
+  { load, strategy, seed, knowsImages }: Weighing,
+  own: Int32Array,
+  absent: Uint8Array,
+): Before {
+  const { used, tasks, hash } = load.columns;
+  const spreads = strategy === "spread";
+  const step = (i: number) => stepOf(used[i] ?? 0, tasks[i] ?? 0);
+  return (a, b) => {
+    if (spreads && own[a] !== own[b]) return (own[a] ?? 0) < (own[b] ?? 0);
+    if (knowsImages) {
+      if (step(a) !== step(b)) return step(a) < step(b) === spreads;
+      if (absent[a] !== absent[b]) return (absent[a] ?? 0) < (absent[b] ?? 0);
     }
-    const step = (this.#step[a] ?? 0) - (this.#step[b] ?? 0);
-    if (step !== 0) return step < 0;
-    const absent = (this.#absent[a] ?? 0) - (this.#absent[b] ?? 0);
-    if (absent !== 0) return absent < 0;
-    const used = (this.#used[a] ?? 0) - (this.#used[b] ?? 0);
-    if (used !== 0) return used < 0;
-    const tasks = (this.#tasks[a] ?? 0) - (this.#tasks[b] ?? 0);
-    if (tasks !== 0) return tasks < 0;
-    const draw = (this.#draw[a] ?? 0) - (this.#draw[b] ?? 0);
-    if (draw !== 0) return draw < 0;
-    return (this.#nodes[a]?.id ?? "") < (this.#nodes[b]?.id ?? "");
+    if (used[a] !== used[b]) return (used[a] ?? 0) < (used[b] ?? 0) === spreads;
+    if (tasks[a] !== tasks[b]) return (tasks[a] ?? 0) < (tasks[b] ?? 0) === spreads;
+    const drawA = mix32(hash[a] ?? 0, seed);
+    const drawB = mix32(hash[b] ?? 0, seed);
+    if (drawA !== drawB) return drawA < drawB;
+    return (load.nodes[a]?.id ?? "") < (load.nodes[b]?.id ?? "");
   };
-
-  #weigh(i: number): void {
-    const node = this.#nodes[i];
-    if (node === undefined) return;
-    const { used, hash } = node;
-    const { tasks } = node.load;
-    const { seed = 0, knowsImages = false } = this.#weighing ?? {};
-    this.#used[i] = this.#sign * used;
-    this.#tasks[i] = this.#sign * tasks;
-    this.#draw[i] = mix32(hash, seed);
-    this.#absent[i] = 0;
-    this.#step[i] = knowsImages ? this.#sign * stepOf(used, tasks) : 0;
-  }
-
-  #makeRoom(nodes: number): void {
-    if (this.#own.length >= nodes) return;
-    const room = nodes + (nodes >> 1) + 16;
-    this.#own = new Int32Array(room);
-    this.#step = new Int32Array(room);
-    this.#absent = new Uint8Array(room);
-    this.#used = new Float64Array(room);
-    this.#tasks = new Int32Array(room);
-    this.#draw = new Float64Array(room);
-  }
 }
 
 /** Ordered by room first, as the exact score is. */
 function stepOf(used: number, tasks: number): number {
-  const room = Math.min(Math.floor(used * STEPS_OF_ROOM), 2000);
-  return room * 1_000_000 + Math.min(Math.floor(tasks / TASKS_OF_A_STEP), 999_999);
+  return Math.floor(used * STEPS_OF_ROOM) * 1_000_000 + Math.floor(tasks / TASKS_OF_A_STEP);
 }

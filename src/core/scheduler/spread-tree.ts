@@ -1,15 +1,14 @@
 import { assert } from "../../lib/assert.ts";
 import { hashText, mix32 } from "../../lib/random.ts";
+import type { LoadedNode, ValueColumn } from "./cluster-load.ts";
 import { Heap, type Before } from "./heap.ts";
 
 /** What a tree is made of. Nodes are numbers: their places in the cluster's loads. */
 export interface SpreadOptions {
-  /** How many nodes there are, members or not. */
-  nodes: number;
   /** What each level of preferences sees in a node, the outermost first. */
-  valuesOf: readonly ((node: number) => string)[];
-  /** How many tasks of the service a node holds. */
-  tasksOf: (node: number) => number;
+  columns: readonly ValueColumn[];
+  /** How many tasks of the service nodes hold, members or not. */
+  tasks: ReadonlyMap<LoadedNode, number>;
   /** Which of two nodes of one group is better. */
   before: Before;
   /** Decides between groups that are equal. */
@@ -21,15 +20,15 @@ interface Group {
   /** Tasks of the service on all its nodes. */
   tasks: number;
   readonly draw: number;
-  readonly value: string;
+  readonly text: string;
   readonly parent: Group | undefined;
-  readonly byValue: Map<string, Group>;
-  /** In the order in which they were found: what `open` counts in. */
+  /** By the number of the value. */
+  readonly byValue: (Group | undefined)[];
   readonly groups: Group[];
   /** Its place in `parent.groups`. */
   readonly place: number;
-  /** The groups in it that have members left, or for the innermost its members. */
-  open: Heap;
+  /** The places of the groups in it that have members left, or for the innermost its members. */
+  readonly open: Heap;
 }
 
 /**
@@ -37,18 +36,34 @@ interface Group {
  * level in turn. What a group holds counts on all its nodes, also on those that can't take more.
  */
 export class SpreadTree {
-  readonly #options: SpreadOptions;
+  readonly #columns: readonly ValueColumn[];
+  readonly #before: Before;
+  readonly #seed: number;
   readonly #root: Group;
 
-  constructor(members: number[], options: SpreadOptions) {
-    this.#options = options;
-    this.#root = this.#newGroup("", undefined);
-    if (options.valuesOf.length === 0) {
-      this.#root.open = new Heap(members, options.before);
+  /** Takes `members` for its own. */
+  constructor(members: Int32Array, { columns, tasks, before, seed }: SpreadOptions) {
+    this.#columns = columns;
+    this.#before = before;
+    this.#seed = seed;
+    if (columns.length === 0) {
+      this.#root = this.#newGroup("", undefined, 0, new Heap(before, members));
+      this.#root.open.order();
       return;
     }
-    for (let node = 0; node < options.nodes; node++) this.#countNode(node);
-    for (const node of members) this.push(node);
+    this.#root = this.#newGroup("", undefined, 0);
+    // An iterator of a typed array is slow, and here are all nodes.
+    for (let i = 0; i < members.length; i++) {
+      const member = members[i] ?? 0;
+      this.#groupOf(member).open.append(member);
+    }
+    for (const [{ index }, count] of tasks) {
+      if (index < 0) continue;
+      for (let at: Group | undefined = this.#groupOf(index); at !== undefined; at = at.parent) {
+        at.tasks += count;
+      }
+    }
+    this.#orderGroups(this.#root);
   }
 
   /** The best member, or undefined when none is left. */
@@ -95,7 +110,7 @@ export class SpreadTree {
 
   #innermost(): Group | undefined {
     let group = this.#root;
-    for (let level = 0; level < this.#options.valuesOf.length; level++) {
+    for (let level = 0; level < this.#columns.length; level++) {
       const place = group.open.top();
       const next = place === undefined ? undefined : group.groups[place];
       if (next === undefined) return undefined;
@@ -104,21 +119,15 @@ export class SpreadTree {
     return group;
   }
 
-  #countNode(node: number): void {
-    const tasks = this.#options.tasksOf(node);
-    for (let group: Group | undefined = this.#groupOf(node); group; group = group.parent) {
-      group.tasks += tasks;
-    }
-  }
-
   #groupOf(node: number): Group {
     let group = this.#root;
-    for (const valueOf of this.#options.valuesOf) {
-      const value = valueOf(node);
-      let inner = group.byValue.get(value);
+    for (let level = 0; level < this.#columns.length; level++) {
+      const column = this.#columns[level];
+      const value = column?.values[node] ?? 0;
+      let inner = group.byValue[value];
       if (inner === undefined) {
-        inner = this.#newGroup(value, group);
-        group.byValue.set(value, inner);
+        inner = this.#newGroup(column?.texts[value] ?? "", group, level + 1);
+        group.byValue[value] = inner;
         group.groups.push(inner);
       }
       group = inner;
@@ -126,32 +135,34 @@ export class SpreadTree {
     return group;
   }
 
-  #newGroup(value: string, parent: Group | undefined): Group {
+  /** Brings what is in a group into order; answers whether it has any member. */
+  #orderGroups(group: Group): boolean {
+    for (const inner of group.groups) {
+      if (this.#orderGroups(inner)) group.open.append(inner.place);
+    }
+    group.open.order();
+    return group.open.size > 0;
+  }
+
+  #newGroup(text: string, parent: Group | undefined, level: number, open?: Heap): Group {
     const groups: Group[] = [];
-    const depth = parent === undefined ? 0 : depthOf(parent) + 1;
-    const isInnermost = depth === this.#options.valuesOf.length;
-    const before: Before = isInnermost
-      ? this.#options.before
-      : (a, b) => isEmptier(groups[a], groups[b]);
+    const isInnermost = level === this.#columns.length;
+    const isEmptiest: Before = (a, b) => isEmptier(groups[a], groups[b]);
     return {
       tasks: 0,
-      draw: mix32(hashText(value), this.#options.seed),
-      value,
+      draw: mix32(hashText(text), this.#seed),
+      text,
       parent,
-      byValue: new Map(),
+      byValue: [],
       groups,
       place: parent?.groups.length ?? 0,
-      open: new Heap([], before),
+      open: open ?? new Heap(isInnermost ? this.#before : isEmptiest),
     };
   }
-}
-
-function depthOf(group: Group): number {
-  return group.parent === undefined ? 0 : depthOf(group.parent) + 1;
 }
 
 function isEmptier(a: Group | undefined, b: Group | undefined): boolean {
   assert(a !== undefined && b !== undefined, "only groups that are there are compared");
   if (a.tasks !== b.tasks) return a.tasks < b.tasks;
-  return a.draw === b.draw ? a.value < b.value : a.draw < b.draw;
+  return a.draw === b.draw ? a.text < b.text : a.draw < b.draw;
 }

@@ -134,6 +134,7 @@ export class PodmanRuntime implements Runtime {
       if (error instanceof OrchdError && error.retryable) this.#unsure.add(taskId);
       throw error;
     }
+    await this.#network.settle();
   }
 
   async stop(taskId: TaskId, graceMs: number): Promise<void> {

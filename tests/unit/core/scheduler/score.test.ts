@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { schedule, type ScheduleOptions } from "../../../../src/core/scheduler/schedule.ts";
+import { sortedBy } from "../../../../src/lib/order.ts";
 import { seededRandom } from "../../../../src/lib/random.ts";
 import type { Service } from "../../../../src/model/service.ts";
 import {
@@ -25,7 +26,7 @@ function spread(world: World, service: Service, count: number, options?: Schedul
   for (const { nodeId } of placements) {
     counts.set(shortId(nodeId), (counts.get(shortId(nodeId)) ?? 0) + 1);
   }
-  return Object.fromEntries([...counts].sort());
+  return Object.fromEntries(sortedBy(counts, ([name]) => name));
 }
 const placement = { constraints: [], spread: [], maxReplicasPerNode: 0 };
 const nodes = ["n1", "n2", "n3"].map((name) => aNode(name));
@@ -35,9 +36,8 @@ describe("a service that is packed", () => {
 
   test("fills one node before it begins another", () => {
     const service = aService({ ...packed, resources: reserving(1000) });
-    expect(Object.values(spread({ nodes, services: [service] }, service, 6)).sort()).toEqual([
-      2, 4,
-    ]);
+    const counts = Object.values(spread({ nodes, services: [service] }, service, 6));
+    expect(counts.toSorted((a, b) => a - b)).toEqual([2, 4]);
   });
 
   test("goes where the least room is left that is enough", () => {
@@ -138,11 +138,11 @@ describe("nested preferences", () => {
     const zones = [0, 3].map((from) =>
       [1, 2, 3].reduce((sum, i) => sum + (counts[`n${from + i}`] ?? 0), 0),
     );
-    expect([zones, counts["n3"], [counts["n1"], counts["n2"]].map(Number).sort()]).toEqual([
-      [6, 6],
-      3,
-      [1, 2],
-    ]);
+    expect([
+      zones,
+      counts["n3"],
+      [counts["n1"], counts["n2"]].map(Number).toSorted((a, b) => a - b),
+    ]).toEqual([[6, 6], 3, [1, 2]]);
     expect(counts).toMatchObject({ n4: 2, n5: 2, n6: 2 });
   });
 
