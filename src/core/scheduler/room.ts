@@ -40,6 +40,22 @@ export function guestOf({ task, spec }: Candidate, node: Node, load: NodeLoad): 
   return { nodeId: node.id, task: { ...task, ...devices }, spec };
 }
 
+/** Whether the task fits on the node with this load, in which some tasks are not counted. */
+export function fitsWithout(
+  view: View,
+  candidate: Candidate,
+  node: Node,
+  { load, isGone }: { load: NodeLoad; isGone: (task: Task) => boolean },
+): boolean {
+  const { task } = candidate;
+  // What is gone is no place that the task takes over.
+  const slotNodes = view.tasksOf(task.serviceId).flatMap((other) => {
+    const isHeld = other.slot === task.slot && other.id !== task.id && occupiesNode(other);
+    return isHeld && !isGone(other) && other.nodeId !== undefined ? [other.nodeId] : [];
+  });
+  return refusalOf({ ...candidate, slotNodes }, node, load) === undefined;
+}
+
 /** The task on the first node, by id, that has room for it when all that is ending has ended. */
 export function guestSoon(
   view: View,
@@ -50,7 +66,7 @@ export function guestSoon(
   for (const node of sortedBy(view.nodes.values(), ({ id }) => id)) {
     if (!view.tasksOn(node.id).some(isGone)) continue;
     const load = loadWithout(view, node.id, isGone, guests);
-    if (refusalOf(candidate, node, load) === undefined) return guestOf(candidate, node, load);
+    if (fitsWithout(view, candidate, node, { load, isGone })) return guestOf(candidate, node, load);
   }
   return undefined;
 }
