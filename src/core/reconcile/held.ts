@@ -38,8 +38,8 @@ function holds({ rollout }: Service, slot: string): boolean {
 }
 
 /**
- * Whether the task may stay as it is. A run of a scheduled job goes on as it began; of any other job
- * each revision has a run of its own, also one that is like an earlier one.
+ * Whether the task may stay as it is. A run of a scheduled job goes on as it began; of any other
+ * job each revision has a run of its own, also one that is like an earlier one.
  */
 export function isCurrent(service: Service, task: Task): boolean {
   if (runOfSlot(task.slot) !== undefined) return true;
