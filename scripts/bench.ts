@@ -8,6 +8,8 @@ import { benchCrash } from "./bench/crash.ts";
 import { benchFailover } from "./bench/failover.ts";
 import { benchGossip } from "./bench/gossip.ts";
 import { benchIdle } from "./bench/idle.ts";
+import { benchMillion } from "./bench/million.ts";
+import { benchScheduler } from "./bench/scheduler.ts";
 import { benchLoneAgent } from "./bench/lone-agent.ts";
 import { benchUp } from "./bench/up.ts";
 import { benchWrites } from "./bench/writes.ts";
@@ -20,12 +22,15 @@ import { dist, sayStep } from "./project.ts";
  * to compare with. `npm run bench -- up crash` runs those parts; `--full` watches an idle server
  * and idle agents for ten minutes instead of one, and takes many more slow members; `--pairs=N`
  * compares so often; `--agents=N` takes so many agents; `--faults=N` ends a node so
- * often in each way.
+ * often in each way. `million`, which needs 16 GiB, is run only when it is named; `--nodes=N`
+ * and `--tasks=N` make it smaller.
  */
 const options = process.argv.slice(2);
 const pairs = numberGiven("pairs") ?? 3;
 const agents = numberGiven("agents") ?? 500;
 const faults = numberGiven("faults") ?? 4;
+const nodes = numberGiven("nodes") ?? 5000;
+const tasks = numberGiven("tasks") ?? 1_000_000;
 const isFull = options.includes("--full");
 const idleMs = isFull ? 600_000 : 60_000;
 
@@ -39,7 +44,10 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   agent: async () => benchLoneAgent(idleMs),
   gossip: async () => benchGossip(isFull),
   failover: async () => benchFailover(faults),
+  scheduler: benchScheduler,
+  million: async () => benchMillion(nodes, tasks),
 };
+const ONLY_WHEN_NAMED = new Set(["million"]);
 
 process.exitCode = await main();
 
@@ -54,7 +62,8 @@ async function main(): Promise<number> {
   if (load > 1) console.log(`The machine is busy (load ${load.toFixed(1)}): expect noise.`);
   const named = Object.keys(PARTS).filter((name) => options.includes(name));
   const figures: Figure[] = [];
-  for (const name of named.length > 0 ? named : Object.keys(PARTS)) {
+  const usual = Object.keys(PARTS).filter((name) => !ONLY_WHEN_NAMED.has(name));
+  for (const name of named.length > 0 ? named : usual) {
     sayStep(name);
     const measured = (await PARTS[name]?.()) ?? [];
     console.log(formatFigures(measured));

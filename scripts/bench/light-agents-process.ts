@@ -26,6 +26,7 @@ const [tokenText = "", server = "", ...numbersGiven] = process.argv.slice(2);
 const [first = 0, count = 0] = numbersGiven.map(Number);
 const JOINS_AT_ONCE = 8;
 const TELL_MS = 1000;
+const TRIES_MAX = 10;
 
 const token = parseToken(tokenText);
 if (!token.ok) throw new Error(token.problem);
@@ -109,7 +110,7 @@ async function startAgent(number: number): Promise<void> {
   const key = await newKey();
   const name = facts.hostname;
   const options = { servers: [server], token: token.value, key, facts, labels: {}, name };
-  const identity = await joinCluster(options);
+  const identity = await persistently(() => joinCluster(options));
   const connection = new ServerConnection({
     clock: systemClock,
     log: silentLog,
@@ -125,6 +126,18 @@ async function startAgent(number: number): Promise<void> {
   await connection.hello(new LightAgent(identity.nodeId, connection), facts);
   connected += 1;
   console.log(`connected ${connected}`);
+}
+
+/** On a busy machine a server takes its time, and lets go who waits too long. */
+async function persistently<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work();
+    } catch (error) {
+      // The last word is told, and ends the run.
+      if (tries === TRIES_MAX) throw error;
+    }
+  }
 }
 
 function nothing(): never {

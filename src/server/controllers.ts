@@ -38,7 +38,9 @@ export interface ControllersOptions {
   /** Agents that are connected now. */
   sessions(): AgentSession[];
   /** Whether a node that is ready can't be told of a task, for so long that others are better. */
-  isOutOfTouch?(nodeId: NodeId): boolean;
+  isOutOfTouch?: (nodeId: NodeId) => boolean;
+  /** Whether a node is known to have an image. */
+  hasImage?: (nodeId: NodeId, image: string) => boolean;
 }
 
 /** A commit of more would keep everybody else waiting. */
@@ -228,8 +230,7 @@ export class Controllers {
 
   /** Answers when to look again, where that is known. */
   async #place(ids: readonly TaskId[]): Promise<number | undefined> {
-    const { store, clock, random } = this.#options;
-    const isOutOfTouch = (nodeId: NodeId) => this.#options.isOutOfTouch?.(nodeId) === true;
+    const { store, clock, random, isOutOfTouch, hasImage } = this.#options;
     const now = clock.now();
     let told = 0;
     let isHeldBack = false;
@@ -237,8 +238,8 @@ export class Controllers {
     await commitFresh(store, (view) => {
       // The view may be further along than what was told of it: some may be placed or ended there.
       const tasks = ids.flatMap((id) => view.tasks.get(id) ?? []).filter(isPending);
-      const { load } = this.#following;
-      const result = schedule(view, tasks, random, { load, isOutOfTouch });
+      const knowledge = { load: this.#following.load, isOutOfTouch, hasImage };
+      const result = schedule(view, tasks, random, knowledge);
       const preemption = planPreemption(view, result, this.#evictions.left(now));
       told = preemption.evictions.length;
       isHeldBack = preemption.isHeldBack;

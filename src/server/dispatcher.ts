@@ -30,9 +30,17 @@ export class Dispatcher implements ServerSession {
   #isTelling = false;
   readonly #unwatch: () => void;
   readonly #health: SessionWatcher | undefined;
+  readonly #onSession: (session: AgentSession) => void;
   #ownNodeId: NodeId | undefined;
 
-  constructor(store: Store, clock: Clock, health?: SessionWatcher) {
+  /** @param onSession called when an agent's session has begun */
+  constructor(
+    store: Store,
+    clock: Clock,
+    health?: SessionWatcher,
+    onSession: (session: AgentSession) => void = () => {},
+  ) {
+    this.#onSession = onSession;
     this.#store = store;
     this.#clock = clock;
     this.#health = health;
@@ -78,6 +86,7 @@ export class Dispatcher implements ServerSession {
     this.#sessions.set(nodeId, session);
     this.#health?.noteSession(nodeId, "connected");
     await this.#assign(session);
+    this.#onSession(session);
   }
 
   async report(nodeId: NodeId, statuses: TaskStatus[]): Promise<void> {

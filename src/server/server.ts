@@ -32,6 +32,7 @@ import { explainService, explainTask } from "./explain.ts";
 import { explainNode } from "./explain-node.ts";
 import { ensureCluster, firstToken } from "./first-start.ts";
 import { GossipKeys } from "./gossip-keys.ts";
+import { ImageIndex } from "./image-index.ts";
 import { Joins } from "./joins.ts";
 import { type ListenOptions, Remote } from "./remote.ts";
 import { Tokens } from "./tokens.ts";
@@ -75,6 +76,7 @@ export class Server {
   readonly #options: ServerOptions;
   readonly #store: SqliteStore;
   readonly #health: NodeHealth;
+  readonly #images: ImageIndex;
   readonly #dispatcher: Dispatcher;
   readonly #controllers: Controllers;
   readonly #autoscaler: Autoscaler;
@@ -97,7 +99,10 @@ export class Server {
       log: options.log,
       probe: (nodeId, timeoutMs) => this.#probe(nodeId, timeoutMs),
     });
-    this.#dispatcher = new Dispatcher(store, systemClock, this.#health);
+    this.#images = new ImageIndex({ store, log: options.log });
+    this.#dispatcher = new Dispatcher(store, systemClock, this.#health, (session) => {
+      void this.#images.learn(session);
+    });
     this.#controllers = new Controllers({
       store,
       clock: systemClock,
@@ -105,6 +110,7 @@ export class Server {
       log: options.log,
       sessions: () => this.#dispatcher.sessions(),
       isOutOfTouch: (nodeId) => this.#health.isOutOfTouch(nodeId),
+      hasImage: (nodeId, image) => this.#images.has(nodeId, image),
     });
     this.#autoscaler = new Autoscaler({
       store,
@@ -258,6 +264,7 @@ export class Server {
     await this.#listening?.close();
     this.#controllers.close();
     this.#health.close();
+    this.#images.close();
     this.#autoscaler.close();
     if (this.#agent !== undefined) {
       const { agent, runtime, state, devices } = this.#agent;

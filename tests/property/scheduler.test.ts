@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { unmetWishes } from "../../src/core/scheduler/affinity.ts";
 import { candidateOf } from "../../src/core/scheduler/candidate.ts";
 import { ClusterLoad } from "../../src/core/scheduler/cluster-load.ts";
 import { refusalOf } from "../../src/core/scheduler/filters.ts";
@@ -122,15 +123,15 @@ test("each task goes to one of the best nodes that fit, by the rules told one by
     const isOutOfTouch = (id: NodeId) => id.charCodeAt(1) % 3 === 0;
     const tasks = pendingIn(view);
     const { placements } = schedule(view, tasks, seededRandom(seed), { isOutOfTouch });
-    for (const { taskId, nodeId } of placements) {
+    for (const { taskId, ...place } of placements) {
       const task = view.tasks.get(taskId);
       if (task === undefined) throw new Error(`${seed}: ${taskId} is not there`);
       expect([seed, taskId, bestNodes(view, task, isOutOfTouch)]).toEqual([
         seed,
         taskId,
-        expect.arrayContaining([nodeId]),
+        expect.arrayContaining([place.nodeId]),
       ]);
-      view.apply([put.task({ ...task, nodeId, state: "assigned" })], view.version + 1);
+      view.apply([put.task({ ...task, ...place, state: "assigned" })], view.version + 1);
     }
   }
 });
@@ -143,6 +144,10 @@ function bestNodes(view: MemoryView, task: Task, isOutOfTouch: (id: NodeId) => b
   const own = (node: Node) => loadOf(view, node.id).tasksByService.get(service.id) ?? 0;
   const failures = (node: Node) =>
     loadOf(view, node.id).failures.get(`${service.id}/${task.revision}`) ?? 0;
+  const wishes = (node: Node) => unmetWishes(candidate.bonds, node);
+  // Whoever packs wants full nodes, whosever tasks they have.
+  const isPacked = specOf(service).placement.strategy === "binpack";
+  const sign = isPacked ? -1 : 1;
   let left = [...view.nodes.values()].filter(
     (node) => refusalOf(candidate, node, loadOf(view, node.id)) === undefined,
   );
@@ -151,6 +156,7 @@ function bestNodes(view: MemoryView, task: Task, isOutOfTouch: (id: NodeId) => b
     left = left.filter((node) => score(node) === least);
   };
   keep((node) => (isOutOfTouch(node.id) ? 2 : failures(node) >= 2 ? 1 : 0));
+  keep((node) => (isOutOfTouch(node.id) || failures(node) >= 2 ? 0 : wishes(node)));
   for (const key of specOf(service).placement.spread) {
     const alike = (node: Node) =>
       [...view.nodes.values()].filter((other) => nodeValue(other, key) === nodeValue(node, key));
@@ -158,11 +164,12 @@ function bestNodes(view: MemoryView, task: Task, isOutOfTouch: (id: NodeId) => b
     // One of the groups that are as empty is taken: any of them may be.
     if (new Set(left.map((node) => nodeValue(node, key))).size > 1) return left.map((n) => n.id);
   }
-  keep(own);
+  keep((node) => (isPacked ? 0 : own(node)));
   keep((node) => {
     const { cpuMillis, memoryBytes } = loadOf(view, node.id);
-    return cpuMillis / node.resources.cpuMillis + memoryBytes / node.resources.memoryBytes;
+    const share = cpuMillis / node.resources.cpuMillis + memoryBytes / node.resources.memoryBytes;
+    return sign * share;
   });
-  keep((node) => loadOf(view, node.id).tasks);
+  keep((node) => sign * loadOf(view, node.id).tasks);
   return left.map((node) => node.id);
 }
