@@ -50,7 +50,7 @@ describe("a service waits", () => {
     expect(waitWith(needing("healthy"), newer, [old])).toBe("waits for db to be healthy");
   });
 
-  test("not once one of its own tasks was started, nor for what is scaled to nothing or gone", () => {
+  test("not once a task of its own was started, nor for what is scaled to nothing or gone", () => {
     const web = needing("healthy");
     expect(waitWith(web, db, [aTask(web, "w", { state: "failed" })])).toBeUndefined();
     expect(waitWith(web, aDb({ replicas: 0 }))).toBeUndefined();
