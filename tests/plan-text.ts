@@ -45,11 +45,16 @@ function formatAction(action: Action): string {
 }
 
 /** What a plan remembers of a service. */
-function formatUpdate({ homes = {}, rollout, revisions }: Service): string {
+function formatUpdate({ homes = {}, rollout, runs, revisions }: Service): string {
   const tied = sortedBy(Object.entries(homes), ([slot]) => slot);
   const ties = tied.map(([slot, node]) => `slot ${slot} to ${shortId(node)}`).join(", ");
   const lines = ties === "" ? [] : [`tie ${ties}`];
   if (rollout !== undefined) lines.push(`note that ${formatRollout(rollout, revisions)}`);
+  const [run] = runs?.list ?? [];
+  if (run !== undefined) {
+    const why = run.message === "" ? "" : `: ${run.message}`;
+    lines.push(`remember of runs: run ${run.run} ${run.result ?? "is under way"}${why}`);
+  }
   return lines.join(", ");
 }
 

@@ -3,7 +3,7 @@ import { one, type Figure } from "./figure.ts";
 import { benchHost, sleepers } from "./bench-host.ts";
 import { CostMeter, memoryFigures } from "./process-cost.ts";
 
-/** Time in which a server that has just deployed something comes to rest. */
+/** It comes to rest, and gives back 30 s after its start what only that needed. */
 const SETTLE_MS = 45_000;
 
 /** What a server with agent and 20 running tasks takes while nothing happens. */

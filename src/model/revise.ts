@@ -114,7 +114,7 @@ export function undo(service: Service, to: Revision, options: UndoOptions): Serv
   const { by, why, now, tasks } = options;
   const from = currentRevision(service).revision;
   const next = revise(service, to.spec, now, tasks);
-  if (next.templateRevision === service.templateRevision) return next;
+  if (next.templateRevision === service.templateRevision || isJob(to.spec)) return next;
   const rollout: Rollout = {
     state: "rolling-back",
     from,

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { withDevices } from "../../src/agent/give-devices.ts";
 import type { Assignment } from "../../src/model/assignment.ts";
 import type { ContainerSpec } from "../../src/model/container.ts";
 import { hasPodman, makePodmanLab, type PodmanLab } from "./runtime-podman-lab.ts";
@@ -169,6 +170,17 @@ describe("a container of Podman as it sees itself", () => {
     });
     await rm(folder, { recursive: true });
     expect(lines).toEqual(["0000000000001000", "1", "/dev/black-hole", "read-only"]);
+  });
+
+  test("a device that the task was given is there, also under its lasting name", async () => {
+    const alias = "/dev/serial/by-id/usb-zero";
+    const zero = { id: "zero", kind: "serial" as const, capabilities: [], path: "/dev/zero" };
+    const devices = [{ ...zero, aliases: [alias], exclusive: true }];
+    const plain = aTask(lab.image, {}, { networkMode: "none" });
+    const given = { ...plain, devices: ["zero"] };
+    const { container } = withDevices(given, { devices, deviceNodes: [] });
+    const script = `head -c 2 ${alias} | od -An -tx1; ls /dev/zero`;
+    expect(await inside(script, { devices: container.devices })).toEqual([" 00 00", "/dev/zero"]);
   });
 
   test("address, hosts, name servers and sysctls are as given on the node's network", async () => {

@@ -13,7 +13,7 @@ describe("an agent as a process that somebody supervises", () => {
   });
   afterAll(async () => host.stop());
 
-  test("has its engine's settings, and is still the process that was started", async () => {
+  test("has its engine's settings, and is the process that was started, as it was", async () => {
     const words = ["join", "-", "--runtime", "fake", "--name", "second", "--gossip-port", "0"];
     const folders = ["--data-dir", "/var/lib/second", "--run-dir", "/run/second"];
     const agent = host.lab.spawn([executable, ...words, ...folders], { env: { KEPT: "a b" } });

@@ -13,7 +13,7 @@ import { nodeValue } from "../../src/model/constraint.ts";
 import type { NodeId } from "../../src/model/ids.ts";
 import type { Node } from "../../src/model/node.ts";
 import { revise } from "../../src/model/revise.ts";
-import { priorityOf, specOf } from "../../src/model/service.ts";
+import { specOf } from "../../src/model/service.ts";
 import { isLive, TASK_STATES, type Task } from "../../src/model/task.ts";
 import type { MemoryView } from "../../src/model/view.ts";
 import { aNode, aPort, reserving } from "../builders.ts";
@@ -121,19 +121,17 @@ test("each task goes to one of the best nodes that fit, by the rules told one by
   for (const seed of seeds) {
     const view = drawWorld(seededRandom(seed));
     const isOutOfTouch = (id: NodeId) => id.charCodeAt(1) % 3 === 0;
-    // What waits with a higher priority holds room that the view does not show.
-    if ([...view.services.values()].some((service) => priorityOf(service) !== 0)) continue;
     const tasks = pendingIn(view);
     const { placements } = schedule(view, tasks, seededRandom(seed), { isOutOfTouch });
-    for (const { taskId, nodeId } of placements) {
+    for (const { taskId, ...place } of placements) {
       const task = view.tasks.get(taskId);
       if (task === undefined) throw new Error(`${seed}: ${taskId} is not there`);
       expect([seed, taskId, bestNodes(view, task, isOutOfTouch)]).toEqual([
         seed,
         taskId,
-        expect.arrayContaining([nodeId]),
+        expect.arrayContaining([place.nodeId]),
       ]);
-      view.apply([put.task({ ...task, nodeId, state: "assigned" })], view.version + 1);
+      view.apply([put.task({ ...task, ...place, state: "assigned" })], view.version + 1);
     }
   }
 });
@@ -146,6 +144,10 @@ function bestNodes(view: MemoryView, task: Task, isOutOfTouch: (id: NodeId) => b
   const own = (node: Node) => loadOf(view, node.id).tasksByService.get(service.id) ?? 0;
   const failures = (node: Node) =>
     loadOf(view, node.id).failures.get(`${service.id}/${task.revision}`) ?? 0;
+  const wishes = (node: Node) => unmetWishes(candidate.bonds, node);
+  // Whoever packs wants full nodes, whosever tasks they have.
+  const isPacked = specOf(service).placement.strategy === "binpack";
+  const sign = isPacked ? -1 : 1;
   let left = [...view.nodes.values()].filter(
     (node) => refusalOf(candidate, node, loadOf(view, node.id)) === undefined,
   );
@@ -153,8 +155,8 @@ function bestNodes(view: MemoryView, task: Task, isOutOfTouch: (id: NodeId) => b
     const least = Math.min(...left.map(score));
     left = left.filter((node) => score(node) === least);
   };
-  const wishes = (node: Node) => unmetWishes(candidate.bonds, node);
-  keep((node) => (isOutOfTouch(node.id) ? 1001 : failures(node) >= 2 ? 1000 : wishes(node)));
+  keep((node) => (isOutOfTouch(node.id) ? 2 : failures(node) >= 2 ? 1 : 0));
+  keep((node) => (isOutOfTouch(node.id) || failures(node) >= 2 ? 0 : wishes(node)));
   for (const key of specOf(service).placement.spread) {
     const alike = (node: Node) =>
       [...view.nodes.values()].filter((other) => nodeValue(other, key) === nodeValue(node, key));
@@ -162,13 +164,11 @@ function bestNodes(view: MemoryView, task: Task, isOutOfTouch: (id: NodeId) => b
     // One of the groups that are as empty is taken: any of them may be.
     if (new Set(left.map((node) => nodeValue(node, key))).size > 1) return left.map((n) => n.id);
   }
-  const isPacked = specOf(service).placement.strategy === "binpack";
-  const sign = isPacked ? -1 : 1;
-  if (!isPacked) keep(own);
+  keep((node) => (isPacked ? 0 : own(node)));
   keep((node) => {
     const { cpuMillis, memoryBytes } = loadOf(view, node.id);
-    const { resources } = node;
-    return sign * (cpuMillis / resources.cpuMillis + memoryBytes / resources.memoryBytes);
+    const share = cpuMillis / node.resources.cpuMillis + memoryBytes / node.resources.memoryBytes;
+    return sign * share;
   });
   keep((node) => sign * loadOf(view, node.id).tasks);
   return left.map((node) => node.id);

@@ -2,8 +2,8 @@ import type { AgentMemory } from "../../src/agent/agent.ts";
 import { put, type Change } from "../../src/model/change.ts";
 import type { Clock } from "../../src/lib/clock.ts";
 import type { Node } from "../../src/model/node.ts";
-import type { Service, ServiceSpec } from "../../src/model/service.ts";
 import type { Rollout } from "../../src/model/rollout.ts";
+import { priorityOf, type Service, type ServiceSpec } from "../../src/model/service.ts";
 import { isLive, isTerminal, type Task } from "../../src/model/task.ts";
 import type { View } from "../../src/model/view.ts";
 import type { ContainerStatus, Runtime } from "../../src/runtime/driver.ts";
@@ -88,19 +88,27 @@ export const BUGS: readonly Bug[] = [
       })),
   },
   {
+    name: "ignores-platforms",
+    breaks: ["S3"],
+    controllersStore: (store) =>
+      withNodes(store, (node) => ({ ...node, platform: { os: "linux", arch: "amd64" } })),
+  },
+  {
     name: "ignores-other-services",
     breaks: ["S3"],
     controllersStore: (store) =>
-      withSpecs(store, (spec) => ({
-        ...spec,
-        placement: { ...spec.placement, affinity: [] },
-      })),
+      withSpecs(store, (spec) => {
+        const { affinity, ...placement } = spec.placement;
+        return affinity === undefined ? spec : { ...spec, placement };
+      }),
   },
   {
-    name: "takes-the-lower-for-the-higher",
+    name: "takes-the-higher-for-the-lower",
     breaks: ["priority"],
     controllersStore: (store) =>
-      withSpecs(store, (spec) => ({ ...spec, priority: -(spec.priority ?? 0) })),
+      withCommit(store, (changes) =>
+        store.commit(changes.map((change) => withHighestVictim(store.view(), change))),
+      ),
   },
   {
     name: "moves-all-at-once",
@@ -378,6 +386,21 @@ function withoutNewRuns(change: Change): Change {
 function tellsWhy(change: Change, reason: string): boolean {
   if (change.kind !== "task" || change.op !== "put") return false;
   return change.value.desired === "shutdown" && change.value.message.endsWith(reason);
+}
+
+/** Where a task is to make room: the one of the highest priority is, in its place. */
+function withHighestVictim(view: View, change: Change): Change {
+  if (change.kind !== "task" || change.op !== "put") return change;
+  const { message, desired } = change.value;
+  if (desired !== "shutdown" || !message.startsWith("makes room for")) return change;
+  const priority = (task: Task) => {
+    const service = view.services.get(task.serviceId);
+    return service === undefined ? 0 : priorityOf(service);
+  };
+  const [highest = change.value] = [...view.tasks.values()]
+    .filter((task) => isLive(task) && task.nodeId !== undefined)
+    .sort((a, b) => priority(b) - priority(a));
+  return put.task({ ...highest, desired, message });
 }
 
 /** The ends of the tasks for which others end. */

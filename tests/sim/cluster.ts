@@ -241,7 +241,9 @@ export class Cluster {
     const udp = happens(own, udpIsBlocked) ? oneOf(own, ["blocked", "none"] as const) : "works";
     const labels = { zone: name === "n1" ? "north" : "south" };
     const devices = ["a", "b"].map((port) => aSerialPort(`${name}-${port}`));
-    const node = put.node(aNode(name, { labels, generic: { lora: 2 }, devices, version: 0 }));
+    const platform = { os: "linux", arch: name === "n3" ? "arm64" : "amd64" };
+    const has = { labels, platform, generic: { lora: 2 }, devices };
+    const node = put.node(aNode(name, { ...has, version: 0 }));
     if (node.kind !== "node" || node.op !== "put") throw new Error("a node is a node");
     const machine = new Machine({
       name,

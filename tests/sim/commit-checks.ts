@@ -256,6 +256,14 @@ function checkPlacement(task: Task, nodeId: NodeId, view: View): Problem {
   if (node.availability !== "active" || node.health !== "ready") {
     return broken("S4", task, `is placed on a node that is ${node.availability}, ${node.health}`);
   }
+  const { container, resources } = specAt(service, task.revision);
+  if (resources.reservations.devices !== undefined && task.devices === undefined) {
+    return broken("S3", task, "gets none of the devices that it asks for");
+  }
+  const { platform = "linux" } = container;
+  if (!`${node.platform.os}/${node.platform.arch}/`.startsWith(`${platform}/`)) {
+    return broken("S3", task, `is placed on ${node.hostname}, which is not ${platform}`);
+  }
   // Placement is told by the newest revision, since a change of it makes no new task.
   const { constraints } = specOf(service).placement;
   if (unmetConstraint(node, constraints) === undefined) return undefined;

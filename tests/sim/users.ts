@@ -120,6 +120,7 @@ function drawSpec(
       networkMode: "none",
       stopGraceMs: between(random, 0, 3000),
       mounts: name === "db" ? [DATA] : [],
+      ...(name === "api" && happens(random, 0.5) ? { platform: "linux/amd64" } : {}),
     }),
     resources: drawResources(random, name),
     ports: name === "api" && happens(random, 0.2) ? [hostPortOf(stack)] : [],

@@ -73,9 +73,19 @@ function runCommand(context: Context): Command {
     .option("--rm", "of an image: remove the job once it is over")
     .option("-d, --detach", "do not wait")
     .addOption(timeoutOption())
-    .action(async (what: string, command: string[], options: RunJobOptions) => {
-      context.exitCode = await run(context, what, command, options);
+    .action(async (what: string, words: string[], _: RunJobOptions, self: Command) => {
+      const command = commandIn(words, self);
+      context.exitCode = await run(context, what, command, self.opts<RunJobOptions>());
     });
+}
+
+/** Options may also stand behind what is run; no program's name begins with a dash. */
+function commandIn(words: string[], self: Command): string[] {
+  if (words[0]?.startsWith("-") !== true) return words;
+  const { operands, unknown } = self.parseOptions(words);
+  const [first] = unknown;
+  if (first !== undefined) throw usageError(`there is no option ${cleanText(first)}`);
+  return operands;
 }
 
 async function run(

@@ -9,9 +9,8 @@ import { formatTaskName, isLive, isReady, occupiesNode, type Task } from "../../
 import type { View } from "../../model/view.ts";
 import { bondIndexOf } from "./affinity.ts";
 import { candidateOf, type Candidate } from "./candidate.ts";
-import { refusalOf } from "./filters.ts";
-import { guestOf, guestSoon, isEnding, loadWithout, nodesInQuestion } from "./room.ts";
-import { withoutGone, type Guest } from "./room.ts";
+import { fitsWithout, guestOf, guestSoon, isEnding, loadWithout } from "./room.ts";
+import { nodesInQuestion, type Guest } from "./room.ts";
 import type { Schedule } from "./schedule.ts";
 
 /** A task that keeps failing takes nobody's room. */
@@ -79,6 +78,8 @@ class Planning {
   /** Tasks that get room in this round, by being placed or by what is planned here. */
   readonly #guests: Guest[];
   readonly #evicted = new Set<TaskId>();
+  /** Services that somebody needs who gets room here: their tasks stay, whoever else comes. */
+  readonly #spared = new Set<ServiceId>();
   readonly #affinity;
 
   constructor(view: View, { placements }: Schedule, evictionsMax: number) {
@@ -103,8 +104,9 @@ class Planning {
     if (service === undefined) return;
     const candidate = candidateOf(this.#view, service, task, this.#affinity);
     const soon = guestSoon(this.#view, candidate, this.#guests, (other) => this.#isGoing(other));
-    if (soon !== undefined) return this.#take(soon);
-    const choice = this.#choose(candidate, service);
+    const needed = neededBy(this.#view, service);
+    if (soon !== undefined) return this.#take(soon, needed);
+    const choice = this.#choose(candidate, service, needed);
     if (choice === undefined) return;
     if (this.#evicted.size + choice.victims.length > this.#evictionsMax) {
       this.preemption.isHeldBack = true;
@@ -117,7 +119,7 @@ class Planning {
       this.preemption.evictions.push({ taskId: id, reason: why });
     }
     const load = loadWithout(this.#view, node.id, (other) => this.#isGoing(other), this.#guests);
-    this.#take(guestOf(candidate, node, load));
+    this.#take(guestOf(candidate, node, load), needed);
   }
 
   #isGoing(task: Task): boolean {
@@ -125,8 +127,9 @@ class Planning {
   }
 
   /** The room is the task's: nobody after it has it too. */
-  #take(guest: Guest): void {
+  #take(guest: Guest, needed: ReadonlySet<ServiceId>): void {
     this.#guests.push(guest);
+    for (const id of needed) this.#spared.add(id);
     const { nodeId, task } = guest;
     const going = this.#view.tasksOn(nodeId).filter((other) => this.#isGoing(other)).length;
     const host = this.#view.nodes.get(nodeId)?.hostname ?? nodeId;
@@ -137,8 +140,11 @@ class Planning {
     );
   }
 
-  #choose(candidate: Candidate, service: Service): Choice | undefined {
-    const needed = neededBy(this.#view, service);
+  #choose(
+    candidate: Candidate,
+    service: Service,
+    needed: ReadonlySet<ServiceId>,
+  ): Choice | undefined {
     const mayEnd = (task: Task) => this.#mayEnd(task, priorityOf(service), needed);
     let best: Choice | undefined;
     for (const node of sortedBy(nodesInQuestion(this.#view, candidate), ({ id }) => id)) {
@@ -154,7 +160,8 @@ class Planning {
   #mayEnd(task: Task, below: number, needed: ReadonlySet<ServiceId>): boolean {
     const service = this.#view.services.get(task.serviceId);
     if (service === undefined || !isLive(task) || !occupiesNode(task)) return false;
-    if (priorityOf(service) >= below || needed.has(service.id)) return false;
+    if (priorityOf(service) >= below) return false;
+    if (needed.has(service.id) || this.#spared.has(service.id)) return false;
     return canMove(service) || specOf(service).priority !== undefined;
   }
 
@@ -170,7 +177,7 @@ class Planning {
     const fits = () => {
       const isGone = (task: Task) => gone.has(task.id) || this.#isGoing(task);
       const load = loadWithout(view, node.id, isGone, this.#guests);
-      return refusalOf(withoutGone(view, candidate, isGone), node, load) === undefined;
+      return fitsWithout(view, candidate, node, { load, isGone });
     };
     if (all.length === 0 || !fits()) return undefined;
     for (const task of this.#inOrderOfWorth(node, all)) {

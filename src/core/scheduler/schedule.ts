@@ -160,8 +160,9 @@ class Placing {
 
   #place(group: TaskGroup, candidate: Candidate, at: LoadedNode): void {
     const { task, spec } = candidate;
-    if (at.node === undefined) return;
-    const guest = guestOf(candidate, at.node, at.load);
+    const node = this.#run.view.nodes.get(at.id);
+    if (node === undefined) return;
+    const guest = guestOf(candidate, node, at.load);
     this.#count(at, guest.task, spec);
     this.#guests.push(guest);
     this.#slots.add(this.#run.view, group, task.slot, at.id);

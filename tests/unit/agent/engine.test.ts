@@ -9,7 +9,7 @@ const EXECUTABLE: Executable = {
   env: { HOME: "/root" },
 };
 
-test("an agent begins anew as it was called, with the engine's settings beside", () => {
+test("an agent begins anew as it was called, with settings beside its environment", () => {
   expect(planRestart(EXECUTABLE)).toEqual({
     argv: ["orchd", "join", "--label", "zone=the hall"],
     env: { HOME: "/root", ...AGENT_ENGINE },

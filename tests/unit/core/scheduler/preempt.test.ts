@@ -149,6 +149,14 @@ describe("a task is spared", () => {
     const api = named("api", 0, undefined, near("shop/db"));
     expect(endsOf(db, named("high", 4000, 100, near("shop/db")))).toEqual([]);
     const far = named("high", 4000, 100, near("shop/api"));
+    // Nor does one that comes later in the same round take what the first one needs.
+    const [other, filler] = [named("other", 2500, 50), named("filler", 1000)];
+    const first = named("high", 500, 100, near("shop/db"));
+    const services = [db, filler, other, first];
+    const tasks = [on(db, "v"), on(db, "w"), on(filler, "x"), on(filler, "y")];
+    const waiting = [first, other].map((one) => aPendingTask(one, one.name));
+    expect(plan({ services, tasks }, waiting).ends).toEqual(["y"]);
+    expect(plan({ services, tasks }, waiting.slice(1)).ends).toHaveLength(3);
     const needs = { service: "db", condition: "healthy", restart: false, required: true } as const;
     expect(endsOf(db, named("high", 4000, 100, { dependsOn: [needs] }))).toEqual([]);
     const world = { services: [db, api, far], tasks: [on(db, "v")] };
