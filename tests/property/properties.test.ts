@@ -53,7 +53,7 @@ describe("whatever a cluster looks like", () => {
   test("a plan that was carried out leaves nothing to do at the same time", () => {
     const problems = problemsIn((view, seed) => {
       const random = seededRandom(seed);
-      // What asks nobody follows from what did: a task that ended at once may be forgotten then, and
+      // What asks nobody follows from what did: a task that ended at once may be forgotten, and
       // a service whose last task was forgotten lets the next one go.
       for (let round = 0; round < 12; round++) {
         for (const id of [...view.services.keys()]) {
