@@ -35,7 +35,8 @@ export class CommitChecks {
     const rollout = this.#rollouts.check(applied, before);
     if (rollout !== undefined) return rollout;
     for (const one of applied) {
-      const problem = this.#jobs.check(one, before) ?? this.#checkOne(one, before, applied);
+      const problem =
+        this.#jobs.check(one, before, applied) ?? this.#checkOne(one, before, applied);
       if (problem !== undefined) return problem;
     }
     return undefined;

@@ -1,4 +1,5 @@
 import type { Applied } from "../../src/model/change.ts";
+import type { ServiceId } from "../../src/model/ids.ts";
 import { isGlobal, isJob, specOf, type Service } from "../../src/model/service.ts";
 import { isServing } from "../../src/model/serving.ts";
 import { runOfSlot } from "../../src/model/slot-name.ts";
@@ -13,9 +14,10 @@ export class JobChecks {
   /** Times of each service's schedule that had a run, as long as the clock goes forward. */
   readonly #times = new Map<string, Set<number>>();
 
-  check({ kind, before, after }: Applied, view: View): Problem {
+  /** @param whole the commit of which the write is a part */
+  check({ kind, before, after }: Applied, view: View, whole: readonly Applied[]): Problem {
     if (kind === "task" && after !== undefined) {
-      const service = view.services.get(after.serviceId);
+      const service = serviceIn(whole, after.serviceId) ?? view.services.get(after.serviceId);
       if (service === undefined) return undefined;
       return checkDone(before, after, service, view) ?? checkWait(before, after, service, view);
     }
@@ -42,6 +44,14 @@ export class JobChecks {
     const hadReason = is.skipped > was.skipped || begun.some((run) => run.scheduledAt);
     return isMoved && !hadReason ? broken("cron", after, "leaves a time out") : undefined;
   }
+}
+
+/** The service as the same commit leaves it. */
+function serviceIn(whole: readonly Applied[], id: ServiceId): Service | undefined {
+  for (const { kind, after } of whole) {
+    if (kind === "service" && after?.id === id) return after;
+  }
+  return undefined;
 }
 
 /** No task comes to a slot of a job that has done its work. */
