@@ -19,7 +19,8 @@ import { dist, sayStep } from "./project.ts";
  * `npm run bench` measures what orchd promises, as ratios within one run where there is something
  * to compare with. `npm run bench -- up crash` runs those parts; `--full` watches an idle server
  * and idle agents for ten minutes instead of one, and takes many more slow members; `--pairs=N`
- * compares so often; `--agents=N` takes so many agents; `--faults=N` ends a node so often in each way.
+ * compares so often; `--agents=N` takes so many agents; `--faults=N` ends a node so
+ * often in each way.
  */
 const options = process.argv.slice(2);
 const pairs = numberGiven("pairs") ?? 3;

@@ -15,8 +15,11 @@ const RUNNING_LIMIT_MS = 9_000;
 const SWARM_DOWN_MS = 12_500;
 const SWARM_RUNNING_MS = 19_500;
 const WAIT_MS = 30_000;
+const FAILURES_SHOWN = 5;
 /** A node fails while nothing else happens: what deploying costs is another figure. */
 const REST_MS = 2_000;
+/** A server that has just started takes no node for gone for 10 s. */
+const SERVER_GRACE_MS = 11_000;
 
 type Fault = "power cut" | "cut link";
 
@@ -39,6 +42,7 @@ export async function benchFailover(times: number): Promise<Figure[]> {
   for (const nodes of [3, 5]) {
     const bench = await BenchFleet.start(nodes);
     try {
+      await pause(SERVER_GRACE_MS);
       for (const fault of ["power cut", "cut link"] as const) {
         figures.push(...(await repeat(bench, nodes, fault, times)));
       }
@@ -87,10 +91,14 @@ async function once(bench: BenchFleet, nodes: number, fault: Fault): Promise<Tim
   const { asked, failures } = await knocker.stop();
   const last = lastFailure(failures, victim.address) ?? beginAt;
   const times = { ...seen, unused: Math.max(0, last - beginAt) };
-  const others = failures.filter(({ target }) => !target.startsWith(`${victim.address}:`)).length;
+  const elsewhere = failures.filter(({ target }) => !target.startsWith(`${victim.address}:`));
   const load = `load ${(loadavg()[0] ?? 0).toFixed(1)}`;
-  console.log(`  ${nodes} nodes, ${fault}: ${JSON.stringify(times)}, ${asked} requests, of which`);
-  console.log(`    ${failures.length - others} to it and ${others} to others failed; ${load}`);
+  console.log(`  ${nodes} nodes, ${fault}: ${JSON.stringify(times)}; ${load}`);
+  const there = failures.length - elsewhere.length;
+  console.log(`    of ${asked} requests ${there} to it failed, ${elsewhere.length} to others`);
+  for (const { target, at, why } of elsewhere.slice(0, FAILURES_SHOWN)) {
+    console.log(`    ${target} after ${at - beginAt} ms: ${why}`);
+  }
   await bringBack(victim, fault);
   await bench.waitReady(nodes);
   await bench.server.must("down", "bench");

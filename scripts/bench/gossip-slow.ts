@@ -110,7 +110,8 @@ function formatGrid(grid: Grid, results: ReadonlyMap<Protocol, SlowResult>): str
     "bytes/s a member",
     "on streams",
   ];
-  const where = `128 members for 120 s, of them ${slow.join(", ")} blocked for ${blockedMs.join(", ")}`;
+  const what = `of them ${slow.join(", ")} blocked for ${blockedMs.join(", ")}`;
+  const where = `128 members for 120 s, ${what}`;
   return `${where} ms, then free for ${freeMs.join(", ")} ms:\n${formatTable([head, ...rows])}`;
 }
 

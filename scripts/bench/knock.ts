@@ -4,9 +4,9 @@ import { createInterface } from "node:readline";
 
 /*
  * Knocks as clients would: asks the addresses `HOST:PORT` of the last line of its input for their
- * page, one after the other, each time over a new connection. Prints `failed HOST:PORT AT WHY` for each
- * that gave none, with the Unix time in ms at which it was asked and why, and at the end of its input
- * `asked NUMBER`.
+ * page, one after the other, each time over a new connection. Prints `failed HOST:PORT AT WHY` for
+ * each that gave none, with the Unix time in ms at which it was asked and why, and at the end of
+ * its input `asked NUMBER`.
  */
 const TURN_MS = 25;
 /** A page takes some milliseconds; who has none by then has been let down. */

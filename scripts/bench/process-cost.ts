@@ -1,11 +1,28 @@
 import { readFileSync } from "node:fs";
+import { one, type Figure } from "./figure.ts";
 
 const TICKS_PER_SECOND = 100;
 
-/** Resident memory of a process, in mebibytes: all of it, or its share of what several use. */
-export function memoryMib(pid: number, kind: "Rss" | "Pss" = "Rss"): number {
+/**
+ * Kinds of memory of a process. `Rss` is all that is resident; of it `Pss` is its share of what
+ * several use, and `Anonymous` what is in no file: heaps, stacks, compiled code. The rest are pages
+ * of the executable and of libraries, which the kernel can drop and read again.
+ */
+export type MemoryKind = "Rss" | "Pss" | "Anonymous";
+
+/** Memory of a process, in mebibytes. */
+export function memoryMib(pid: number, kind: MemoryKind = "Rss"): number {
   const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
   return Number(new RegExp(`^${kind}:\\s+(\\d+)`, "m").exec(text)?.[1]) / 1024;
+}
+
+/** What the memory of a process is made of, with a limit on all of it. */
+export function memoryFigures(name: string, pid: number, during: string, limit: number): Figure[] {
+  return [
+    one(`${name} resident memory, ${during}`, memoryMib(pid), "MiB", limit),
+    one(`${name} proportional memory, ${during}`, memoryMib(pid, "Pss"), "MiB"),
+    one(`${name} memory that is in no file, ${during}`, memoryMib(pid, "Anonymous"), "MiB"),
+  ];
 }
 
 /** User and system time of a process since its start. */

@@ -51,8 +51,10 @@ export class FleetHost extends Host {
     }
   }
 
-  /** As if the plug was pulled: every process is gone at once, the disk stays. */
+  /** As if the plug was pulled: every process is gone at once, unheard, and the disk stays. */
   async cutPower(): Promise<void> {
+    // A kernel says farewell to the peers of processes that end; a machine without power can't.
+    await this.cutLink();
     await this.lab.cutPower();
   }
 

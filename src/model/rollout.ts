@@ -91,7 +91,6 @@ export const rolloutSchema = z.object({
   message: z.string().max(4096),
 });
 export type Rollout = z.infer<typeof rolloutSchema>;
-export type RolloutState = Rollout["state"];
 
 /** Whether slots are still to be replaced, or watched: it is neither over nor replaced. */
 export function isUnderWay(rollout: Rollout | undefined): rollout is Rollout {

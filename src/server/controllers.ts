@@ -15,7 +15,7 @@ import { schedule, type Schedule, type Unplaced } from "../core/scheduler/schedu
 import { put, type Applied, type Change } from "../model/change.ts";
 import type { NodeId, ServiceId, TaskId } from "../model/ids.ts";
 import type { Node } from "../model/node.ts";
-import { specOf, type Service } from "../model/service.ts";
+import { priorityOf, specOf, type Service } from "../model/service.ts";
 import type { AgentSession } from "../model/session.ts";
 import type { Task } from "../model/task.ts";
 import { isLive, occupiesNode } from "../model/task.ts";
@@ -40,6 +40,9 @@ export interface ControllersOptions {
   /** Whether a node that is ready can't be told of a task, for so long that others are better. */
   isOutOfTouch?(nodeId: NodeId): boolean;
 }
+
+/** A commit of more would keep everybody else waiting. */
+const PLACED_AT_ONCE = 5000;
 
 /** Everything that decides, wired to the store: services, stacks and placement. */
 export class Controllers {
@@ -199,16 +202,41 @@ export class Controllers {
     return wakeAt === undefined ? {} : { wakeAt };
   }
 
+  /** All that wait now, so many at a time: others have their turns, and see what is decided. */
   async #schedule(): Promise<Outcome> {
+    const ids = this.#inTurn();
+    let wakeAt: number | undefined;
+    for (let from = 0; from < ids.length; from += PLACED_AT_ONCE) {
+      wakeAt = (await this.#place(ids.slice(from, from + PLACED_AT_ONCE))) ?? wakeAt;
+    }
+    return wakeAt === undefined ? {} : { wakeAt };
+  }
+
+  /** What waits; where that is more than one commit takes, what has the highest priority first. */
+  #inTurn(): TaskId[] {
+    const ids = [...this.#pending];
+    if (ids.length <= PLACED_AT_ONCE) return ids;
+    const view = this.#options.store.view();
+    const priorityFor = (id: TaskId) => {
+      const task = view.tasks.get(id);
+      const service = task && view.services.get(task.serviceId);
+      return service === undefined ? 0 : priorityOf(service);
+    };
+    const ranked = ids.map((id) => ({ id, priority: priorityFor(id) }));
+    return ranked.sort((a, b) => b.priority - a.priority).map(({ id }) => id);
+  }
+
+  /** Answers when to look again, where that is known. */
+  async #place(ids: readonly TaskId[]): Promise<number | undefined> {
     const { store, clock, random } = this.#options;
+    const isOutOfTouch = (nodeId: NodeId) => this.#options.isOutOfTouch?.(nodeId) === true;
     const now = clock.now();
     let told = 0;
     let isHeldBack = false;
     let hasFollowers = false;
     await commitFresh(store, (view) => {
       // The view may be further along than what was told of it: some may be placed or ended there.
-      const tasks = [...this.#pending].flatMap((id) => view.tasks.get(id) ?? []).filter(isPending);
-      const { isOutOfTouch } = this.#options;
+      const tasks = ids.flatMap((id) => view.tasks.get(id) ?? []).filter(isPending);
       const { load } = this.#following;
       const result = schedule(view, tasks, random, { load, isOutOfTouch });
       const preemption = planPreemption(view, result, this.#evictions.left(now));
@@ -220,7 +248,7 @@ export class Controllers {
     this.#evictions.spend(told, now);
     // What they wait to be near to may have got its node just now.
     if (hasFollowers) this.#scheduler.touch("pending tasks");
-    return isHeldBack ? { wakeAt: this.#evictions.growsAt(now) } : {};
+    return isHeldBack ? this.#evictions.growsAt(now) : undefined;
   }
 
   /** Moves one task at most: many that move at once are an outage. */

@@ -12,6 +12,8 @@ import { assignmentSetOf, nodesTouchedBy } from "./assignments.ts";
 import { commitFresh } from "./commit-fresh.ts";
 
 const RETRY_MS = 1000;
+/** After so long the other nodes wait for the next turn; what is committed until then is theirs. */
+const TURN_MS = 20;
 
 /** Whoever wants to hear of sessions, as NodeHealth does. */
 export interface SessionWatcher {
@@ -25,6 +27,7 @@ export class Dispatcher implements ServerSession {
   readonly #clock: Clock;
   readonly #sessions = new Map<NodeId, AgentSession>();
   readonly #stale = new Set<NodeId>();
+  #isTelling = false;
   readonly #unwatch: () => void;
   readonly #health: SessionWatcher | undefined;
   #ownNodeId: NodeId | undefined;
@@ -131,14 +134,20 @@ export class Dispatcher implements ServerSession {
   }
 
   #markStale(nodeId: NodeId): void {
-    if (this.#stale.size === 0) queueMicrotask(() => this.#assignStale());
     this.#stale.add(nodeId);
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    queueMicrotask(() => this.#assignStale());
   }
 
   #assignStale(): void {
-    const nodeIds = [...this.#stale];
-    this.#stale.clear();
-    for (const nodeId of nodeIds) {
+    const start = this.#clock.now();
+    for (const nodeId of this.#stale) {
+      if (this.#clock.now() - start >= TURN_MS) {
+        this.#clock.after(0, () => this.#assignStale());
+        return;
+      }
+      this.#stale.delete(nodeId);
       const session = this.#sessions.get(nodeId);
       if (session === undefined) continue;
       // The disk refused what the set was made of: a set without it follows.
@@ -146,6 +155,7 @@ export class Dispatcher implements ServerSession {
         this.#clock.after(RETRY_MS, () => this.#markStale(nodeId));
       });
     }
+    this.#isTelling = false;
   }
 
   /** Hands over what the view holds, as soon as all of that would survive a power cut. */

@@ -3,6 +3,7 @@ import { planService } from "../../src/core/reconcile/service.ts";
 import { schedule } from "../../src/core/scheduler/schedule.ts";
 import type { Random } from "../../src/lib/random.ts";
 import { put } from "../../src/model/change.ts";
+import { isJob, specOf } from "../../src/model/service.ts";
 import { isOutOfReach } from "../../src/model/serving.ts";
 import { isLive, isTerminal, rankOf, type Task, type TaskState } from "../../src/model/task.ts";
 import type { MemoryView } from "../../src/model/view.ts";
@@ -37,6 +38,8 @@ function act(view: MemoryView, task: Task, now: number): void {
   if (isTerminal(task.state)) return;
   if (task.desired === "shutdown") return reach("shutdown");
   const isUp = task.state === "running" && ["none", "healthy"].includes(task.health);
+  const service = view.services.get(task.serviceId);
+  if (isUp && service !== undefined && isJob(specOf(service))) return reach("complete");
   if (isUp || rankOf(task.state) > rankOf("running")) return;
   write(view, { ...task, state: "running", health: "none", since: now, startedAt: now });
 }

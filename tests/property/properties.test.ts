@@ -9,10 +9,11 @@ import { schedule, type Placement } from "../../src/core/scheduler/schedule.ts";
 import { newId } from "../../src/lib/ids.ts";
 import { seededRandom, systemRandom } from "../../src/lib/random.ts";
 import { put } from "../../src/model/change.ts";
+import type { Dependency } from "../../src/model/dependency.ts";
 import { canMove } from "../../src/model/home.ts";
 import type { NodeId } from "../../src/model/ids.ts";
 import type { Node } from "../../src/model/node.ts";
-import { priorityOf, specOf, type Service } from "../../src/model/service.ts";
+import { isJob, priorityOf, specOf, type Service } from "../../src/model/service.ts";
 import { isLive, rankOf, TASK_STATES, withStatus, type Task } from "../../src/model/task.ts";
 import type { MemoryView } from "../../src/model/view.ts";
 import { aNode, aPendingTask, aRestart, aService, aStatus } from "../builders.ts";
@@ -191,13 +192,18 @@ describe("a cluster with room, whose programs run, becomes what was asked for", 
       if (first === undefined || view.nodes.size < 2) return [];
       makeRoom(view);
       setHealth(view, first.id, "down", NOW - 1000);
-      const without = liveUntilConverged(view, seed, canMove);
+      const without = liveUntilConverged(view, seed, canGoOn);
       setHealth(view, first.id, "ready", NOW);
       return [...without, ...liveUntilConverged(view, seed, () => true)];
     });
     expect(problems).toEqual([]);
   });
 });
+
+/** Whether no node that is down holds the service back, or one that it waits for. */
+function canGoOn(service: Service): boolean {
+  return canMove(service) && (specOf(service).dependsOn ?? []).length === 0;
+}
 
 /** What is wrong after as many rounds as could be needed, with the services that matter. */
 function liveUntilConverged(
@@ -259,13 +265,24 @@ function makeRoom(view: MemoryView): void {
       }),
     );
   });
-  const services = [...view.services.values()].map((service) =>
+  const isJobNamed = (name: string) => {
+    const service = view.serviceNamed("shop", name);
+    return service !== undefined && isJob(specOf(service));
+  };
+  const services = [...view.services.values()].map(({ runs, ...service }) =>
     put.service({
       ...service,
-      revisions: service.revisions.map(({ spec, ...rest }) => {
-        const { affinity: _, ...rules } = spec.placement;
+      // A job that failed does not go on by itself.
+      ...(runs === undefined || runs.list[0]?.result === "failed" ? {} : { runs }),
+      revisions: service.revisions.map(({ spec: { job: _job, ...spec }, ...rest }) => {
+        const { affinity: _affinity, ...rules } = spec.placement;
         const placement = { ...rules, maxReplicasPerNode: 0 };
-        return { ...rest, spec: { ...spec, ports: [], placement, restart: aRestart() } };
+        const dependsOn = (spec.dependsOn ?? []).map((one): Dependency => {
+          const isNever = one.condition === "completed" && !isJobNamed(one.service);
+          return { ...one, required: false, condition: isNever ? "healthy" : one.condition };
+        });
+        const roomy = { ports: [], placement, restart: aRestart(), dependsOn };
+        return { ...rest, spec: { ...spec, ...roomy } };
       }),
     }),
   );

@@ -1,8 +1,11 @@
 import type { Random } from "../../src/lib/random.ts";
 import type { Mount } from "../../src/model/container.ts";
+import type { Dependency } from "../../src/model/dependency.ts";
 import type { NodeDevice } from "../../src/model/device.ts";
-import { specOf, type Affinity, type Service } from "../../src/model/service.ts";
-import type { ServiceSpec } from "../../src/model/service.ts";
+import type { JobRun, JobRuns, Schedule } from "../../src/model/job.ts";
+import { isGlobal, isJob, specOf } from "../../src/model/service.ts";
+import type { Affinity, Service, ServiceSpec } from "../../src/model/service.ts";
+import { slotOfRun } from "../../src/model/slot-name.ts";
 import { isTerminal, TASK_STATES, type Health, type Task } from "../../src/model/task.ts";
 import type { MemoryView } from "../../src/model/view.ts";
 import {
@@ -47,7 +50,7 @@ export function drawWorld(random: Random): MemoryView {
     }),
   );
   const services = Array.from({ length: between(random, 1, 4) }, (_, i) =>
-    drawService(random, `s${i}`),
+    drawService(random, `s${i}`, i),
   );
   const nodeNames = nodes.map((node) => node.hostname);
   const tasks = services.flatMap((service, i) =>
@@ -58,11 +61,22 @@ export function drawWorld(random: Random): MemoryView {
   return aView({ nodes, services, tasks });
 }
 
-function drawService(random: Random, name: string): Service {
-  const mode = oneOf(random, ["replicated", "replicated", "replicated", "global"] as const);
+const MODES = [
+  "replicated",
+  "replicated",
+  "replicated",
+  "global",
+  "replicated-job",
+  "global-job",
+] as const;
+
+/** @param index services depend on those with lower ones: never in a circle */
+function drawService(random: Random, name: string, index: number): Service {
+  const mode = oneOf(random, MODES);
   const count = between(random, 1, 3);
+  const needs = index > 0 && happens(random, 0.3) ? { dependsOn: [drawNeed(random, index)] } : {};
   const revisions = Array.from({ length: count }, (_, i) => {
-    return { revision: count - i, at: 0, spec: drawSpec(random, mode) };
+    return { revision: count - i, at: 0, spec: { ...drawSpec(random, mode), ...needs } };
   });
   return aService(
     {},
@@ -72,8 +86,53 @@ function drawService(random: Random, name: string): Service {
       revisions,
       templateRevision: between(random, 1, count),
       removing: happens(random, 0.1),
+      ...(isJob({ mode }) && happens(random, 0.7) ? { runs: drawRuns(random, count) } : {}),
     },
   );
+}
+
+function drawNeed(random: Random, index: number): Dependency {
+  return {
+    service: `s${between(random, 0, index - 1)}`,
+    condition: oneOf(random, ["started", "healthy", "completed"]),
+    restart: happens(random, 0.3),
+    required: happens(random, 0.7),
+  };
+}
+
+function drawJob(random: Random): Partial<ServiceSpec> {
+  const job = {
+    ...(happens(random, 0.5) ? { parallelism: between(random, 1, 3) } : {}),
+    ...(happens(random, 0.3) ? { retries: between(random, 0, 3) } : {}),
+    ...(happens(random, 0.3) ? { deadlineMs: between(random, 1, 100) * 1000 } : {}),
+  };
+  if (happens(random, 0.6)) return { job };
+  const schedule: Schedule = {
+    cron: "*/2 * * * *",
+    timeZone: "UTC",
+    overlap: oneOf(random, ["allow", "skip", "replace"]),
+    missed: oneOf(random, ["once", "skip", "all"]),
+    history: between(random, 0, 2),
+  };
+  return { job, schedule };
+}
+
+/** Runs of a job as they may be remembered, right or not. */
+function drawRuns(random: Random, revision: number): JobRuns {
+  const count = between(random, 1, 3);
+  const list = Array.from({ length: count }, (_, i): JobRun => {
+    const result = oneOf(random, ["complete", "failed", "replaced", "none yet"] as const);
+    const end = result === "none yet" ? {} : { result, finishedAt: NOW - 1000 };
+    const startedAt = NOW - between(random, 1, 200) * 1000;
+    return {
+      run: count - i,
+      revision: between(random, 1, revision),
+      startedAt,
+      message: "",
+      ...end,
+    };
+  });
+  return { count, list, skipped: 0 };
 }
 
 function drawSpec(random: Random, mode: ServiceSpec["mode"]): ServiceSpec {
@@ -82,7 +141,8 @@ function drawSpec(random: Random, mode: ServiceSpec["mode"]): ServiceSpec {
   const hostPort = aPort({ mode: "host", published: between(random, 8080, 8082) });
   return aSpec({
     mode,
-    replicas: mode === "global" ? 1 : between(random, 0, 6),
+    replicas: isGlobal({ mode }) ? 1 : between(random, 0, 6),
+    ...(isJob({ mode }) ? drawJob(random) : {}),
     container: aContainer({ ...platform, mounts: happens(random, 0.2) ? [DATA] : [] }),
     ports: happens(random, 0.2) ? [hostPort] : [],
     resources: drawResources(random),
@@ -135,11 +195,17 @@ function drawAffinity(random: Random): Affinity {
   };
 }
 
+function hasNeeds(service: Service): boolean {
+  return specOf(service).dependsOn !== undefined;
+}
+
 function drawTask(random: Random, service: Service, name: string, nodes: string[]): Task {
-  const state = oneOf(random, TASK_STATES.slice(1));
+  const states = TASK_STATES.filter((one) => one !== "new" || hasNeeds(service));
+  const state = oneOf(random, states);
   const node = oneOf(random, nodes);
-  const { mode, replicas } = specOf(service);
-  const slot = mode === "global" ? anId(node) : String(between(random, 1, replicas + 2));
+  const spec = specOf(service);
+  const base = isGlobal(spec) ? anId(node) : String(between(random, 1, spec.replicas + 2));
+  const slot = spec.schedule === undefined ? base : slotOfRun(base, between(random, 1, 3));
   const desired = oneOf(random, ["running", "running", "running", "shutdown", "removed"] as const);
   const createdAt = between(random, 0, 1000);
   const startedAt = createdAt + 100;
@@ -155,7 +221,7 @@ function drawTask(random: Random, service: Service, name: string, nodes: string[
     health: oneOf<Health>(random, ["none", "none", "healthy", "starting", "unhealthy"]),
   });
   if (isTerminal(state)) return { ...task, finishedAt: between(random, startedAt, NOW) };
-  if (state !== "pending") return task;
+  if (state !== "pending" && state !== "new") return task;
   // A task that nobody holds ends in the moment in which that is wished for.
   const { nodeId: _, ...pending } = task;
   return { ...pending, desired: "running" };

@@ -287,8 +287,8 @@ export const BUGS: readonly Bug[] = [
     controllersStore: (store) =>
       withServices(store, (service) => ({
         ...service,
-        revisions: service.revisions.map(({ spec: { dependsOn: _, ...spec }, ...rest }) => {
-          return { ...rest, spec };
+        revisions: service.revisions.map((revision) => {
+          return { ...revision, spec: { ...revision.spec, dependsOn: undefined } };
         }),
       })),
   },

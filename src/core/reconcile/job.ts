@@ -128,9 +128,8 @@ export function countRun(view: View, service: Service, run: JobRun): RunCount {
 /** The run of the newest template, begun where there is none yet. */
 function runOfTemplate({ service, now }: Look, runs: JobRuns): JobRuns {
   const [latest] = runs.list;
-  if (runs.handled === undefined && latest !== undefined && isRunOfTemplate(service, latest)) {
-    return runs;
-  }
+  const isIt = latest !== undefined && isRunOfTemplate(service, latest);
+  if (runs.handled === undefined && isIt && latest.result !== "replaced") return runs;
   const list = runs.list.map((run) =>
     isOver(run) ? run : { ...run, result: "replaced" as const, finishedAt: now },
   );

@@ -112,7 +112,7 @@ describe("a clock that is set", () => {
     expect(begun(service, back.runs, START)).toEqual([]);
   });
 
-  test("back to 1970 and forth again, as without a clock battery, makes no time count twice", () => {
+  test("back to 1970 and forth again, without a clock battery, makes no time count twice", () => {
     const service = aScheduled({ cron: "0 3 * * *" });
     const at3 = Date.parse("2026-06-02T03:00:00Z");
     let runs = allOver(dueRuns(service, fromStart(service), at3).runs);
@@ -131,7 +131,7 @@ describe("a clock that is set", () => {
   });
 });
 
-test("whatever clocks do, a look begins few runs, no time has two and there is always a next", () => {
+test("whatever clocks do, a look begins few runs, no time has two, and there is a next", () => {
   for (let seed = 0; seed < 15; seed++) {
     const random = seededRandom(`cron-${seed}`);
     const missed = (["once", "skip", "all"] as const)[randomBelow(random, 3)] ?? "once";
