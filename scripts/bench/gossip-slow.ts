@@ -11,13 +11,17 @@ import {
 import type { SlowResult } from "../../tests/sim/gossip/slow-members.ts";
 import { formatTable, one, type Figure } from "./figure.ts";
 
-/** Spread over the paper's grid; of it, only what is blocked for long enough to be suspected. */
-const GRID: Grid = { slow: [8, 24], blockedMs: [2048, 8192, 16_384], freeMs: [4, 64, 4096] };
-/** The paper's, with fewer steps in how many are slow. */
+/**
+ * Spread over the paper's grid. Left out is what is free for less than 16 ms: whether a member can
+ * read all that waited in that time is up to the machine. There Lifeguard leaves 0.6 to 12 % of
+ * SWIM's false positives in real memberlist, and 0.5 to 33 % here; with them, 5 % over the grid.
+ */
+const GRID: Grid = { slow: [16], blockedMs: [2048, 8192, 16_384], freeMs: [16, 256, 4096] };
+/** With fewer steps than in the paper in how many are slow. */
 const FULL_GRID: Grid = {
   slow: [1, 4, 8, 16, 24, 32],
   blockedMs: [128, 512, 2048, 8192, 16_384, 32_768],
-  freeMs: [1, 4, 16, 64, 256, 1024, 4096, 16_384],
+  freeMs: [16, 64, 256, 1024, 4096, 16_384],
 };
 
 /**
@@ -28,6 +32,7 @@ const MEMBERLIST = [
   { blockedMs: 16_384, freeMs: 64, swim: "404, 8.6", lifeguard: "3 to 12, 9.4 to 11.1" },
   { blockedMs: 16_384, freeMs: 256, swim: "544, 12.3", lifeguard: "0, 11.5" },
   { blockedMs: 2048, freeMs: 1, swim: "338, 14.2", lifeguard: "2, 12.9" },
+  { blockedMs: 8192, freeMs: 4, swim: "1256, 9.9, busy", lifeguard: "150, 10.2, busy" },
 ] as const;
 
 /**
@@ -110,9 +115,10 @@ function formatGrid(grid: Grid, results: ReadonlyMap<Protocol, SlowResult>): str
     "bytes/s a member",
     "on streams",
   ];
-  const what = `of them ${slow.join(", ")} blocked for ${blockedMs.join(", ")}`;
-  const where = `128 members for 120 s, ${what}`;
-  return `${where} ms, then free for ${freeMs.join(", ")} ms:\n${formatTable([head, ...rows])}`;
+  const where =
+    `128 members for 120 s, of them ${slow.join(", ")} blocked for ` +
+    `${blockedMs.join(", ")} ms, then free for ${freeMs.join(", ")} ms`;
+  return `${where}:\n${formatTable([head, ...rows])}`;
 }
 
 /** Single cells of the grid, next to what real memberlist did in them. */

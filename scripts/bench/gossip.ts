@@ -21,7 +21,7 @@ const seed = "bench";
 
 /**
  * Medians of real memberlist 0.2.2 with 95 % intervals, 128 members in one process that crash one
- * after the other, and are replaced: 192, 98 and 140 crashes. From a crash until the first member
+ * after the other, and are replaced: 98, 80 and 140 crashes. From a crash until the first member
  * and until all know of it, in seconds, by the multiplier of the suspicion. With 20 crashes, such a
  * median is only good to 0.45 s: the wait for the first probe alone has a deviation of 1 s.
  */
@@ -121,7 +121,7 @@ function large(members: number): Figure {
 }
 
 const SIZES = [128, 1000, 5000];
-const QUIET_MS = 10_000;
+const QUIET_MS = 5000;
 
 interface Traffic {
   packets: number;

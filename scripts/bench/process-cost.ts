@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
 import { one, type Figure } from "./figure.ts";
 
 const TICKS_PER_SECOND = 100;
+const LOOK_EVERY_MS = 5000;
 
 /**
  * Kinds of memory of a process. `Rss` is all that is resident; of it `Pss` is its share of what
@@ -16,10 +18,26 @@ export function memoryMib(pid: number, kind: MemoryKind = "Rss"): number {
   return Number(new RegExp(`^${kind}:\\s+(\\d+)`, "m").exec(text)?.[1]) / 1024;
 }
 
-/** What the memory of a process is made of, with a limit on all of it. */
-export function memoryFigures(name: string, pid: number, during: string, limit: number): Figure[] {
+/** Waits, and answers the most memory that the process had resident meanwhile, in MiB. */
+export async function mostResidentDuring(pid: number, windowMs: number): Promise<number> {
+  const end = performance.now() + windowMs;
+  let most = 0;
+  for (let left = windowMs; left > 0; left = end - performance.now()) {
+    await pause(Math.min(left, LOOK_EVERY_MS));
+    most = Math.max(most, memoryMib(pid));
+  }
+  return most;
+}
+
+/** What the memory of a process is made of, with a limit on the most that was resident. */
+export function memoryFigures(
+  { name, pid, during }: { name: string; pid: number; during: string },
+  most: number,
+  limit: number,
+): Figure[] {
   return [
-    one(`${name} resident memory, ${during}`, memoryMib(pid), "MiB", limit),
+    one(`${name} most resident memory, ${during}`, most, "MiB", limit),
+    one(`${name} resident memory, ${during}`, memoryMib(pid), "MiB"),
     one(`${name} proportional memory, ${during}`, memoryMib(pid, "Pss"), "MiB"),
     one(`${name} memory that is in no file, ${during}`, memoryMib(pid, "Anonymous"), "MiB"),
   ];

@@ -138,7 +138,7 @@ function drawSpec(
     },
     ...drawCare(random),
     ...(happens(random, 0.5) ? { priority: between(random, -1, 2) } : {}),
-    ...(name === "web" && happens(random, 0.4) ? { rebalance: "gentle" as const } : {}),
+    ...(name === "web" && happens(random, 0.8) ? { rebalance: "gentle" as const } : {}),
     ...(isJob({ mode }) ? drawJob(random, name) : {}),
   });
 }

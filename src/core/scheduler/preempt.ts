@@ -9,8 +9,9 @@ import { formatTaskName, isLive, isReady, occupiesNode, type Task } from "../../
 import type { View } from "../../model/view.ts";
 import { bondIndexOf } from "./affinity.ts";
 import { candidateOf, type Candidate } from "./candidate.ts";
-import { fitsWithout, guestOf, guestSoon, isEnding, loadWithout } from "./room.ts";
-import { nodesInQuestion, type Guest } from "./room.ts";
+import { refusalOf } from "./filters.ts";
+import { guestOf, guestSoon, isEnding, loadWithout, nodesInQuestion } from "./room.ts";
+import { withoutGone, type Guest } from "./room.ts";
 import type { Schedule } from "./schedule.ts";
 
 /** A task that keeps failing takes nobody's room. */
@@ -177,7 +178,7 @@ class Planning {
     const fits = () => {
       const isGone = (task: Task) => gone.has(task.id) || this.#isGoing(task);
       const load = loadWithout(view, node.id, isGone, this.#guests);
-      return fitsWithout(view, candidate, node, { load, isGone });
+      return refusalOf(withoutGone(view, candidate, isGone), node, load) === undefined;
     };
     if (all.length === 0 || !fits()) return undefined;
     for (const task of this.#inOrderOfWorth(node, all)) {

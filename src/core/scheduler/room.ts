@@ -40,20 +40,17 @@ export function guestOf({ task, spec }: Candidate, node: Node, load: NodeLoad): 
   return { nodeId: node.id, task: { ...task, ...devices }, spec };
 }
 
-/** Whether the task fits on the node with this load, in which some tasks are not counted. */
-export function fitsWithout(
+/** The candidate once the tasks that `isGone` tells have ended: it takes no place of theirs. */
+export function withoutGone(
   view: View,
   candidate: Candidate,
-  node: Node,
-  { load, isGone }: { load: NodeLoad; isGone: (task: Task) => boolean },
-): boolean {
-  const { task } = candidate;
-  // What is gone is no place that the task takes over.
-  const slotNodes = view.tasksOf(task.serviceId).flatMap((other) => {
-    const isHeld = other.slot === task.slot && other.id !== task.id && occupiesNode(other);
-    return isHeld && !isGone(other) && other.nodeId !== undefined ? [other.nodeId] : [];
-  });
-  return refusalOf({ ...candidate, slotNodes }, node, load) === undefined;
+  isGone: (task: Task) => boolean,
+): Candidate {
+  const { task, slotNodes } = candidate;
+  if (slotNodes.length === 0) return candidate;
+  const others = view.tasksOf(task.serviceId).filter((other) => other.slot === task.slot);
+  const held = others.filter((one) => one.id !== task.id && occupiesNode(one) && !isGone(one));
+  return { ...candidate, slotNodes: held.flatMap(({ nodeId }) => nodeId ?? []) };
 }
 
 /** The task on the first node, by id, that has room for it when all that is ending has ended. */
@@ -63,10 +60,11 @@ export function guestSoon(
   guests: readonly Guest[],
   isGone: (task: Task) => boolean = isEnding,
 ): Guest | undefined {
+  const then = withoutGone(view, candidate, isGone);
   for (const node of sortedBy(view.nodes.values(), ({ id }) => id)) {
     if (!view.tasksOn(node.id).some(isGone)) continue;
     const load = loadWithout(view, node.id, isGone, guests);
-    if (fitsWithout(view, candidate, node, { load, isGone })) return guestOf(candidate, node, load);
+    if (refusalOf(then, node, load) === undefined) return guestOf(candidate, node, load);
   }
   return undefined;
 }

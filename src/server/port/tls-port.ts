@@ -30,7 +30,7 @@ export interface TlsPortLimits {
 }
 
 const LIMITS: TlsPortLimits = {
-  connectionsMax: 4096,
+  connectionsMax: 16_384,
   waitingMax: 512,
   peopleMax: 1024,
   perNodeMax: 16,

@@ -106,6 +106,26 @@ describe("slow members", () => {
   });
 });
 
+describe("a slow member that is free for a moment", () => {
+  const wrongWith = (backlogMs: number) =>
+    measureSlow({
+      seed: "moment",
+      members: 32,
+      tuning: SWIM,
+      slow: 8,
+      blockedMs: 2048,
+      freeMs: 1,
+      durationMs: 30_000,
+      slowness: "blocked",
+      backlogMs,
+    }).falsePositives;
+
+  test("calls others dead when it can't read all that waited, acks among it", () => {
+    expect(wrongWith(0)).toBe(0);
+    expect(wrongWith(0.2)).toBeGreaterThan(10);
+  });
+});
+
 describe("a larger cluster", () => {
   test("tells of a crash within the bound of the SWIM paper", () => {
     for (const members of [50, 400]) {
