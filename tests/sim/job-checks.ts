@@ -95,7 +95,8 @@ function checkWait(before: Task | undefined, after: Task, service: Service, view
   if (tasks.some((task) => task.startedAt !== undefined)) return undefined;
   for (const { service: name, condition, required } of specOf(service).dependsOn ?? []) {
     const target = view.serviceNamed(service.stack, name);
-    if (!required || (target !== undefined && isThere(view, target, condition))) continue;
+    if (!required || target === undefined || target.removing) continue;
+    if (isThere(view, target, condition)) continue;
     return broken("waits", service, `starts ${after.id} before ${name} is ${condition}`);
   }
   return undefined;

@@ -88,9 +88,8 @@ function firstRevision(service: Service): number {
 function waitFor(view: View, service: Service, dependency: Dependency): string | undefined {
   const { condition, required } = dependency;
   const target = view.serviceNamed(service.stack, dependency.service);
-  if (target === undefined || target.removing) {
-    return required ? `waits for ${dependency.service}, which is not there` : undefined;
-  }
+  // `up` refuses what is missing. What was removed since, as before an undo, is never to come.
+  if (target === undefined || target.removing) return undefined;
   const standing = isJob(specOf(target))
     ? standingOfJob(view, target, condition)
     : standingOf(view, target, condition);
