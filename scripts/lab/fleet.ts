@@ -62,6 +62,7 @@ export class FleetHost extends Host {
   async boot(): Promise<void> {
     this.lab = await Lab.start({ hostname: this.name, dir: this.lab.dir });
     await this.plugIn();
+    await this.mendLink();
   }
 
   async #inside(command: string[]): Promise<void> {

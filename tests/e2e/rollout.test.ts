@@ -92,7 +92,7 @@ async function during(host: Host, act: () => Promise<void>) {
   const script = [
     "a=0; f=0",
     `while [ ! -e ${stop} ]; do`,
-    `  if busybox wget -q -T 5 -O /dev/null ${ADDRESS}; then a=$((a+1)); else f=$((f+1)); fi`,
+    `  if busybox wget -q -O - ${ADDRESS} >/dev/null; then a=$((a+1)); else f=$((f+1)); fi`,
     "  busybox usleep 14000",
     "done",
     'echo "$a $f"',
