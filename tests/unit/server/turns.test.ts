@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { Turns } from "../../../src/server/turns.ts";
 import { settled } from "../../sim/virtual-clock.ts";
 
-/** Pieces of work of which each takes 10 ms, in turns of 20 ms; timers run when they are told to. */
+/** Pieces of work that take 10 ms each, in turns of 20 ms; timers run when they are told to. */
 function work() {
   let now = 1000;
   const timers: (() => void)[] = [];
@@ -28,7 +28,7 @@ function work() {
   return { piece, turn, done, timers, pass };
 }
 
-test("what is too much for one turn waits for the next, in the order in which it came", async () => {
+test("what is too much for one turn waits for the next, first come, first served", async () => {
   const { piece, turn, done, timers } = work();
   // Each comes when the one before it is done, as frames of many sockets do.
   for (const name of ["a", "b", "c", "d", "e"]) {
