@@ -10,10 +10,13 @@ import { inServerTime, withReadiness, withStatus, type TaskStatus } from "../mod
 import type { Commit, Store } from "../store/store.ts";
 import { assignmentSetOf, nodesTouchedBy } from "./assignments.ts";
 import { commitFresh } from "./commit-fresh.ts";
+import { Turns } from "./turns.ts";
 
 const RETRY_MS = 1000;
 /** After so long the other nodes wait for the next turn; what is committed until then is theirs. */
 const TURN_MS = 20;
+/** For so long reports are taken in one turn: what they write has to be on disk before the next. */
+const REPORTS_MS = 100;
 
 /** Whoever wants to hear of sessions, as NodeHealth does. */
 export interface SessionWatcher {
@@ -28,6 +31,8 @@ export class Dispatcher implements ServerSession {
   readonly #sessions = new Map<NodeId, AgentSession>();
   readonly #stale = new Set<NodeId>();
   #isTelling = false;
+  /** Thousands of agents may report in one turn. */
+  readonly #reports: Turns;
   readonly #unwatch: () => void;
   readonly #health: SessionWatcher | undefined;
   readonly #onSession: (session: AgentSession) => void;
@@ -41,6 +46,7 @@ export class Dispatcher implements ServerSession {
     onSession: (session: AgentSession) => void = () => {},
   ) {
     this.#onSession = onSession;
+    this.#reports = new Turns(clock, REPORTS_MS);
     this.#store = store;
     this.#clock = clock;
     this.#health = health;
@@ -91,7 +97,11 @@ export class Dispatcher implements ServerSession {
 
   async report(nodeId: NodeId, statuses: TaskStatus[]): Promise<void> {
     this.#health?.noteHeard(nodeId);
-    await commitFresh(this.#store, (view) =>
+    await this.#reports.run(() => this.#writeReport(nodeId, statuses));
+  }
+
+  #writeReport(nodeId: NodeId, statuses: readonly TaskStatus[]): Promise<void> {
+    return commitFresh(this.#store, (view) =>
       statuses.flatMap((status) => {
         const task = view.tasks.get(status.taskId);
         // An agent speaks for the tasks of its own node alone.

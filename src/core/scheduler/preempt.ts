@@ -42,7 +42,6 @@ export interface Preemption {
  * @param evictionsMax how many tasks may be told to end now
  */
 export function planPreemption(view: View, result: Schedule, evictionsMax: number): Preemption {
-  const planning = new Planning(view, result, evictionsMax);
   const tasks = result.unplaced.flatMap(({ taskId }) => view.tasks.get(taskId) ?? []);
   const lowest = lowestPriority(view);
   const inTurn = sortedBy(tasks, (task) => `${task.serviceId}/${task.id}`)
@@ -50,6 +49,9 @@ export function planPreemption(view: View, result: Schedule, evictionsMax: numbe
     .filter(({ task, priority }) => priority > lowest && task.failures < FAILURES_MAX)
     .sort((a, b) => b.priority - a.priority)
     .slice(0, LOOKS_MAX);
+  // Nearly always nobody waits who could take another one's room.
+  if (inTurn.length === 0) return { evictions: [], waits: new Map(), isHeldBack: false };
+  const planning = new Planning(view, result, evictionsMax);
   for (const { task } of inTurn) planning.makeRoomFor(task);
   return planning.preemption;
 }
@@ -95,7 +97,9 @@ class Planning {
     });
     const placed = new Map<ServiceId, NodeId[]>();
     for (const { nodeId, task } of this.#guests) {
-      placed.set(task.serviceId, [...(placed.get(task.serviceId) ?? []), nodeId]);
+      const known = placed.get(task.serviceId);
+      if (known === undefined) placed.set(task.serviceId, [nodeId]);
+      else known.push(nodeId);
     }
     this.#affinity = { index: bondIndexOf(view), placed };
   }
