@@ -25,8 +25,12 @@ async function main(argv: string[]): Promise<number> {
     build,
     startServer: async (options) =>
       (await import("./server/main.ts")).runServer({ ...options, build }),
-    startAgent: async (options) =>
-      (await import("./agent/main.ts")).runAgent({ ...options, orchdVersion: build.version }),
+    startAgent: async (options) => {
+      // Schemas that compile themselves take a megabyte, and little is validated here.
+      (await import("zod")).config({ jitless: true });
+      const { runAgent } = await import("./agent/main.ts");
+      return runAgent({ ...options, orchdVersion: build.version });
+    },
   });
 }
 

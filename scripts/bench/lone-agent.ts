@@ -3,7 +3,7 @@ import type { NodeSummary } from "../../src/model/summary.ts";
 import { HELLO_IMAGE } from "../image.ts";
 import { Fleet, type FleetHost } from "../lab/fleet.ts";
 import { one, type Figure } from "./figure.ts";
-import { CostMeter, memoryFigures, mostResidentDuring } from "./process-cost.ts";
+import { CostMeter, memoryFigures, residentDuring } from "./process-cost.ts";
 
 const TASKS = 10;
 /** It gives back what only its start needed 30 s after it. */
@@ -50,7 +50,7 @@ async function measure(agent: FleetHost, windowMs: number): Promise<Figure[]> {
   const before = agent.dataFiles();
   const start = await readTraffic(agent);
   const cost = new CostMeter(pid);
-  const most = await mostResidentDuring(pid, windowMs);
+  const resident = await residentDuring(pid, windowMs);
   const { cpuPercent, writtenBytes } = cost;
   const end = await readTraffic(agent);
   const changed = agent.dataFiles().filter((line) => !before.includes(line));
@@ -58,7 +58,7 @@ async function measure(agent: FleetHost, windowMs: number): Promise<Figure[]> {
   // Bits in a millisecond are kilobits in a second.
   const rate = (name: keyof Traffic) => ((end[name] - start[name]) * 8) / windowMs;
   return [
-    ...memoryFigures({ name: "agent", pid, during }, most, 55),
+    ...memoryFigures({ name: "agent", pid, during }, resident, 55),
     one(`agent CPU, ${during}`, cpuPercent, "% of a core", 0.5),
     one(`files of its data directory that changed, ${during}`, changed.length, "files", 0),
     one(`bytes the agent wrote to disks, ${during}`, writtenBytes, "B", 0),

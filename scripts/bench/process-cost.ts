@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import { one, type Figure } from "./figure.ts";
+import { median, one, type Figure } from "./figure.ts";
 
 const TICKS_PER_SECOND = 100;
 const LOOK_EVERY_MS = 5000;
@@ -18,26 +18,27 @@ export function memoryMib(pid: number, kind: MemoryKind = "Rss"): number {
   return Number(new RegExp(`^${kind}:\\s+(\\d+)`, "m").exec(text)?.[1]) / 1024;
 }
 
-/** Waits, and answers the most memory that the process had resident meanwhile, in MiB. */
-export async function mostResidentDuring(pid: number, windowMs: number): Promise<number> {
+/** Waits, and answers what the process had resident meanwhile, every few seconds, in MiB. */
+export async function residentDuring(pid: number, windowMs: number): Promise<number[]> {
   const end = performance.now() + windowMs;
-  let most = 0;
+  const looks: number[] = [];
   for (let left = windowMs; left > 0; left = end - performance.now()) {
     await pause(Math.min(left, LOOK_EVERY_MS));
-    most = Math.max(most, memoryMib(pid));
+    looks.push(memoryMib(pid));
   }
-  return most;
+  return looks;
 }
 
-/** What the memory of a process is made of, with a limit on the most that was resident. */
+/** What the memory of a process is made of, with a limit on what is resident most of the time. */
 export function memoryFigures(
   { name, pid, during }: { name: string; pid: number; during: string },
-  most: number,
+  resident: readonly number[],
   limit: number,
 ): Figure[] {
+  const usual = one(`${name} resident memory, median, ${during}`, median(resident), "MiB", limit);
   return [
-    one(`${name} most resident memory, ${during}`, most, "MiB", limit),
-    one(`${name} resident memory, ${during}`, memoryMib(pid), "MiB"),
+    { ...usual, samples: [...resident] },
+    one(`${name} resident memory, most, ${during}`, Math.max(...resident), "MiB"),
     one(`${name} proportional memory, ${during}`, memoryMib(pid, "Pss"), "MiB"),
     one(`${name} memory that is in no file, ${during}`, memoryMib(pid, "Anonymous"), "MiB"),
   ];

@@ -1,9 +1,8 @@
 import { readFileSync } from "node:fs";
 import type { Clock, Timer } from "../lib/clock.ts";
 
-/** By then a role has come to rest after its start. */
-const FIRST_AFTER_MS = 30_000;
-const AGAIN_MS = 600_000;
+/** A start takes less; what is done now and then is paid for again each time. */
+const EVERY_MS = 30_000;
 /** From Linux: include/uapi/asm-generic/mman-common.h. */
 const MADV_DONTNEED = 4;
 
@@ -37,28 +36,34 @@ export function unchangedRanges(smaps: string, executable: string): Range[] {
  * Gives back the pages of machine code that were needed at some time, for starting above all, now
  * and then. The kernel keeps them in its cache of the file as long as it has room, and puts those
  * back that are needed again; but it no longer counts them as this process's memory, and has them
- * at hand for others. It costs a few milliseconds each time.
+ * at hand for others. It takes some two milliseconds of each half minute.
  * @returns how to end it
  */
 export function keepReleasingCode(clock: Clock): () => void {
   let madvise: ((start: number, bytes: number, advice: number) => number) | undefined;
-  let timer: Timer;
+  let timer: Timer | undefined;
+  let isEnded = false;
   const release = async () => {
     madvise ??= await loadMadvise();
     const smaps = readFileSync("/proc/self/smaps", "utf8");
     for (const { start, bytes } of unchangedRanges(smaps, process.execPath)) {
       if (madvise(start, bytes, MADV_DONTNEED) !== 0) return;
     }
-    schedule(AGAIN_MS);
+    schedule();
   };
-  const schedule = (delayMs: number) => {
-    timer = clock.after(delayMs, () => {
+  const schedule = () => {
+    // Ended while the library was loaded: a timer more would keep the process from its end.
+    if (isEnded) return;
+    timer = clock.after(EVERY_MS, () => {
       // No /proc, or another C library: the process keeps what it has, and is otherwise the same.
       release().catch(() => undefined);
     });
   };
-  schedule(FIRST_AFTER_MS);
-  return () => timer.cancel();
+  schedule();
+  return () => {
+    isEnded = true;
+    timer?.cancel();
+  };
 }
 
 async function loadMadvise() {

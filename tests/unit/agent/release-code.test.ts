@@ -45,6 +45,20 @@ test("a process that gave its code back needs less memory, and goes on as before
   expect(waiting).toEqual([]);
 });
 
+test("what was ended while it gave code back does not wait for a next time", async () => {
+  const waiting: (() => void)[] = [];
+  const after = (_delayMs: number, run: () => void) => {
+    waiting.push(run);
+    return { cancel: () => {} };
+  };
+  const [first, second] = [1, 2].map(() => keepReleasingCode({ now: () => 0, after }));
+  for (const run of waiting.splice(0)) run();
+  first?.();
+  await until("the other one waits again", () => waiting.length > 0);
+  second?.();
+  expect(waiting).toHaveLength(1);
+});
+
 function codeResidentKib(): number {
   const mappings = readFileSync("/proc/self/smaps", "utf8").split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m);
   const ours = mappings.filter((text) => / r-xp /.test(text) && text.includes(process.execPath));
