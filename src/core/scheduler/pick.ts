@@ -9,6 +9,7 @@ import { firstRefusal, LOAD_FILTERS, STATIC_FILTERS } from "./filters.ts";
 import type { TaskGroup } from "./group.ts";
 import { revisionKey } from "./load.ts";
 import { Scores, strategyOf } from "./score.ts";
+import { sieve } from "./sieve.ts";
 import { SpreadTree } from "./spread-tree.ts";
 import type { Verdicts } from "./verdicts.ts";
 
@@ -77,7 +78,8 @@ export class Picker {
     const revision = specAt(service, first.revision);
     const { placement } = group.spec;
     this.#verdicts = run.load.verdicts.of(service.id, revision, placement, nodes);
-    this.#trees[GOOD] = this.#newTree(this.#verdicts.members(nodes));
+    const members = sieve(this.#verdicts.members(nodes), placement.constraints, run.load);
+    this.#trees[GOOD] = this.#newTree(members);
   }
 
   /** The node for the candidate, or undefined when all refuse. */
@@ -96,9 +98,14 @@ export class Picker {
     this.#trees[this.#tierOf.get(at.index) ?? GOOD]?.noteTask();
   }
 
-  /** How many nodes refuse for which reason, once `pick` has found none. */
-  refusals(): Map<string, number> {
-    const counts = this.#verdicts.refusals(this.#run.load.nodes.length);
+  /** How many nodes refuse for which reason, once `pick` has found none for the candidate. */
+  refusals(candidate: Candidate): Map<string, number> {
+    const { nodes } = this.#run.load;
+    for (const at of nodes) {
+      const node = this.#judged[at.index] === 0 ? this.#run.view.nodes.get(at.id) : undefined;
+      if (node !== undefined) this.#staticRefusal(at, node, candidate);
+    }
+    const counts = this.#verdicts.refusals(nodes.length);
     for (const reason of this.#refusals.values()) {
       counts.set(reason, (counts.get(reason) ?? 0) + 1);
     }
@@ -131,10 +138,7 @@ export class Picker {
     this.#judged[i] = 1;
     const at = this.#run.load.nodes[i];
     const node = at && this.#run.view.nodes.get(at.id);
-    const reason =
-      at && node
-        ? this.#verdicts.of(i, () => firstRefusal(STATIC_FILTERS, candidate, node, at.load))
-        : "is not there";
+    const reason = at && node ? this.#staticRefusal(at, node, candidate) : "is not there";
     if (at === undefined || node === undefined || reason !== undefined) {
       tree.dropBest();
       return "moved";
@@ -150,6 +154,11 @@ export class Picker {
     }
     if (isMissing) tree.fixBest();
     return isMissing ? "moved" : "stays";
+  }
+
+  #staticRefusal(at: LoadedNode, node: Node, candidate: Candidate): string | undefined {
+    const { index, load } = at;
+    return this.#verdicts.of(index, () => firstRefusal(STATIC_FILTERS, candidate, node, load));
   }
 
   #isImageMissing({ id }: LoadedNode): boolean {
