@@ -174,7 +174,7 @@ export class Server {
       joins: this.#joins,
       onMember: (nodeId, { after }) => {
         if (after === undefined) this.#health.forgetMember(nodeId);
-        else this.#health.noteMember(nodeId, after.state, systemClock.now());
+        else this.#health.noteMember(nodeId, after.state);
       },
       onMoved: (address) => void this.#tellFacts({ address }),
     });
