@@ -84,6 +84,8 @@ class LightAgent implements AgentSession {
   removeVolumes = nothing;
   forward = nothing;
   usage = nothing;
+  lackedContents = nothing;
+  takeContent = nothing;
   close = () => {};
 }
 

@@ -146,6 +146,10 @@ export class Controllers {
       // Who may come in is nothing that a service waits for.
       case "token":
       case "cluster":
+      case "vault":
+      // A service that reads other contents is itself changed.
+      case "item":
+      case "content":
         return undefined;
     }
   }

@@ -13,8 +13,11 @@ import type { NodeId } from "../model/ids.ts";
 import type { NodeFacts } from "../model/node.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
+import { contentKeyOf } from "../agent/contents.ts";
 import { DeviceWatch } from "../agent/device-watch.ts";
 import { readFacts } from "../agent/facts.ts";
+import { memoryDirectory } from "../agent/memory-directory.ts";
+import { newKey } from "../pki/keys.ts";
 import { createApi } from "../api/api.ts";
 import type { ApiEnv } from "../api/env.ts";
 import { serveApi, type ApiListener } from "../api/listen.ts";
@@ -39,6 +42,7 @@ import { Tokens } from "./tokens.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
 import { ownAddress } from "../net/own-address.ts";
 import { NodeHealth } from "./node-health.ts";
+import { Secrets } from "./vault/secrets.ts";
 import { Writes } from "./writes.ts";
 
 export interface ServerOptions {
@@ -82,6 +86,7 @@ export class Server {
   readonly #autoscaler: Autoscaler;
   readonly #tokens: Tokens;
   readonly #joins: Joins;
+  #secrets: Secrets | undefined;
   #listening: ApiListener | undefined;
   #api: Hono<ApiEnv> | undefined;
   #remote: Remote | undefined;
@@ -230,6 +235,7 @@ export class Server {
       resources: this.#options.resources ?? {},
       devices: devices?.found,
     });
+    const directory = kind === "podman" ? { directory: await memoryDirectory(runDir, nodeId) } : {};
     const agent = new Agent({
       nodeId,
       clock: systemClock,
@@ -240,6 +246,7 @@ export class Server {
       server: this.#dispatcher,
       facts,
       network,
+      secrets: { key: await ownContentKey(state), ...directory },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
       onFacts: (news) => void this.#tellFacts(news),
     });
@@ -274,6 +281,7 @@ export class Server {
       state.close();
     }
     this.#lock?.release();
+    this.#secrets?.close();
     this.#dispatcher.close();
     await this.#store.close();
   }
@@ -299,15 +307,35 @@ export class Server {
     return nodeId;
   }
 
+  async #openSecrets(): Promise<Secrets> {
+    const secrets = await Secrets.open({
+      store: this.#store,
+      clock: systemClock,
+      random: systemRandom,
+      log: this.#options.log,
+      dataDir: this.#options.dataDir,
+      session: (nodeId) => this.#dispatcher.session(nodeId),
+    });
+    this.#secrets = secrets;
+    this.#dispatcher.onAssigned = (session, set) => secrets.courier.onAssigned(session, set);
+    return secrets;
+  }
+
   async #listen(): Promise<void> {
     const store = this.#store;
-    const writes = new Writes(store, systemClock, systemRandom);
+    const secrets = await this.#openSecrets();
+    const uploaded = (id: string) => secrets.items.uploaded(id);
+    const writes = new Writes(store, systemClock, systemRandom, uploaded);
     const api = createApi({
       store,
       version: this.#options.version,
       clock: systemClock,
       log: this.#options.log,
-      applyStack: (name, spec, options) => writes.applyStack(name, spec, options),
+      applyStack: async (name, spec, options) => {
+        const result = await writes.applyStack(name, spec, options);
+        secrets.items.forget(spec);
+        return result;
+      },
       removeStack: (name, options) => writes.removeStack(name, options),
       scale: (replicas) => writes.scale(replicas),
       restart: (id) => writes.restart(id),
@@ -328,6 +356,7 @@ export class Server {
       rotateToken: (id) => this.#tokens.rotate(id),
       revokeToken: (id) => this.#tokens.revoke(id),
       gossipKeys: new GossipKeys(store),
+      secrets: secrets.forPeople(),
       session: (nodeId: NodeId) => this.#dispatcher.session(nodeId),
       sessions: () => this.#dispatcher.sessions(),
     });
@@ -349,4 +378,11 @@ export class Server {
         return explainNode(view, target.node, this.#health.verdict(target.node.id).reason, now);
     }
   }
+}
+
+/** This machine joins no cluster, but keeps a key as nodes that do. */
+async function ownContentKey(state: AgentState): Promise<Uint8Array> {
+  const key = state.loadKey() ?? (await newKey());
+  state.saveKey(key);
+  return contentKeyOf(key);
 }

@@ -8,6 +8,7 @@ import type { TaskStatus } from "../../src/model/task.ts";
 export interface AgentDisk {
   set: AssignmentSet | undefined;
   statuses: Map<TaskId, TaskStatus>;
+  contents?: Map<string, string>;
 }
 
 /** An agent's memory whose every write is durable when it returns, until its process is killed. */
@@ -45,6 +46,26 @@ export class SimulatedAgentState implements AgentMemory {
 
   deleteStatus(taskIds: readonly TaskId[]): void {
     this.#write(() => taskIds.forEach((taskId) => this.#disk.statuses.delete(taskId)));
+  }
+
+  contentIds(): string[] {
+    return [...this.#contents.keys()];
+  }
+
+  loadContent(id: string): string | undefined {
+    return this.#contents.get(id);
+  }
+
+  saveContent(id: string, sealed: string): void {
+    this.#write(() => this.#contents.set(id, sealed));
+  }
+
+  deleteContents(ids: readonly string[]): void {
+    this.#write(() => ids.forEach((id) => this.#contents.delete(id)));
+  }
+
+  get #contents(): Map<string, string> {
+    return (this.#disk.contents ??= new Map());
   }
 
   /** What a killed process still computes in this simulation reaches no disk. */

@@ -6,7 +6,7 @@ import { taskStatusSchema } from "../../model/task.ts";
 import { damagedError, type DatabaseFile } from "../database-errors.ts";
 import type { Db } from "../database-file.ts";
 import type { AgentRows } from "./rows.ts";
-import { agentTable, assignmentTable, identityTable, statusTable } from "./schema.ts";
+import { agentTable, assignmentTable, contentTable, identityTable, statusTable } from "./schema.ts";
 
 /** Reads the whole file; each row must be what its schema says. Throws `damaged` otherwise. */
 export function loadRows(file: DatabaseFile, db: Db): AgentRows {
@@ -27,6 +27,13 @@ export function loadRows(file: DatabaseFile, db: Db): AgentRows {
     clockFloor: agent.clockFloor ?? undefined,
     assignments: mapOf(file, "assignment", assignments, (row) =>
       withId(row.taskId, assignmentSchema.parse(JSON.parse(row.body))),
+    ),
+    contents: new Set(
+      db
+        .select({ id: contentTable.id })
+        .from(contentTable)
+        .all()
+        .map(({ id }) => id),
     ),
     statuses: mapOf(file, "status", statuses, (row) =>
       withId(row.taskId, taskStatusSchema.parse(JSON.parse(row.body))),

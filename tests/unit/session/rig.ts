@@ -2,6 +2,7 @@ import type { Log } from "../../../src/lib/log.ts";
 import { seededRandom } from "../../../src/lib/random.ts";
 import type { AssignmentSet } from "../../../src/model/assignment.ts";
 import type { NodeId, TaskId } from "../../../src/model/ids.ts";
+import type { ContentRef } from "../../../src/model/item.ts";
 import type { NodeFacts } from "../../../src/model/node.ts";
 import type {
   AgentSession,
@@ -113,6 +114,12 @@ export class ScriptedAgent implements AgentSession {
   async usage(taskIds: readonly TaskId[]) {
     const tasks = taskIds.map((taskId) => ({ taskId, cpuMs: 1.5, memoryBytes: 4096 }));
     return { at: 12.5, tasks, connections: { "8080/tcp": 3 } };
+  }
+
+  lackedContents = async (refs: readonly ContentRef[]) => [...refs];
+
+  async takeContent(ref: ContentRef, bytes: Uint8Array | undefined): Promise<void> {
+    this.asked.push(ref, bytes);
   }
 
   forward(_taskId: string, port: number): Promise<ByteStream> {
