@@ -3,6 +3,7 @@ import type { Assignment } from "../src/model/assignment.ts";
 import type { Cluster } from "../src/model/cluster.ts";
 import type { ContainerSpec, Mount } from "../src/model/container.ts";
 import { put } from "../src/model/change.ts";
+import type { Content, Grant, Item } from "../src/model/item.ts";
 import type { Node } from "../src/model/node.ts";
 import type { Port, Service, ServiceSpec } from "../src/model/service.ts";
 import type { Stack } from "../src/model/stack.ts";
@@ -211,6 +212,36 @@ export function aToken(name: string, over: Partial<Token> = {}): Token {
   };
 }
 
+/** The secret `shop_pass` in its first version; its digest says `one`. */
+export function anItem(over: Partial<Item> = {}): Item {
+  return {
+    id: anId("pass"),
+    kind: "secret",
+    name: "shop_pass",
+    stack: "shop",
+    labels: {},
+    isTemplate: false,
+    createdAt: 0,
+    versions: [{ number: 1, at: 0, sizeBytes: 3, digest: "0".repeat(52) }],
+    version: 0,
+    ...over,
+  };
+}
+
+/** A service's share in that secret, at this version of it. */
+export function aGrant(number: number, over: Partial<Grant> = {}): Grant {
+  return {
+    kind: "secret",
+    name: "shop_pass",
+    target: "/run/secrets/pass",
+    uid: 0,
+    gid: 0,
+    mode: 0o444,
+    content: { id: anId("pass"), number },
+    ...over,
+  };
+}
+
 export interface World {
   cluster?: Cluster;
   tokens?: Token[];
@@ -218,6 +249,8 @@ export interface World {
   stacks?: Stack[];
   services?: Service[];
   tasks?: Task[];
+  items?: Item[];
+  contents?: Content[];
 }
 
 /** A view at version 1 that holds all of these; node n1 where none is named. */
@@ -228,6 +261,8 @@ export function aView({
   stacks = [],
   services = [],
   tasks = [],
+  items = [],
+  contents = [],
 }: World): MemoryView {
   const view = new MemoryView();
   const changes = [
@@ -237,6 +272,8 @@ export function aView({
     ...stacks.map(put.stack),
     ...services.map(put.service),
     ...tasks.map(put.task),
+    ...items.map(put.item),
+    ...contents.map(put.content),
   ];
   view.apply(changes, 1);
   return view;

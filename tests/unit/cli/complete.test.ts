@@ -30,7 +30,7 @@ async function complete(line: string, io = new FakeIo()): Promise<string[]> {
 }
 
 test("commands are completed", async () => {
-  expect(await complete("s")).toEqual(["server", "services", "scale"]);
+  expect(await complete("s")).toEqual(["server", "services", "scale", "secret"]);
   expect(await complete("nothing here")).toEqual([]);
 });
 

@@ -8,6 +8,7 @@ import { containerSpecOf } from "./container.ts";
 import { withoutUndefined, type Cursor } from "./cursor.ts";
 import { dependenciesOf } from "./dependencies.ts";
 import { imageOf } from "./image.ts";
+import type { Items } from "./items.ts";
 import { jobOf } from "./job.ts";
 import { pairsOf } from "./pairs.ts";
 import { placementOf, precedenceOf } from "./placement.ts";
@@ -21,6 +22,7 @@ export interface ServiceContext {
   /** The stack's name. */
   stack: string;
   volumes: Volumes;
+  items: Items;
   loader: Loader;
 }
 
@@ -32,9 +34,9 @@ export interface ConvertedService {
 
 /** One service of a validated file. All problems are told, whatever else is wrong with it. */
 export function convertService(service: Cursor, context: ServiceContext): ConvertedService {
-  const { stack, volumes, loader } = context;
+  const { stack, volumes, items, loader } = context;
   const image = imageOf(service) ?? "";
-  const container = containerSpecOf(service, { image, volumes, loader });
+  const container = containerSpecOf(service, { image, volumes, items, loader });
   const ports = portsOf(service);
   const { mode, replicas } = scaleOf(service);
   const usesHostPorts =
