@@ -9,6 +9,7 @@ import type { Port, Service, ServiceSpec } from "../src/model/service.ts";
 import type { Stack } from "../src/model/stack.ts";
 import type { Task, TaskStatus } from "../src/model/task.ts";
 import type { Token } from "../src/model/token.ts";
+import type { Vault } from "../src/model/vault.ts";
 import { MemoryView } from "../src/model/view.ts";
 
 /** A valid id that a reader can tell apart: `web` becomes `webxxxxxxxxx`. */
@@ -207,6 +208,19 @@ export function aToken(name: string, over: Partial<Token> = {}): Token {
     description: "",
     createdAt: 0,
     uses: 0,
+    version: 0,
+    ...over,
+  };
+}
+
+/** A vault that nothing opens. */
+export function aVault(over: Partial<Vault> = {}): Vault {
+  return {
+    id: "vault",
+    keyNumber: 1,
+    sealedKey: "sealed",
+    protection: { by: "keyFile" },
+    keyAt: 0,
     version: 0,
     ...over,
   };

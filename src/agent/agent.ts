@@ -38,6 +38,7 @@ import { Grants } from "./grants.ts";
 import type { MachineDevices } from "./give-devices.ts";
 import { ImagePlatforms } from "./image-platforms.ts";
 import { Ingress } from "./ingress.ts";
+import type { MemoryDirectory } from "./memory-directory.ts";
 import { Reporter } from "./reporter.ts";
 import { Successors } from "./successors.ts";
 import { TaskFiles } from "./task-files.ts";
@@ -74,8 +75,8 @@ export interface AgentOptions {
   /** How the node keeps the contents of secrets and configs; absent means that it has none. */
   secrets?: {
     key: Uint8Array;
-    /** In memory, for root alone; absent where containers have no files. */
-    directory?: string;
+    /** Where their files are; absent where containers have no files. */
+    directory?: MemoryDirectory;
   };
   /** What the machine has that tasks are given; absent means nothing. */
   machine?: () => MachineDevices;

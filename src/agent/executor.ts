@@ -50,7 +50,7 @@ export class Executor {
   /** Makes a task's container with everything that it needs. */
   async create(given: Assignment): Promise<void> {
     const { ports, machine, grants } = this.#options;
-    const filled = grants.prepare(given);
+    const filled = await grants.prepare(given);
     const assignment = machine === undefined ? filled : withDevices(filled, machine());
     const { taskId, container } = assignment;
     if (container.networkMode === "bridge") {

@@ -28,7 +28,7 @@ export class Grants {
    * @throws OrchdError `unreachable` (retryable) while a content is not here, `notFound` when it is
    * gone, `invalid` for a template that can't be filled in, `noSpace`
    */
-  prepare(assignment: Assignment): Assignment {
+  async prepare(assignment: Assignment): Promise<Assignment> {
     const context = templateContextOf(assignment, this.#options.node);
     const expanded = expandContainer(assignment.container, context);
     if (!expanded.ok) throw new OrchdError("invalid", expanded.problem);
@@ -38,7 +38,7 @@ export class Grants {
     const files = grants.map(({ uid, gid, mode }, i) => {
       return { bytes: contents[i] ?? new Uint8Array(), uid, gid, mode };
     });
-    const paths = this.#options.files?.write(assignment.taskId, files) ?? [];
+    const paths = (await this.#options.files?.write(assignment.taskId, files)) ?? [];
     const mounts = paths.map((source, i) => mountOf(source, grants[i]?.target ?? ""));
     return { ...assignment, container: { ...container, mounts: [...container.mounts, ...mounts] } };
   }

@@ -1,46 +1,56 @@
-import { chmodSync, mkdirSync, statfsSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { OrchdError } from "../lib/errors.ts";
 import type { NodeId } from "../model/ids.ts";
 
 /** File systems that are in memory alone, as statfs(2) knows them: tmpfs and ramfs. */
 const IN_MEMORY = new Set([0x0102_1994, 0x8584_58f6]);
-/** Where there is nearly always one. */
-const USUAL_RUN_DIR = "/run/orchd";
+const RUN = "/run";
+
+/** A directory for root alone that is in memory, never on a disk; made when it is needed first. */
+export interface MemoryDirectory {
+  /** The directory, if it is there. */
+  find(): string | undefined;
+  /** @throws OrchdError `forbidden` when there is no memory for it */
+  open(): Promise<string>;
+}
 
 /**
- * A directory for root alone that is in memory, never on a disk: below the run directory, or below
- * /run/orchd where that one is on a disk. Where neither is in memory a tmpfs is mounted.
- * @throws OrchdError `forbidden` when there is none and none can be mounted
+ * The node's own directory below the run directory, or below /run/orchd where that one is on a
+ * disk. Where neither is in memory a tmpfs is mounted, which only a machine without a /run needs.
  */
-export async function memoryDirectory(runDir: string, nodeId: NodeId): Promise<string> {
-  for (const parent of [runDir, USUAL_RUN_DIR]) {
-    const path = join(parent, "grants", nodeId);
-    if (makePrivate(path) && isInMemory(path)) return path;
-  }
-  const path = join(runDir, "grants", nodeId);
-  await mountTmpfs(path);
-  return path;
+export function memoryDirectory(runDir: string, nodeId: NodeId): MemoryDirectory {
+  const own = join(runDir, "grants", nodeId);
+  const usual = join(RUN, "orchd", "grants", nodeId);
+  const find = () => [own, usual].find((path) => existsSync(path) && isInMemory(path));
+  return {
+    find,
+    async open() {
+      const found = find();
+      if (found !== undefined) return found;
+      if (isInMemory(runDir)) return makePrivate(own);
+      if (existsSync(RUN) && isInMemory(RUN)) return makePrivate(usual);
+      await mountTmpfs(makePrivate(own));
+      return own;
+    },
+  };
 }
 
 export function isInMemory(path: string): boolean {
   return IN_MEMORY.has(statfsSync(path).type);
 }
 
-/** Whether it is there then. */
-function makePrivate(path: string): boolean {
+function makePrivate(path: string): string {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
     chmodSync(path, 0o700);
-    return true;
-  } catch {
-    // A parent that can't be written to: the next one may do.
-    return false;
+    return path;
+  } catch (cause) {
+    throw new OrchdError("forbidden", `no directory for secrets can be made at ${path}`, { cause });
   }
 }
 
 async function mountTmpfs(path: string): Promise<void> {
-  makePrivate(path);
   const options = "mode=0700,nosuid,nodev,noexec,size=25%";
   const command = ["mount", "-t", "tmpfs", "-o", options, "orchd", path];
   const child = Bun.spawn(command, { stdio: ["ignore", "ignore", "pipe"] });

@@ -25,7 +25,7 @@ import { enrol } from "./enrol.ts";
 import { readFacts } from "./facts.ts";
 import { renewCertificate } from "./join.ts";
 import { Membership } from "./membership.ts";
-import { memoryDirectory } from "./memory-directory.ts";
+import { memoryDirectory, type MemoryDirectory } from "./memory-directory.ts";
 import { Renewal } from "./renewal.ts";
 import { Reachability } from "./reachability.ts";
 
@@ -62,7 +62,7 @@ interface Machine {
   /** Absent where the runtime can give no devices. */
   devices: DeviceWatch | undefined;
   /** For files that are in memory alone; absent where containers have no files. */
-  directory: string | undefined;
+  directory: MemoryDirectory | undefined;
 }
 
 /**
@@ -170,7 +170,7 @@ export class AgentRole {
       ...socket,
     });
     const own = { ...(await facts(runtime)), hostname: identity.name, notes: [] };
-    const directory = kind === "podman" ? await memoryDirectory(runDir, nodeId) : undefined;
+    const directory = kind === "podman" ? memoryDirectory(runDir, nodeId) : undefined;
     const machine = { state, clock, lock, devices, directory };
     const role = new AgentRole(options, machine, { identity, runtime, facts: own });
     await role.#begin();

@@ -2,6 +2,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { OrchdError, systemCodeOf } from "../lib/errors.ts";
 import { taskIdSchema, type TaskId } from "../model/ids.ts";
+import type { MemoryDirectory } from "./memory-directory.ts";
 
 /** A file that one task reads. */
 export interface TaskFile {
@@ -13,20 +14,19 @@ export interface TaskFile {
 
 /** The files with secrets and configs of this node's tasks, in memory alone. */
 export class TaskFiles {
-  readonly #directory: string;
+  readonly #directory: MemoryDirectory;
 
-  /** @param directory for root alone, in memory: see `memoryDirectory` */
-  constructor(directory: string) {
+  constructor(directory: MemoryDirectory) {
     this.#directory = directory;
   }
 
   /**
    * Writes the files of a task anew; answers their paths, in the same order. None of them has its
    * name: who reads the list of mounts learns nothing.
-   * @throws OrchdError `noSpace`, `runtime`
+   * @throws OrchdError `noSpace`, `forbidden`, `runtime`
    */
-  write(taskId: TaskId, files: readonly TaskFile[]): string[] {
-    const directory = join(this.#directory, taskId);
+  async write(taskId: TaskId, files: readonly TaskFile[]): Promise<string[]> {
+    const directory = join(await this.#directory.open(), taskId);
     try {
       fs.rmSync(directory, { recursive: true, force: true });
       fs.mkdirSync(directory, { mode: 0o700 });
@@ -43,12 +43,15 @@ export class TaskFiles {
   }
 
   remove(taskId: TaskId): void {
-    fs.rmSync(join(this.#directory, taskId), { recursive: true, force: true });
+    const directory = this.#directory.find();
+    if (directory === undefined) return;
+    fs.rmSync(join(directory, taskId), { recursive: true, force: true });
   }
 
   /** Removes what an earlier life of the agent left of tasks that are not there any more. */
   sweep(isThere: (taskId: TaskId) => boolean): void {
-    for (const name of fs.readdirSync(this.#directory)) {
+    const directory = this.#directory.find();
+    for (const name of directory === undefined ? [] : fs.readdirSync(directory)) {
       const taskId = taskIdSchema.safeParse(name).data;
       if (taskId !== undefined && !isThere(taskId)) this.remove(taskId);
     }

@@ -235,7 +235,7 @@ export class Server {
       resources: this.#options.resources ?? {},
       devices: devices?.found,
     });
-    const directory = kind === "podman" ? { directory: await memoryDirectory(runDir, nodeId) } : {};
+    const directory = kind === "podman" ? { directory: memoryDirectory(runDir, nodeId) } : {};
     const agent = new Agent({
       nodeId,
       clock: systemClock,

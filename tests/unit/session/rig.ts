@@ -116,10 +116,15 @@ export class ScriptedAgent implements AgentSession {
     return { at: 12.5, tasks, connections: { "8080/tcp": 3 } };
   }
 
-  lackedContents = async (refs: readonly ContentRef[]) => [...refs];
+  /** Contents that arrived, by their number. */
+  readonly contents = new Map<number, Uint8Array | undefined>();
 
-  async takeContent(ref: ContentRef, bytes: Uint8Array | undefined): Promise<void> {
-    this.asked.push(ref, bytes);
+  async lackedContents(refs: readonly ContentRef[]): Promise<ContentRef[]> {
+    return refs.filter(({ number }) => !this.contents.has(number));
+  }
+
+  async takeContent({ number }: ContentRef, bytes: Uint8Array | undefined): Promise<void> {
+    this.contents.set(number, bytes);
   }
 
   forward(_taskId: string, port: number): Promise<ByteStream> {
