@@ -299,6 +299,11 @@ export class ApiClient {
     return this.#call("PUT", "/v1/vault/protection", { passphrase });
   }
 
+  /** Forgets every secret and config of a server that nobody can unlock any more. */
+  resetVault(): Promise<VaultStatus> {
+    return this.#call("DELETE", "/v1/vault");
+  }
+
   /** @param node a host name, an id, or the start of an id */
   node(node: string): Promise<NodeInspection> {
     return this.#get(nodePath(node));

@@ -89,6 +89,8 @@ export interface ApiDeps {
     unlock(passphrase: string | undefined): Promise<void>;
     rotateKey(): Promise<void>;
     protect(passphrase: string | undefined): Promise<void>;
+    /** Forgets every secret and config, where nobody can open them any more. */
+    reset(): Promise<void>;
   };
   /** The agent of a node, while it is connected. */
   session(node: NodeId): AgentSession | undefined;

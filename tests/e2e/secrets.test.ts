@@ -22,6 +22,8 @@ services:
     pull_policy: never
     command: [sleep, "100000"]
     stop_grace_period: 1s
+    read_only: true
+    tmpfs: [/run, /tmp]
     hostname: "{{.Service.Name}}-{{.Task.Slot}}"
     environment: { WHERE: "{{.Node.Hostname}}" }
     secrets:

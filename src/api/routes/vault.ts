@@ -52,5 +52,16 @@ export function vaultRoutes(deps: ApiDeps): Hono<ApiEnv> {
         await secrets.protect(c.req.valid("json").passphrase);
         return c.json(secrets.status());
       },
+    )
+    .delete(
+      "/vault",
+      describe({
+        summary: "Forgets every secret and config, where nobody can open them any more",
+        answer: vaultStatusSchema,
+      }),
+      async (c) => {
+        await secrets.reset();
+        return c.json(secrets.status());
+      },
     );
 }

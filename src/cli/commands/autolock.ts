@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { formatDuration } from "../../lib/text.ts";
 import type { VaultStatus } from "../../model/vault.ts";
 import { connect, newCommand, newRemoteCommand, printJson, printLines } from "../context.ts";
-import type { Context, RemoteOptions } from "../context.ts";
+import { usageError, type Context, type RemoteOptions } from "../context.ts";
 import { cleanText } from "../output/clean.ts";
 import { readNewPassphrase } from "../passphrase.ts";
 
@@ -17,7 +17,8 @@ export function autolockCommand(context: Context): Command {
     .helpCommand(false)
     .addCommand(statusCommand(context))
     .addCommand(onCommand(context))
-    .addCommand(offCommand(context));
+    .addCommand(offCommand(context))
+    .addCommand(resetCommand(context));
 }
 
 function statusCommand(context: Context): Command {
@@ -59,6 +60,25 @@ function offCommand(context: Context): Command {
     .action(async (options: RemoteOptions) => {
       const client = await connect(context, options);
       await tell(context, await client.protect(), options);
+    });
+}
+
+function resetCommand(context: Context): Command {
+  return newRemoteCommand({
+    name: "reset",
+    description:
+      "Begins anew where the passphrase or key file is lost: all secrets and configs are gone. " +
+      "Tasks that run keep theirs.",
+    examples: ["orchd autolock reset --forget-secrets"],
+  })
+    .name("reset")
+    .option("--forget-secrets", "yes, all of them")
+    .action(async (options: RemoteOptions & { forgetSecrets?: boolean }) => {
+      if (options.forgetSecrets !== true) {
+        throw usageError("every secret and config would be lost: add --forget-secrets");
+      }
+      const client = await connect(context, options);
+      await tell(context, await client.resetVault(), options);
     });
 }
 

@@ -71,6 +71,7 @@ export class Secrets {
       unlock: (passphrase) => vault.unlock(passphrase),
       rotateKey: () => vault.rotateKey(),
       protect: (passphrase) => vault.protect(passphrase),
+      reset: () => vault.reset(),
     };
   }
 

@@ -2,7 +2,7 @@ import type { Clock } from "../../lib/clock.ts";
 import { OrchdError } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
 import { put, type Change } from "../../model/change.ts";
-import type { NewContent } from "../../core/reconcile/items.ts";
+import { removalOf, type NewContent } from "../../core/reconcile/items.ts";
 import { contentIdOf, type ContentRef, type Item } from "../../model/item.ts";
 import {
   VAULT_ID,
@@ -135,6 +135,30 @@ export class Vault {
       await this.#reseal(protection, await outerKeyOf(passphrase, protection));
       this.#file.remove();
       this.#options.log.info("secrets are locked at the next start, until `orchd unlock`");
+    });
+  }
+
+  /**
+   * Begins anew where nobody can open the vault any more: a new key, which a key file opens, and
+   * every secret and config is gone. @throws OrchdError `conflict` for one that is not locked
+   */
+  reset(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.isUnlocked) {
+        throw new OrchdError("conflict", "secrets are not locked: remove them one by one");
+      }
+      const outer = outerKeyFrom(this.#file.prepare());
+      const data = newSealKey();
+      await commitFresh(this.#options.store, (view) => {
+        const { version, keyNumber } = this.#object();
+        const object = this.#objectWith(keyNumber + 1, data, { by: "keyFile" }, outer);
+        const items = [...view.items.values()];
+        return [put.vault({ ...object, version }), ...items.flatMap((one) => removalOf(view, one))];
+      });
+      this.#file.settle();
+      this.#openByFile();
+      this.#options.log.warn("secrets begin anew: all that there were are gone");
+      for (const run of this.#listeners) run();
     });
   }
 

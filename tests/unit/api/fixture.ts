@@ -233,6 +233,7 @@ function secretsOf(calls: Call[]): ApiDeps["secrets"] {
     unlock: async (passphrase) => void calls.push(["secrets.unlock", passphrase]),
     rotateKey: async () => void calls.push(["secrets.rotateKey"]),
     protect: async (passphrase) => void calls.push(["secrets.protect", passphrase]),
+    reset: async () => void calls.push(["secrets.reset"]),
   };
 }
 

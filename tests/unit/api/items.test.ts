@@ -128,12 +128,14 @@ describe("the vault", () => {
     await app.request("/v1/vault/key", { method: "POST" });
     await app.request("/v1/vault/protection", json("PUT", { passphrase }));
     await app.request("/v1/vault/protection", json("PUT", {}));
+    await app.request("/v1/vault", { method: "DELETE" });
     expect(calls).toEqual([
       ["secrets.unlock", passphrase],
       ["secrets.unlock", undefined],
       ["secrets.rotateKey"],
       ["secrets.protect", passphrase],
       ["secrets.protect", undefined],
+      ["secrets.reset"],
     ]);
   });
 

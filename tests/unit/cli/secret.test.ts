@@ -171,6 +171,9 @@ describe("orchd autolock and unlock", () => {
     expect((await orchd(["unlock"])).err).toBe("secrets are not locked\n");
     expect(await orchd(["secret", "rotate-key"])).toMatchObject({ code: 0 });
     expect(await orchd(["autolock", "off"])).toMatchObject({ code: 0 });
+    expect(await orchd(["autolock", "reset"])).toMatchObject({ code: 2 });
+    const reset = await orchd(["autolock", "reset", "--forget-secrets"]);
+    expect(reset).toMatchObject({ code: 1, err: expect.stringContaining("are not locked") });
     expect(logged.join("\n")).not.toMatch(/horse|hunter/);
   });
 });

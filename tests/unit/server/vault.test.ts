@@ -206,6 +206,19 @@ describe("a vault", () => {
     expect(read()).toBe(SECRET);
   });
 
+  test("that nobody can open any more begins anew, and only then", async () => {
+    await create(SECRET);
+    expect(await codeOf(vault.reset())).toBe("conflict");
+    await vault.protect(PASSPHRASE);
+    await restart();
+    await vault.reset();
+    expect(vault.status()).toMatchObject({ state: "unlocked", protectedBy: "keyFile" });
+    expect([store.view().items.size, store.view().contents.size]).toEqual([0, 0]);
+    await create("another");
+    await restart();
+    expect(read()).toBe("another");
+  });
+
   test("refuses contents that were exchanged or altered in the store", async () => {
     await create(SECRET);
     await items.update("config", "web", items.upload(bytes("another")));
