@@ -29,7 +29,7 @@ async function messageOf(response: Response): Promise<string> {
 }
 
 describe("secrets and configs", () => {
-  test("are listed by kind, with their users, and nothing that tells of what they hold", async () => {
+  test("are listed by kind with their users, and nothing tells of what they hold", async () => {
     const { app } = await aVaultApi();
     const text = await (await app.request("/v1/secrets")).text();
     expect(JSON.parse(text)).toMatchObject([

@@ -105,7 +105,7 @@ describe("orchd secret", () => {
 });
 
 describe("orchd config", () => {
-  test("shows what it holds in a version that is kept, and nothing that moves a terminal", async () => {
+  test("shows what a kept version holds, and nothing that moves a terminal", async () => {
     await orchd(["config", "create", "web", "-"], io("listen 80\n\u001b[31mred\n"));
     await orchd(["config", "update", "web", "-"], io("\u0000\u00ff"));
     const first = await orchd(["config", "inspect", "web", "--revision", "1"]);

@@ -18,7 +18,7 @@ beforeEach(() => {
 });
 afterEach(() => fs.rmSync(directory, { recursive: true }));
 
-test("no answer and no log line has a key, and no file the secret of a token or of a task", async () => {
+test("no answer and no log has a key, and no file the secret of a token or a task", async () => {
   const lines: string[] = [];
   const line = (text: string) => void lines.push(text);
   const log: Log = { info: line, warn: line, error: line };

@@ -138,7 +138,7 @@ describe("a vault", () => {
     expect(fs.statSync(keyFile()).mode & 0o777).toBe(0o600);
   });
 
-  test("that a passphrase opens starts locked, and tells a wrong one from the right one", async () => {
+  test("that a passphrase opens starts locked, and tells a wrong one from it", async () => {
     await create(SECRET);
     await vault.protect(PASSPHRASE);
     expect([read(), fs.existsSync(keyFile())]).toEqual([SECRET, false]);
