@@ -4,10 +4,12 @@ import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
 import { gatewayOf, parseSubnet } from "../core/network/address.ts";
 import type { PublishedEndpoint } from "../core/network/ingress.ts";
+import { contentsNeeded } from "../core/task/contents.ts";
 import { awaitedPorts } from "../core/task/step.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
 import type { NetworkSource } from "../model/network-change.ts";
+import { contentIdOf, type ContentRef } from "../model/item.ts";
 import type { NodeFacts } from "../model/node.ts";
 import type {
   AgentSession,
@@ -29,16 +31,20 @@ import { forwardPackets } from "../net/sysctl.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import type { AgentState } from "../store/agent-state/agent-state.ts";
 import { Containers } from "./containers.ts";
+import { Contents, type ContentMemory } from "./contents.ts";
 import { Executor } from "./executor.ts";
 import { FirstAnswer } from "./first-answer.ts";
 import { forwardTarget } from "./forward-target.ts";
+import { Grants } from "./grants.ts";
 import type { MachineDevices } from "./give-devices.ts";
 import { ImagePlatforms } from "./image-platforms.ts";
 import { Ingress } from "./ingress.ts";
 import { NetworkTable } from "./network-table.ts";
 import { ownTasksOf } from "./own-tasks.ts";
+import type { MemoryDirectory } from "./memory-directory.ts";
 import { Reporter } from "./reporter.ts";
 import { Successors } from "./successors.ts";
+import { TaskFiles } from "./task-files.ts";
 import { Worker } from "./worker.ts";
 
 const SAVE_RETRY_MS = 1000;
@@ -61,7 +67,8 @@ export type AgentMemory = Pick<
   | "deleteStatus"
   | "networkMap"
   | "saveNetworkMap"
->;
+> &
+  ContentMemory;
 
 export interface AgentOptions {
   nodeId: NodeId;
@@ -74,6 +81,12 @@ export interface AgentOptions {
   facts: NodeFacts;
   /** Undefined for a runtime that gives its tasks no network. */
   network: AgentNetwork | undefined;
+  /** How the node keeps the contents of secrets and configs; absent means that it has none. */
+  secrets?: {
+    key: Uint8Array;
+    /** Where their files are; absent where containers have no files. */
+    directory?: MemoryDirectory;
+  };
   /** What the machine has that tasks are given; absent means nothing. */
   machine?: () => MachineDevices;
   /** Hears of what the node says of itself when that changes. */
@@ -93,6 +106,8 @@ export class Agent implements AgentSession {
   readonly #ports = new PortClaims();
   readonly #executor: Executor;
   readonly #images: ImagePlatforms;
+  readonly #contents: Contents | undefined;
+  readonly #grants: Grants;
   readonly #worker: Worker;
   readonly #reporter: Reporter;
   readonly #firstAnswer: FirstAnswer;
@@ -106,7 +121,7 @@ export class Agent implements AgentSession {
   #ingressRetry: Timer | undefined;
 
   constructor(options: AgentOptions) {
-    const { clock, log, random, runtime, state, server, nodeId, network } = options;
+    const { clock, log, random, runtime, state, server, nodeId, network, secrets } = options;
     this.nodeId = nodeId;
     this.#options = options;
     this.#containers = new Containers(runtime, (taskId) => this.#worker.poke(taskId));
@@ -115,11 +130,19 @@ export class Agent implements AgentSession {
       platform: options.facts.platform,
       onForeign: (foreignImages) => options.onFacts?.({ foreignImages }),
     });
+    this.#contents = secrets && new Contents(state, secrets.key, log);
+    const directory = secrets?.directory;
+    this.#grants = new Grants({
+      node: { id: nodeId, ...options.facts },
+      contents: this.#contents,
+      files: directory === undefined ? undefined : new TaskFiles(directory),
+    });
     this.#executor = new Executor({
       clock,
       runtime,
       containers: this.#containers,
       images: this.#images,
+      grants: this.#grants,
       machine: options.machine,
       ports: this.#ports,
       subnet: network && parseSubnet(network.subnet),
@@ -232,6 +255,7 @@ export class Agent implements AgentSession {
     }
     this.#worker.assign(set);
     this.networkTable?.refreshOwn();
+    this.#contents?.retain(contentsNeeded(set.assignments));
   }
 
   network(source: NetworkSource): void {
@@ -295,6 +319,21 @@ export class Agent implements AgentSession {
     });
   }
 
+  async lackedContents(refs: readonly ContentRef[]): Promise<ContentRef[]> {
+    return this.#contents?.lacked(refs) ?? [...refs];
+  }
+
+  async takeContent(ref: ContentRef, bytes: Uint8Array | undefined): Promise<void> {
+    const id = contentIdOf(ref);
+    const users = [...this.#worker.assignments()].filter((one) => contentsNeeded([one]).has(id));
+    if (users.length === 0 || this.#contents === undefined) {
+      const message = "no task of the node needs this content";
+      throw new OrchdError("conflict", message, { retryable: true });
+    }
+    this.#contents.take(ref, bytes);
+    for (const { taskId } of users) this.#worker.poke(taskId);
+  }
+
   async forward(taskId: TaskId, port: number): Promise<ByteStream> {
     const assignment = this.#worker.assignment(taskId);
     const container = this.#containers.get(taskId);
@@ -339,6 +378,10 @@ export class Agent implements AgentSession {
   }
 
   #onListed(): void {
+    this.#grants.sweep((taskId) => {
+      const isKnown = this.#worker.assignment(taskId) !== undefined;
+      return isKnown || this.#containers.get(taskId) !== undefined;
+    });
     this.#worker.pokeAll();
     this.networkTable?.refreshOwn();
     this.#ingress?.doubt();

@@ -7,6 +7,7 @@ import type { PortClaims } from "../net/ports.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import type { Containers } from "./containers.ts";
 import { withDevices, type MachineDevices } from "./give-devices.ts";
+import type { Grants } from "./grants.ts";
 import type { ImagePlatforms } from "./image-platforms.ts";
 import { Limit } from "./limit.ts";
 
@@ -23,6 +24,8 @@ export interface ExecutorOptions {
   /** The node's own network; undefined for a runtime without one. */
   subnet: Subnet | undefined;
   images: ImagePlatforms;
+  /** What tasks read. */
+  grants: Grants;
   /** What the machine has that tasks are given; absent means nothing. */
   machine?: (() => MachineDevices) | undefined;
   /** Takes a task out of all tables, before it gets its signal. */
@@ -46,8 +49,9 @@ export class Executor {
 
   /** Makes a task's container with everything that it needs. */
   async create(given: Assignment): Promise<void> {
-    const { ports, machine } = this.#options;
-    const assignment = machine === undefined ? given : withDevices(given, machine());
+    const { ports, machine, grants } = this.#options;
+    const filled = await grants.prepare(given);
+    const assignment = machine === undefined ? filled : withDevices(filled, machine());
     const { taskId, container } = assignment;
     if (container.networkMode === "bridge") {
       for (const port of assignment.ports) await ports.claim(port, taskId);
@@ -109,10 +113,11 @@ export class Executor {
     await this.release(taskId);
   }
 
-  /** Gives back a task's address and ports. */
+  /** Gives back a task's address and ports, and removes the files that it read. */
   async release(taskId: TaskId): Promise<void> {
     this.#unstarted.delete(taskId);
     this.#addresses.delete(taskId);
+    this.#options.grants.release(taskId);
     await this.#options.ports.release(taskId);
   }
 

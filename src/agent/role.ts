@@ -21,11 +21,13 @@ import { ServerConnection } from "../session/server-connection.ts";
 import { openAgentState, type AgentState } from "../store/agent-state/agent-state.ts";
 import { makePrivateDirectory } from "../store/private-directory.ts";
 import { Agent } from "./agent.ts";
+import { contentKeyOf } from "./contents.ts";
 import { DeviceWatch } from "./device-watch.ts";
 import { enrol } from "./enrol.ts";
 import { readFacts } from "./facts.ts";
 import { renewCertificate } from "./join.ts";
 import { Membership } from "./membership.ts";
+import { memoryDirectory, type MemoryDirectory } from "./memory-directory.ts";
 import { Renewal } from "./renewal.ts";
 import { Reachability } from "./reachability.ts";
 
@@ -61,6 +63,8 @@ interface Machine {
   lock: { release: () => void } | undefined;
   /** Absent where the runtime can give no devices. */
   devices: DeviceWatch | undefined;
+  /** For files that are in memory alone; absent where containers have no files. */
+  directory: MemoryDirectory | undefined;
 }
 
 /**
@@ -98,7 +102,7 @@ export class AgentRole {
     this.#runtime = runtime;
     this.#facts = facts;
     const { log } = options;
-    const { state, clock, devices } = machine;
+    const { state, clock, devices, directory } = machine;
     this.#renewal = new Renewal({ clock: systemClock, log, renew: () => this.#renew() });
     this.#connection = new ServerConnection({
       clock,
@@ -125,6 +129,10 @@ export class AgentRole {
       server: this.#connection,
       facts,
       network: subnet === undefined ? undefined : { interfaceName: INTERFACE, subnet },
+      secrets: {
+        key: contentKeyOf(identity.key),
+        ...(directory === undefined ? {} : { directory }),
+      },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
       onFacts: (news) => this.#tellFacts(news),
     });
@@ -169,7 +177,8 @@ export class AgentRole {
       ...socket,
     });
     const own = { ...(await facts(runtime)), hostname: identity.name, notes: [] };
-    const machine = { state, clock, lock, devices };
+    const directory = kind === "podman" ? memoryDirectory(runDir, nodeId) : undefined;
+    const machine = { state, clock, lock, devices, directory };
     const role = new AgentRole(options, machine, { identity, runtime, facts: own });
     await role.#begin();
     return role;

@@ -17,8 +17,11 @@ import type { NodeFacts } from "../model/node.ts";
 import type { Strategy } from "../model/service.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
+import { contentKeyOf } from "../agent/contents.ts";
 import { DeviceWatch } from "../agent/device-watch.ts";
 import { readFacts } from "../agent/facts.ts";
+import { memoryDirectory } from "../agent/memory-directory.ts";
+import { newKey } from "../pki/keys.ts";
 import { createApi } from "../api/api.ts";
 import type { ApiEnv } from "../api/env.ts";
 import { serveApi, type ApiListener } from "../api/listen.ts";
@@ -47,6 +50,7 @@ import { ownAddress } from "../net/own-address.ts";
 import { ownRoutes } from "../net/routes.ts";
 import { NodeHealth } from "./node-health.ts";
 import { VirtualIps } from "./virtual-ips.ts";
+import { Secrets } from "./vault/secrets.ts";
 import { Writes } from "./writes.ts";
 
 export interface ServerOptions {
@@ -98,6 +102,7 @@ export class Server {
   readonly #virtualIps: VirtualIps;
   readonly #tokens: Tokens;
   readonly #joins: Joins;
+  #secrets: Secrets | undefined;
   #listening: ApiListener | undefined;
   #api: Hono<ApiEnv> | undefined;
   #remote: Remote | undefined;
@@ -277,6 +282,7 @@ export class Server {
       resources: this.#options.resources ?? {},
       devices: devices?.found,
     });
+    const directory = kind === "podman" ? { directory: memoryDirectory(runDir, nodeId) } : {};
     const agent = new Agent({
       nodeId,
       clock: systemClock,
@@ -287,6 +293,7 @@ export class Server {
       server: this.#dispatcher,
       facts,
       network,
+      secrets: { key: await ownContentKey(state), ...directory },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
       onFacts: (news) => void this.#tellFacts(news),
     });
@@ -323,6 +330,7 @@ export class Server {
       state.close();
     }
     this.#lock?.release();
+    this.#secrets?.close();
     this.#dispatcher.close();
     await this.#store.close();
   }
@@ -348,15 +356,35 @@ export class Server {
     return nodeId;
   }
 
+  async #openSecrets(): Promise<Secrets> {
+    const secrets = await Secrets.open({
+      store: this.#store,
+      clock: systemClock,
+      random: systemRandom,
+      log: this.#options.log,
+      dataDir: this.#options.dataDir,
+      session: (nodeId) => this.#dispatcher.session(nodeId),
+    });
+    this.#secrets = secrets;
+    this.#dispatcher.onAssigned = (session, set) => secrets.courier.onAssigned(session, set);
+    return secrets;
+  }
+
   async #listen(): Promise<void> {
     const store = this.#store;
-    const writes = new Writes(store, systemClock, systemRandom);
+    const secrets = await this.#openSecrets();
+    const uploaded = (id: string) => secrets.items.uploaded(id);
+    const writes = new Writes(store, systemClock, systemRandom, uploaded);
     const api = createApi({
       store,
       version: this.#options.version,
       clock: systemClock,
       log: this.#options.log,
-      applyStack: (name, spec, options) => writes.applyStack(name, spec, options),
+      applyStack: async (name, spec, options) => {
+        const result = await writes.applyStack(name, spec, options);
+        secrets.items.forget(spec);
+        return result;
+      },
       removeStack: (name, options) => writes.removeStack(name, options),
       scale: (replicas) => writes.scale(replicas),
       restart: (id) => writes.restart(id),
@@ -377,6 +405,7 @@ export class Server {
       rotateToken: (id) => this.#tokens.rotate(id),
       revokeToken: (id) => this.#tokens.revoke(id),
       gossipKeys: new GossipKeys(store),
+      secrets: secrets.forPeople(),
       session: (nodeId: NodeId) => this.#dispatcher.session(nodeId),
       sessions: () => this.#dispatcher.sessions(),
     });
@@ -398,4 +427,11 @@ export class Server {
         return explainNode(view, target.node, this.#health.verdict(target.node.id).reason, now);
     }
   }
+}
+
+/** This machine joins no cluster, but keeps a key as nodes that do. */
+async function ownContentKey(state: AgentState): Promise<Uint8Array> {
+  const key = state.loadKey() ?? (await newKey());
+  state.saveKey(key);
+  return contentKeyOf(key);
 }

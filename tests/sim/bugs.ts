@@ -447,6 +447,10 @@ function methodsOf(state: AgentMemory): AgentMemory {
     deleteStatus: (taskIds) => state.deleteStatus(taskIds),
     networkMap: () => state.networkMap(),
     saveNetworkMap: (map) => state.saveNetworkMap(map),
+    contentIds: () => state.contentIds(),
+    loadContent: (id) => state.loadContent(id),
+    saveContent: (id, sealed) => state.saveContent(id, sealed),
+    deleteContents: (ids) => state.deleteContents(ids),
   };
 }
 

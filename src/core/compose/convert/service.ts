@@ -8,6 +8,7 @@ import { containerSpecOf } from "./container.ts";
 import { withoutUndefined, type Cursor } from "./cursor.ts";
 import { dependenciesOf } from "./dependencies.ts";
 import { imageOf } from "./image.ts";
+import type { Items } from "./items.ts";
 import { jobOf } from "./job.ts";
 import { pairsOf } from "./pairs.ts";
 import { placementOf, precedenceOf } from "./placement.ts";
@@ -23,6 +24,7 @@ export interface ServiceContext {
   stack: string;
   networks: Networks;
   volumes: Volumes;
+  items: Items;
   loader: Loader;
 }
 
@@ -34,9 +36,9 @@ export interface ConvertedService {
 
 /** One service of a validated file. All problems are told, whatever else is wrong with it. */
 export function convertService(service: Cursor, context: ServiceContext): ConvertedService {
-  const { stack, networks, volumes, loader } = context;
+  const { stack, networks, volumes, items, loader } = context;
   const image = imageOf(service) ?? "";
-  const container = containerSpecOf(service, { image, volumes, loader });
+  const container = containerSpecOf(service, { image, volumes, items, loader });
   const ports = portsOf(service);
   const { mode, replicas } = scaleOf(service);
   const usesHostPorts =
