@@ -4,12 +4,15 @@ import { join } from "node:path";
 import { assert } from "../lib/assert.ts";
 import { systemClock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
-import { messageChainOf } from "../lib/errors.ts";
+import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { systemRandom } from "../lib/random.ts";
+import { conflictOf } from "../core/network/routes.ts";
 import { serverSubnet } from "../core/network/subnets.ts";
 import { put } from "../model/change.ts";
+import { CLUSTER_RANGE_DEFAULT } from "../model/cluster.ts";
 import type { NodeId } from "../model/ids.ts";
+import type { NetworkMode } from "../model/network-map.ts";
 import type { NodeFacts } from "../model/node.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
@@ -40,7 +43,9 @@ import { type ListenOptions, Remote } from "./remote.ts";
 import { Tokens } from "./tokens.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
 import { ownAddress } from "../net/own-address.ts";
+import { ownRoutes } from "../net/routes.ts";
 import { NodeHealth } from "./node-health.ts";
+import { VirtualIps } from "./virtual-ips.ts";
 import { Writes } from "./writes.ts";
 
 export interface ServerOptions {
@@ -57,6 +62,10 @@ export interface ServerOptions {
   advertise?: string;
   /** How much this machine has of what people gave a name. */
   resources?: Readonly<Record<string, number>>;
+  /** Where the addresses of tasks and services are from: chosen when the cluster is made. */
+  clusterRange?: string;
+  /** How tasks of one node reach those of another; absent means as it was. */
+  network?: NetworkMode;
   version: VersionInfo;
   log: Log;
 }
@@ -83,6 +92,7 @@ export class Server {
   readonly #dispatcher: Dispatcher;
   readonly #controllers: Controllers;
   readonly #autoscaler: Autoscaler;
+  readonly #virtualIps: VirtualIps;
   readonly #tokens: Tokens;
   readonly #joins: Joins;
   #listening: ApiListener | undefined;
@@ -127,6 +137,7 @@ export class Server {
       log: options.log,
       session: (nodeId) => this.#dispatcher.session(nodeId),
     });
+    this.#virtualIps = new VirtualIps({ store, clock: systemClock, log: options.log });
     const servers = () => this.addresses();
     const deps = { store, clock: systemClock, random: systemRandom, servers };
     this.#tokens = new Tokens(deps);
@@ -142,7 +153,9 @@ export class Server {
     await makePrivateDirectory(options.runDir, "--run-dir");
     const server = new Server(options, await openSqliteStore(join(options.dataDir, "server.db")));
     try {
-      await ensureCluster(server.#store, systemClock);
+      server.#checkRange();
+      const { clusterRange: range, network: mode } = options;
+      await ensureCluster(server.#store, systemClock, { range, mode });
       await server.#listen();
     } catch (error) {
       // Whoever tries again, with another port, finds the state free.
@@ -152,7 +165,23 @@ export class Server {
     server.#controllers.start();
     server.#health.start();
     server.#autoscaler.start();
+    server.#virtualIps.start();
     return server;
+  }
+
+  /**
+   * A new cluster takes no range that leads elsewhere from here. One that is there goes on.
+   * @throws OrchdError `conflict`
+   */
+  #checkRange(): void {
+    const { agent, runtime, clusterRange, log } = this.#options;
+    if (!agent || runtime !== "podman") return;
+    const known = this.#store.view().cluster;
+    const range = known?.range ?? clusterRange ?? CLUSTER_RANGE_DEFAULT;
+    const conflict = conflictOf(range, ownRoutes());
+    if (conflict === undefined) return;
+    if (known === undefined) throw new OrchdError("conflict", conflict);
+    log.warn(conflict);
   }
 
   /** Where others reach this server, as `ip:port`; nowhere when it listens on its socket alone. */
@@ -279,6 +308,7 @@ export class Server {
     this.#images.close();
     this.#network.close();
     this.#autoscaler.close();
+    this.#virtualIps.close();
     if (this.#agent !== undefined) {
       const { agent, runtime, state, devices } = this.#agent;
       devices?.close();
