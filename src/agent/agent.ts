@@ -35,6 +35,7 @@ import { forwardTarget } from "./forward-target.ts";
 import type { MachineDevices } from "./give-devices.ts";
 import { ImagePlatforms } from "./image-platforms.ts";
 import { Ingress } from "./ingress.ts";
+import { NameServer } from "./name-server.ts";
 import { NetworkTable } from "./network-table.ts";
 import { ownTasksOf } from "./own-tasks.ts";
 import { Reporter } from "./reporter.ts";
@@ -49,6 +50,8 @@ const INGRESS_RETRY_MS = 5000;
 export interface AgentNetwork {
   interfaceName: string;
   subnet: string;
+  /** Whether tasks find each other by name; absent for a runtime whose tasks ask nobody. */
+  servesNames?: boolean;
 }
 
 /** What the agent needs of its own disk: every write is durable when it returns. */
@@ -98,6 +101,7 @@ export class Agent implements AgentSession {
   readonly #firstAnswer: FirstAnswer;
   readonly #successors: Successors;
   readonly #ingress: Ingress | undefined;
+  readonly #names: NameServer | undefined;
   readonly #stopped = new AbortController();
   /** Tasks on their way out: no new connection goes to them. */
   readonly #withdrawn = new Set<TaskId>();
@@ -123,6 +127,7 @@ export class Agent implements AgentSession {
       machine: options.machine,
       ports: this.#ports,
       subnet: network && parseSubnet(network.subnet),
+      resolver: network?.servesNames === true ? () => this.#names?.resolver() : undefined,
       withdraw: (taskId) => this.#withdraw(taskId),
     });
     this.#worker = new Worker({
@@ -155,6 +160,7 @@ export class Agent implements AgentSession {
     });
     this.#ingress = network && new Ingress(network, () => this.#endpoints());
     this.networkTable = network && this.#newTable(network);
+    this.#names = network && this.networkTable && this.#newNames(network, this.networkTable);
   }
 
   #newTable({ subnet }: AgentNetwork): NetworkTable {
@@ -167,6 +173,21 @@ export class Agent implements AgentSession {
       log,
       memory,
       ownTasks: () => ownTasksOf(this.#worker, this.#containers, this.#withdrawn),
+    });
+  }
+
+  #newNames(network: AgentNetwork, source: NetworkTable): NameServer | undefined {
+    const { clock, random, log } = this.#options;
+    const subnet = parseSubnet(network.subnet);
+    if (network.servesNames !== true || subnet === undefined) return undefined;
+    return new NameServer({
+      bridge: { name: network.interfaceName, address: gatewayOf(subnet) },
+      source,
+      serversOf: (taskId) => this.#worker.assignment(taskId)?.container.dns ?? [],
+      clock,
+      now: () => performance.now(),
+      random,
+      log,
     });
   }
 
@@ -205,6 +226,7 @@ export class Agent implements AgentSession {
     this.#firstAnswer.close();
     this.#successors.close();
     this.#reporter.close();
+    this.#names?.close();
     this.networkTable?.close();
     this.#options.server.goodbye(this.nodeId);
     await this.#ports.close();
@@ -318,6 +340,7 @@ export class Agent implements AgentSession {
     const gateway = gatewayOf(parsed);
     await this.#options.runtime.ensureNetwork({ name: interfaceName, subnet, gateway });
     await forwardPackets();
+    await this.#names?.start();
   }
 
   /** Follows the runtime for as long as the agent lives: after a failed look it looks again. */

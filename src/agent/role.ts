@@ -108,6 +108,7 @@ export class AgentRole {
       onTime: (serverTime, roundTripMs) => clock.learn(serverTime + roundTripMs / 2),
     });
     const { subnet } = identity;
+    const servesNames = options.runtime === "podman";
     this.#agent = new Agent({
       nodeId: identity.nodeId,
       clock,
@@ -117,7 +118,7 @@ export class AgentRole {
       state,
       server: this.#connection,
       facts,
-      network: subnet === undefined ? undefined : { interfaceName: INTERFACE, subnet },
+      network: subnet === undefined ? undefined : { interfaceName: INTERFACE, subnet, servesNames },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
       onFacts: (news) => this.#tellFacts(news),
     });
