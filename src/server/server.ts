@@ -216,8 +216,10 @@ export class Server {
         if (after === undefined) this.#health.forgetMember(nodeId);
         else this.#health.noteMember(nodeId, after.state, systemClock.now());
       },
+      onNotice: (notice) => agent?.agent.networkTable?.hear(notice),
       onMoved: (address) => void this.#tellFacts({ address }),
     });
+    agent?.agent.networkTable?.announceBy(this.#remote);
     this.#firstToken = await firstToken(this.#store, systemClock, systemRandom);
   }
 

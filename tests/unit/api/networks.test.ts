@@ -44,7 +44,7 @@ describe("networks", () => {
 
   test("are shown with the names, addresses and endpoints of their services", async () => {
     const { members } = (await ask("/v1/networks/back")) as NetworkInspection;
-    expect(members.map(({ endpoints: _, ...member }) => member)).toEqual([
+    expect(members).toMatchObject([
       { stack: "data", service: "db", aliases: [], endpointMode: "dnsrr" },
       {
         stack: "shop",
@@ -54,6 +54,7 @@ describe("networks", () => {
         virtualIp: "10.210.240.9",
       },
     ]);
+    expect(members[0]).not.toHaveProperty("virtualIp");
     const endpoints = members.flatMap((member) => member.endpoints);
     expect(endpoints.map((one) => [one.task, one.address, one.node, one.reason])).toEqual([
       ["data/db.1", "10.210.1.3", "h1", "it is on its way out"],
