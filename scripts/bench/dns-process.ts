@@ -30,7 +30,7 @@ async function serve(): Promise<void> {
   const [node] = map.nodes;
   if (node === undefined) throw new Error("the map has no node");
   const server = new NameServer({
-    bridge: { name: "lo", address: ADDRESS },
+    bridge: { name: "lo", address: ADDRESS, prefix: 8 },
     source: { nodeId: node.id, current: () => map, subscribe: () => () => {} },
     serversOf: () => [],
     clock: systemClock,
@@ -73,7 +73,7 @@ function aBigMap(): NetworkMap {
   });
 }
 
-/** What programs ask: the virtual address, now and then all tasks, and IPv6 that there is none of. */
+/** What programs ask: the virtual address, now and then all tasks, and IPv6 in vain. */
 function questions(): Buffer[] {
   return Array.from({ length: SERVICES }, (_, i) => {
     const name = i % 10 === 0 ? `tasks.web${i}` : `web${i}`;
@@ -87,26 +87,25 @@ async function ask(port: number, perSecond: number, seconds: number): Promise<As
   const asked: Asked = { sent: 0, answered: 0, ms: 0 };
   const begin = performance.now();
   const isOver = () => performance.now() - begin > seconds * 1000;
-  const send = (socket: Bun.udp.ConnectedSocket<"buffer">) => {
+  const send = (socket?: Bun.udp.ConnectedSocket<"buffer">) => {
     const packet = packets[asked.sent % packets.length];
-    if (packet !== undefined && socket.send(packet)) asked.sent++;
+    if (packet !== undefined && socket?.send(packet) === true) asked.sent++;
   };
   const sockets: Bun.udp.ConnectedSocket<"buffer">[] = [];
   for (let i = 0; i < CLIENTS; i++) {
-    const options: Bun.udp.ConnectSocketOptions<"buffer"> = {
+    const socket = await Bun.udpSocket({
       hostname: `127.0.1.${i + 1}`,
       connect: { hostname: ADDRESS, port },
       socket: {
-        data(own) {
+        data() {
           asked.answered++;
-          if (perSecond === 0 && !isOver()) send(own);
+          if (perSecond === 0 && !isOver()) send(sockets[i]);
         },
         error() {},
       },
-    };
-    const socket = await Bun.udpSocket(options);
+    });
     sockets.push(socket);
-    for (let j = 0; perSecond === 0 && j < WINDOW; j++) send(socket);
+    for (let j = 0; j < (perSecond === 0 ? WINDOW : 0); j++) send(socket);
   }
   while (!isOver()) {
     const due = perSecond === 0 ? 0 : ((performance.now() - begin) * perSecond) / 1000;

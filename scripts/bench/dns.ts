@@ -62,7 +62,7 @@ async function ask(port: number, perSecond: number, seconds: number): Promise<As
 async function portOf(server: ChildProcess): Promise<number> {
   if (server.stdout === null) throw new Error("the name server has no output");
   const late = pause(START_TIMEOUT_MS, undefined, { ref: false });
-  const [line] = (await Promise.race([once(server.stdout, "data"), late])) ?? [];
-  if (line === undefined) throw new Error("the name server did not start");
-  return Number(String(line));
+  const first: unknown[] | undefined = await Promise.race([once(server.stdout, "data"), late]);
+  if (first === undefined) throw new Error("the name server did not start");
+  return Number(String(first[0]));
 }

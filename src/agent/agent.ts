@@ -182,7 +182,11 @@ export class Agent implements AgentSession {
     const subnet = parseSubnet(network.subnet);
     if (network.servesNames !== true || subnet === undefined) return undefined;
     return new NameServer({
-      bridge: { name: network.interfaceName, address: gatewayOf(subnet) },
+      bridge: {
+        name: network.interfaceName,
+        address: gatewayOf(subnet),
+        prefix: subnet.prefix,
+      },
       source,
       serversOf: (taskId) => this.#worker.assignment(taskId)?.container.dns ?? [],
       clock,

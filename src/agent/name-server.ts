@@ -10,14 +10,14 @@ import { withBridgeAddress, type BridgeAddress } from "../net/bridge-address.ts"
 import { ClientLimit } from "../net/dns/client-limit.ts";
 import { Forwarder } from "../net/dns/forwarder.ts";
 import { ResolvConfFile, type ResolvConf } from "../net/dns/resolv-conf.ts";
-import { Responder } from "../net/dns/responder.ts";
+import { Responder, type Response } from "../net/dns/responder.ts";
 import { DNS_PORT, listenDns } from "../net/dns/server.ts";
 import type { Listening } from "../net/dns/udp-server.ts";
 import type { Upstream } from "../net/dns/upstream.ts";
 import type { Resolver } from "../runtime/driver.ts";
 
 const BIND_RETRY_MS = 2000;
-/** A zone takes some milliseconds for thousands of tasks: at most one part of so many of the time. */
+/** A zone of thousands of tasks takes some milliseconds to make: at most a tenth of the time. */
 const ZONE_SHARE = 10;
 
 /** Where the newest map of the cluster's network is. */
@@ -38,8 +38,9 @@ export interface NameServerOptions {
   now: () => number;
   random: Random;
   log: Log;
-  /** Differs in tests. */
+  /** These differ in tests. */
   port?: number;
+  upstreamPort?: number;
   resolvConf?: ResolvConfFile;
 }
 
@@ -94,7 +95,14 @@ export class NameServer {
    */
   async start(): Promise<void> {
     const { bridge } = this.#options;
-    await this.#listen(() => withBridgeAddress(bridge, () => this.#bind()));
+    await this.#listen(async () => {
+      try {
+        return await this.#bind();
+      } catch (error) {
+        if (systemCodeOf(error) !== "EADDRNOTAVAIL") throw error;
+        return withBridgeAddress(bridge, () => this.#bind());
+      }
+    });
   }
 
   close(): void {
@@ -103,6 +111,11 @@ export class NameServer {
     this.#unsubscribe();
     this.#listening?.close();
     this.#listening = undefined;
+  }
+
+  /** What is said to a datagram that came from an address. */
+  respond(packet: Buffer, asker: string): Response {
+    return this.#responder.respond(packet, asker, "udp");
   }
 
   /** What a new container is told of names. */
@@ -171,7 +184,7 @@ export class NameServer {
 
   /** A task's own name servers, or the machine's; never this one, which would ask itself. */
   #upstreamsOf(asker: string): Upstream[] {
-    const { bridge, serversOf } = this.#options;
+    const { bridge, serversOf, upstreamPort = DNS_PORT } = this.#options;
     const taskId = this.#zoneFor(asker).taskAt(asker);
     const own = taskId === undefined ? [] : serversOf(taskId);
     const conf = this.#file.current();
@@ -182,6 +195,6 @@ export class NameServer {
     const hosts = own.length > 0 ? own : conf.nameservers;
     return hosts
       .filter((host) => host !== bridge.address)
-      .map((host) => ({ host, port: DNS_PORT }));
+      .map((host) => ({ host, port: upstreamPort }));
   }
 }

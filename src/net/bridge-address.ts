@@ -1,4 +1,3 @@
-import { networkInterfaces } from "node:os";
 import { OrchdError, systemCodeOf } from "../lib/errors.ts";
 
 const TIMEOUT_MS = 5000;
@@ -8,24 +7,25 @@ export interface BridgeAddress {
   name: string;
   /** `10.210.1.1` */
   address: string;
+  /** Of the network that it is in. */
+  prefix: number;
 }
 
 /**
- * Calls `take` while the machine has the address. The runtime makes a bridge with the first
- * container and ends it with the last, but a socket that is bound once stays so, and works whenever
- * the bridge is there: so a bridge that is not there yet is made for the moment of `take`. Nothing
- * may start containers meanwhile.
+ * Makes the bridge for as long as `take` runs. The runtime makes it with the first container and
+ * ends it with the last; but a socket that is bound once stays so, and works whenever the bridge is
+ * there. Nothing may start containers meanwhile.
  * @throws OrchdError `runtime` when it can't be made, and whatever `take` throws
  */
 export async function withBridgeAddress<T>(
-  { name, address }: BridgeAddress,
+  { name, address, prefix }: BridgeAddress,
   take: () => Promise<T>,
 ): Promise<T> {
-  if (networkInterfaces()[name]?.some((one) => one.address === address)) return take();
-  // One that is there without its address is not ours to take away, and is the runtime's to finish.
+  // One that is there without its address is the runtime's to finish, and not ours to take away.
   await ip("link", "add", "dev", name, "type", "bridge");
   try {
-    await ip("address", "add", `${address}/32`, "dev", name);
+    // As the runtime would have it, which finds it so if this process is killed here.
+    await ip("address", "add", `${address}/${prefix}`, "brd", "+", "dev", name);
     await ip("link", "set", "dev", name, "up");
     return await take();
   } finally {

@@ -8,7 +8,7 @@ export const ZONE = "orchd.internal";
 /** What a name of ours means to somebody. */
 export interface Meaning {
   services: readonly MapService[];
-  /** `service`: as each is reached; `tasks`: its tasks one by one; `slot`: those of one slot. */
+  /** `service`: as each is reached; `tasks`: one by one; `slot`: those of one slot. */
   kind: "service" | "tasks" | "slot";
   slot?: string;
 }
@@ -16,8 +16,8 @@ export interface Meaning {
 const TASKS = "tasks.";
 
 /**
- * What a name in lower case means to who asks: a service's name or alias in one of the networks that
- * they share, `tasks.NAME`, `SERVICE.STACK`, or `SLOT.NAME`, the first of these that it can be.
+ * What a name in lower case means to who asks: a service's name or alias in one of the networks
+ * that they share, `tasks.NAME`, `SERVICE.STACK`, or `SLOT.NAME`, the first that it can be.
  * Undefined when it is none.
  */
 export function meaningOf(index: ZoneIndex, scope: Scope, name: string): Meaning | undefined {
