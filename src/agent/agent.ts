@@ -39,6 +39,7 @@ import { Grants } from "./grants.ts";
 import type { MachineDevices } from "./give-devices.ts";
 import { ImagePlatforms } from "./image-platforms.ts";
 import { Ingress } from "./ingress.ts";
+import { NameServer } from "./name-server.ts";
 import { NetworkTable } from "./network-table.ts";
 import { ownTasksOf } from "./own-tasks.ts";
 import type { MemoryDirectory } from "./memory-directory.ts";
@@ -55,6 +56,8 @@ const INGRESS_RETRY_MS = 5000;
 export interface AgentNetwork {
   interfaceName: string;
   subnet: string;
+  /** Whether tasks find each other by name; absent for a runtime whose tasks ask nobody. */
+  servesNames?: boolean;
 }
 
 /** What the agent needs of its own disk: every write is durable when it returns. */
@@ -113,6 +116,7 @@ export class Agent implements AgentSession {
   readonly #firstAnswer: FirstAnswer;
   readonly #successors: Successors;
   readonly #ingress: Ingress | undefined;
+  readonly #names: NameServer | undefined;
   readonly #stopped = new AbortController();
   /** Tasks on their way out: no new connection goes to them. */
   readonly #withdrawn = new Set<TaskId>();
@@ -146,6 +150,7 @@ export class Agent implements AgentSession {
       machine: options.machine,
       ports: this.#ports,
       subnet: network && parseSubnet(network.subnet),
+      resolver: network?.servesNames === true ? () => this.#names?.resolver() : undefined,
       withdraw: (taskId) => this.#withdraw(taskId),
     });
     this.#worker = new Worker({
@@ -178,6 +183,7 @@ export class Agent implements AgentSession {
     });
     this.#ingress = network && new Ingress(network, () => this.#endpoints());
     this.networkTable = network && this.#newTable(network);
+    this.#names = network && this.networkTable && this.#newNames(network, this.networkTable);
   }
 
   #newTable({ subnet }: AgentNetwork): NetworkTable {
@@ -191,6 +197,25 @@ export class Agent implements AgentSession {
       memory,
       ownTasks: () => ownTasksOf(this.#worker, this.#containers, this.#withdrawn),
       isLed: () => server.leads(),
+    });
+  }
+
+  #newNames(network: AgentNetwork, source: NetworkTable): NameServer | undefined {
+    const { clock, random, log } = this.#options;
+    const subnet = parseSubnet(network.subnet);
+    if (network.servesNames !== true || subnet === undefined) return undefined;
+    return new NameServer({
+      bridge: {
+        name: network.interfaceName,
+        address: gatewayOf(subnet),
+        prefix: subnet.prefix,
+      },
+      source,
+      serversOf: (taskId) => this.#worker.assignment(taskId)?.container.dns ?? [],
+      clock,
+      now: () => performance.now(),
+      random,
+      log,
     });
   }
 
@@ -232,6 +257,7 @@ export class Agent implements AgentSession {
     this.#firstAnswer.close();
     this.#successors.close();
     this.#reporter.close();
+    this.#names?.close();
     this.networkTable?.close();
     this.#options.server.goodbye(this.nodeId);
     await this.#ports.close();
@@ -361,6 +387,7 @@ export class Agent implements AgentSession {
     const gateway = gatewayOf(parsed);
     await this.#options.runtime.ensureNetwork({ name: interfaceName, subnet, gateway });
     await forwardPackets();
+    await this.#names?.start();
   }
 
   /** Follows the runtime for as long as the agent lives: after a failed look it looks again. */

@@ -4,7 +4,7 @@ import { freeAddress, type Subnet } from "../core/network/address.ts";
 import type { Assignment } from "../model/assignment.ts";
 import type { TaskId } from "../model/ids.ts";
 import type { PortClaims } from "../net/ports.ts";
-import type { Runtime } from "../runtime/driver.ts";
+import type { Resolver, Runtime } from "../runtime/driver.ts";
 import type { Containers } from "./containers.ts";
 import { withDevices, type MachineDevices } from "./give-devices.ts";
 import type { Grants } from "./grants.ts";
@@ -26,6 +26,8 @@ export interface ExecutorOptions {
   images: ImagePlatforms;
   /** What tasks read. */
   grants: Grants;
+  /** What containers are told of names; absent means what the machine itself is told. */
+  resolver?: (() => Resolver | undefined) | undefined;
   /** What the machine has that tasks are given; absent means nothing. */
   machine?: (() => MachineDevices) | undefined;
   /** Takes a task out of all tables, before it gets its signal. */
@@ -157,8 +159,12 @@ export class Executor {
   async #createOnce(assignment: Assignment): Promise<void> {
     const { taskId } = assignment;
     const address = this.#addressFor(assignment);
-    const options = address === undefined ? { assignment } : { assignment, address };
-    const containerId = await this.#options.runtime.create(options);
+    const resolver = this.#options.resolver?.();
+    const containerId = await this.#options.runtime.create({
+      assignment,
+      ...(address === undefined ? {} : { address }),
+      ...(resolver === undefined ? {} : { resolver }),
+    });
     const known = { taskId, containerId, state: "created" as const };
     this.#options.containers.set(address === undefined ? known : { ...known, address });
   }

@@ -119,6 +119,7 @@ export class AgentRole {
       onTime: (serverTime, roundTripMs) => clock.learn(serverTime + roundTripMs / 2),
     });
     const { subnet } = identity;
+    const servesNames = options.runtime === "podman";
     this.#agent = new Agent({
       nodeId: identity.nodeId,
       clock,
@@ -128,11 +129,11 @@ export class AgentRole {
       state,
       server: this.#connection,
       facts,
-      network: subnet === undefined ? undefined : { interfaceName: INTERFACE, subnet },
       secrets: {
         key: contentKeyOf(identity.key),
         ...(directory === undefined ? {} : { directory }),
       },
+      network: subnet === undefined ? undefined : { interfaceName: INTERFACE, subnet, servesNames },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
       onFacts: (news) => this.#tellFacts(news),
     });

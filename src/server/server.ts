@@ -266,7 +266,8 @@ export class Server {
   async startAgent(): Promise<void> {
     const { dataDir, runDir, runtime: kind, podmanSocket, advertise, log, version } = this.#options;
     const subnet = serverSubnet(clusterIn(this.#store.view()).range);
-    const network = kind === "podman" ? { interfaceName: INTERFACE, subnet } : undefined;
+    const ours = { interfaceName: INTERFACE, subnet, servesNames: true };
+    const network = kind === "podman" ? ours : undefined;
     if (network !== undefined) this.#lock = await lockNetwork(INTERFACE);
     const state = openAgentState(join(dataDir, "agent.db"));
     const nodeId = this.#ownNodeId(state);
