@@ -46,6 +46,6 @@ function parseAddress(text: string): number | undefined {
   return parts.reduce((address, part) => address * 256 + part, 0);
 }
 
-function formatAddress(address: number): string {
+export function formatAddress(address: number): string {
   return [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join(".");
 }

@@ -1,3 +1,4 @@
+import { formatAddress, parseSubnet } from "./address.ts";
 import type { Node } from "../../model/node.ts";
 
 /** The range of the machine on which the server runs. */
@@ -15,4 +16,12 @@ export function freeSubnet(nodes: Iterable<Node>): string | undefined {
     if (!taken.has(subnet)) return subnet;
   }
   return undefined;
+}
+
+/** Where the virtual addresses of services are from: `10.210.240.0/20`. */
+export function virtualRange(range: string): string {
+  const parsed = parseSubnet(range);
+  if (parsed === undefined) throw new Error(`${range} is no network`);
+  const size = 2 ** (32 - parsed.prefix);
+  return `${formatAddress(parsed.base + size - size / 16)}/${parsed.prefix + 4}`;
 }
