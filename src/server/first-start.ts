@@ -3,7 +3,7 @@ import type { Clock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
 import type { Random } from "../lib/random.ts";
 import { put } from "../model/change.ts";
-import { CLUSTER_ID, type Cluster } from "../model/cluster.ts";
+import { CLUSTER_ID, CLUSTER_RANGE_DEFAULT, type Cluster } from "../model/cluster.ts";
 import { formatToken, newSecret } from "../model/token-text.ts";
 import { newAuthority } from "../pki/authority.ts";
 import type { Store } from "../store/store.ts";
@@ -24,6 +24,8 @@ export async function ensureCluster(store: Store, clock: Clock): Promise<void> {
     caCertificate: ca.certificate,
     caKey: ca.key,
     gossipKeys: [newGossipKey()],
+    range: CLUSTER_RANGE_DEFAULT,
+    networkMode: "vxlan",
     createdAt: clock.now(),
     version: 0,
   };

@@ -7,7 +7,7 @@ import { newId } from "../lib/ids.ts";
 import { messageChainOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { systemRandom } from "../lib/random.ts";
-import { SERVER_SUBNET } from "../core/network/subnets.ts";
+import { serverSubnet } from "../core/network/subnets.ts";
 import { put } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { NodeFacts } from "../model/node.ts";
@@ -24,6 +24,7 @@ import type { Runtime } from "../runtime/driver.ts";
 import { openAgentState, type AgentState } from "../store/agent-state/agent-state.ts";
 import { openSqliteStore, type SqliteStore } from "../store/sqlite/sqlite-store.ts";
 import { Autoscaler } from "./autoscaler.ts";
+import { clusterIn } from "./cluster-keys.ts";
 import { Controllers } from "./controllers.ts";
 import { commitFresh } from "./commit-fresh.ts";
 import { Dispatcher } from "./dispatcher.ts";
@@ -33,6 +34,7 @@ import { explainNode } from "./explain-node.ts";
 import { ensureCluster, firstToken } from "./first-start.ts";
 import { GossipKeys } from "./gossip-keys.ts";
 import { ImageIndex } from "./image-index.ts";
+import { NetworkFeed } from "./network-feed.ts";
 import { Joins } from "./joins.ts";
 import { type ListenOptions, Remote } from "./remote.ts";
 import { Tokens } from "./tokens.ts";
@@ -68,7 +70,7 @@ interface OwnAgent {
   devices: DeviceWatch | undefined;
 }
 
-const NODE_NETWORK = { interfaceName: "orchd0", subnet: SERVER_SUBNET };
+const INTERFACE = "orchd0";
 
 /** The control plane, with an agent on the same machine unless it was told otherwise. */
 export class Server {
@@ -77,6 +79,7 @@ export class Server {
   readonly #store: SqliteStore;
   readonly #health: NodeHealth;
   readonly #images: ImageIndex;
+  readonly #network: NetworkFeed;
   readonly #dispatcher: Dispatcher;
   readonly #controllers: Controllers;
   readonly #autoscaler: Autoscaler;
@@ -102,6 +105,12 @@ export class Server {
     this.#images = new ImageIndex({ store, log: options.log });
     this.#dispatcher = new Dispatcher(store, systemClock, this.#health, (session) => {
       void this.#images.learn(session);
+      this.#network.greet(session);
+    });
+    this.#network = new NetworkFeed({
+      store,
+      clock: systemClock,
+      sessions: () => this.#dispatcher.sessions(),
     });
     this.#controllers = new Controllers({
       store,
@@ -172,7 +181,9 @@ export class Server {
       dispatcher: this.#dispatcher,
       tokens: this.#tokens,
       joins: this.#joins,
-      onMember: (nodeId, { after }) => {
+      onMember: (nodeId, change) => {
+        const { after } = change;
+        agent?.agent.networkTable?.noteMember(change);
         if (after === undefined) this.#health.forgetMember(nodeId);
         else this.#health.noteMember(nodeId, after.state, systemClock.now());
       },
@@ -214,8 +225,9 @@ export class Server {
    */
   async startAgent(): Promise<void> {
     const { dataDir, runDir, runtime: kind, podmanSocket, advertise, log, version } = this.#options;
-    const network = kind === "podman" ? NODE_NETWORK : undefined;
-    if (network !== undefined) this.#lock = await lockNetwork(network.interfaceName);
+    const subnet = serverSubnet(clusterIn(this.#store.view()).range);
+    const network = kind === "podman" ? { interfaceName: INTERFACE, subnet } : undefined;
+    if (network !== undefined) this.#lock = await lockNetwork(INTERFACE);
     const state = openAgentState(join(dataDir, "agent.db"));
     const nodeId = this.#ownNodeId(state);
     this.#dispatcher.setOwnNode(nodeId);
@@ -246,15 +258,15 @@ export class Server {
     this.#agent = { agent, runtime, state, facts, devices };
     devices?.watch((found) => void this.#tellFacts(found));
     await agent.start();
-    if (kind === "podman") await this.#noteSubnet(nodeId);
+    if (kind === "podman") await this.#noteSubnet(nodeId, subnet);
   }
 
   /** Other nodes get their ranges by joining; this one has its own by being the server's. */
-  async #noteSubnet(nodeId: NodeId): Promise<void> {
+  async #noteSubnet(nodeId: NodeId, subnet: string): Promise<void> {
     await commitFresh(this.#store, (view) => {
       const node = view.nodes.get(nodeId);
-      if (node === undefined || node.subnet === SERVER_SUBNET) return [];
-      return [put.node({ ...node, subnet: SERVER_SUBNET })];
+      if (node === undefined || node.subnet === subnet) return [];
+      return [put.node({ ...node, subnet })];
     });
   }
 
@@ -265,6 +277,7 @@ export class Server {
     this.#controllers.close();
     this.#health.close();
     this.#images.close();
+    this.#network.close();
     this.#autoscaler.close();
     if (this.#agent !== undefined) {
       const { agent, runtime, state, devices } = this.#agent;

@@ -51,6 +51,7 @@ export function convertService(service: Cursor, context: ServiceContext): Conver
     container,
     resources,
     ports: ports.map(({ port }) => port),
+    networks: [],
     placement: placementOf(service, stack),
     restart: restartPolicyOf(service),
     update: updatePolicyOf(service, overlap),
