@@ -3,7 +3,6 @@ import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
 import { gatewayOf, parseSubnet } from "../core/network/address.ts";
-import type { PublishedEndpoint } from "../core/network/ingress.ts";
 import { awaitedPorts } from "../core/task/step.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
@@ -29,12 +28,13 @@ import { forwardPackets } from "../net/sysctl.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import type { AgentState } from "../store/agent-state/agent-state.ts";
 import { Containers } from "./containers.ts";
+import { DataPlane, type PlaneKernel } from "./data-plane.ts";
 import { Executor } from "./executor.ts";
 import { FirstAnswer } from "./first-answer.ts";
 import { forwardTarget } from "./forward-target.ts";
+import { HeldPorts } from "./held-ports.ts";
 import type { MachineDevices } from "./give-devices.ts";
 import { ImagePlatforms } from "./image-platforms.ts";
-import { Ingress } from "./ingress.ts";
 import { NetworkTable } from "./network-table.ts";
 import { ownTasksOf } from "./own-tasks.ts";
 import { Reporter } from "./reporter.ts";
@@ -43,12 +43,13 @@ import { Worker } from "./worker.ts";
 
 const SAVE_RETRY_MS = 1000;
 const WATCH_RETRY_MS = 1000;
-const INGRESS_RETRY_MS = 5000;
 
 /** The node's own network, made on the runtime under the interface's name. */
 export interface AgentNetwork {
   interfaceName: string;
   subnet: string;
+  /** What carries packets; absent for a runtime whose tasks have none. */
+  kernel?: PlaneKernel;
 }
 
 /** What the agent needs of its own disk: every write is durable when it returns. */
@@ -78,6 +79,8 @@ export interface AgentOptions {
   machine?: () => MachineDevices;
   /** Hears of what the node says of itself when that changes. */
   onFacts?(news: Pick<NodeFacts, "foreignImages">): void;
+  /** Hears what people should put right about the node's network, when that changes. */
+  onNetworkNotes?: (notes: string[]) => void;
 }
 
 /**
@@ -97,13 +100,12 @@ export class Agent implements AgentSession {
   readonly #reporter: Reporter;
   readonly #firstAnswer: FirstAnswer;
   readonly #successors: Successors;
-  readonly #ingress: Ingress | undefined;
+  readonly #plane: DataPlane | undefined;
   readonly #stopped = new AbortController();
   /** Tasks on their way out: no new connection goes to them. */
   readonly #withdrawn = new Set<TaskId>();
   #saveRetry: Timer | undefined;
   #watchRetry: Timer | undefined;
-  #ingressRetry: Timer | undefined;
 
   constructor(options: AgentOptions) {
     const { clock, log, random, runtime, state, server, nodeId, network } = options;
@@ -153,8 +155,8 @@ export class Agent implements AgentSession {
       save: (statuses) => state.saveStatus(statuses),
       send: (statuses) => server.report(nodeId, statuses),
     });
-    this.#ingress = network && new Ingress(network, () => this.#endpoints());
     this.networkTable = network && this.#newTable(network);
+    this.#plane = network && this.networkTable && this.#newPlane(network, this.networkTable);
   }
 
   #newTable({ subnet }: AgentNetwork): NetworkTable {
@@ -167,6 +169,22 @@ export class Agent implements AgentSession {
       log,
       memory,
       ownTasks: () => ownTasksOf(this.#worker, this.#containers, this.#withdrawn),
+    });
+  }
+
+  #newPlane(network: AgentNetwork, source: NetworkTable): DataPlane | undefined {
+    const { nodeId, clock, log, onNetworkNotes } = this.#options;
+    const { interfaceName: bridge, kernel } = network;
+    if (kernel === undefined) return undefined;
+    return new DataPlane({
+      nodeId,
+      bridge,
+      source,
+      kernel,
+      ports: new HeldPorts(this.#ports),
+      clock,
+      log,
+      onNotes: (notes) => onNetworkNotes?.(notes),
     });
   }
 
@@ -200,11 +218,11 @@ export class Agent implements AgentSession {
     this.#stopped.abort();
     this.#saveRetry?.cancel();
     this.#watchRetry?.cancel();
-    this.#ingressRetry?.cancel();
     this.#worker.close();
     this.#firstAnswer.close();
     this.#successors.close();
     this.#reporter.close();
+    this.#plane?.close();
     this.networkTable?.close();
     this.#options.server.goodbye(this.nodeId);
     await this.#ports.close();
@@ -254,7 +272,7 @@ export class Agent implements AgentSession {
     const running = taskIds.filter((taskId) => this.#worker.status(taskId)?.state === "running");
     const [tasks, connections] = await Promise.all([
       this.#options.runtime.usage(running),
-      this.#ingress?.connections() ?? {},
+      this.#plane?.connections() ?? {},
     ]);
     return { at: performance.now(), tasks, connections };
   }
@@ -316,8 +334,12 @@ export class Agent implements AgentSession {
       throw new OrchdError("invalid", `${subnet} is not an IPv4 network such as 10.210.1.0/24`);
     }
     const gateway = gatewayOf(parsed);
-    await this.#options.runtime.ensureNetwork({ name: interfaceName, subnet, gateway });
+    const mtu = await this.#plane?.taskMtu(this.#options.facts.address);
+    const room = mtu === undefined ? {} : { mtu };
+    await this.#options.runtime.ensureNetwork({ name: interfaceName, subnet, gateway, ...room });
+    if (this.#plane === undefined) return;
     await forwardPackets();
+    this.#plane.start();
   }
 
   /** Follows the runtime for as long as the agent lives: after a failed look it looks again. */
@@ -337,8 +359,8 @@ export class Agent implements AgentSession {
   #onListed(): void {
     this.#worker.pokeAll();
     this.networkTable?.refreshOwn();
-    this.#ingress?.doubt();
-    void this.#refreshIngress();
+    this.#plane?.doubt();
+    void this.#plane?.keepUp();
     for (const assignment of this.#worker.assignments()) {
       const status = this.#worker.status(assignment.taskId);
       if (status?.state !== "running") continue;
@@ -363,13 +385,10 @@ export class Agent implements AgentSession {
     this.networkTable?.refreshOwn();
     if (status.state === "running" && status.health === "starting") {
       this.#awaitAnswer(status.taskId);
-    } else if (status.state === "running") {
-      void this.#refreshIngress();
     } else if (isTerminal(status.state)) {
       this.#successors.consider(status.taskId);
       this.#firstAnswer.forget(status.taskId);
       void this.#executor.release(status.taskId);
-      void this.#refreshIngress();
     }
   }
 
@@ -410,28 +429,6 @@ export class Agent implements AgentSession {
   async #withdraw(taskId: TaskId): Promise<void> {
     this.#withdrawn.add(taskId);
     this.networkTable?.refreshOwn();
-    await this.#refreshIngress();
-  }
-
-  async #refreshIngress(): Promise<void> {
-    try {
-      await this.#ingress?.refresh();
-    } catch (error) {
-      const { log, clock } = this.#options;
-      log.error(`published ports are not up to date: ${messageChainOf(error)}`);
-      this.#ingressRetry?.cancel();
-      if (this.#stopped.signal.aborted) return;
-      this.#ingressRetry = clock.after(INGRESS_RETRY_MS, () => void this.#refreshIngress());
-    }
-  }
-
-  *#endpoints(): Iterable<PublishedEndpoint> {
-    for (const assignment of this.#worker.assignments()) {
-      const { taskId, ports } = assignment;
-      if (ports.length === 0 || this.#withdrawn.has(taskId)) continue;
-      const address = this.#containers.get(taskId)?.address;
-      if (address === undefined || !this.#worker.isServing(taskId)) continue;
-      for (const port of ports) yield { port, address };
-    }
+    await this.#plane?.keepUp();
   }
 }

@@ -3,6 +3,7 @@ import { messageChainOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { equalJson } from "../lib/order.ts";
 import { portOfCounter, portsAnswered } from "../core/network/endpoint-rules.ts";
+import { mtuOf } from "../core/network/links.ts";
 import { ipv6Rules, nodeRules } from "../core/network/node-rules.ts";
 import { formatChange, formatWhole, type RuleTable } from "../core/network/rule-table.ts";
 import { staleFlows } from "../core/network/stale-flows.ts";
@@ -18,16 +19,22 @@ const CHECK_EVERY_LOOKS = 120;
 
 /** Where the newest map of the cluster's network is. */
 export interface NetworkSource {
-  /** Undefined until there is a first one. */
-  current(): NetworkMap | undefined;
+  current(): NetworkMap;
   /** Calls when there is another one; answers how to stop. */
-  onChange(listener: () => void): () => void;
+  subscribe(listener: () => void): () => void;
 }
 
 /** What a data plane needs of the machine. */
 export type PlaneKernel = Pick<
   NodeNetwork,
-  "setLinks" | "setRules" | "hasRules" | "counters" | "forgetFlows" | "look" | "close"
+  | "readUnderlay"
+  | "setLinks"
+  | "setRules"
+  | "hasRules"
+  | "counters"
+  | "forgetFlows"
+  | "look"
+  | "close"
 >;
 
 export interface DataPlaneOptions {
@@ -40,13 +47,12 @@ export interface DataPlaneOptions {
   clock: Clock;
   log: Log;
   /** Hears what people should put right, whenever that is something else than before. */
-  onNotes(notes: string[]): void;
+  onNotes: (notes: string[]) => void;
 }
 
 /**
  * Keeps the kernel equal to the newest map of the cluster's network: links to other nodes, virtual
- * addresses, published ports, and who may talk to whom. Without a map it leaves the kernel as it is,
- * so that everything goes on while orchd is restarted.
+ * addresses, published ports, and who may talk to whom. All of it stays while orchd is restarted.
  */
 export class DataPlane {
   readonly #options: DataPlaneOptions;
@@ -71,7 +77,13 @@ export class DataPlane {
 
   constructor(options: DataPlaneOptions) {
     this.#options = options;
-    this.#unsubscribe = options.source.onChange(() => void this.keepUp());
+    this.#unsubscribe = options.source.subscribe(() => void this.keepUp());
+  }
+
+  /** The largest packet between tasks of this node, whose address it is, and others. */
+  async taskMtu(address: string): Promise<number> {
+    const { mtu } = await this.#options.kernel.readUnderlay(address);
+    return mtuOf(this.#options.source.current().mode, mtu);
   }
 
   /** Begins to notice when somebody else changes what was made here. */
@@ -145,7 +157,7 @@ export class DataPlane {
 
   async #apply(): Promise<void> {
     const map = this.#options.source.current();
-    if (map === undefined || this.#isClosed) return;
+    if (this.#isClosed) return;
     const wasFiltered = this.#isBridgeFiltered;
     const links = this.#applyLinks(map);
     // What is to be taken out of the tables does not wait for links, which are slower.

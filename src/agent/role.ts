@@ -5,10 +5,11 @@ import type { Log } from "../lib/log.ts";
 import { systemRandom } from "../lib/random.ts";
 import { TrustedClock } from "../lib/trusted-clock.ts";
 import type { Identity } from "../model/join.ts";
-import type { NodeFacts } from "../model/node.ts";
+import { NOTES_MAX, type NodeFacts } from "../model/node.ts";
 import { discoverServers } from "../net/discovery/discover.ts";
 import { discoveryKeyOf } from "../net/discovery/message.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
+import { NODE_BRIDGE, NodeNetwork } from "../net/node-network.ts";
 import { ownAddress, watchOwnAddress } from "../net/own-address.ts";
 import { SERVER_NAME } from "../model/server-address.ts";
 import { caDigestOf, issuedAt } from "../pki/read.ts";
@@ -27,7 +28,6 @@ import { Membership } from "./membership.ts";
 import { Renewal } from "./renewal.ts";
 import { Reachability } from "./reachability.ts";
 
-const INTERFACE = "orchd0";
 const FIND_TIMEOUT_MS = 3000;
 
 export interface AgentRoleOptions {
@@ -59,6 +59,8 @@ interface Machine {
   lock: { release: () => void } | undefined;
   /** Absent where the runtime can give no devices. */
   devices: DeviceWatch | undefined;
+  /** Absent where tasks send no packets. */
+  network: NodeNetwork | undefined;
 }
 
 /**
@@ -79,6 +81,7 @@ export class AgentRole {
   #reachability: Reachability | undefined;
   readonly #renewal: Renewal;
   #unwatch = () => {};
+  readonly #notes = new Map<string, readonly string[]>();
 
   private constructor(
     options: AgentRoleOptions,
@@ -91,7 +94,7 @@ export class AgentRole {
     this.#runtime = runtime;
     this.#facts = facts;
     const { log } = options;
-    const { state, clock, devices } = machine;
+    const { state, clock, devices, network: kernel } = machine;
     this.#renewal = new Renewal({ clock: systemClock, log, renew: () => this.#renew() });
     this.#connection = new ServerConnection({
       clock,
@@ -117,9 +120,13 @@ export class AgentRole {
       state,
       server: this.#connection,
       facts,
-      network: subnet === undefined ? undefined : { interfaceName: INTERFACE, subnet },
+      network:
+        subnet === undefined
+          ? undefined
+          : { interfaceName: NODE_BRIDGE, subnet, ...(kernel && { kernel }) },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
       onFacts: (news) => this.#tellFacts(news),
+      onNetworkNotes: (notes) => this.#note("network", notes),
     });
   }
 
@@ -131,16 +138,19 @@ export class AgentRole {
     const { dataDir, runDir, runtime: kind, advertise, name, log } = options;
     await makePrivateDirectory(dataDir, "--data-dir");
     await makePrivateDirectory(runDir, "--run-dir");
-    const lock = kind === "podman" ? await lockNetwork(INTERFACE) : undefined;
+    const lock = kind === "podman" ? await lockNetwork(NODE_BRIDGE) : undefined;
     const state = openAgentState(join(dataDir, "agent.db"));
     const clock = newClock(state, log);
     const devices = kind === "podman" ? await DeviceWatch.begin(systemClock) : undefined;
+    const network = kind === "podman" ? NodeNetwork.of(dataDir) : undefined;
+    const wireguardKey = await network?.wireguardKey();
     const { token, servers, labels, resources = {}, orchdVersion } = options;
     const facts = async (opened?: Runtime) => {
       const info = (await opened?.info()) ?? { name: kind, version: "" };
       const address = advertise ?? ownAddress();
       const found = devices?.found;
-      return readFacts({ runtime: info, address, orchdVersion, resources, devices: found });
+      const own = { runtime: info, address, devices: found, wireguardKey };
+      return readFacts({ ...own, orchdVersion, resources });
     };
     const identity = await enrol({
       state,
@@ -162,7 +172,7 @@ export class AgentRole {
       ...socket,
     });
     const own = { ...(await facts(runtime)), hostname: identity.name, notes: [] };
-    const machine = { state, clock, lock, devices };
+    const machine = { state, clock, lock, devices, network };
     const role = new AgentRole(options, machine, { identity, runtime, facts: own });
     await role.#begin();
     return role;
@@ -202,7 +212,7 @@ export class AgentRole {
     this.#membership.useKeys(this.#identity.gossipKeys);
     const { trouble } = this.#membership;
     if (trouble === undefined) this.#reachability = this.#newReachability(this.#membership);
-    else this.#note([trouble]);
+    else this.#note("gossip", [trouble]);
     this.#meet();
     if (advertise === undefined) {
       this.#unwatch = watchOwnAddress(systemClock, (address) => this.#moveTo(address));
@@ -216,12 +226,13 @@ export class AgentRole {
       clock: systemClock,
       log: this.#options.log,
       isConnected: () => this.#connection.isConnected,
-      onChange: (notes) => this.#note(notes),
+      onChange: (notes) => this.#note("gossip", notes),
     });
   }
 
-  #note(notes: string[]): void {
-    this.#tellFacts({ notes });
+  #note(about: "gossip" | "network", notes: readonly string[]): void {
+    this.#notes.set(about, notes);
+    this.#tellFacts({ notes: [...this.#notes.values()].flat().slice(0, NOTES_MAX) });
   }
 
   #tellFacts(news: Partial<NodeFacts>): void {

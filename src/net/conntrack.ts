@@ -30,7 +30,7 @@ export interface StaleFlows {
 }
 
 /**
- * Makes the kernel choose again for flows of UDP. It remembers a flow for as long as its client goes
+ * Makes the kernel choose again for flows of UDP. It remembers one for as long as its client goes
  * on sending, whether somebody answers or not, so a client of a task that is gone would never be
  * heard again. TCP needs none of that: its connections end by themselves.
  * @returns how many flows were forgotten

@@ -23,7 +23,7 @@ const countersSchema = z.object({
   ),
 });
 
-/** The packets that each named counter of a table has seen. Nothing where the table is not there. */
+/** The packets that each named counter of a table has seen; nothing where there is no table. */
 export async function readCounters(table: string): Promise<Map<string, number>> {
   const words = ["-j", "list", "counters", "table", ...table.split(" ")];
   const { stdout, exitCode } = await runProgram(NFT, words);

@@ -1,7 +1,8 @@
+import { join } from "node:path";
 import type { NodeId } from "../model/ids.ts";
 import type { NetworkMap } from "../model/network-map.ts";
 import { planLinks } from "../core/network/link-change.ts";
-import { NO_LINKS, wantedLinks, type Links } from "../core/network/links.ts";
+import { NO_LINKS, wantedLinks, type Links, type Underlay } from "../core/network/links.ts";
 import { formatRemoval } from "../core/network/rule-table.ts";
 import { OrchdError } from "../lib/errors.ts";
 import { parseIpRange, type IpRange } from "../lib/ip.ts";
@@ -11,7 +12,10 @@ import { KernelWatch, type KernelNews } from "./kernel-watch.ts";
 import { applyLinks, readNetwork, readUnderlay, type FoundNetwork } from "./links.ts";
 import { applyNftables, hasChain, readCounters } from "./nftables.ts";
 import { routeLoopback } from "./sysctl.ts";
-import { applyPeers, ensureWireguard } from "./wireguard.ts";
+import { applyPeers, ensureWireguard, hasWireguard, wireguardKey } from "./wireguard.ts";
+
+/** The node's own bridge, made on the runtime. */
+export const NODE_BRIDGE = "orchd0";
 
 const TABLES = ["ip orchd", "ip6 orchd"];
 
@@ -36,12 +40,25 @@ export class NodeNetwork {
   #peers: Links["peers"] = new Map();
   #watch: KernelWatch | undefined;
 
+  /** That of this machine, with its secrets in the agent's own folder. */
+  static of(dataDir: string): NodeNetwork {
+    return new NodeNetwork({
+      bridge: NODE_BRIDGE,
+      wireguardKeyPath: join(dataDir, "wireguard.key"),
+    });
+  }
+
   constructor(options: NodeNetworkOptions) {
     this.#options = options;
   }
 
+  /** The node's public key for an encrypted network; undefined where the machine can't have one. */
+  async wireguardKey(): Promise<string | undefined> {
+    return (await hasWireguard()) ? wireguardKey(this.#options.wireguardKeyPath) : undefined;
+  }
+
   /**
-   * Makes devices, routes and addresses as the map wants them, with what is there already left alone.
+   * Makes devices, routes and addresses as the map wants them, and leaves alone what is there.
    * @throws OrchdError `runtime` with what the machine can't do
    */
   async setLinks(map: NetworkMap, own: NodeId): Promise<LinksSet> {
@@ -56,6 +73,10 @@ export class NodeNetwork {
     ];
     for (const device of devices) await routeLoopback(device);
     return { problems, isBridgeFiltered };
+  }
+
+  readUnderlay(address: string): Promise<Underlay> {
+    return readUnderlay(address);
   }
 
   async setRules(script: string): Promise<void> {
@@ -75,7 +96,10 @@ export class NodeNetwork {
     await forgetFlows(stale);
   }
 
-  /** What happened since the last call. @throws OrchdError `runtime` when the kernel does not tell */
+  /**
+   * What happened since the last call.
+   * @throws OrchdError `runtime` when the kernel does not tell
+   */
   async look(): Promise<KernelNews> {
     this.#watch ??= await KernelWatch.open();
     return this.#watch.look();

@@ -11,7 +11,7 @@ export interface ProgramOutput {
 /** A program of the machine that this one can't do without. */
 export interface Program {
   name: string;
-  /** What is not done without it, and how to get it; ends the sentence `NAME is not installed, `. */
+  /** What is not done without it and how to get it: ends `NAME is not installed, `. */
   whatFor: string;
 }
 

@@ -57,8 +57,8 @@ function makeKey(path: string): Buffer {
 }
 
 /**
- * Makes the device when it is not there, with the kernel's own WireGuard or else with a program that
- * does the same, and gives it the node's key.
+ * Makes the device when it is not there, with the kernel's own WireGuard or else with a program
+ * that does the same, and gives it the node's key.
  * @throws OrchdError `runtime` when the machine has neither
  */
 export async function ensureWireguard(
@@ -95,7 +95,7 @@ export async function applyPeers(
 
 async function knowsWireguard(): Promise<boolean> {
   try {
-    return (await runProgram(MODPROBE, ["wireguard"])).exitCode === 0;
+    return (await runProgram(MODPROBE, ["-n", "-q", "wireguard"])).exitCode === 0;
   } catch {
     // Without modprobe nothing can be loaded that is not there.
     return false;

@@ -48,6 +48,8 @@ export interface BridgeNetwork {
   /** `10.210.1.0/24` */
   subnet: string;
   gateway: string;
+  /** The largest packet that gets through to other nodes; absent leaves it to the runtime. */
+  mtu?: number;
 }
 
 /**

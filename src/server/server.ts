@@ -10,7 +10,7 @@ import { systemRandom } from "../lib/random.ts";
 import { serverSubnet } from "../core/network/subnets.ts";
 import { put } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
-import type { NodeFacts } from "../model/node.ts";
+import { NOTES_MAX, type NodeFacts } from "../model/node.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
 import { DeviceWatch } from "../agent/device-watch.ts";
@@ -39,6 +39,7 @@ import { Joins } from "./joins.ts";
 import { type ListenOptions, Remote } from "./remote.ts";
 import { Tokens } from "./tokens.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
+import { NODE_BRIDGE, NodeNetwork } from "../net/node-network.ts";
 import { ownAddress } from "../net/own-address.ts";
 import { NodeHealth } from "./node-health.ts";
 import { Writes } from "./writes.ts";
@@ -69,8 +70,6 @@ interface OwnAgent {
   facts: NodeFacts;
   devices: DeviceWatch | undefined;
 }
-
-const INTERFACE = "orchd0";
 
 /** The control plane, with an agent on the same machine unless it was told otherwise. */
 export class Server {
@@ -226,8 +225,9 @@ export class Server {
   async startAgent(): Promise<void> {
     const { dataDir, runDir, runtime: kind, podmanSocket, advertise, log, version } = this.#options;
     const subnet = serverSubnet(clusterIn(this.#store.view()).range);
-    const network = kind === "podman" ? { interfaceName: INTERFACE, subnet } : undefined;
-    if (network !== undefined) this.#lock = await lockNetwork(INTERFACE);
+    const kernel = kind === "podman" ? NodeNetwork.of(dataDir) : undefined;
+    const network = kernel && { interfaceName: NODE_BRIDGE, subnet, kernel };
+    if (network !== undefined) this.#lock = await lockNetwork(NODE_BRIDGE);
     const state = openAgentState(join(dataDir, "agent.db"));
     const nodeId = this.#ownNodeId(state);
     this.#dispatcher.setOwnNode(nodeId);
@@ -241,6 +241,7 @@ export class Server {
       orchdVersion: version.version,
       resources: this.#options.resources ?? {},
       devices: devices?.found,
+      wireguardKey: await kernel?.wireguardKey(),
     });
     const agent = new Agent({
       nodeId,
@@ -254,6 +255,7 @@ export class Server {
       network,
       ...(devices === undefined ? {} : { machine: () => devices.found }),
       onFacts: (news) => void this.#tellFacts(news),
+      onNetworkNotes: (notes) => void this.#tellFacts({ notes: notes.slice(0, NOTES_MAX) }),
     });
     this.#agent = { agent, runtime, state, facts, devices };
     devices?.watch((found) => void this.#tellFacts(found));

@@ -8,9 +8,9 @@ const MANY = 64;
 
 /**
  * The target of a `dnat` statement: which of the targets gets a new connection. One that is drawn
- * at random, or for a sticky service the one that the client's address means: a target that comes or
- * goes then moves the clients of no other one (rendezvous hashing, Thaler and Ravishankar 1998), and
- * nothing has to be remembered of any client.
+ * at random, or for a sticky service the one that the client's address means: a target that comes
+ * or goes then moves the clients of no other one (rendezvous hashing, Thaler and Ravishankar 1998),
+ * and nothing has to be remembered of any client.
  * @param targets at least one, each an address or `10.210.1.2 . 80`; in an order of their own
  */
 export function formatChoice(targets: readonly string[], isSticky: boolean): string {

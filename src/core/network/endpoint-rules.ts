@@ -32,8 +32,8 @@ export function portOfCounter(counter: string): string | undefined {
 }
 
 /**
- * A virtual address and a published port are each found with one look into a map, however many there
- * are, and lead to a chain of their own, which alone changes when their tasks do.
+ * A virtual address and a published port are each found with one look into a map, however many
+ * there are, and lead to a chain of their own, which alone changes when their tasks do.
  * @param isHeld whether the node answers on that port: another program may have it
  */
 export function endpointRules(
@@ -57,7 +57,7 @@ export function endpointRules(
 
 /** Every port that the node answers on, each once. */
 export function portsAnswered(map: NetworkMap, own: NodeId): Port[] {
-  const all = [...publishedBy(map, map.tasks, own).map(({ port }) => port)];
+  const all = publishedBy(map, map.tasks, own).map(({ port }) => port);
   for (const { ports } of map.services) all.push(...ports.filter(({ mode }) => mode === "ingress"));
   const byKey = new Map(all.filter(({ published }) => published > 0).map((p) => [keyOf(p), p]));
   return sortedBy(byKey, ([key]) => key).map(([, port]) => port);

@@ -34,7 +34,7 @@ export interface Tunnel {
   mtu: number;
   /** Of `vxlan`. */
   mac?: string;
-  /** The address that its packets come from, of `vxlan`; absent leaves it to the machine's routes. */
+  /** Where packets of `vxlan` come from; absent leaves it to the machine's routes. */
   local?: string;
 }
 
@@ -58,7 +58,7 @@ export interface WireguardPeer {
 /** What leads from a node to the tasks of others; all of it has a key, and no order. */
 export interface Links {
   tunnel: Tunnel | undefined;
-  /** The node's own address in the cluster's range, which is there whatever becomes of the bridge. */
+  /** The node's own address in the cluster's range, there whatever becomes of the bridge. */
   address: string | undefined;
   /** By destination. */
   routes: ReadonlyMap<string, Route>;
@@ -190,8 +190,8 @@ function newTunnel(
 }
 
 /**
- * The link address of a node behind the tunnel: every node knows it from the subnet. The first octet
- * says that nobody else gives it out (IEEE 802: locally administered).
+ * The link address of a node behind the tunnel: every node knows it from the subnet. The first
+ * octet says that nobody else gives it out (IEEE 802: locally administered).
  */
 function linkAddressOf({ base }: Subnet): string {
   const octets = [24, 16, 8, 0].map((shift) => (base >>> shift) & 255);

@@ -34,8 +34,8 @@ interface Place {
 }
 
 /**
- * The whole table of a node: virtual addresses, published ports, and who may talk to whom. Undefined
- * where the map has no place for the node, as for one that has just been removed.
+ * The whole table of a node: virtual addresses, published ports, and who may talk to whom.
+ * Undefined where the map has no place for the node, as for one that has just been removed.
  */
 export function nodeRules(
   map: NetworkMap,

@@ -82,6 +82,8 @@ async function ensureNetwork(
         dns_enabled: false,
         ipv6_enabled: false,
         subnets: [{ subnet: network.subnet, gateway: network.gateway }],
+        // A network that was made with another size keeps it: TCP is told the right one anyway.
+        ...(network.mtu === undefined ? {} : { options: { mtu: `${network.mtu}` } }),
         labels: { [LABELS.owner]: nodeId },
       },
     });
