@@ -111,7 +111,10 @@ export class Agent implements AgentSession {
     const { clock, log, random, runtime, state, server, nodeId, network } = options;
     this.nodeId = nodeId;
     this.#options = options;
-    this.#containers = new Containers(runtime, (taskId) => this.#worker.poke(taskId));
+    this.#containers = new Containers(runtime, (taskId) => {
+      this.#worker.poke(taskId);
+      this.networkTable?.refreshOwn();
+    });
     this.#images = new ImagePlatforms({
       runtime,
       platform: options.facts.platform,

@@ -8,7 +8,7 @@ import { ipv6Rules, nodeRules } from "../core/network/node-rules.ts";
 import { formatChange, formatWhole, type RuleTable } from "../core/network/rule-table.ts";
 import { staleFlows } from "../core/network/stale-flows.ts";
 import type { NodeId } from "../model/ids.ts";
-import type { NetworkMap } from "../model/network-map.ts";
+import type { MapTask, NetworkMap } from "../model/network-map.ts";
 import type { NodeNetwork } from "../net/node-network.ts";
 import type { HeldPorts } from "./held-ports.ts";
 
@@ -16,6 +16,8 @@ const RETRY_MS = 5000;
 const LOOK_EVERY_MS = 500;
 /** Whatever nobody told of is found by then. */
 const CHECK_EVERY_LOOKS = 120;
+/** Other programs' firewalls seldom change. */
+const FIREWALLS_EVERY_LOOKS = 1200;
 
 /** Where the newest map of the cluster's network is. */
 export interface NetworkSource {
@@ -28,6 +30,7 @@ export interface NetworkSource {
 export type PlaneKernel = Pick<
   NodeNetwork,
   | "readUnderlay"
+  | "foreignFirewalls"
   | "setLinks"
   | "setRules"
   | "hasRules"
@@ -68,6 +71,7 @@ export class DataPlane {
   /** Transactions of ours that the kernel has yet to tell of. */
   #transactions = 0;
   #linkProblems: string[] = [];
+  #firewalls: string[] = [];
   #notes: string[] = [];
   #trouble: string | undefined;
   #retry: Timer | undefined;
@@ -166,17 +170,25 @@ export class DataPlane {
     for (const result of [rules, linked]) if (result.status === "rejected") throw result.reason;
   }
 
-  async #applyLinks({ nodes, mode, range }: NetworkMap): Promise<void> {
+  async #applyLinks(map: NetworkMap): Promise<void> {
+    const { nodes, mode, range } = map;
     const { kernel, nodeId } = this.#options;
     const wanted = { nodes, mode, range };
-    if (equalJson(this.#linked, wanted)) return;
+    if (equalJson(this.#linked, wanted) && !this.#hasNewPort(map)) return;
     this.#linked = undefined;
-    const map = { generation: 0, services: [], tasks: [], ...wanted };
     const { problems, isBridgeFiltered } = await kernel.setLinks(map, nodeId);
     this.#linked = wanted;
     this.#isBridgeFiltered = isBridgeFiltered;
     this.#linkProblems = problems;
     this.#tell();
+  }
+
+  /** A task that got ready here has a port at the bridge, and maybe the bridge is a new one. */
+  #hasNewPort({ tasks }: NetworkMap): boolean {
+    const { nodeId } = this.#options;
+    const isReadyHere = (task: MapTask) => task.nodeId === nodeId && task.isReady;
+    const before = new Set(this.#appliedMap?.tasks.filter(isReadyHere).map(({ id }) => id));
+    return tasks.some((task) => isReadyHere(task) && !before.has(task.id));
   }
 
   async #applyRules(map: NetworkMap): Promise<void> {
@@ -231,12 +243,18 @@ export class DataPlane {
       log.warn("somebody has changed orchd's rules: they are made again");
       this.#applied = undefined;
     }
+    if (this.#looks % FIREWALLS_EVERY_LOOKS === 1) {
+      this.#firewalls = await kernel.foreignFirewalls(this.#options.source.current().range);
+      this.#tell();
+    }
+    // After trouble the next try has its time already, unless somebody has just done something.
+    if (this.#trouble !== undefined && !isForeign && !links) return;
     if (this.#linked === undefined || this.#applied === undefined) await this.keepUp();
   }
 
   #tell(): void {
     const { ports, onNotes } = this.#options;
-    const notes = [...this.#linkProblems, ...ports.problems];
+    const notes = [...this.#linkProblems, ...ports.problems, ...this.#firewalls];
     if (!this.#isBridgeFiltered) {
       notes.push("tasks on this node are not kept apart: the kernel has no br_netfilter module");
     }

@@ -34,7 +34,8 @@ export async function readCounters(table: string): Promise<Map<string, number>> 
   );
 }
 
-/** Whether a chain is there, such as `ip orchd forward`; no other program's table is read. */
-export async function hasChain(chain: string): Promise<boolean> {
-  return (await runProgram(NFT, ["list", "chain", ...chain.split(" ")])).exitCode === 0;
+/** The text of a table or chain, `chain ip orchd forward`; undefined when it is not there. */
+export async function listRules(what: string): Promise<string | undefined> {
+  const { stdout, exitCode } = await runProgram(NFT, ["list", ...what.split(" ")]);
+  return exitCode === 0 ? stdout : undefined;
 }

@@ -8,9 +8,10 @@ import { OrchdError } from "../lib/errors.ts";
 import { parseIpRange, type IpRange } from "../lib/ip.ts";
 import { allowBridgeFilter } from "./bridge-filter.ts";
 import { forgetFlows, type StaleFlows } from "./conntrack.ts";
+import { foreignFirewalls } from "./foreign-firewall.ts";
 import { KernelWatch, type KernelNews } from "./kernel-watch.ts";
 import { applyLinks, readNetwork, readUnderlay, type FoundNetwork } from "./links.ts";
-import { applyNftables, hasChain, readCounters } from "./nftables.ts";
+import { applyNftables, listRules, readCounters } from "./nftables.ts";
 import { routeLoopback } from "./sysctl.ts";
 import { applyPeers, ensureWireguard, hasWireguard, wireguardKey } from "./wireguard.ts";
 
@@ -83,8 +84,12 @@ export class NodeNetwork {
     await applyNftables(script);
   }
 
-  hasRules(): Promise<boolean> {
-    return hasChain("ip orchd forward");
+  async hasRules(): Promise<boolean> {
+    return (await listRules("chain ip orchd forward")) !== undefined;
+  }
+
+  foreignFirewalls(range: string): Promise<string[]> {
+    return foreignFirewalls(range);
   }
 
   /** Packets by named counter. */
@@ -101,8 +106,10 @@ export class NodeNetwork {
    * @throws OrchdError `runtime` when the kernel does not tell
    */
   async look(): Promise<KernelNews> {
-    this.#watch ??= await KernelWatch.open();
-    return this.#watch.look();
+    if (this.#watch !== undefined) return this.#watch.look();
+    this.#watch = await KernelWatch.open();
+    // Nobody has told of what came before.
+    return { links: true, transactions: undefined };
   }
 
   /**

@@ -3,7 +3,7 @@
  * however many tasks there are, so that a client means the same task everywhere.
  */
 const PARTS = 256;
-const PARTS_OF_MANY = 4096;
+const PARTS_OF_MANY = 1024;
 const MANY = 64;
 
 /**
@@ -19,7 +19,7 @@ export function formatChoice(targets: readonly string[], isSticky: boolean): str
   if (targets.length === 1) return only.replace(" . ", ":");
   if (!isSticky) return `numgen random mod ${targets.length} map ${formatMap(targets)}`;
   const parts = targets.length > MANY ? PARTS_OF_MANY : PARTS;
-  const chosen = Array.from({ length: parts }, (_, part) => highest(targets, part));
+  const chosen = chooseForParts(targets, parts);
   // The kernel would draw a seed of its own for each rule.
   return `jhash ip saddr mod ${parts} seed 0x6f726368 map ${formatMap(chosen)}`;
 }
@@ -28,23 +28,29 @@ function formatMap(values: readonly string[]): string {
   return `{ ${values.map((value, i) => `${i} : ${value}`).join(", ")} }`;
 }
 
-function highest(targets: readonly string[], part: number): string {
-  let best = "";
-  let weight = -1;
-  for (const target of targets) {
-    const found = weightOf(`${part} ${target}`);
-    if (found > weight) [best, weight] = [target, found];
-  }
-  return best;
+/** For each part the target with the highest weight there. */
+function chooseForParts(targets: readonly string[], parts: number): string[] {
+  const hashed = targets.map((target) => ({ target, hash: hashOf(target) }));
+  return Array.from({ length: parts }, (_, part) => {
+    let best = { target: "", weight: -1 };
+    for (const { target, hash } of hashed) {
+      const weight = mix(hash ^ mix(part + 1));
+      if (weight > best.weight) best = { target, weight };
+    }
+    return best.target;
+  });
 }
 
-/** FNV-1a (draft-eastlake-fnv), then the last steps of MurmurHash3, which spread it evenly. */
-function weightOf(text: string): number {
+/** FNV-1a (draft-eastlake-fnv). */
+function hashOf(text: string): number {
   let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) {
-    hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  }
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash;
+}
+
+/** The last steps of MurmurHash3, which spread a number evenly over 32 bits. */
+function mix(value: number): number {
+  let hash = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
   return (hash ^ (hash >>> 16)) >>> 0;
 }
