@@ -104,6 +104,10 @@ export class Agent implements AgentSession {
   readonly #stopped = new AbortController();
   /** Tasks on their way out: no new connection goes to them. */
   readonly #withdrawn = new Set<TaskId>();
+  /** The cluster has this node no more. */
+  #isRemoved = false;
+  /** And what was made of its network is gone. */
+  #hasLeft = false;
   #saveRetry: Timer | undefined;
   #watchRetry: Timer | undefined;
 
@@ -114,6 +118,7 @@ export class Agent implements AgentSession {
     this.#containers = new Containers(runtime, (taskId) => {
       this.#worker.poke(taskId);
       this.networkTable?.refreshOwn();
+      void this.#leave();
     });
     this.#images = new ImagePlatforms({
       runtime,
@@ -212,6 +217,10 @@ export class Agent implements AgentSession {
     await server.hello(this, facts, {
       onResume: () => this.#resumeSession(),
       onLost: () => this.#successors.considerAll(),
+      onRemoved: () => {
+        this.#isRemoved = true;
+        void this.#leave();
+      },
     });
     this.#reportAll();
   }
@@ -323,6 +332,8 @@ export class Agent implements AgentSession {
 
   /** The server may be another one, or one that was put back from a backup: it hears everything. */
   #resumeSession(): void {
+    this.#isRemoved = false;
+    if (this.#hasLeft) void this.#comeBack();
     this.#worker.beginSession();
     this.#reportAll();
   }
@@ -343,6 +354,34 @@ export class Agent implements AgentSession {
     if (this.#plane === undefined) return;
     await forwardPackets();
     this.#plane.start();
+  }
+
+  /** A node that is removed, and whose last task is gone, leaves the machine as it found it. */
+  async #leave(): Promise<void> {
+    const { network, runtime, log } = this.#options;
+    if (!this.#isRemoved || this.#hasLeft || network === undefined) return;
+    if (!this.#containers.isListed || !this.#containers.isEmpty) return;
+    this.#hasLeft = true;
+    try {
+      await runtime.removeNetwork(network.interfaceName);
+      await this.#plane?.leave();
+      log.info("the node has left the cluster: its network is gone from this machine");
+    } catch (error) {
+      // It is tried again with the next session that is refused.
+      this.#hasLeft = false;
+      log.warn(`the node's network is still there: ${messageChainOf(error)}`);
+    }
+  }
+
+  /** The cluster has this node again, as after its server was put back from a backup. */
+  async #comeBack(): Promise<void> {
+    const { network, log } = this.#options;
+    this.#hasLeft = false;
+    try {
+      if (network !== undefined) await this.#prepareNetwork(network);
+    } catch (error) {
+      log.error(`the node's network could not be made again: ${messageChainOf(error)}`);
+    }
   }
 
   /** Follows the runtime for as long as the agent lives: after a failed look it looks again. */
@@ -426,6 +465,7 @@ export class Agent implements AgentSession {
   #onForget(taskId: TaskId): void {
     this.#withdrawn.delete(taskId);
     this.#options.state.deleteStatus([taskId]);
+    void this.#leave();
   }
 
   /** Takes a task out of the tables. It ends all the same where the tables can't be changed. */

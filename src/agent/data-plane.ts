@@ -37,6 +37,7 @@ export type PlaneKernel = Pick<
   | "counters"
   | "forgetFlows"
   | "look"
+  | "remove"
   | "close"
 >;
 
@@ -77,7 +78,7 @@ export class DataPlane {
   #retry: Timer | undefined;
   #timer: Timer | undefined;
   #looks = 0;
-  #isClosed = false;
+  #isActive = true;
 
   constructor(options: DataPlaneOptions) {
     this.#options = options;
@@ -92,6 +93,8 @@ export class DataPlane {
 
   /** Begins to notice when somebody else changes what was made here. */
   start(): void {
+    this.#isActive = true;
+    this.#timer?.cancel();
     this.#timer = this.#options.clock.after(LOOK_EVERY_MS, () => void this.#look());
     void this.keepUp();
   }
@@ -128,7 +131,7 @@ export class DataPlane {
       if (text !== this.#trouble) this.#options.log.error(`the node's network lags: ${text}`);
       this.#trouble = text;
       this.#retry?.cancel();
-      if (this.#isClosed) return;
+      if (!this.#isActive) return;
       this.#retry = this.#options.clock.after(RETRY_MS, () => void this.keepUp());
     }
   }
@@ -150,9 +153,24 @@ export class DataPlane {
     return Object.fromEntries(byPort);
   }
 
+  /**
+   * Takes everything away that was made here, as from a node that has left its cluster. `start`
+   * makes it again.
+   */
+  async leave(): Promise<void> {
+    const { kernel, ports, source } = this.#options;
+    this.#isActive = false;
+    this.#timer?.cancel();
+    await this.#running?.catch(() => undefined);
+    await ports.hold([]);
+    await kernel.remove(source.current().range);
+    this.doubt();
+    this.#transactions = 0;
+  }
+
   /** Ends the watch and leaves the kernel as it is. */
   close(): void {
-    this.#isClosed = true;
+    this.#isActive = false;
     this.#unsubscribe();
     this.#timer?.cancel();
     this.#retry?.cancel();
@@ -161,7 +179,7 @@ export class DataPlane {
 
   async #apply(): Promise<void> {
     const map = this.#options.source.current();
-    if (this.#isClosed) return;
+    if (!this.#isActive) return;
     const wasFiltered = this.#isBridgeFiltered;
     const links = this.#applyLinks(map);
     // What is to be taken out of the tables does not wait for links, which are slower.
@@ -224,7 +242,7 @@ export class DataPlane {
       // A kernel that tells nothing is looked at from time to time all the same.
       if (this.#looks === 1) log.warn(`changes are found later: ${messageChainOf(error)}`);
     }
-    if (this.#isClosed) return kernel.close();
+    if (!this.#isActive) return kernel.close();
     this.#timer = clock.after(LOOK_EVERY_MS, () => void this.#look());
   }
 

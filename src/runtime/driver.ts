@@ -88,6 +88,8 @@ export interface Runtime {
   images(): Promise<ImageSummary[]>;
 
   ensureNetwork(network: BridgeNetwork): Promise<void>;
+  /** Removes a network that orchd made and no container is in; one of somebody else stays. */
+  removeNetwork(name: string): Promise<void>;
   ensureVolume(mount: Extract<Mount, { type: "volume" }>): Promise<void>;
   /** Removes a volume that orchd made; one of somebody else is left and told as `conflict`. */
   removeVolume(name: string): Promise<void>;

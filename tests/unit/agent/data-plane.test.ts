@@ -27,6 +27,7 @@ class KernelAsked implements PlaneKernel {
   counters = async () => new Map([["tcp_8080", 7]]);
   foreignFirewalls = async () => [];
   close = () => {};
+  remove = async () => void this.scripts.push("gone");
 
   async setLinks(map: NetworkMap) {
     if (this.trouble !== undefined) throw this.trouble;
@@ -164,6 +165,22 @@ describe("the data plane", () => {
     expect(await plane.connections()).toEqual({});
     await plane.refresh();
     expect(await plane.connections()).toEqual({ "8080/tcp": 7 });
+  });
+});
+
+describe("a node that left its cluster", () => {
+  test("takes everything away, and makes it again when it is back", async () => {
+    const { plane, kernel, become, pass } = aPlane();
+    plane.start();
+    await pass(1000);
+    await plane.leave();
+    await become(READY);
+    await pass(200_000);
+    expect(kernel.scripts.slice(1)).toEqual(["gone"]);
+    plane.start();
+    await pass(1000);
+    expect(kernel.scripts).toHaveLength(3);
+    expect(kernel.scripts[2]).toInclude("service_10.210.240.1");
   });
 });
 
