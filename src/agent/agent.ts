@@ -168,7 +168,7 @@ export class Agent implements AgentSession {
   }
 
   #newTable({ subnet }: AgentNetwork): NetworkTable {
-    const { nodeId: id, facts, clock, log, state: memory } = this.#options;
+    const { nodeId: id, facts, clock, log, state: memory, server } = this.#options;
     const { hostname, address, wireguardKey } = facts;
     const key = wireguardKey === undefined ? {} : { wireguardKey };
     return new NetworkTable({
@@ -177,6 +177,7 @@ export class Agent implements AgentSession {
       log,
       memory,
       ownTasks: () => ownTasksOf(this.#worker, this.#containers, this.#withdrawn),
+      isLed: () => server.leads(),
     });
   }
 
@@ -216,7 +217,10 @@ export class Agent implements AgentSession {
     this.#worker.beginSession();
     await server.hello(this, facts, {
       onResume: () => this.#resumeSession(),
-      onLost: () => this.#successors.considerAll(),
+      onLost: () => {
+        this.networkTable?.lost();
+        this.#successors.considerAll();
+      },
       onRemoved: () => {
         this.#isRemoved = true;
         void this.#leave();

@@ -6,11 +6,13 @@ import { systemRandom } from "../lib/random.ts";
 import { TrustedClock } from "../lib/trusted-clock.ts";
 import type { Identity } from "../model/join.ts";
 import { NOTES_MAX, type NodeFacts } from "../model/node.ts";
+import { conflictOf } from "../core/network/routes.ts";
 import { discoverServers } from "../net/discovery/discover.ts";
 import { discoveryKeyOf } from "../net/discovery/message.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
 import { NODE_BRIDGE, NodeNetwork } from "../net/node-network.ts";
 import { ownAddress, watchOwnAddress } from "../net/own-address.ts";
+import { ownRoutes } from "../net/routes.ts";
 import { SERVER_NAME } from "../model/server-address.ts";
 import { caDigestOf, issuedAt } from "../pki/read.ts";
 import { openRuntime, type RuntimeKind } from "../runtime/open.ts";
@@ -79,6 +81,9 @@ export class AgentRole {
   /** Where members gossip, as the latest welcome told. */
   #peers: readonly string[] = [];
   #reachability: Reachability | undefined;
+  /** The cluster's range, as this machine's routes were held against it last. */
+  #range = "";
+  #conflict: string | undefined;
   readonly #renewal: Renewal;
   #unwatch = () => {};
   readonly #notes = new Map<string, readonly string[]>();
@@ -194,6 +199,8 @@ export class AgentRole {
   async #begin(): Promise<void> {
     const { advertise, gossipPort, log } = this.#options;
     await this.#agent.takeUp();
+    this.#agent.networkTable?.subscribe(() => this.#checkRange());
+    this.#checkRange();
     this.#machine.devices?.watch((found) => this.#tellFacts(found));
     // Resolves at the first session, or not at all when the agent stops before.
     this.#agent.connect().catch(() => undefined);
@@ -207,7 +214,9 @@ export class AgentRole {
       random: systemRandom,
       log,
       onChange: (change) => this.#agent.networkTable?.noteMember(change),
+      onNotice: (notice) => this.#agent.networkTable?.hear(notice),
     });
+    this.#agent.networkTable?.announceBy(this.#membership);
     // A welcome may have come meanwhile.
     this.#membership.useKeys(this.#identity.gossipKeys);
     const { trouble } = this.#membership;
@@ -230,9 +239,21 @@ export class AgentRole {
     });
   }
 
-  #note(about: "gossip" | "network", notes: readonly string[]): void {
+  #note(about: "gossip" | "network" | "routes", notes: readonly string[]): void {
     this.#notes.set(about, notes);
     this.#tellFacts({ notes: [...this.#notes.values()].flat().slice(0, NOTES_MAX) });
+  }
+
+  /** A node whose machine routes the cluster's range elsewhere goes on, and people are told. */
+  #checkRange(): void {
+    const { generation = 0, range } = this.#agent.networkTable?.current() ?? {};
+    if (range === undefined || generation === 0 || range === this.#range) return;
+    this.#range = range;
+    const conflict = conflictOf(range, ownRoutes());
+    if (conflict === this.#conflict) return;
+    this.#conflict = conflict;
+    if (conflict !== undefined) this.#options.log.warn(conflict);
+    this.#note("routes", conflict === undefined ? [] : [conflict]);
   }
 
   #tellFacts(news: Partial<NodeFacts>): void {

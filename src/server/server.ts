@@ -4,12 +4,15 @@ import { join } from "node:path";
 import { assert } from "../lib/assert.ts";
 import { systemClock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
-import { messageChainOf } from "../lib/errors.ts";
+import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { systemRandom } from "../lib/random.ts";
+import { conflictOf } from "../core/network/routes.ts";
 import { serverSubnet } from "../core/network/subnets.ts";
 import { put } from "../model/change.ts";
+import { CLUSTER_RANGE_DEFAULT } from "../model/cluster.ts";
 import type { NodeId } from "../model/ids.ts";
+import type { NetworkMode } from "../model/network-map.ts";
 import { NOTES_MAX, type NodeFacts } from "../model/node.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
@@ -41,7 +44,9 @@ import { Tokens } from "./tokens.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
 import { NODE_BRIDGE, NodeNetwork } from "../net/node-network.ts";
 import { ownAddress } from "../net/own-address.ts";
+import { ownRoutes } from "../net/routes.ts";
 import { NodeHealth } from "./node-health.ts";
+import { VirtualIps } from "./virtual-ips.ts";
 import { Writes } from "./writes.ts";
 
 export interface ServerOptions {
@@ -58,6 +63,10 @@ export interface ServerOptions {
   advertise?: string;
   /** How much this machine has of what people gave a name. */
   resources?: Readonly<Record<string, number>>;
+  /** Where the addresses of tasks and services are from: chosen when the cluster is made. */
+  clusterRange?: string;
+  /** How tasks of one node reach those of another; absent means as it was. */
+  network?: NetworkMode;
   version: VersionInfo;
   log: Log;
 }
@@ -82,6 +91,7 @@ export class Server {
   readonly #dispatcher: Dispatcher;
   readonly #controllers: Controllers;
   readonly #autoscaler: Autoscaler;
+  readonly #virtualIps: VirtualIps;
   readonly #tokens: Tokens;
   readonly #joins: Joins;
   #listening: ApiListener | undefined;
@@ -126,6 +136,7 @@ export class Server {
       log: options.log,
       session: (nodeId) => this.#dispatcher.session(nodeId),
     });
+    this.#virtualIps = new VirtualIps({ store, clock: systemClock, log: options.log });
     const servers = () => this.addresses();
     const deps = { store, clock: systemClock, random: systemRandom, servers };
     this.#tokens = new Tokens(deps);
@@ -141,7 +152,9 @@ export class Server {
     await makePrivateDirectory(options.runDir, "--run-dir");
     const server = new Server(options, await openSqliteStore(join(options.dataDir, "server.db")));
     try {
-      await ensureCluster(server.#store, systemClock);
+      server.#checkRange();
+      const { clusterRange: range, network: mode } = options;
+      await ensureCluster(server.#store, systemClock, { range, mode });
       await server.#listen();
     } catch (error) {
       // Whoever tries again, with another port, finds the state free.
@@ -151,7 +164,23 @@ export class Server {
     server.#controllers.start();
     server.#health.start();
     server.#autoscaler.start();
+    server.#virtualIps.start();
     return server;
+  }
+
+  /**
+   * A new cluster takes no range that leads elsewhere from here. One that is there goes on.
+   * @throws OrchdError `conflict`
+   */
+  #checkRange(): void {
+    const { agent, runtime, clusterRange, log } = this.#options;
+    if (!agent || runtime !== "podman") return;
+    const known = this.#store.view().cluster;
+    const range = known?.range ?? clusterRange ?? CLUSTER_RANGE_DEFAULT;
+    const conflict = conflictOf(range, ownRoutes());
+    if (conflict === undefined) return;
+    if (known === undefined) throw new OrchdError("conflict", conflict);
+    log.warn(conflict);
   }
 
   /** Where others reach this server, as `ip:port`; nowhere when it listens on its socket alone. */
@@ -186,8 +215,10 @@ export class Server {
         if (after === undefined) this.#health.forgetMember(nodeId);
         else this.#health.noteMember(nodeId, after.state, systemClock.now());
       },
+      onNotice: (notice) => agent?.agent.networkTable?.hear(notice),
       onMoved: (address) => void this.#tellFacts({ address }),
     });
+    agent?.agent.networkTable?.announceBy(this.#remote);
     this.#firstToken = await firstToken(this.#store, systemClock, systemRandom);
   }
 
@@ -281,6 +312,7 @@ export class Server {
     this.#images.close();
     this.#network.close();
     this.#autoscaler.close();
+    this.#virtualIps.close();
     if (this.#agent !== undefined) {
       const { agent, runtime, state, devices } = this.#agent;
       devices?.close();

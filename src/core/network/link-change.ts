@@ -1,5 +1,5 @@
 import type { Links, Route, Tunnel } from "./links.ts";
-import { ROUTE_PROTOCOL, VXLAN_PORT, VXLAN_VNI } from "./links.ts";
+import { ROUTE_METRIC, ROUTE_PROTOCOL, VXLAN_PORT, VXLAN_VNI } from "./links.ts";
 
 /** What is there of the links, as the kernel tells it. */
 export interface FoundLinks extends Omit<Links, "tunnel" | "address" | "peers"> {
@@ -103,7 +103,7 @@ function addNew(
     if (had !== undefined && isSame(had, route)) continue;
     const onLink = wanted.tunnel?.kind === "vxlan" ? " onlink" : "";
     const via = route.via === undefined ? "" : ` via ${route.via}`;
-    const rest = `src ${route.source} proto ${ROUTE_PROTOCOL}`;
+    const rest = `src ${route.source} proto ${ROUTE_PROTOCOL} metric ${ROUTE_METRIC}`;
     ip.push(`route replace ${to}${via} dev ${route.device}${via && onLink} ${rest}`);
   }
 }

@@ -9,6 +9,8 @@ export const VXLAN_PORT = 8472;
 export const WIREGUARD_PORT = 6771;
 /** Marks routes as ours; a number that no program of note uses (iproute2's rt_protos). */
 export const ROUTE_PROTOCOL = 210;
+/** And this where the kernel does not tell whose a route is. */
+export const ROUTE_METRIC = 6770;
 
 /** IPv4, UDP, VXLAN and the inner Ethernet header (RFC 7348). */
 const VXLAN_OVERHEAD = 50;

@@ -19,7 +19,7 @@ const NOTHING: FoundLinks = {
   neighbours: new Map(),
   forwarding: new Map(),
 };
-const VIRTUAL = "route replace 10.210.240.0/20 dev lo src 10.210.1.1 proto 210";
+const VIRTUAL = "route replace 10.210.240.0/20 dev lo src 10.210.1.1 proto 210 metric 6770";
 
 function wanted(over: Partial<NetworkMap> = {}, underlay = UNDERLAY) {
   return wantedLinks(aMap({ nodes: [aMapNode("n1"), aMapNode("n2")], ...over }), OWN, underlay);
@@ -44,7 +44,7 @@ describe("the way to other nodes' tasks", () => {
         "link set dev orchd-vx up",
         "neigh replace 10.210.2.1 lladdr 06:6f:0a:d2:02:00 dev orchd-vx nud permanent",
         VIRTUAL,
-        "route replace 10.210.2.0/24 via 10.210.2.1 dev orchd-vx onlink src 10.210.1.1 proto 210",
+        "route replace 10.210.2.0/24 via 10.210.2.1 dev orchd-vx onlink src 10.210.1.1 proto 210 metric 6770",
       ],
       bridge: ["fdb append 06:6f:0a:d2:02:00 dev orchd-vx dst 192.0.2.2"],
     });
@@ -55,7 +55,7 @@ describe("the way to other nodes' tasks", () => {
       ip: [
         "addr add 10.210.1.1/32 dev lo",
         VIRTUAL,
-        "route replace 10.210.2.0/24 via 192.0.2.2 dev eth0 src 10.210.1.1 proto 210",
+        "route replace 10.210.2.0/24 via 192.0.2.2 dev eth0 src 10.210.1.1 proto 210 metric 6770",
       ],
       bridge: [],
     });
@@ -155,7 +155,7 @@ describe("links that are there", () => {
     expect(planLinks(before, wanted({ mode: "host-gw" }).links)).toEqual({
       ip: [
         "link del dev orchd-vx",
-        "route replace 10.210.2.0/24 via 192.0.2.2 dev eth0 src 10.210.1.1 proto 210",
+        "route replace 10.210.2.0/24 via 192.0.2.2 dev eth0 src 10.210.1.1 proto 210 metric 6770",
       ],
       bridge: [],
     });
