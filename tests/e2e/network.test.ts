@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Fleet, type FleetHost } from "../../scripts/lab/fleet.ts";
 import { HELLO_IMAGE, writeHelloImage } from "../../scripts/image.ts";
@@ -205,5 +206,58 @@ describe("the network of three machines", () => {
     await server().must("node", "rm", "h2", "--force");
     await h2.waitFor("the node has left", () => h2.log.includes("the node has left the cluster"));
     expect(await stateOf(h2)).toEqual(before[1] ?? {});
+  });
+});
+
+describe("what somebody reads who listens between two machines", () => {
+  const SECRET = "only-for-tasks";
+  let fleet: Fleet;
+  beforeAll(async () => {
+    fleet = await Fleet.start(2);
+    const [h1, h2] = [fleet.host("h1"), fleet.host("h2")];
+    await h1.startServer();
+    h2.spawnAgent([`${await h1.token()}@${h1.address}`]);
+    await h1.waitFor("both nodes are ready", async () => {
+      const nodes = await h1.json<NodeSummary[]>("nodes");
+      return nodes.filter((node) => node.health === "ready").length === 2;
+    });
+    await h1.loadImage();
+    await h1.mustUp(everywhere(SECRET));
+  });
+  afterAll(async () => fleet.stop());
+
+  /** What passed at the port of h2 while a task of h1 asked one of h2 and heard the secret. */
+  async function overhear(): Promise<string> {
+    const [h1, h2] = [fleet.host("h1"), fleet.host("h2")];
+    const [from, to] = [await containerOf(h1, SECRET), await containerOf(h2, SECRET)];
+    const ask = () => askFrom(h1, from, `http://${to.address}:8080/`);
+    await h1.waitFor("the task answers", async () => (await ask()) !== undefined);
+    const file = join(h2.lab.dir, "overheard");
+    const end = await fleet.switch.listen(h2.port, file);
+    expect(await ask()).toInclude(SECRET);
+    await h1.waitFor("it was written down", () => statSync(file).size > 1000);
+    await end();
+    return readFileSync(file, "latin1");
+  }
+
+  test("is everything with vxlan", async () => {
+    expect(await overhear()).toInclude(SECRET);
+  });
+
+  test("is nothing with wireguard, from the moment that the cluster is told so", async () => {
+    const [h1, h2] = [fleet.host("h1"), fleet.host("h2")];
+    await h1.endServer("SIGTERM");
+    await h1.startServer(["--network", "wireguard"]);
+    for (const host of [h1, h2]) {
+      await host.waitFor("WireGuard is there", async () => {
+        const routes = await run(host, "ip", "route");
+        return routes.includes("dev orchd-wg") && !routes.includes("dev orchd-vx");
+      });
+    }
+    const heard = await overhear();
+    expect(heard.length).toBeGreaterThan(1000);
+    expect(heard).not.toInclude(SECRET);
+    const key = await run(h2, "stat", "-c", "%a", "/var/lib/orchd/wireguard.key");
+    expect(key).toBe("600");
   });
 });
