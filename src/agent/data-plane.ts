@@ -4,7 +4,7 @@ import type { Log } from "../lib/log.ts";
 import { equalJson } from "../lib/order.ts";
 import { portOfCounter, portsAnswered } from "../core/network/endpoint-rules.ts";
 import { mtuOf } from "../core/network/links.ts";
-import { ipv6Rules, nodeRules } from "../core/network/node-rules.ts";
+import { type BridgeState, ipv6Rules, nodeRules } from "../core/network/node-rules.ts";
 import { formatChange, formatWhole, type RuleTable } from "../core/network/rule-table.ts";
 import { staleFlows } from "../core/network/stale-flows.ts";
 import type { NodeId } from "../model/ids.ts";
@@ -65,7 +65,7 @@ export class DataPlane {
   #next: Promise<void> | undefined;
   /** What the links were last made from; undefined when nobody knows how they stand. */
   #linked: Pick<NetworkMap, "nodes" | "mode" | "range"> | undefined;
-  #isBridgeFiltered = true;
+  #bridge: BridgeState = { isFiltered: true, isTight: false };
   /** What the kernel's table holds; undefined when nobody knows. */
   #applied: RuleTable | undefined;
   #appliedMap: NetworkMap | undefined;
@@ -180,11 +180,11 @@ export class DataPlane {
   async #apply(): Promise<void> {
     const map = this.#options.source.current();
     if (!this.#isActive) return;
-    const wasFiltered = this.#isBridgeFiltered;
+    const before = this.#bridge;
     const links = this.#applyLinks(map);
     // What is to be taken out of the tables does not wait for links, which are slower.
     const [rules, linked] = await Promise.allSettled([this.#applyRules(map), links]);
-    if (this.#isBridgeFiltered !== wasFiltered) await this.#applyRules(map);
+    if (!equalJson(this.#bridge, before)) await this.#applyRules(map);
     for (const result of [rules, linked]) if (result.status === "rejected") throw result.reason;
   }
 
@@ -194,9 +194,9 @@ export class DataPlane {
     const wanted = { nodes, mode, range };
     if (equalJson(this.#linked, wanted) && !this.#hasNewPort(map)) return;
     this.#linked = undefined;
-    const { problems, isBridgeFiltered } = await kernel.setLinks(map, nodeId);
+    const { problems, ...state } = await kernel.setLinks(map, nodeId);
     this.#linked = wanted;
-    this.#isBridgeFiltered = isBridgeFiltered;
+    this.#bridge = state;
     this.#linkProblems = problems;
     this.#tell();
   }
@@ -213,9 +213,8 @@ export class DataPlane {
     const { nodeId, bridge, ports, kernel } = this.#options;
     await ports.hold(portsAnswered(map, nodeId));
     this.#tell();
-    const isBridgeFiltered = this.#isBridgeFiltered;
     const isHeld = ports.isHeld.bind(ports);
-    const table = nodeRules(map, nodeId, { bridge, isBridgeFiltered, isHeld });
+    const table = nodeRules(map, nodeId, { bridge, isHeld, ...this.#bridge });
     if (table === undefined) return;
     const had = this.#applied;
     const script =
@@ -273,7 +272,7 @@ export class DataPlane {
   #tell(): void {
     const { ports, onNotes } = this.#options;
     const notes = [...this.#linkProblems, ...ports.problems, ...this.#firewalls];
-    if (!this.#isBridgeFiltered) {
+    if (!this.#bridge.isFiltered) {
       notes.push("tasks on this node are not kept apart: the kernel has no br_netfilter module");
     }
     if (equalJson(notes, this.#notes)) return;

@@ -56,6 +56,7 @@ const portSchema = z.object({
 export interface FoundBridge {
   /** Whether packets between its ports pass through the rules. */
   isFiltered: boolean;
+  mtu: number;
   /** Ports that never give a packet back to where it came from. */
   straightPorts: string[];
 }
@@ -205,6 +206,7 @@ function bridgeOf(
     .filter((port) => port.master === link.ifname);
   return {
     isFiltered: inet === 1 && inet6 === 1,
+    mtu: link.mtu ?? 0,
     straightPorts: own.filter(({ hairpin }) => hairpin !== true).map(({ ifname }) => ifname),
   };
 }

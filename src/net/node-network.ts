@@ -2,7 +2,8 @@ import { join } from "node:path";
 import type { NodeId } from "../model/ids.ts";
 import type { NetworkMap } from "../model/network-map.ts";
 import { planLinks } from "../core/network/link-change.ts";
-import { NO_LINKS, wantedLinks, type Links, type Underlay } from "../core/network/links.ts";
+import { mtuOf, NO_LINKS, wantedLinks, type Links, type Underlay } from "../core/network/links.ts";
+import type { BridgeState } from "../core/network/node-rules.ts";
 import { formatRemoval } from "../core/network/rule-table.ts";
 import { OrchdError } from "../lib/errors.ts";
 import { parseIpRange, type IpRange } from "../lib/ip.ts";
@@ -21,11 +22,9 @@ export const NODE_BRIDGE = "orchd0";
 const TABLES = ["ip orchd", "ip6 orchd"];
 
 /** What a node's links came to. */
-export interface LinksSet {
+export interface LinksSet extends BridgeState {
   /** Nodes that are not reached and why; a sentence each. */
   problems: string[];
-  /** Whether what one task here sends another one passes through the rules. */
-  isBridgeFiltered: boolean;
 }
 
 export interface NodeNetworkOptions {
@@ -67,13 +66,14 @@ export class NodeNetwork {
     const underlay = await readUnderlay(node?.address ?? "");
     const { links, problems } = wantedLinks(map, own, underlay);
     const found = await this.#settle(links, rangeOf(map.range));
-    const isBridgeFiltered = await this.#filterBridge(found);
+    const isFiltered = await this.#filterBridge(found);
+    const isTight = (found.bridge?.mtu ?? 0) > mtuOf(map.mode, underlay.mtu);
     const devices = [
       this.#options.bridge,
       ...(links.tunnel === undefined ? [] : [links.tunnel.name]),
     ];
     for (const device of devices) await routeLoopback(device);
-    return { problems, isBridgeFiltered };
+    return { problems, isFiltered, isTight };
   }
 
   readUnderlay(address: string): Promise<Underlay> {

@@ -10,17 +10,23 @@ import { virtualRange } from "./subnets.ts";
 
 export const RULE_TABLE = "ip orchd";
 
-export interface NodeRulesOptions {
+/** How the node's bridge stands. */
+export interface BridgeState {
+  /** Whether what one task here sends another one passes through the rules. */
+  isFiltered: boolean;
+  /** Whether tasks here may send packets that are too large for the way to other nodes. */
+  isTight: boolean;
+}
+
+export interface NodeRulesOptions extends BridgeState {
   /** The node's bridge. */
   bridge: string;
-  /** Whether what one task here sends another one passes through the rules. */
-  isBridgeFiltered: boolean;
   /** Whether the node answers on a published port: another program may have it. */
   isHeld(port: Port): boolean;
 }
 
 /** What the rules need to know of the node itself. */
-interface Place {
+interface Place extends BridgeState {
   range: string;
   /** Where the virtual addresses of services are from. */
   virtual: string;
@@ -30,7 +36,6 @@ interface Place {
   bridge: string;
   /** Through which other nodes' tasks are reached; absent where that is no device of its own. */
   tunnel: string | undefined;
-  isBridgeFiltered: boolean;
 }
 
 /**
@@ -52,7 +57,8 @@ export function nodeRules(
     gateway: gatewayOf(subnet),
     bridge: options.bridge,
     tunnel: tunnelOf(map.mode)?.name,
-    isBridgeFiltered: options.isBridgeFiltered,
+    isFiltered: options.isFiltered,
+    isTight: options.isTight,
   };
   const endpoints = endpointRules(map, own, (port) => options.isHeld(port));
   const isolation = isolationRules(map, own);
@@ -94,7 +100,7 @@ function gateways(nodes: readonly MapNode[]): string[] {
 
 /** Where connections go, and whose address the other side sees. */
 function translation(place: Place): Map<string, Chain> {
-  const { range, virtual, subnet, gateway, bridge, tunnel, isBridgeFiltered } = place;
+  const { range, virtual, subnet, gateway, bridge, tunnel, isFiltered } = place;
   const isPublished = `ct status dnat ct original ip daddr != ${virtual}`;
   const own = tunnel === undefined ? `"${bridge}"` : `{ "${bridge}", "${tunnel}" }`;
   const entry = ["ip daddr vmap @services", "fib daddr type local goto published_ports"];
@@ -127,7 +133,7 @@ function translation(place: Place): Map<string, Chain> {
           `ct status dnat ip saddr != ${range} ip daddr ${range} ip daddr != ${subnet} ` +
             `snat to ${gateway}`,
           // Without the bridge's help an answer would go past the rules that turn it back.
-          ...(isBridgeFiltered
+          ...(isFiltered
             ? []
             : [`ct status dnat ip saddr ${subnet} ip daddr ${subnet} snat to ${gateway}`]),
           // Tasks see each other's addresses: nothing after this changes them.
@@ -141,7 +147,7 @@ function translation(place: Place): Map<string, Chain> {
 
 /** What passes; every other packet of a task, or for one, is dropped. */
 function filters(place: Place): Map<string, Chain> {
-  const { range, virtual, subnet, bridge, tunnel } = place;
+  const { range, virtual, subnet, bridge, tunnel, isTight } = place;
   const isForward = "type filter hook forward priority filter - 5; policy accept;";
   const isIn = "type filter hook input priority filter - 5; policy accept;";
   const isOut = "type filter hook output priority filter - 5; policy accept;";
@@ -150,16 +156,15 @@ function filters(place: Place): Map<string, Chain> {
   const inside = [`"${bridge}"`, ...fromTunnel].join(", ");
   return new Map<string, Chain>([
     // Loopback addresses are routed here for published ports: nobody else may use that.
-    ["guard", { hook: isRaw, rules: [`iifname != "lo" ip daddr 127.0.0.0/8 drop`] }],
+    ["guard", { hook: isRaw, rules: [`ip daddr 127.0.0.0/8 iifname != "lo" drop`] }],
     [
       "forward",
       {
         hook: isForward,
         rules: [
-          ...fromTunnel.map(
-            (name) =>
-              `oifname ${name} tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu`,
-          ),
+          ...(isTight && tunnel !== undefined ? [clamp(tunnel)] : []),
+          // Nearly all packets end here.
+          "ct state established,related accept",
           `ip saddr ${range} goto tasks`,
           `ip daddr ${range} goto tasks`,
         ],
@@ -169,7 +174,6 @@ function filters(place: Place): Map<string, Chain> {
       "tasks",
       {
         rules: [
-          "ct state established,related accept",
           // Still virtual: no task is ready.
           `ip daddr ${virtual} goto nobody`,
           `iifname "${bridge}" ip saddr != ${subnet} drop`,
@@ -203,4 +207,10 @@ function filters(place: Place): Map<string, Chain> {
         ]
       : []),
   ]);
+}
+
+/** Tells both sides of a TCP connection what gets through (RFC 9293, section 3.7.1). */
+function clamp(tunnel: string): string {
+  const isFirst = "tcp flags & (syn | rst) == syn";
+  return `${isFirst} oifname "${tunnel}" tcp option maxseg size set rt mtu`;
 }

@@ -32,7 +32,7 @@ class KernelAsked implements PlaneKernel {
   async setLinks(map: NetworkMap) {
     if (this.trouble !== undefined) throw this.trouble;
     this.links.push(map);
-    return { problems: [], isBridgeFiltered: true };
+    return { problems: [], isFiltered: true, isTight: false };
   }
 
   async setRules(script: string) {
