@@ -1,15 +1,22 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { signalInside } from "../../scripts/lab/lab.ts";
+import { bun } from "../../scripts/project.ts";
 import { Fleet, type FleetHost } from "../../scripts/lab/fleet.ts";
 import { HELLO_IMAGE, writeHelloImage } from "../../scripts/image.ts";
 import type { NodeSummary } from "../../src/model/summary.ts";
 
 const IMAGE = `image: ${HELLO_IMAGE}\n    pull_policy: never`;
 
+const UDP_PORT = 9000;
+const CLIENTS = 12;
+const UDP_END = join(import.meta.dir, "udp-end.ts");
+
 /** A stack whose one service runs on every node and says the stack's name. */
 function everywhere(name: string, port?: number): string {
-  const ports = port === undefined ? "" : `\n    ports: ["${port}:8080"]`;
+  const both = `["${port}:8080", "${UDP_PORT}:${UDP_PORT}/udp"]`;
+  const ports = port === undefined ? "" : `\n    ports: ${both}`;
   const greeting = `environment: {GREETING: ${name}}`;
   const mode = "deploy: {mode: global}";
   return `name: ${name}\nservices:\n  web:\n    ${IMAGE}\n    ${greeting}\n    ${mode}${ports}\n`;
@@ -42,6 +49,15 @@ async function run(host: FleetHost, ...words: string[]): Promise<string> {
   const { code, stdout, stderr } = await host.lab.run(words);
   if (code !== 0) throw new Error(`${words.join(" ")}: ${stderr}`);
   return stdout.trim();
+}
+
+/** Clients that ask for ever, each from one port; answers how many were answered last. */
+function askByUdp(host: FleetHost): { heard: () => number; end: () => void } {
+  const words = [bun, UDP_END, "ask", host.address, `${UDP_PORT}`, `${CLIENTS}`];
+  const child = host.lab.spawn(words);
+  let heard = 0;
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => (heard = Number(text)));
+  return { heard: () => heard, end: () => signalInside(child, "SIGKILL") };
 }
 
 /** Who answers on a port of a host, asked often enough to hear everybody. */
@@ -185,16 +201,25 @@ describe("the network of three machines", () => {
 
   test("takes a machine whose power was cut out of all tables, with no server as well", async () => {
     const [h2, h3] = [fleet.host("h2"), fleet.host("h3")];
+    for (const host of hosts) {
+      const { pid } = await containerOf(host, "shop");
+      host.lab.spawn(["nsenter", "-t", pid, "-n", bun, UDP_END, "serve", `${UDP_PORT}`]);
+    }
     const { address } = await containerOf(h3, "shop");
     await server().endServer();
+    const asking = askByUdp(h2);
+    await h2.waitFor("every client is answered", () => asking.heard() === CLIENTS);
     await h3.cutPower();
     await h2.waitFor("the dead machine's task gets nothing", async () => {
-      const rules = await run(h2, "nft", "list", "map", "ip", "orchd", "services");
-      expect(rules).toInclude("service_");
       const table = await run(h2, "nft", "list", "table", "ip", "orchd");
-      return ![...table.matchAll(/dnat [^\n]*/g)].some(([rule]) => rule.includes(address));
+      const choices = [...table.matchAll(/dnat [^\n]*/g)];
+      return choices.length > 0 && !choices.some(([rule]) => rule.includes(address));
     });
     expect(await answers(h2, "http://127.0.0.1:8080/", 20)).not.toContain("nobody");
+    await h2.waitFor("those whom it answered are answered again", () => {
+      return asking.heard() === CLIENTS;
+    });
+    asking.end();
     await server().startServer();
   });
 
