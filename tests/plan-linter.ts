@@ -3,7 +3,7 @@ import { emptySlot, slotsOf } from "../src/core/reconcile/slot.ts";
 import { currentRevision, isOfTemplate, policyInForce, specOf } from "../src/model/service.ts";
 import { tieOf, type Service } from "../src/model/service.ts";
 import { isOutOfReach, isServing } from "../src/model/serving.ts";
-import { isLive, isTerminal, type Task } from "../src/model/task.ts";
+import { isLive, isStaged, isTerminal, type Task } from "../src/model/task.ts";
 import type { View } from "../src/model/view.ts";
 
 /** What is wrong with a service's plan, in the view that it was made from. */
@@ -22,6 +22,16 @@ function lintAction(view: View, service: Service, after: Service, action: Action
   switch (action.type) {
     case "createTask":
       return lintCreation(view, after, action.task);
+    case "startTask": {
+      const task = view.tasks.get(action.taskId);
+      if (task === undefined || !isStaged(task)) return ["starts a task that is not staged"];
+      const others = view.tasksOf(task.serviceId).filter((other) => other.slot === task.slot);
+      const isAlone = others.every((other) => other === task || isTerminal(other.state));
+      const startFirst = policyInForce(after).order === "start-first";
+      return isAlone || startFirst || others.some((other) => isOutOfReach(view, other))
+        ? []
+        : [`starts ${task.id} beside another one`];
+    }
     case "stopTask": {
       const task = view.tasks.get(action.taskId);
       if (task === undefined) return ["stops a task that is not there"];
@@ -101,7 +111,15 @@ function lintSlots(view: View, service: Service, plan: Plan): string[] {
     const startFirst = policyInForce(service).order === "start-first";
     const away = slot.away.filter((task) => !stopped.has(task.id));
     if (away.length > 1) problems.push(`leaves ${away.length} tasks away in slot ${name}`);
-    if (slot.outdated.length > 0 && !startFirst) problems.push(`starts first in slot ${name}`);
+    const isStagedOnly = plan.actions.some(
+      (action) =>
+        action.type === "createTask" &&
+        action.task.slot === name &&
+        action.task.desired === "prepared",
+    );
+    if (slot.outdated.length > 0 && !startFirst && !isStagedOnly) {
+      problems.push(`starts first in slot ${name}`);
+    }
     if (stays.length > 1) problems.push(`leaves ${stays.length} outdated tasks in slot ${name}`);
     if (slot.outdated.length === 0 && slot.stopping.length > 0) {
       problems.push(`does not wait for the old task of slot ${name}`);

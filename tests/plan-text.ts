@@ -20,10 +20,13 @@ export function formatPlan(plan: Plan): string[] {
 function formatAction(action: Action): string {
   switch (action.type) {
     case "createTask": {
-      const { slot, revision, failures } = action.task;
+      const { slot, revision, failures, desired } = action.task;
       const after = failures === 0 ? "" : ` after ${failures} failures`;
-      return `create a task in slot ${shortId(slot)} of revision ${revision}${after}`;
+      const what = desired === "prepared" ? "stage" : "create";
+      return `${what} a task in slot ${shortId(slot)} of revision ${revision}${after}`;
     }
+    case "startTask":
+      return `start ${shortId(action.taskId)}`;
     case "stopTask":
       return `stop ${shortId(action.taskId)}: ${action.reason}`;
     case "removeTask":

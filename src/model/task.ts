@@ -7,6 +7,8 @@ export const TASK_STATES = [
   "pending",
   "assigned",
   "preparing",
+  /** All that it needs is there, its container included: it can start at once. */
+  "prepared",
   "starting",
   "running",
   "complete",
@@ -19,8 +21,11 @@ export const TASK_STATES = [
 export const taskStateSchema = z.enum(TASK_STATES);
 export type TaskState = z.infer<typeof taskStateSchema>;
 
-/** `removed` asks for the container to be deleted as well. */
-export const desiredStateSchema = z.enum(["running", "shutdown", "removed"]);
+/**
+ * `prepared` asks for all that comes before a start, while another task still has the slot; `removed`
+ * asks for the container to be deleted as well.
+ */
+export const desiredStateSchema = z.enum(["prepared", "running", "shutdown", "removed"]);
 export type DesiredState = z.infer<typeof desiredStateSchema>;
 
 export const healthSchema = z.enum(["none", "starting", "healthy", "unhealthy"]);
@@ -80,7 +85,12 @@ export function isTerminal(state: TaskState): boolean {
 
 /** Whether the task holds its slot: it runs, or will as far as anyone has decided. */
 export function isLive(task: Task): boolean {
-  return task.desired === "running" && !isTerminal(task.state);
+  return (task.desired === "running" || task.desired === "prepared") && !isTerminal(task.state);
+}
+
+/** Whether the task waits for another one to leave its slot. */
+export function isStaged(task: Task): boolean {
+  return task.desired === "prepared" && !isTerminal(task.state);
 }
 
 /** Whether the task may hold resources on its node: it is there and its end is not confirmed. */
@@ -128,7 +138,7 @@ export function withStatus(task: Task, status: TaskStatus): Task {
   if (isTerminal(task.state) && status.state !== "removed") return task;
   const { taskId: _, ...reported } = status;
   const next: Task = { ...task, ...dropUndefined(reported) };
-  const isToldToEnd = task.desired !== "running" && status.message === "";
+  const isToldToEnd = !["running", "prepared"].includes(task.desired) && status.message === "";
   if (isToldToEnd || (status.state === "removed" && isTerminal(task.state))) {
     next.message = task.message;
   }

@@ -36,6 +36,10 @@ function act(view: MemoryView, task: Task, now: number): void {
   if (task.desired === "removed") return reach("removed");
   if (isTerminal(task.state)) return;
   if (task.desired === "shutdown") return reach("shutdown");
+  if (task.desired === "prepared") {
+    if (rankOf(task.state) < rankOf("prepared")) reach("prepared");
+    return undefined;
+  }
   const isUp = task.state === "running" && ["none", "healthy"].includes(task.health);
   if (isUp || rankOf(task.state) > rankOf("running")) return;
   write(view, { ...task, state: "running", health: "none", since: now, startedAt: now });

@@ -9,8 +9,16 @@ import {
   type RestartPolicy,
   type Service,
 } from "../../src/model/service.ts";
-import { isLive, isTerminal, occupiesNode, rankOf, type Task } from "../../src/model/task.ts";
+import {
+  isLive,
+  isStaged,
+  isTerminal,
+  occupiesNode,
+  rankOf,
+  type Task,
+} from "../../src/model/task.ts";
 import type { View } from "../../src/model/view.ts";
+import { anId } from "../builders.ts";
 import { RolloutChecks } from "./rollout-checks.ts";
 import type { Invariant, Violation } from "./violation.ts";
 
@@ -77,7 +85,8 @@ function checkSiblings(task: Task, whole: readonly Applied[], view: View): Probl
   const others = view.tasksOf(task.serviceId).filter((other) => {
     return other.slot === task.slot && isLive(other) && !stopped.has(other.id);
   });
-  const most = specOf(service).update.order === "start-first" ? 2 : 1;
+  // Beside the one that runs another one may be made ready.
+  const most = specOf(service).update.order === "start-first" || isStaged(task) ? 2 : 1;
   if (others.length <= most) return undefined;
   return broken("one", task, `comes beside ${others.map(({ id }) => id).join(", ")}`);
 }
@@ -118,13 +127,26 @@ function checkCapacity(view: View, nodeId: NodeId, isAstray: (id: TaskId) => boo
     const service = view.services.get(task.serviceId);
     if (service === undefined || !occupiesNode(task) || isAstray(task.id)) continue;
     const { reservations } = specAt(service, task.revision).resources;
-    cpuMillis += reservations.cpuMillis;
-    memoryBytes += reservations.memoryBytes;
+    // What is only made ready takes the room of the one before it.
+    const before = isStaged(task) ? roomBefore(view, service, task) : NO_ROOM;
+    cpuMillis += Math.max(0, reservations.cpuMillis - before.cpuMillis);
+    memoryBytes += Math.max(0, reservations.memoryBytes - before.memoryBytes);
   }
   const has = view.nodes.get(nodeId)?.resources;
   if (has === undefined) return undefined;
   if (cpuMillis <= has.cpuMillis && memoryBytes <= has.memoryBytes) return undefined;
   return { invariant: "S1", message: `node ${nodeId} holds ${cpuMillis} of ${has.cpuMillis}` };
+}
+
+const NO_ROOM = { cpuMillis: 0, memoryBytes: 0 };
+
+/** What the other task of a slot holds on the same node. */
+function roomBefore(view: View, service: Service, task: Task) {
+  const before = view.tasksOn(task.nodeId ?? anId("")).find((other) => {
+    const isOfSlot = other.serviceId === task.serviceId && other.slot === task.slot;
+    return isOfSlot && other.id !== task.id && occupiesNode(other);
+  });
+  return before === undefined ? NO_ROOM : specAt(service, before.revision).resources.reservations;
 }
 
 function checkService(
@@ -147,7 +169,7 @@ function checkChange(before: Task, after: Task, view: View): Problem {
   if (isTerminal(before.state) && after.state !== before.state && after.state !== "removed") {
     return broken("T5", after, `had ended as ${before.state} and is ${after.state}`);
   }
-  const wishes = ["running", "shutdown", "removed"];
+  const wishes = ["prepared", "running", "shutdown", "removed"];
   if (wishes.indexOf(after.desired) < wishes.indexOf(before.desired)) {
     return broken("T5", after, `was to be ${before.desired} and is to be ${after.desired}`);
   }

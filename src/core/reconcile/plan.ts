@@ -11,6 +11,8 @@ import type { View } from "../../model/view.ts";
 export type Action =
   /** `after`: the ended task that it follows, which nobody is to start again any more. */
   | { type: "createTask"; task: Task; after?: TaskId }
+  /** Let a task start that was only to be prepared: nobody is left in its slot. */
+  | { type: "startTask"; taskId: TaskId }
   /** Ask the task to end; its container is kept for its logs. */
   | { type: "stopTask"; taskId: TaskId; reason: string }
   /** Ask for the task and its container to go. */
@@ -44,6 +46,8 @@ function changeOf(view: View, action: Action, now: number): Change[] {
   switch (action.type) {
     case "createTask":
       return [put.task(action.task), ...endOf(view, action.after, now)];
+    case "startTask":
+      return withTask(view, action.taskId, (task) => put.task({ ...task, desired: "running" }));
     case "stopTask":
       return withTask(view, action.taskId, (task) =>
         put.task(stopped(view, task, action.reason, now)),

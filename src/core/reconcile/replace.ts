@@ -1,7 +1,7 @@
 import { canMove } from "../../model/home.ts";
 import { isUnderWay } from "../../model/rollout.ts";
 import { specOf, policyInForce, type Service } from "../../model/service.ts";
-import { readySince } from "../../model/task.ts";
+import { isStaged, readySince } from "../../model/task.ts";
 import { downNodeOf, isServing } from "../../model/serving.ts";
 import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
@@ -15,8 +15,8 @@ import { keeperOf, type Slot } from "./slot.ts";
 export interface Replacements {
   /** Outdated tasks that are to end. */
   stop: Task[];
-  /** Slots that get a current task beside the outdated one. */
-  start: { slot: Slot; failures: number }[];
+  /** Slots that get a current task beside the outdated one; a staged one does not start yet. */
+  start: { slot: Slot; failures: number; staged: boolean }[];
   /** Look again at this time, in ms since 1970. */
   wakeAt?: number;
 }
@@ -48,7 +48,7 @@ export function replacementsOf(
   const { parallelism } = policyInForce(service);
   const passed = passedOver(service);
   let busy = 0;
-  const waiting: { slot: Slot; serving: Task }[] = [];
+  const waiting: Slot[] = [];
   for (const slot of slots) {
     // A third revision can find two outdated tasks in a slot: one at most goes on serving.
     const serving = slot.outdated.find((task) => isServing(view, task) && !isTied(look, task));
@@ -57,14 +57,14 @@ export function replacementsOf(
     // What waits for its turn does not hold up the slots that may mend it.
     const turn = passed.has(slot.slot) || slot.held !== undefined ? 0 : 1;
     if (serving === undefined) busy += isSettled(look, slot, result) ? 0 : turn;
-    else if (isWaiting(service, slot)) waiting.push({ slot, serving });
+    else if (isWaiting(service, slot)) waiting.push(slot);
     else {
       busy += turn;
       goOn(look, slot, serving, result);
     }
   }
   const turns = parallelism === 0 ? waiting.length : Math.max(0, parallelism - busy);
-  for (const turn of waiting.slice(0, turns)) takeTurn(service, { ...turn, failures: 0 }, result);
+  for (const slot of waiting.slice(0, turns)) takeTurn(service, { slot, failures: 0 }, result);
   return result;
 }
 
@@ -83,15 +83,17 @@ function isTied({ view, service }: Look, task: Task): boolean {
   return !canMove(service) && reasonToLeave(view, service, task) !== undefined;
 }
 
-/** Begins to replace the task that serves in a slot, by the service's order. */
+/**
+ * Begins to replace the task that serves in a slot. Also where it ends before its successor starts,
+ * the successor is there by then, its image pulled and its container made.
+ */
 function takeTurn(
   service: Service,
-  turn: { slot: Slot; serving: Task; failures: number },
+  turn: { slot: Slot; failures: number },
   result: Replacements,
 ): void {
-  const { slot, serving, failures } = turn;
-  if (policyInForce(service).order === "stop-first") result.stop.push(serving);
-  else result.start.push({ slot, failures });
+  const staged = policyInForce(service).order === "stop-first";
+  result.start.push({ ...turn, staged });
 }
 
 /** Whether the slot's turn has not come yet: no successor was ever in it. */
@@ -105,7 +107,8 @@ function goOn(look: Look, slot: Slot, serving: Task, result: Replacements): void
   const { view, service, now } = look;
   const successor = keeperOf(view, service, slot.current);
   if (successor !== undefined) {
-    if (isServing(view, successor)) result.stop.push(serving);
+    const takesOver = isReadyToTakeOver(look, successor, serving);
+    if (isServing(view, successor) || takesOver) result.stop.push(serving);
     return;
   }
   const due = slot.away.length > 0 ? replaceAt(view, service, slot, now) : 0;
@@ -115,7 +118,25 @@ function goOn(look: Look, slot: Slot, serving: Task, result: Replacements): void
   if (due === undefined || (next !== undefined && next.type !== "retry")) return;
   const at = Math.max(due, next === undefined ? 0 : dueAt(next, now));
   if (at > now) wake(result, at);
-  else takeTurn(service, { slot, serving, failures: next?.failures ?? 0 }, result);
+  else takeTurn(service, { slot, failures: next?.failures ?? 0 }, result);
+}
+
+/**
+ * Whether a staged task has all but its slot. One that finds no node takes nobody's place, but for
+ * that of a task that is to leave its node in any case.
+ */
+function isReadyToTakeOver({ view, service }: Look, task: Task, serving: Task): boolean {
+  if (!isStaged(task)) return false;
+  if (task.state === "prepared") return true;
+  const findsNoNode = task.state === "pending" && task.message !== "";
+  return findsNoNode && reasonToLeave(view, service, serving) !== undefined;
+}
+
+/** Staged tasks of a slot that nobody else holds any more. */
+export function releasedIn(service: Service, slot: Slot): Task[] {
+  const staged = slot.current.filter(isStaged);
+  const isHeld = slot.outdated.length > 0 || slot.stopping.length > 0;
+  return isHeld && policyInForce(service).order === "stop-first" ? [] : staged;
 }
 
 /** Whether a slot without a ready outdated task leaves its turn to the next one. */

@@ -14,7 +14,7 @@ import { isOfSlot, revisionFor } from "./held.ts";
 import { reasonToLeave } from "./leave.ts";
 import type { Action, Plan } from "./plan.ts";
 import { decideRestart, dueAt } from "./restart.ts";
-import { replacementsOf } from "./replace.ts";
+import { releasedIn, replacementsOf } from "./replace.ts";
 import { stepRollout } from "./rollout.ts";
 import { emptySlot, slotsOf, tasksIn, type Slot } from "./slot.ts";
 
@@ -54,18 +54,25 @@ export function planService(
     const surplus = surplusOf(view, service, slot, now);
     if (surplus !== undefined && surplus.at > now) wake(surplus.at);
     else if (surplus !== undefined) plan.actions.push(...stopSurplus(view, surplus));
+    for (const { id: taskId } of releasedIn(service, slot)) {
+      plan.actions.push({ type: "startTask", taskId });
+    }
     const start = nextAttempt(view, service, slot, now);
     if (start === undefined) continue;
     if (start.at > now) wake(start.at);
-    else plan.actions.push(...fillSlot(service, slot, start.failures, now, draw));
+    else {
+      const how = { failures: start.failures, desired: "running" } as const;
+      plan.actions.push(...fillSlot(service, slot, how, now, draw));
+    }
   }
   const replacements = replacementsOf(view, service, filled, now);
   if (replacements.wakeAt !== undefined) wake(replacements.wakeAt);
   for (const task of replacements.stop) {
     plan.actions.push(stopOutdated(view, service, slots.get(task.slot), task));
   }
-  for (const { slot, failures } of replacements.start) {
-    plan.actions.push(...fillSlot(service, slot, failures, now, draw));
+  for (const { slot, failures, staged } of replacements.start) {
+    const desired = staged ? "prepared" : "running";
+    plan.actions.push(...fillSlot(service, slot, { failures, desired }, now, draw));
   }
   const homes = homesOf(service, slots.values());
   const isTied = homes !== undefined && homes !== service.homes;
@@ -122,20 +129,20 @@ function nextAttempt(
 function fillSlot(
   service: Service,
   slot: Slot,
-  failures: number,
+  how: Pick<Task, "failures" | "desired">,
   now: number,
   random: Random,
 ): Action[] {
   const replaced = replacedAway(slot).map((task): Action => {
     return { type: "stopTask", taskId: task.id, reason: "another task took its place" };
   });
-  return [...replaced, createTask(service, slot, failures, now, random)];
+  return [...replaced, createTask(service, slot, how, now, random)];
 }
 
 function createTask(
   service: Service,
   slot: Slot,
-  failures: number,
+  how: Pick<Task, "failures" | "desired">,
   now: number,
   random: Random,
 ): Action {
@@ -148,8 +155,7 @@ function createTask(
     revision: revisionFor(service, slot.held),
     createdAt: now,
     attempt: attemptsOf(slot) + 1,
-    failures,
-    desired: "running",
+    ...how,
     state: "pending",
     health: "none",
     message: "",

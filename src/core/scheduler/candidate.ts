@@ -2,8 +2,16 @@ import { homeOf } from "../../model/home.ts";
 import type { NodeId } from "../../model/ids.ts";
 import type { Node } from "../../model/node.ts";
 import { specAt, specOf, type Service, type ServiceSpec } from "../../model/service.ts";
-import { occupiesNode, type Task } from "../../model/task.ts";
+import { isStaged, occupiesNode, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
+
+/** What a task takes of its node. */
+interface Room {
+  cpuMillis: number;
+  memoryBytes: number;
+  /** `8080/tcp` */
+  hostPorts: ReadonlySet<string>;
+}
 
 /** A task that looks for a node, with what it needs. */
 export interface Candidate {
@@ -11,6 +19,8 @@ export interface Candidate {
   spec: ServiceSpec;
   /** Where other tasks of its slot are: it takes their place, once for each. */
   slotNodes: readonly (NodeId | undefined)[];
+  /** What others of its slot give back on a node before it starts there. */
+  gives: ReadonlyMap<NodeId, Room>;
   /** The only node that can hold it, where it can't go to another. */
   home: Node | undefined;
 }
@@ -24,5 +34,19 @@ export function candidateOf(view: View, service: Service, task: Task): Candidate
   const others = view.tasksOf(service.id).filter((other) => other.slot === task.slot);
   const held = others.filter((other) => other.id !== task.id && occupiesNode(other));
   const home = homeOf(view, service, task.slot);
-  return { task, spec, slotNodes: held.map((other) => other.nodeId), home };
+  const gives = isStaged(task) ? roomOf(service, held) : new Map<NodeId, Room>();
+  return { task, spec, slotNodes: held.map((other) => other.nodeId), gives, home };
+}
+
+/** A staged task starts when those before it have ended. */
+function roomOf(service: Service, held: readonly Task[]): Map<NodeId, Room> {
+  const rooms = new Map<NodeId, Room>();
+  for (const { nodeId, revision } of held) {
+    if (nodeId === undefined) continue;
+    const { resources, ports } = specAt(service, revision);
+    const own = ports.filter((port) => port.mode === "host");
+    const hostPorts = new Set(own.map((port) => `${port.published}/${port.protocol}`));
+    rooms.set(nodeId, { ...resources.reservations, hostPorts });
+  }
+  return rooms;
 }

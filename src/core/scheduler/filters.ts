@@ -62,10 +62,12 @@ function refuseUnmetConstraint({ spec }: Candidate, node: Node): string | undefi
   return unmet === undefined ? undefined : `does not meet ${formatConstraint(unmet)}`;
 }
 
-function refuseTakenHostPort({ spec }: Candidate, _: Node, load: NodeLoad): string | undefined {
-  const taken = spec.ports.find(
-    (port) => port.mode === "host" && load.hostPorts.has(`${port.published}/${port.protocol}`),
-  );
+function refuseTakenHostPort(candidate: Candidate, node: Node, load: NodeLoad): string | undefined {
+  const given = candidate.gives.get(node.id)?.hostPorts;
+  const taken = candidate.spec.ports.find((port) => {
+    const key = `${port.published}/${port.protocol}`;
+    return port.mode === "host" && load.hostPorts.has(key) && given?.has(key) !== true;
+  });
   return taken && `has port ${taken.published}/${taken.protocol} in use by another task`;
 }
 
@@ -78,13 +80,18 @@ function refuseFullShare(candidate: Candidate, node: Node, load: NodeLoad): stri
   return `holds ${limit} of its tasks already, which is max_replicas_per_node`;
 }
 
-function refuseTooSmall({ spec }: Candidate, node: Node, load: NodeLoad): string | undefined {
+function refuseTooSmall(
+  { spec, gives }: Candidate,
+  node: Node,
+  load: NodeLoad,
+): string | undefined {
   const { cpuMillis, memoryBytes } = spec.resources.reservations;
-  const freeMemory = node.resources.memoryBytes - load.memoryBytes;
+  const given = gives.get(node.id) ?? { cpuMillis: 0, memoryBytes: 0 };
+  const freeMemory = node.resources.memoryBytes - load.memoryBytes + given.memoryBytes;
   if (memoryBytes > freeMemory) {
     return `has ${formatBytes(freeMemory)} of memory free, not ${formatBytes(memoryBytes)}`;
   }
-  const freeCpu = node.resources.cpuMillis - load.cpuMillis;
+  const freeCpu = node.resources.cpuMillis - load.cpuMillis + given.cpuMillis;
   if (cpuMillis > freeCpu) return `has ${freeCpu / 1000} cores free, not ${cpuMillis / 1000}`;
   return undefined;
 }
