@@ -188,6 +188,17 @@ export const BUGS: readonly Bug[] = [
       ),
   },
   {
+    name: "starts-what-is-only-staged",
+    breaks: ["staged", "surge"],
+    dispatcherStore: (store) =>
+      withView(store, (view) => ({
+        tasksOn: (id) =>
+          view.tasksOn(id).map((task): Task => {
+            return task.desired === "prepared" ? { ...task, desired: "running" } : task;
+          }),
+      })),
+  },
+  {
     name: "replaces-all-slots-at-once",
     breaks: ["S13"],
     controllersStore: (store) =>

@@ -24,6 +24,8 @@ export class Checks {
   readonly #astray = new Set<TaskId>();
   readonly #commits = new CommitChecks();
   readonly #slots = new Map<TaskId, { serviceId: ServiceId; slot: string }>();
+  /** Tasks that were made ready, and told to end before anybody could start them. */
+  readonly #unstarted = new Set<TaskId>();
   /** Tasks that their agents made while no server was in reach. */
   readonly #alone = new Set<TaskId>();
   readonly #starts = new Map<TaskId, number>();
@@ -43,6 +45,8 @@ export class Checks {
       if (kind === "task" && after !== undefined) {
         this.#slots.set(after.id, { serviceId: after.serviceId, slot: after.slot });
         if (before === undefined && after.state === "assigned") this.#noteAlone(after.id);
+        const isLetGo = after.desired !== "prepared" && after.desired !== "running";
+        if (before?.desired === "prepared" && isLetGo) this.#unstarted.add(after.id);
       }
       if (kind === "node" && after?.health === "down" && before?.health !== "down") {
         for (const task of this.#disk.view.tasksOn(after.id)) this.#astray.add(task.id);
@@ -56,7 +60,7 @@ export class Checks {
     const { view } = this.#disk;
     if (this.#checkedVersion === view.version) return;
     this.#checkedVersion = view.version;
-    this.#note(checkState(view, (id) => this.#alone.has(id)));
+    this.#note(checkState(view, (id) => this.#alone.has(id) || this.#unstarted.has(id)));
     for (const place of this.#places()) this.#checkHealth(place, now);
   }
 
@@ -65,6 +69,10 @@ export class Checks {
     if (what !== "started") return;
     const starts = (this.#starts.get(taskId) ?? 0) + 1;
     this.#starts.set(taskId, starts);
+    const { desired } = this.#disk.view.tasks.get(taskId) ?? {};
+    if (desired === "prepared" || this.#unstarted.has(taskId)) {
+      this.broken("staged", `task ${taskId} is started, and was only to be made ready`);
+    }
     if (starts > 1) this.broken("once", `task ${taskId} is started for the ${starts}nd time`);
     this.#checkSurge(taskId);
   }

@@ -18,7 +18,6 @@ import {
   type Task,
 } from "../../src/model/task.ts";
 import type { View } from "../../src/model/view.ts";
-import { anId } from "../builders.ts";
 import { RolloutChecks } from "./rollout-checks.ts";
 import type { Invariant, Violation } from "./violation.ts";
 
@@ -104,7 +103,7 @@ function checkLoser(before: Task, after: Task, whole: readonly Applied[], view: 
 
 /**
  * What must hold in the whole state after each commit.
- * @param isAstray whether an agent may have started the task without leave
+ * @param isAstray whether the task's room is none that the server gave and keeps for it
  */
 export function checkState(view: View, isAstray: (id: TaskId) => boolean): Problem {
   for (const task of view.tasks.values()) {
@@ -140,13 +139,17 @@ function checkCapacity(view: View, nodeId: NodeId, isAstray: (id: TaskId) => boo
 
 const NO_ROOM = { cpuMillis: 0, memoryBytes: 0 };
 
-/** What the other task of a slot holds on the same node. */
+/** What the other tasks of a slot hold on the same node: it starts when they have ended. */
 function roomBefore(view: View, service: Service, task: Task) {
-  const before = view.tasksOn(task.nodeId ?? anId("")).find((other) => {
-    const isOfSlot = other.serviceId === task.serviceId && other.slot === task.slot;
-    return isOfSlot && other.id !== task.id && occupiesNode(other);
+  const others = view.tasksOf(service.id).filter((other) => {
+    const isBeside = other.slot === task.slot && other.nodeId === task.nodeId;
+    return isBeside && other.id !== task.id && occupiesNode(other);
   });
-  return before === undefined ? NO_ROOM : specAt(service, before.revision).resources.reservations;
+  const held = others.map((other) => specAt(service, other.revision).resources.reservations);
+  return {
+    cpuMillis: held.reduce((sum, { cpuMillis }) => sum + cpuMillis, 0),
+    memoryBytes: held.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0),
+  };
 }
 
 function checkService(

@@ -23,6 +23,7 @@ export const INVARIANTS = {
   both: "of two tasks of a slot one goes on",
   surge: "no more tasks of a slot run than its update order allows",
   once: "a task is started once",
+  staged: "a task that is only to be made ready is not started",
   durable: "an agent is told only what is on the server's disk",
 } as const;
 export type Invariant = keyof typeof INVARIANTS;

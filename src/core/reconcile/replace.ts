@@ -47,8 +47,10 @@ export function replacementsOf(
   if (slots.every((slot) => slot.outdated.length === 0)) return result;
   const { parallelism } = policyInForce(service);
   const passed = passedOver(service);
-  let busy = 0;
+  /** Slots in which nobody serves, and those in which a turn is under way beside one that does. */
+  let [idle, underWay] = [0, 0];
   const waiting: Slot[] = [];
+  const handovers: Task[] = [];
   for (const slot of slots) {
     // A third revision can find two outdated tasks in a slot: one at most goes on serving.
     const serving = slot.outdated.find((task) => isServing(view, task) && !isTied(look, task));
@@ -56,16 +58,24 @@ export function replacementsOf(
     result.stop.push(...rest.filter((task) => !isDeferred(look, task)));
     // What waits for its turn does not hold up the slots that may mend it.
     const turn = passed.has(slot.slot) || slot.held !== undefined ? 0 : 1;
-    if (serving === undefined) busy += isSettled(look, slot, result) ? 0 : turn;
+    if (serving === undefined) idle += isSettled(look, slot, result) ? 0 : turn;
     else if (isWaiting(service, slot)) waiting.push(slot);
     else {
-      busy += turn;
-      goOn(look, slot, serving, result);
+      underWay += turn;
+      const ready = goOn(look, slot, serving, result);
+      if (ready !== undefined) handovers.push(ready);
     }
   }
-  const turns = parallelism === 0 ? waiting.length : Math.max(0, parallelism - busy);
+  const most = parallelism === 0 ? slots.length : parallelism;
+  result.stop.push(...handovers.slice(0, Math.max(0, most - idle)));
+  const turns = parallelism === 0 ? waiting.length : Math.max(0, most - idle - underWay);
   for (const slot of waiting.slice(0, turns)) takeTurn(service, { slot, failures: 0 }, result);
   return result;
+}
+
+/** Whether nobody who serves is to make way for now, however far its successor is. */
+function isStopped({ rollout }: Service): boolean {
+  return rollout?.state === "paused" || rollout?.state === "waiting-for-window";
 }
 
 /** Slots that failed and that the rollout goes on in spite of: they hold up nobody. */
@@ -102,23 +112,27 @@ function isWaiting(service: Service, slot: Slot): boolean {
   return !hasSuccessor && afterSuccessor(service, slot) === undefined;
 }
 
-/** The next step in a slot where a ready outdated task has, or had, a successor beside it. */
-function goOn(look: Look, slot: Slot, serving: Task, result: Replacements): void {
+/**
+ * The next step in a slot where a ready outdated task has, or had, a successor beside it. Answers
+ * the task if it can hand its slot over now, and nobody serves there for a moment.
+ */
+function goOn(look: Look, slot: Slot, serving: Task, result: Replacements): Task | undefined {
   const { view, service, now } = look;
   const successor = keeperOf(view, service, slot.current);
   if (successor !== undefined) {
-    const takesOver = isReadyToTakeOver(look, successor, serving);
-    if (isServing(view, successor) || takesOver) result.stop.push(serving);
-    return;
+    if (isServing(view, successor)) result.stop.push(serving);
+    else if (isReadyToTakeOver(look, successor, serving)) return serving;
+    return undefined;
   }
   const due = slot.away.length > 0 ? replaceAt(view, service, slot, now) : 0;
   const next = afterSuccessor(service, slot);
   // A successor that did its work took the slot over, and nothing runs there any more.
   if (next?.type === "done") result.stop.push(serving);
-  if (due === undefined || (next !== undefined && next.type !== "retry")) return;
+  if (due === undefined || (next !== undefined && next.type !== "retry")) return undefined;
   const at = Math.max(due, next === undefined ? 0 : dueAt(next, now));
   if (at > now) wake(result, at);
   else takeTurn(service, { slot, failures: next?.failures ?? 0 }, result);
+  return undefined;
 }
 
 /**
@@ -127,9 +141,10 @@ function goOn(look: Look, slot: Slot, serving: Task, result: Replacements): void
  */
 function isReadyToTakeOver({ view, service }: Look, task: Task, serving: Task): boolean {
   if (!isStaged(task)) return false;
-  if (task.state === "prepared") return true;
+  const mustLeave = reasonToLeave(view, service, serving) !== undefined;
   const findsNoNode = task.state === "pending" && task.message !== "";
-  return findsNoNode && reasonToLeave(view, service, serving) !== undefined;
+  if (mustLeave && findsNoNode) return true;
+  return task.state === "prepared" && (mustLeave || !isStopped(service));
 }
 
 /** Staged tasks of a slot that nobody else holds any more. */

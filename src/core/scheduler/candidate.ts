@@ -38,15 +38,20 @@ export function candidateOf(view: View, service: Service, task: Task): Candidate
   return { task, spec, slotNodes: held.map((other) => other.nodeId), gives, home };
 }
 
-/** A staged task starts when those before it have ended. */
+/** What a staged task finds free when it starts: all others of its slot have ended by then. */
 function roomOf(service: Service, held: readonly Task[]): Map<NodeId, Room> {
   const rooms = new Map<NodeId, Room>();
   for (const { nodeId, revision } of held) {
     if (nodeId === undefined) continue;
     const { resources, ports } = specAt(service, revision);
     const own = ports.filter((port) => port.mode === "host");
-    const hostPorts = new Set(own.map((port) => `${port.published}/${port.protocol}`));
-    rooms.set(nodeId, { ...resources.reservations, hostPorts });
+    const before = rooms.get(nodeId);
+    const taken = own.map((port) => `${port.published}/${port.protocol}`);
+    rooms.set(nodeId, {
+      cpuMillis: (before?.cpuMillis ?? 0) + resources.reservations.cpuMillis,
+      memoryBytes: (before?.memoryBytes ?? 0) + resources.reservations.memoryBytes,
+      hostPorts: new Set([...(before?.hostPorts ?? []), ...taken]),
+    });
   }
   return rooms;
 }
