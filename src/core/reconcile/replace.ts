@@ -147,11 +147,12 @@ function isReadyToTakeOver({ view, service }: Look, task: Task, serving: Task): 
   return task.state === "prepared" && (mustLeave || !isStopped(service));
 }
 
-/** Staged tasks of a slot that nobody else holds any more. */
-export function releasedIn(service: Service, slot: Slot): Task[] {
-  const staged = slot.current.filter(isStaged);
+/** The staged task of a slot that nobody else holds any more; of several the one that stays. */
+export function releasedIn(view: View, service: Service, slot: Slot): Task | undefined {
+  const keeper = keeperOf(view, service, slot.current);
+  if (keeper === undefined || !slot.current.every(isStaged)) return undefined;
   const isHeld = slot.outdated.length > 0 || slot.stopping.length > 0;
-  return isHeld && policyInForce(service).order === "stop-first" ? [] : staged;
+  return isHeld && policyInForce(service).order === "stop-first" ? undefined : keeper;
 }
 
 /** Whether a slot without a ready outdated task leaves its turn to the next one. */

@@ -54,9 +54,8 @@ export function planService(
     const surplus = surplusOf(view, service, slot, now);
     if (surplus !== undefined && surplus.at > now) wake(surplus.at);
     else if (surplus !== undefined) plan.actions.push(...stopSurplus(view, surplus));
-    for (const { id: taskId } of releasedIn(service, slot)) {
-      plan.actions.push({ type: "startTask", taskId });
-    }
+    const released = releasedIn(view, service, slot);
+    if (released !== undefined) plan.actions.push({ type: "startTask", taskId: released.id });
     const start = nextAttempt(view, service, slot, now);
     if (start === undefined) continue;
     if (start.at > now) wake(start.at);
