@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { containerSpecSchema, resourcesSchema } from "./container.ts";
+import { containerSpecSchema, imagePinSchema, resourcesSchema } from "./container.ts";
 import { nodeIdSchema, serviceIdSchema } from "./ids.ts";
 import { serviceNameSchema, stackNameSchema } from "./names.ts";
 import { isUnderWay, rolloutRulesSchema, rolloutSchema, updatePolicySchema } from "./rollout.ts";
@@ -98,6 +98,8 @@ export const revisionSchema = z.object({
   /** Milliseconds since 1970. */
   at: z.int(),
   spec: serviceSpecSchema,
+  /** What its image was when its first task was made ready, by platform: `linux/arm64`. */
+  pins: z.record(z.string(), imagePinSchema).optional(),
 });
 export type Revision = z.infer<typeof revisionSchema>;
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { imagePinSchema } from "./container.ts";
 import { nodeIdSchema, serviceIdSchema, taskIdSchema } from "./ids.ts";
 
 /** In order; a task's state only ever moves to the right. */
@@ -47,6 +48,8 @@ export const taskStatusSchema = z.object({
   exitCode: z.int().optional(),
   /** The task's own address on the node's network. */
   address: z.string().max(64).optional(),
+  /** What the image is that it was made from; said where the assignment did not. */
+  image: imagePinSchema.optional(),
 });
 export type TaskStatus = z.infer<typeof taskStatusSchema>;
 
@@ -67,7 +70,7 @@ export const taskSchema = z.object({
   desired: desiredStateSchema,
   /** When it was ready for traffic first, by the server's clock. */
   readyAt: at.optional(),
-  ...taskStatusSchema.omit({ taskId: true }).shape,
+  ...taskStatusSchema.omit({ taskId: true, image: true }).shape,
   version: z.int(),
 });
 export type Task = z.infer<typeof taskSchema>;
@@ -136,7 +139,7 @@ export function withStatus(task: Task, status: TaskStatus): Task {
   const after = rankOf(status.state);
   if (after < before) return task;
   if (isTerminal(task.state) && status.state !== "removed") return task;
-  const { taskId: _, ...reported } = status;
+  const { taskId: _, image: __, ...reported } = status;
   const next: Task = { ...task, ...dropUndefined(reported) };
   const isToldToEnd = !["running", "prepared"].includes(task.desired) && status.message === "";
   if (isToldToEnd || (status.state === "removed" && isTerminal(task.state))) {

@@ -29,6 +29,12 @@ export type RuntimeEvent =
   /** The stream began, or began again after a gap: look at everything afresh. */
   | { type: "resync" };
 
+export interface ImageIdentity {
+  id: string;
+  /** By which its registry gives it, the most general first; none for one of no registry. */
+  digests: string[];
+}
+
 export interface RuntimeInfo {
   name: string;
   version: string;
@@ -72,6 +78,8 @@ export interface Runtime {
   logs(taskId: TaskId, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine>;
   exec(taskId: TaskId, options: ExecOptions): Promise<ExecSession>;
 
+  /** What the image is; undefined for one that is not there. */
+  imageIdentity(reference: string): Promise<ImageIdentity | undefined>;
   hasImage(reference: string): Promise<boolean>;
   /** Fetches from a registry. */
   pullImage(reference: string, platform?: string): Promise<void>;

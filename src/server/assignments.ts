@@ -2,6 +2,7 @@ import { sortedBy } from "../lib/order.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { Applied } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
+import { pinOf } from "../model/image-pin.ts";
 import { specAt } from "../model/service.ts";
 import type { Task } from "../model/task.ts";
 import type { View } from "../model/view.ts";
@@ -9,14 +10,17 @@ import type { View } from "../model/view.ts";
 /** Everything that a node should hold by this view: nothing, if it was removed. */
 export function assignmentSetOf(view: View, nodeId: NodeId): AssignmentSet {
   const assignments: Assignment[] = [];
-  const tasks = view.nodes.has(nodeId) ? view.tasksOn(nodeId) : [];
+  const node = view.nodes.get(nodeId);
+  const tasks = node === undefined ? [] : view.tasksOn(nodeId);
   for (const task of sortedBy(tasks, (t) => t.id)) {
     const service = view.services.get(task.serviceId);
     if (service === undefined) continue;
     const { container, resources, ports, restart } = specAt(service, task.revision);
     const { serviceId, stack, service: name, slot, revision, desired, state, failures } = task;
     const who = { taskId: task.id, serviceId, stack, service: name, slot, revision };
-    assignments.push({ ...who, desired, state, container, resources, ports, restart, failures });
+    const what = { desired, state, container, resources, ports, restart, failures };
+    const pin = node === undefined ? undefined : pinOf(service, task.revision, node);
+    assignments.push({ ...who, ...what, ...(pin === undefined ? {} : { pin }) });
   }
   return { generation: view.version, assignments };
 }

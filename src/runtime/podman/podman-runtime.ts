@@ -17,6 +17,7 @@ import {
   type BridgeNetwork,
   type ContainerStatus,
   type CreateOptions,
+  type ImageIdentity,
   type Runtime,
   type RuntimeEvent,
   type RuntimeInfo,
@@ -26,7 +27,14 @@ import { inspectedSchema, listedSchema, statusOf, type Inspected } from "./conta
 import { createSpecOf } from "./create-spec.ts";
 import { openExec } from "./exec.ts";
 import { filtersOf, type PodmanHttp } from "./http.ts";
-import { hasImage, listImages, loadImage, pullImage, qualifiedNameOf } from "./images.ts";
+import {
+  hasImage,
+  imageIdentity,
+  listImages,
+  loadImage,
+  pullImage,
+  qualifiedNameOf,
+} from "./images.ts";
 import { readProcessLimits } from "./machine.ts";
 import { NodeNetwork } from "./network.ts";
 import { podmanEvents } from "./podman-events.ts";
@@ -162,6 +170,10 @@ export class PodmanRuntime implements Runtime {
 
   async exec(taskId: TaskId, options: ExecOptions): Promise<ExecSession> {
     return openExec(this.#http, this.#clock, await this.#requireId(taskId), options);
+  }
+
+  imageIdentity(reference: string): Promise<ImageIdentity | undefined> {
+    return imageIdentity(this.#http, reference);
   }
 
   hasImage(reference: string): Promise<boolean> {
