@@ -54,7 +54,7 @@ export const ulimitSchema = z.object({
 });
 export type Ulimit = z.infer<typeof ulimitSchema>;
 
-/** What an image was when a revision was first made ready on a platform: its later tasks get that. */
+/** What an image was when a revision was first made ready: its later tasks get that very one. */
 export const imagePinSchema = z.object({
   /** Of the image's configuration: the same wherever the same archive was loaded. */
   id: z.string().max(128),

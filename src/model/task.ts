@@ -23,8 +23,8 @@ export const taskStateSchema = z.enum(TASK_STATES);
 export type TaskState = z.infer<typeof taskStateSchema>;
 
 /**
- * `prepared` asks for all that comes before a start, while another task still has the slot; `removed`
- * asks for the container to be deleted as well.
+ * `prepared` asks for all that comes before a start, while another task still has the slot;
+ * `removed` asks for the container to be deleted as well.
  */
 export const desiredStateSchema = z.enum(["prepared", "running", "shutdown", "removed"]);
 export type DesiredState = z.infer<typeof desiredStateSchema>;

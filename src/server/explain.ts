@@ -72,11 +72,21 @@ export function explainService(view: View, service: Service, now: number): Expla
       { label: "revision", value: `${revision}, ${formatDuration(now - at)} ago` },
       { label: "restart", value: formatRestart(spec.restart) },
       { label: "order of replacement", value: spec.update.order },
+      ...rolloutFacts(service),
     ],
     placement: stuck === undefined ? [] : placementOf(view, stuck),
     history: historyOf(view, tasks),
     next: nexts.find((text) => text !== "") ?? "",
   };
+}
+
+/** How far the latest change of the template is; nothing where there never was one. */
+function rolloutFacts({ rollout }: Service): Facts {
+  if (rollout === undefined) return [];
+  const { state, from, to, failed, slots, message } = rollout;
+  const many = failed.length === 0 ? "" : `, ${failed.length} of ${plural(slots, "slot")} failed`;
+  const why = message === "" ? "" : `: ${message}`;
+  return [{ label: "rollout", value: `${from} to ${to} is ${state}${many}${why}` }];
 }
 
 function placementOf(view: View, task: Task): Explanation["placement"] {

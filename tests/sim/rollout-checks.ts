@@ -160,7 +160,7 @@ function missedFailure(view: View, service: Service): string | undefined {
   const { rollout } = service;
   if (!isUnderWay(rollout)) return undefined;
   const known = new Set([...rollout.failed, ...rollout.forgiven]);
-  const wanted = Number(specOf(service).replicas);
+  const wanted = specOf(service).replicas;
   const failed = view.tasksOf(service.id).find((task) => {
     const isFirst = task.revision >= rollout.to && task.failures === 0 && !known.has(task.slot);
     const isWanted = specOf(service).mode === "global" || Number(task.slot) <= wanted;

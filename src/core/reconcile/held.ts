@@ -4,8 +4,8 @@ import { isStaged, readySince, type Task } from "../../model/task.ts";
 
 /**
  * The revision that a slot is to stay at for now, because the rollout under way may not begin it:
- * the one that was ready there last, or for a new slot the one that the service was at. Undefined where the
- * newest revision goes. What has begun goes on.
+ * the one that was ready there last, or for a new slot the one that the service was at. Undefined
+ * where the newest revision goes. What has begun goes on.
  */
 export function heldAt(service: Service, slot: string, tasks: readonly Task[]): number | undefined {
   const { rollout } = service;
