@@ -14,8 +14,8 @@ export function pinOf(service: Service, revision: number, node: Node): ImagePin 
 }
 
 /**
- * The service with its revision pinned to what a node found, and newer ones of its template too; the
- * very same object where that is known already. A pin never changes.
+ * The service with its revision pinned to what a node found, and newer ones of its template too;
+ * the very same object where that is known already. A pin never changes.
  */
 export function withPin(service: Service, revision: number, node: Node, pin: ImagePin): Service {
   const known = service.revisions.some((one) => one.revision === revision);

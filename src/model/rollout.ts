@@ -3,7 +3,6 @@ import { windowSchema } from "./window.ts";
 
 /** What the failures of a rollout, or its standing still, lead to. */
 export const failureActionSchema = z.enum(["pause", "continue", "rollback"]);
-export type FailureAction = z.infer<typeof failureActionSchema>;
 
 const milliseconds = z.int().min(0);
 
@@ -91,7 +90,6 @@ export const rolloutSchema = z.object({
   message: z.string().max(4096),
 });
 export type Rollout = z.infer<typeof rolloutSchema>;
-export type RolloutState = Rollout["state"];
 
 /** Whether slots are still to be replaced, or watched: it is neither over nor replaced. */
 export function isUnderWay(rollout: Rollout | undefined): rollout is Rollout {
