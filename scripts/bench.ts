@@ -8,6 +8,8 @@ import { benchCrash } from "./bench/crash.ts";
 import { benchFailover } from "./bench/failover.ts";
 import { benchGossip } from "./bench/gossip.ts";
 import { benchIdle } from "./bench/idle.ts";
+import { benchMillion } from "./bench/million.ts";
+import { benchScheduler } from "./bench/scheduler.ts";
 import { benchLoneAgent } from "./bench/lone-agent.ts";
 import { benchUp } from "./bench/up.ts";
 import { benchWrites } from "./bench/writes.ts";
@@ -18,13 +20,19 @@ import { dist, sayStep } from "./project.ts";
 /*
  * `npm run bench` measures what orchd promises, as ratios within one run where there is something
  * to compare with. `npm run bench -- up crash` runs those parts; `--full` watches an idle server
- * and idle agents for ten minutes instead of one; `--pairs=N` compares so often; `--agents=N` takes
- * so many agents.
+ * and idle agents for ten minutes instead of one, and takes many more slow members; `--pairs=N`
+ * compares so often; `--agents=N` takes so many agents; `--faults=N` ends a node so
+ * often in each way. `million`, which needs 16 GiB, is run only when it is named; `--nodes=N`
+ * and `--tasks=N` make it smaller.
  */
 const options = process.argv.slice(2);
-const pairs = Number(/^--pairs=(\d+)$/m.exec(options.join("\n"))?.[1] ?? 3);
-const agents = Number(/^--agents=(\d+)$/m.exec(options.join("\n"))?.[1] ?? 500);
-const idleMs = options.includes("--full") ? 600_000 : 60_000;
+const pairs = numberGiven("pairs") ?? 3;
+const agents = numberGiven("agents") ?? 500;
+const faults = numberGiven("faults") ?? 4;
+const nodes = numberGiven("nodes") ?? 5000;
+const tasks = numberGiven("tasks") ?? 1_000_000;
+const isFull = options.includes("--full");
+const idleMs = isFull ? 600_000 : 60_000;
 
 const PARTS: Record<string, () => Promise<Figure[]>> = {
   commands: benchCommands,
@@ -34,9 +42,12 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   idle: async () => benchIdle(idleMs),
   agents: async () => benchAgents(agents, idleMs),
   agent: async () => benchLoneAgent(idleMs),
-  gossip: benchGossip,
-  failover: async () => benchFailover(pairs),
+  gossip: async () => benchGossip(isFull),
+  failover: async () => benchFailover(faults),
+  scheduler: benchScheduler,
+  million: async () => benchMillion(nodes, tasks),
 };
+const ONLY_WHEN_NAMED = new Set(["million"]);
 
 process.exitCode = await main();
 
@@ -51,7 +62,8 @@ async function main(): Promise<number> {
   if (load > 1) console.log(`The machine is busy (load ${load.toFixed(1)}): expect noise.`);
   const named = Object.keys(PARTS).filter((name) => options.includes(name));
   const figures: Figure[] = [];
-  for (const name of named.length > 0 ? named : Object.keys(PARTS)) {
+  const usual = Object.keys(PARTS).filter((name) => !ONLY_WHEN_NAMED.has(name));
+  for (const name of named.length > 0 ? named : usual) {
     sayStep(name);
     const measured = (await PARTS[name]?.()) ?? [];
     console.log(formatFigures(measured));
@@ -61,6 +73,11 @@ async function main(): Promise<number> {
   console.log(formatFigures(figures));
   writeResult(figures, load);
   return figures.some((figure) => reaches(figure) === false) ? 1 : 0;
+}
+
+function numberGiven(name: string): number | undefined {
+  const text = new RegExp(`^--${name}=(\\d+)$`, "m").exec(options.join("\n"))?.[1];
+  return text === undefined ? undefined : Number(text);
 }
 
 function writeResult(figures: readonly Figure[], load: number): void {

@@ -1,5 +1,6 @@
 import manifest from "../package.json" with { type: "json" };
 import { formatVersion } from "./cli/build-info.ts";
+import { splitCommand } from "./cli/split-command.ts";
 
 /** Put in by the build; there is none when this runs from the sources. */
 declare const ORCHD_COMMIT: string | undefined;
@@ -17,15 +18,27 @@ async function main(argv: string[]): Promise<number> {
     process.stdout.write(formatVersion(build, rest.length === 1));
     return 0;
   }
+  if (splitCommand(argv).name === "join") await becomeAgent(argv);
   const { processIo } = await import("./cli/process-io.ts");
   const { runCli } = await import("./cli/run.ts");
   return runCli(argv, processIo(), {
     build,
     startServer: async (options) =>
       (await import("./server/main.ts")).runServer({ ...options, build }),
-    startAgent: async (options) =>
-      (await import("./agent/main.ts")).runAgent({ ...options, orchdVersion: build.version }),
+    startAgent: async (options) => {
+      // Schemas that compile themselves take a megabyte, and little is validated here.
+      (await import("zod")).config({ jitless: true });
+      const { runAgent } = await import("./agent/main.ts");
+      return runAgent({ ...options, orchdVersion: build.version });
+    },
   });
+}
+
+/** Before anything else is loaded, since it begins anew. */
+async function becomeAgent(words: string[]): Promise<void> {
+  const { becomeFrugal } = await import("./agent/engine.ts");
+  const { execPath: path, argv0, env } = process;
+  becomeFrugal({ embeddedIn: import.meta.dir, path, argv0, words, env });
 }
 
 // Never process.exit here: it would cut off what a pipe has not taken yet.

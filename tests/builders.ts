@@ -1,7 +1,7 @@
 import type { Brand } from "../src/lib/ids.ts";
 import type { Assignment } from "../src/model/assignment.ts";
 import type { Cluster } from "../src/model/cluster.ts";
-import type { ContainerSpec } from "../src/model/container.ts";
+import type { ContainerSpec, Mount } from "../src/model/container.ts";
 import { put } from "../src/model/change.ts";
 import type { Node } from "../src/model/node.ts";
 import type { Port, Service, ServiceSpec } from "../src/model/service.ts";
@@ -33,6 +33,19 @@ export function aNode(name = "n1", over: Partial<Node> = {}): Node {
     since: 0,
     version: 0,
     ...over,
+  };
+}
+
+export function aVolumeMount(volume: string): Mount {
+  return {
+    type: "volume",
+    volume,
+    target: "/data",
+    readOnly: false,
+    noCopy: false,
+    external: false,
+    driverOptions: {},
+    labels: {},
   };
 }
 

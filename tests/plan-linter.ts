@@ -1,8 +1,17 @@
 import type { Action, Plan } from "../src/core/reconcile/plan.ts";
 import { emptySlot, slotsOf } from "../src/core/reconcile/slot.ts";
-import { currentRevision, isOfTemplate, policyInForce, specOf } from "../src/model/service.ts";
-import { tieOf, type Service } from "../src/model/service.ts";
+import {
+  currentRevision,
+  isGlobal,
+  isJob,
+  isOfTemplate,
+  policyInForce,
+  specOf,
+  tieOf,
+  type Service,
+} from "../src/model/service.ts";
 import { isOutOfReach, isServing } from "../src/model/serving.ts";
+import { baseOfSlot } from "../src/model/slot-name.ts";
 import { isLive, isStaged, isTerminal, type Task } from "../src/model/task.ts";
 import type { View } from "../src/model/view.ts";
 
@@ -53,6 +62,12 @@ function lintAction(view: View, service: Service, after: Service, action: Action
     }
     case "updateService":
       return lintUpdate(service, action.service);
+    case "holdTask":
+    case "releaseTask": {
+      const task = view.tasks.get(action.taskId);
+      const waits = task?.state === "new" && task.desired === "running";
+      return waits ? [] : [`lets ${action.taskId} wait or go on, which does not wait`];
+    }
     case "deleteService":
       return service.removing && view.tasksOf(service.id).length === 0
         ? []
@@ -81,13 +96,14 @@ function lintCreation(view: View, service: Service, task: Task): string[] {
   const { held } = slot;
   const wanted = held ?? currentRevision(service).revision;
   if (task.revision !== wanted) problems.push("creates an old revision");
-  if (task.state !== "pending" || task.nodeId !== undefined)
+  const waits = task.state === "new" && task.message !== "";
+  if ((task.state !== "pending" && !waits) || task.nodeId !== undefined)
     problems.push("creates no pending task");
-  const { mode, replicas } = specOf(service);
-  const isWanted =
-    mode === "replicated"
-      ? Number(task.slot) >= 1 && Number(task.slot) <= replicas
-      : [...view.nodes.keys()].some((id) => id === task.slot);
+  const spec = specOf(service);
+  const base = baseOfSlot(task.slot);
+  const isWanted = isGlobal(spec)
+    ? [...view.nodes.keys()].some((id) => id === base)
+    : Number(base) >= 1 && Number(base) <= spec.replicas;
   if (!isWanted) problems.push(`creates a task in slot ${task.slot}, which nobody wants`);
   return problems;
 }
@@ -130,6 +146,7 @@ function lintSlots(view: View, service: Service, plan: Plan): string[] {
 
 /** An update takes no more ready tasks away at once than its parallelism. */
 function lintTurns(view: View, service: Service, plan: Plan): string[] {
+  if (isJob(specOf(service))) return [];
   const { parallelism } = policyInForce(service);
   const slots = slotsOf(view, service);
   const uncovered = plan.actions.filter((action) => {

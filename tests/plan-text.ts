@@ -23,7 +23,8 @@ function formatAction(action: Action): string {
       const { slot, revision, failures, desired } = action.task;
       const after = failures === 0 ? "" : ` after ${failures} failures`;
       const what = desired === "prepared" ? "stage" : "create";
-      return `${what} a task in slot ${shortId(slot)} of revision ${revision}${after}`;
+      const wait = action.task.state === "new" ? `, which ${action.task.message}` : "";
+      return `${what} a task in slot ${shortId(slot)} of revision ${revision}${after}${wait}`;
     }
     case "startTask":
       return `start ${shortId(action.taskId)}`;
@@ -35,6 +36,10 @@ function formatAction(action: Action): string {
       return `forget ${shortId(action.taskId)}`;
     case "updateService":
       return formatUpdate(action.service);
+    case "holdTask":
+      return `hold ${shortId(action.taskId)}, which ${action.message}`;
+    case "releaseTask":
+      return `let ${shortId(action.taskId)} go on`;
     case "deleteService":
       return `delete service ${shortId(action.serviceId)}`;
     case "deleteStack":
@@ -43,11 +48,16 @@ function formatAction(action: Action): string {
 }
 
 /** What a plan remembers of a service. */
-function formatUpdate({ homes = {}, rollout, revisions }: Service): string {
+function formatUpdate({ homes = {}, rollout, runs, revisions }: Service): string {
   const tied = sortedBy(Object.entries(homes), ([slot]) => slot);
   const ties = tied.map(([slot, node]) => `slot ${slot} to ${shortId(node)}`).join(", ");
   const lines = ties === "" ? [] : [`tie ${ties}`];
   if (rollout !== undefined) lines.push(`note that ${formatRollout(rollout, revisions)}`);
+  const [run] = runs?.list ?? [];
+  if (run !== undefined) {
+    const why = run.message === "" ? "" : `: ${run.message}`;
+    lines.push(`remember of runs: run ${run.run} ${run.result ?? "is under way"}${why}`);
+  }
   return lines.join(", ");
 }
 

@@ -44,9 +44,16 @@ export function formatFigures(figures: readonly Figure[]): string {
       figure.reference ?? "",
     ];
   });
-  const table = [["what", "value", "should be", "", "against"], ...rows];
-  const widths = [0, 1, 2, 3, 4].map((at) => Math.max(...table.map((row) => row[at]?.length ?? 0)));
-  return table
+  return formatTable([["what", "value", "should be", "", "against"], ...rows]);
+}
+
+/** Rows of cells in columns as wide as what is in them. */
+export function formatTable(rows: readonly (readonly string[])[]): string {
+  const columns = Math.max(...rows.map((row) => row.length));
+  const widths = Array.from({ length: columns }, (_, at) =>
+    Math.max(...rows.map((row) => row[at]?.length ?? 0)),
+  );
+  return rows
     .map((row) => row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join("  "))
     .map((line) => line.trimEnd())
     .join("\n");

@@ -1,10 +1,10 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { one, type Figure } from "./figure.ts";
 import { benchHost, sleepers } from "./bench-host.ts";
-import { CostMeter, memoryMib } from "./process-cost.ts";
+import { CostMeter, memoryFigures, residentDuring } from "./process-cost.ts";
 
-/** Time in which a server that has just deployed something comes to rest. */
-const SETTLE_MS = 15_000;
+/** It comes to rest, and gives back 30 s after its start what only that needed. */
+const SETTLE_MS = 45_000;
 
 /** What a server with agent and 20 running tasks takes while nothing happens. */
 export async function benchIdle(windowMs: number): Promise<Figure[]> {
@@ -15,13 +15,12 @@ export async function benchIdle(windowMs: number): Promise<Figure[]> {
     const pid = host.serverPid;
     const before = host.dataFiles();
     const cost = new CostMeter(pid);
-    await pause(windowMs);
+    const resident = await residentDuring(pid, windowMs);
     const { cpuPercent, writtenBytes } = cost;
     const changed = host.dataFiles().filter((line) => !before.includes(line));
     const during = `${windowMs / 1000} s idle, 20 tasks`;
     return [
-      one(`server resident memory, ${during}`, memoryMib(pid), "MiB", 90),
-      one(`server proportional memory, ${during}`, memoryMib(pid, "Pss"), "MiB"),
+      ...memoryFigures({ name: "server", pid, during }, resident, 90),
       one(`server CPU, ${during}`, cpuPercent, "% of a core", 1),
       one(`files of the data directory that changed, ${during}`, changed.length, "files", 0),
       one(`bytes the server wrote to disks, ${during}`, writtenBytes, "B", 0),

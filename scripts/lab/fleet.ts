@@ -51,8 +51,10 @@ export class FleetHost extends Host {
     }
   }
 
-  /** As if the plug was pulled: every process is gone at once, the disk stays. */
+  /** As if the plug was pulled: every process is gone at once, unheard, and the disk stays. */
   async cutPower(): Promise<void> {
+    // A kernel says farewell to the peers of processes that end; a machine without power can't.
+    await this.cutLink();
     await this.lab.cutPower();
   }
 
@@ -60,6 +62,7 @@ export class FleetHost extends Host {
   async boot(): Promise<void> {
     this.lab = await Lab.start({ hostname: this.name, dir: this.lab.dir });
     await this.plugIn();
+    await this.mendLink();
   }
 
   async #inside(command: string[]): Promise<void> {

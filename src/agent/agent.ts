@@ -20,6 +20,7 @@ import type {
 } from "../model/session.ts";
 import type { Successor } from "../model/successor.ts";
 import { isTerminal, type TaskStatus } from "../model/task.ts";
+import type { NodeUsage } from "../model/usage.ts";
 import { connectTcp } from "../net/byte-stream.ts";
 import { PortClaims } from "../net/ports.ts";
 import { takesConnections } from "../net/probe.ts";
@@ -30,6 +31,8 @@ import { Containers } from "./containers.ts";
 import { Executor } from "./executor.ts";
 import { FirstAnswer } from "./first-answer.ts";
 import { forwardTarget } from "./forward-target.ts";
+import type { MachineDevices } from "./give-devices.ts";
+import { ImagePlatforms } from "./image-platforms.ts";
 import { Ingress } from "./ingress.ts";
 import { Reporter } from "./reporter.ts";
 import { Successors } from "./successors.ts";
@@ -62,6 +65,10 @@ export interface AgentOptions {
   facts: NodeFacts;
   /** Undefined for a runtime that gives its tasks no network. */
   network: AgentNetwork | undefined;
+  /** What the machine has that tasks are given; absent means nothing. */
+  machine?: () => MachineDevices;
+  /** Hears of what the node says of itself when that changes. */
+  onFacts?(news: Pick<NodeFacts, "foreignImages">): void;
 }
 
 /**
@@ -74,6 +81,7 @@ export class Agent implements AgentSession {
   readonly #containers: Containers;
   readonly #ports = new PortClaims();
   readonly #executor: Executor;
+  readonly #images: ImagePlatforms;
   readonly #worker: Worker;
   readonly #reporter: Reporter;
   readonly #firstAnswer: FirstAnswer;
@@ -91,10 +99,17 @@ export class Agent implements AgentSession {
     this.nodeId = nodeId;
     this.#options = options;
     this.#containers = new Containers(runtime, (taskId) => this.#worker.poke(taskId));
+    this.#images = new ImagePlatforms({
+      runtime,
+      platform: options.facts.platform,
+      onForeign: (foreignImages) => options.onFacts?.({ foreignImages }),
+    });
     this.#executor = new Executor({
       clock,
       runtime,
       containers: this.#containers,
+      images: this.#images,
+      machine: options.machine,
       ports: this.#ports,
       subnet: network && parseSubnet(network.subnet),
       withdraw: (taskId) => this.#withdraw(taskId),
@@ -204,8 +219,19 @@ export class Agent implements AgentSession {
     return this.#options.runtime.images();
   }
 
-  loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]> {
-    return this.#options.runtime.loadImage(archive);
+  async usage(taskIds: readonly TaskId[]): Promise<NodeUsage> {
+    const running = taskIds.filter((taskId) => this.#worker.status(taskId)?.state === "running");
+    const [tasks, connections] = await Promise.all([
+      this.#options.runtime.usage(running),
+      this.#ingress?.connections() ?? {},
+    ]);
+    return { at: performance.now(), tasks, connections };
+  }
+
+  async loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]> {
+    const references = await this.#options.runtime.loadImage(archive);
+    this.#images.forget();
+    return references;
   }
 
   async removeVolumes(names: readonly string[]): Promise<void> {
@@ -214,10 +240,24 @@ export class Agent implements AgentSession {
         await this.#options.runtime.removeVolume(name);
       } catch (error) {
         if (!(error instanceof OrchdError) || error.code !== "conflict") throw error;
+        if (this.#mayHold(name)) {
+          const message = `the volume ${name} may still be in use by a task here`;
+          throw new OrchdError("conflict", message, { retryable: true, cause: error });
+        }
         // It belongs to somebody else, or somebody else uses it: then it is not ours to remove.
         this.#options.log.warn(`a volume stays: ${messageChainOf(error)}`);
       }
     }
+  }
+
+  /** Whether a task holds the volume, or may do so since nothing but its container is known. */
+  #mayHold(volume: string): boolean {
+    if (!this.#containers.isListed) return true;
+    return [...this.#containers.all()].some(({ taskId }) => {
+      const mounts = this.#worker.assignment(taskId)?.container.mounts;
+      const isMounted = mounts?.some((one) => one.type === "volume" && one.volume === volume);
+      return isMounted ?? true;
+    });
   }
 
   async forward(taskId: TaskId, port: number): Promise<ByteStream> {

@@ -7,6 +7,8 @@ import type { TaskId } from "../model/ids.ts";
 import type { PortClaims } from "../net/ports.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import type { Containers } from "./containers.ts";
+import { withDevices, type MachineDevices } from "./give-devices.ts";
+import type { ImagePlatforms } from "./image-platforms.ts";
 import { Limit } from "./limit.ts";
 import { findPin, findPinned } from "./pinned-image.ts";
 
@@ -22,6 +24,9 @@ export interface ExecutorOptions {
   ports: PortClaims;
   /** The node's own network; undefined for a runtime without one. */
   subnet: Subnet | undefined;
+  images: ImagePlatforms;
+  /** What the machine has that tasks are given; absent means nothing. */
+  machine?: (() => MachineDevices) | undefined;
   /** Takes a task out of all tables, before it gets its signal. */
   withdraw(taskId: TaskId): Promise<void>;
 }
@@ -45,8 +50,9 @@ export class Executor {
    * Makes a task's container with everything that it needs. Answers what its image is, where its
    * assignment did not say so.
    */
-  async create(assignment: Assignment): Promise<ImagePin | undefined> {
-    const { ports, runtime } = this.#options;
+  async create(given: Assignment): Promise<ImagePin | undefined> {
+    const { ports, runtime, machine } = this.#options;
+    const assignment = machine === undefined ? given : withDevices(given, machine());
     const { taskId, container, pin } = assignment;
     if (container.networkMode === "bridge") {
       for (const port of assignment.ports) await ports.claim(port, taskId);
@@ -151,7 +157,8 @@ export class Executor {
   }
 
   async #createInTurn(assignment: Assignment): Promise<void> {
-    const { taskId } = assignment;
+    const { taskId, container } = assignment;
+    await this.#options.images.check(container.image);
     await this.#starts.run(() => this.#orLook(taskId, () => this.#createOnce(assignment)));
     this.#unstarted.add(taskId);
   }
@@ -166,9 +173,10 @@ export class Executor {
   }
 
   /** In a line of its own: a slow registry must not hold up tasks whose image is here. */
-  #pull({ image, platform }: ContainerSpec, reference = image): Promise<void> {
-    const { runtime } = this.#options;
-    return this.#pulls.run(() => runtime.pullImage(reference, platform));
+  async #pull({ image, platform }: ContainerSpec, reference = image): Promise<void> {
+    const { runtime, images } = this.#options;
+    await this.#pulls.run(() => runtime.pullImage(reference, platform));
+    images.forget();
   }
 
   #addressFor({ taskId, container }: Assignment): string | undefined {

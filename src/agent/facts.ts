@@ -1,13 +1,29 @@
 import { arch, availableParallelism, hostname, totalmem } from "node:os";
 import type { NodeFacts } from "../model/node.ts";
+import type { FoundDevices } from "./find-devices.ts";
 import type { RuntimeInfo } from "../runtime/driver.ts";
 
 /** Architectures as images name them. */
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
 
+export interface FactsOptions {
+  runtime: RuntimeInfo;
+  /** By which others reach this machine. */
+  address: string;
+  orchdVersion: string;
+  /** What people say that it has, by name. */
+  resources: Readonly<Record<string, number>>;
+  /** What it has that tasks can be given; absent where its runtime can give nothing. */
+  devices: FoundDevices | undefined;
+}
+
 /** What this machine is. */
-export function readFacts(runtime: RuntimeInfo, address: string, orchdVersion: string): NodeFacts {
+export function readFacts(options: FactsOptions): NodeFacts {
+  const { runtime, address, orchdVersion, resources, devices } = options;
   return {
+    generic: { ...resources },
+    foreignImages: {},
+    ...devices,
     hostname: hostname(),
     address,
     platform: { os: "linux", arch: ARCHITECTURES[arch()] ?? arch() },

@@ -1,9 +1,10 @@
 import {
   formatIngress,
+  PUBLISHED_CHAIN,
   type IngressNetwork,
   type PublishedEndpoint,
 } from "../core/network/ingress.ts";
-import { applyNftables } from "../net/nftables.ts";
+import { applyNftables, readCounters } from "../net/nftables.ts";
 import { routeLoopback } from "../net/sysctl.ts";
 
 /** Keeps the node's table of published ports equal to the tasks that serve. */
@@ -39,6 +40,11 @@ export class Ingress {
   /** Forgets what the kernel's table held, since somebody else may have emptied it. */
   doubt(): void {
     this.#applied = undefined;
+  }
+
+  /** New connections since the rules were last made, by port: `8080/tcp`. */
+  connections(): Promise<Record<string, number>> {
+    return this.#applied === undefined ? Promise.resolve({}) : readCounters(PUBLISHED_CHAIN);
   }
 
   async #apply(): Promise<void> {

@@ -1,4 +1,6 @@
+import { systemClock } from "../lib/clock.ts";
 import { lineLog } from "../lib/log.ts";
+import { keepReleasingCode } from "./release-code.ts";
 import { AgentRole, type AgentRoleOptions } from "./role.ts";
 import { untilStopped } from "./until-stopped.ts";
 
@@ -15,7 +17,9 @@ export async function runAgent(options: Omit<AgentRoleOptions, "log">): Promise<
   const stopped = untilStopped();
   const role = await AgentRole.start({ ...options, log });
   log.info("the agent of this machine is ready");
+  const endReleasing = keepReleasingCode(systemClock);
   log.info(`stopping: ${await stopped}; containers go on`);
+  endReleasing();
   await role.stop();
   return 0;
 }

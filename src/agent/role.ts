@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { systemClock, TIMER_MAX_MS, type Timer } from "../lib/clock.ts";
+import { systemClock } from "../lib/clock.ts";
 import { messageChainOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { systemRandom } from "../lib/random.ts";
@@ -19,15 +19,16 @@ import { ServerConnection } from "../session/server-connection.ts";
 import { openAgentState, type AgentState } from "../store/agent-state/agent-state.ts";
 import { makePrivateDirectory } from "../store/private-directory.ts";
 import { Agent } from "./agent.ts";
+import { DeviceWatch } from "./device-watch.ts";
 import { enrol } from "./enrol.ts";
 import { readFacts } from "./facts.ts";
 import { renewCertificate } from "./join.ts";
 import { Membership } from "./membership.ts";
+import { Renewal } from "./renewal.ts";
 import { Reachability } from "./reachability.ts";
 
 const INTERFACE = "orchd0";
 const FIND_TIMEOUT_MS = 3000;
-const RENEW_RETRY_MS = 3_600_000;
 
 export interface AgentRoleOptions {
   /** Holds what must survive: identity, assignments, statuses. */
@@ -40,6 +41,8 @@ export interface AgentRoleOptions {
   token: string | undefined;
   servers: readonly string[];
   labels: Readonly<Record<string, string>>;
+  /** How much there is of what people gave a name. */
+  resources?: Readonly<Record<string, number>>;
   name: string | undefined;
   /** The address by which others reach this node; absent means the likeliest of its own. */
   advertise: string | undefined;
@@ -54,6 +57,8 @@ interface Machine {
   state: AgentState;
   clock: TrustedClock;
   lock: { release: () => void } | undefined;
+  /** Absent where the runtime can give no devices. */
+  devices: DeviceWatch | undefined;
 }
 
 /**
@@ -72,7 +77,7 @@ export class AgentRole {
   /** Where members gossip, as the latest welcome told. */
   #peers: readonly string[] = [];
   #reachability: Reachability | undefined;
-  #renewal: Timer | undefined;
+  readonly #renewal: Renewal;
   #unwatch = () => {};
 
   private constructor(
@@ -86,7 +91,8 @@ export class AgentRole {
     this.#runtime = runtime;
     this.#facts = facts;
     const { log } = options;
-    const { state, clock } = machine;
+    const { state, clock, devices } = machine;
+    this.#renewal = new Renewal({ clock: systemClock, log, renew: () => this.#renew() });
     this.#connection = new ServerConnection({
       clock,
       log,
@@ -97,7 +103,7 @@ export class AgentRole {
         return { ca, cert, key, serverName: SERVER_NAME };
       },
       findServers: () => this.#findServers(),
-      renew: () => this.#renew(),
+      renew: () => this.#renewal.now(),
       onWelcome: (welcome) => this.#onWelcome(welcome),
       onTime: (serverTime, roundTripMs) => clock.learn(serverTime + roundTripMs / 2),
     });
@@ -112,6 +118,8 @@ export class AgentRole {
       server: this.#connection,
       facts,
       network: subnet === undefined ? undefined : { interfaceName: INTERFACE, subnet },
+      ...(devices === undefined ? {} : { machine: () => devices.found }),
+      onFacts: (news) => this.#tellFacts(news),
     });
   }
 
@@ -126,11 +134,14 @@ export class AgentRole {
     const lock = kind === "podman" ? await lockNetwork(INTERFACE) : undefined;
     const state = openAgentState(join(dataDir, "agent.db"));
     const clock = newClock(state, log);
-    const facts = async (runtime?: Runtime) => {
-      const info = (await runtime?.info()) ?? { name: kind, version: "" };
-      return readFacts(info, advertise ?? ownAddress(), options.orchdVersion);
+    const devices = kind === "podman" ? await DeviceWatch.begin(systemClock) : undefined;
+    const { token, servers, labels, resources = {}, orchdVersion } = options;
+    const facts = async (opened?: Runtime) => {
+      const info = (await opened?.info()) ?? { name: kind, version: "" };
+      const address = advertise ?? ownAddress();
+      const found = devices?.found;
+      return readFacts({ runtime: info, address, orchdVersion, resources, devices: found });
     };
-    const { token, servers, labels } = options;
     const identity = await enrol({
       state,
       token,
@@ -151,7 +162,8 @@ export class AgentRole {
       ...socket,
     });
     const own = { ...(await facts(runtime)), hostname: identity.name, notes: [] };
-    const role = new AgentRole(options, { state, clock, lock }, { identity, runtime, facts: own });
+    const machine = { state, clock, lock, devices };
+    const role = new AgentRole(options, machine, { identity, runtime, facts: own });
     await role.#begin();
     return role;
   }
@@ -159,7 +171,8 @@ export class AgentRole {
   /** Ends the agent and leaves every container as it is. */
   async stop(): Promise<void> {
     this.#unwatch();
-    this.#renewal?.cancel();
+    this.#renewal.stop();
+    this.#machine.devices?.close();
     await this.#agent.stop();
     this.#reachability?.stop();
     this.#membership?.close();
@@ -171,6 +184,7 @@ export class AgentRole {
   async #begin(): Promise<void> {
     const { advertise, gossipPort, log } = this.#options;
     await this.#agent.takeUp();
+    this.#machine.devices?.watch((found) => this.#tellFacts(found));
     // Resolves at the first session, or not at all when the agent stops before.
     this.#agent.connect().catch(() => undefined);
     this.#membership = await Membership.start({
@@ -207,7 +221,11 @@ export class AgentRole {
   }
 
   #note(notes: string[]): void {
-    this.#facts = { ...this.#facts, notes };
+    this.#tellFacts({ notes });
+  }
+
+  #tellFacts(news: Partial<NodeFacts>): void {
+    this.#facts = { ...this.#facts, ...news };
     this.#connection.setFacts(this.#facts);
   }
 
@@ -228,7 +246,7 @@ export class AgentRole {
     this.#membership?.useKeys(gossipKeys);
     this.#peers = peers;
     this.#meet();
-    if (renewAfterMs !== undefined) this.#renewIn(renewAfterMs);
+    if (renewAfterMs !== undefined) this.#renewal.dueIn(renewAfterMs);
   }
 
   /** What can't be saved now is told again by the next session. */
@@ -239,17 +257,6 @@ export class AgentRole {
     } catch (error) {
       this.#options.log.error(`what the server told is not on disk: ${messageChainOf(error)}`);
     }
-  }
-
-  #renewIn(delayMs: number): void {
-    this.#renewal?.cancel();
-    this.#renewal = systemClock.after(Math.min(delayMs, TIMER_MAX_MS), () => {
-      if (delayMs > TIMER_MAX_MS) return this.#renewIn(delayMs - TIMER_MAX_MS);
-      this.#renew().catch((error: unknown) => {
-        this.#options.log.warn(`the certificate is renewed later: ${messageChainOf(error)}`);
-        this.#renewIn(RENEW_RETRY_MS);
-      });
-    });
   }
 
   /** Gets a new certificate for the same key from the first server that gives one. */
@@ -280,9 +287,8 @@ export class AgentRole {
   /** The machine has another address: those who knew the old one are told. */
   #moveTo(address: string): void {
     this.#options.log.info(`this machine is reached by ${address} from now on`);
-    this.#facts = { ...this.#facts, address };
     this.#membership?.moveTo(address);
-    this.#connection.setFacts(this.#facts);
+    this.#tellFacts({ address });
   }
 }
 

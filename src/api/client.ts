@@ -21,6 +21,7 @@ import type {
   RolloutSummary,
   ServiceSummary,
   StackSummary,
+  StartedRun,
   TaskLogLine,
   TaskSummary,
   VersionInfo,
@@ -157,6 +158,11 @@ export class ApiClient {
     return this.#call("POST", `${servicePath(stack, service)}/restart`);
   }
 
+  /** Begins a run of a job now. */
+  runJob(stack: string, service: string): Promise<StartedRun> {
+    return this.#call("POST", `${servicePath(stack, service)}/run`);
+  }
+
   serviceProgress(stack: string, service: string, signal: AbortSignal): AsyncGenerator<Progress> {
     return this.#stream(`${servicePath(stack, service)}/progress`, signal);
   }
@@ -240,8 +246,13 @@ export class ApiClient {
     return this.#get(nodePath(node));
   }
 
-  setAvailability(node: string, availability: NodeSummary["availability"]): Promise<NodeSummary> {
-    return this.#call("PUT", `${nodePath(node)}/availability`, { availability });
+  /** @param deadlineMs of a drain: when its tasks end also if nothing took their place */
+  setAvailability(
+    node: string,
+    availability: NodeSummary["availability"],
+    deadlineMs?: number,
+  ): Promise<NodeSummary> {
+    return this.#call("PUT", `${nodePath(node)}/availability`, { availability, deadlineMs });
   }
 
   setLabels(

@@ -34,12 +34,21 @@ export interface ApiDeps {
   scale(services: ReadonlyMap<ServiceId, number>): Promise<void>;
   /** Replaces all tasks of a service that is there. */
   restart(service: ServiceId): Promise<void>;
+  /**
+   * `pause` takes no new task, `drain` also moves its tasks away, whatever it takes once
+   * `deadlineMs` are over.
+   */
+  setAvailability(
+    node: NodeId,
+    availability: Node["availability"],
+    deadlineMs?: number,
+  ): Promise<void>;
   /** Pauses a rollout, lets it go on, promotes its canaries, or goes back to a revision. */
   orderRollout(service: ServiceId, order: RolloutOrder): Promise<void>;
   /** Makes a stack be what it was made to be before, or in the set of that number. */
   undoStack(name: string, to: number | undefined): Promise<ApplyResult>;
-  /** `pause` takes no new task, `drain` also moves its tasks away. */
-  setAvailability(node: NodeId, availability: Node["availability"]): Promise<void>;
+  /** Begins a run of a job that is there; answers its number. */
+  runJob(service: ServiceId): Promise<number>;
   setLabels(node: NodeId, change: LabelChange): Promise<void>;
   /** Ends a node that is there; while it holds tasks only with `force`. */
   removeNode(node: NodeId, options: { force: boolean }): Promise<void>;

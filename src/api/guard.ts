@@ -19,7 +19,7 @@ export function guarded(clock: Clock): MiddlewareHandler<ApiEnv> {
     if (guard === undefined) return next();
     if (OPEN.has(`${c.req.method} ${c.req.path}`)) return answerSoon(c, next, clock);
     try {
-      guard(c.req.header("authorization"));
+      c.set("admission", guard(c.req.header("authorization")));
     } catch (error) {
       if (!(error instanceof OrchdError)) throw error;
       c.header("connection", "close");

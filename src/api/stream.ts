@@ -1,6 +1,6 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
-import type { ApiContext } from "./env.ts";
+import type { Admission, ApiContext } from "./env.ts";
 import { problemOf } from "./problem.ts";
 
 const HEARTBEAT_MS = 15_000;
@@ -25,14 +25,15 @@ export interface StreamDeps {
 /**
  * Answers with one JSON value a line for as long as `produce` runs, and an empty line every 15 s so
  * that both ends notice a dead connection. A reader that does not read is waited for. A failure on
- * the way is told in a last line of the shape `{"error": …}`, since the status has been sent.
+ * the way is told in a last line of the shape `{"error": …}`, since the status has been sent. So is
+ * that the reader is not let in any more, which ends the stream.
  */
 export function streamLines(
   c: ApiContext,
   deps: StreamDeps,
   produce: (sink: LineSink) => Promise<void>,
 ): Response {
-  const body = lineStream(deps, produce);
+  const body = lineStream(deps, produce, c.get("admission"));
   return c.body(body, 200, {
     "content-type": "application/x-ndjson",
     "cache-control": "no-store",
@@ -40,7 +41,11 @@ export function streamLines(
   });
 }
 
-function lineStream(deps: StreamDeps, produce: (sink: LineSink) => Promise<void>) {
+function lineStream(
+  deps: StreamDeps,
+  produce: (sink: LineSink) => Promise<void>,
+  admission: Admission | undefined,
+) {
   const encoder = new TextEncoder();
   const over = new AbortController();
   let room = Promise.withResolvers<void>();
@@ -56,13 +61,19 @@ function lineStream(deps: StreamDeps, produce: (sink: LineSink) => Promise<void>
           return over.signal.aborted || hasRoom(controller) ? Promise.resolve() : room.promise;
         };
         const stopHeartbeat = beat(deps.clock, () => hasRoom(controller) && send("\n"));
-        void runProducer(deps.log, { write, signal: over.signal }, produce).finally(() => {
+        const end = () => {
           stopHeartbeat();
+          stopAdmission?.();
           if (over.signal.aborted) return;
           controller.close();
           // Whoever still writes, or waits for room, is let go.
           over.abort();
+        };
+        const stopAdmission = admission?.onEnd((why) => {
+          void write(problemOf(why, deps.log).body);
+          end();
         });
+        void runProducer(deps.log, { write, signal: over.signal }, produce).finally(end);
       },
       pull() {
         room.resolve();

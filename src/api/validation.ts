@@ -1,6 +1,7 @@
 import type { MiddlewareHandler } from "hono";
 import { validator } from "hono-openapi";
 import { z } from "zod";
+import { jsonDepthOf } from "../lib/json-depth.ts";
 import { serviceNameSchema, stackNameSchema } from "../model/names.ts";
 import type { ApiContext, ApiEnv } from "./env.ts";
 import { answerRefusal, detailsOf } from "./problem.ts";
@@ -61,7 +62,7 @@ export const plainJson: MiddlewareHandler<ApiEnv> = async (c, next) => {
 };
 
 function problemInJson(text: string): string | undefined {
-  if (depthOf(text) > JSON_DEPTH_MAX) {
+  if (jsonDepthOf(text) > JSON_DEPTH_MAX) {
     return `the body is nested deeper than ${JSON_DEPTH_MAX} levels`;
   }
   let value: unknown;
@@ -72,23 +73,6 @@ function problemInJson(text: string): string | undefined {
     return "the body is not valid JSON";
   }
   return hasKey(value, "__proto__") ? "the body has a key __proto__" : undefined;
-}
-
-/** How deep brackets nest, without parsing: the parser itself is not to meet the depth. */
-function depthOf(text: string): number {
-  let depth = 0;
-  let deepest = 0;
-  let inString = false;
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (inString) {
-      if (code === 0x5c) i++;
-      else if (code === 0x22) inString = false;
-    } else if (code === 0x22) inString = true;
-    else if (code === 0x5b || code === 0x7b) deepest = Math.max(deepest, ++depth);
-    else if (code === 0x5d || code === 0x7d) depth--;
-  }
-  return deepest;
 }
 
 function hasKey(value: unknown, key: string): boolean {

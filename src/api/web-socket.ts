@@ -1,6 +1,7 @@
 import type { ServerWebSocket } from "bun";
 import type { z } from "zod";
 import { OrchdError } from "../lib/errors.ts";
+import { AdmittedSocket } from "./admitted.ts";
 import type { ApiContext } from "./env.ts";
 import { answerRefusal, detailsOf } from "./problem.ts";
 
@@ -61,14 +62,16 @@ export class SocketSender {
   }
 }
 
-/** Answers with a WebSocket, or says why not. */
+/** Answers with a WebSocket that lasts as long as who asks is let in, or says why not. */
 export function upgrade(c: ApiContext, socket: ApiSocket): Response {
   if (isForeign(c)) {
     return answerRefusal(c, 403, "forbidden", "a page of another site may not do this");
   }
   // Without a server `env` is undefined in spite of its type.
   const env: ApiContext["env"] | undefined = c.env;
-  if (env?.server?.upgrade(c.req.raw, { data: { socket } }) === true) return c.body(null);
+  const admission = c.get("admission");
+  const lasting = admission === undefined ? socket : new AdmittedSocket(socket, admission);
+  if (env?.server?.upgrade(c.req.raw, { data: { socket: lasting } }) === true) return c.body(null);
   return answerRefusal(c, 400, "invalid", "this address takes WebSockets only");
 }
 

@@ -94,6 +94,18 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/rollout.ts")).rolloutCommand,
   },
   {
+    name: "job",
+    summary: "run, list and show the output of jobs",
+    completes: "service",
+    load: async () => (await import("./commands/job.ts")).jobCommand,
+  },
+  {
+    name: "cron",
+    summary: "list jobs that run by a schedule",
+    completes: "stack",
+    load: async () => (await import("./commands/cron.ts")).cronCommand,
+  },
+  {
     name: "logs",
     summary: "show what services and tasks print",
     completes: "log",

@@ -19,6 +19,8 @@ export interface ServerOptions {
   /** Where agents and other machines reach it; absent means nowhere. */
   listen?: { host: string; port: number; gossipPort: number };
   advertise?: string;
+  /** How much the machine has of what people gave a name. */
+  resources?: Record<string, number>;
 }
 
 /** What `orchd join` was asked to be. */
@@ -31,6 +33,8 @@ export interface JoinOptions {
   /** `HOST:PORT` of servers; none means that they are looked for. */
   servers: string[];
   labels: Record<string, string>;
+  /** How much the machine has of what people gave a name. */
+  resources?: Record<string, number>;
   name: string | undefined;
   /** Address by which others reach the node. */
   advertise: string | undefined;
@@ -150,6 +154,32 @@ export function gossipPortOption(): Option {
     .argParser(parsePort);
 }
 
+const RESOURCE = /^([a-zA-Z0-9](?:[a-zA-Z0-9._-]{0,62}[a-zA-Z0-9])?)=(\d{1,9})$/;
+
+/** `--resource lora=2` */
+export function resourceOption(): Option {
+  return new Option(
+    "--resource <kind=count>",
+    "what the machine has for tasks that reserve it; can be given several times",
+  ).argParser(collect);
+}
+
+/** What the options say, or else the environment, in which blanks part several. */
+export function resourcesFrom(
+  io: Io,
+  given: readonly string[] | undefined,
+): { resources?: Record<string, number> } {
+  const texts = given ?? io.env["ORCHD_RESOURCES"]?.split(/[\s,]+/).filter(Boolean) ?? [];
+  const pairs = texts.map((text): [string, number] => {
+    const [, kind, count] = RESOURCE.exec(text) ?? [];
+    if (kind === undefined) {
+      throw usageError(`a resource must be written like lora=2, not ${JSON.stringify(text)}`);
+    }
+    return [kind, Number(count)];
+  });
+  return pairs.length === 0 ? {} : { resources: Object.fromEntries(pairs) };
+}
+
 function parsePort(text: string): number {
   const port = parseCount(text);
   if (port > 65_535) throw new InvalidArgumentError("It must be a port, up to 65535.");
@@ -160,10 +190,11 @@ function parsePort(text: string): number {
 export function timeoutOption(): Option {
   return new Option("--timeout <time>", "wait no longer than this, such as 90s or 1h")
     .default(600_000, "10m")
-    .argParser(parseTimeout);
+    .argParser(timeArgument);
 }
 
-function parseTimeout(text: string): number {
+/** The value of an option that is a length of time, in ms. */
+export function timeArgument(text: string): number {
   const ms = parseDuration(text);
   if (ms === undefined) throw new InvalidArgumentError("Write it like 90s, 10m or 1h30m.");
   return ms;

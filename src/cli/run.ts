@@ -5,9 +5,7 @@ import { usageError, type Context, type Program } from "./context.ts";
 import type { Io } from "./io.ts";
 import { formatHelp } from "./help.ts";
 import { reportError } from "./report-error.ts";
-
-/** Options that may also stand before the command; each takes a value. */
-const OPTIONS_IN_FRONT = new Set(["--context", "--socket", "--data-dir"]);
+import { splitCommand } from "./split-command.ts";
 
 /**
  * Runs one command line.
@@ -74,18 +72,6 @@ function quieten(command: Command, io: Io, writeOut: (text: string) => void): vo
     getOutHelpWidth: () => Math.min(100, io.stdout.size().columns),
     getOutHasColors: () => false,
   });
-}
-
-/** The command's name, and everything else as its arguments. */
-function splitCommand(argv: readonly string[]): { name: string | undefined; rest: string[] } {
-  const front: string[] = [];
-  for (let at = 0; at < argv.length; at++) {
-    const word = argv[at] ?? "";
-    if (OPTIONS_IN_FRONT.has(word)) front.push(word, ...argv.slice(++at, at + 1));
-    else if (OPTIONS_IN_FRONT.has(word.replace(/=.*/s, ""))) front.push(word);
-    else return { name: word, rest: [...front, ...argv.slice(at + 1)] };
-  }
-  return { name: undefined, rest: front };
 }
 
 function isHelp(word: string): boolean {

@@ -29,20 +29,31 @@ export function randomBelow(random: Random, limit: number): number {
   return Math.floor(random.next() * limit);
 }
 
+/** 32 bits of a text (FNV-1a), to mix with others. */
+export function hashText(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) {
+    hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  }
+  return hash;
+}
+
+/** 32 bits of two numbers in which each bit of both has its part (splitmix32), below 2^32. */
+export function mix32(a: number, b: number): number {
+  let z = (a ^ Math.imul(b, 0x9e3779b9)) | 0;
+  z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
+  z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
+  return (z ^ (z >>> 15)) >>> 0;
+}
+
 type State = [number, number, number, number];
 
 /** Spreads a text over the four words of state (FNV-1a, then splitmix32 once a word). */
 function seedState(seed: string): State {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < seed.length; i++) {
-    hash = Math.imul(hash ^ seed.charCodeAt(i), 0x01000193);
-  }
+  let hash = hashText(seed);
   const word = () => {
     hash = (hash + 0x9e3779b9) | 0;
-    let z = hash;
-    z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
-    z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
-    return (z ^ (z >>> 15)) >>> 0;
+    return mix32(hash, 0);
   };
   return [word(), word(), word(), word()];
 }

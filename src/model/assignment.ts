@@ -20,6 +20,8 @@ export const assignmentSchema = z.object({
   pin: imagePinSchema.optional(),
   resources: resourcesSchema,
   ports: z.array(portSchema),
+  /** Ids of the node's devices that the task gets beside those that its container names. */
+  devices: z.array(z.string().max(255)).max(256).optional(),
   /** How the agent goes on when the task ends and no server is in reach; absent means not. */
   restart: restartPolicySchema.optional(),
   /** Failed attempts at the slot in a row before this one. */
@@ -42,6 +44,6 @@ export type AssignmentSet = z.infer<typeof assignmentSetSchema>;
 /** `orchd-shop-web-1-k3v…`: unique, legal for every runtime, found by prefix when cleaning up. */
 export function containerNameOf(assignment: Assignment): string {
   const { stack, service, taskId } = assignment;
-  const slot = assignment.slot.length > 6 ? "" : `-${assignment.slot}`;
+  const slot = assignment.slot.length > 6 ? "" : `-${assignment.slot.replace("@", ".")}`;
   return `orchd-${stack}-${service}${slot}-${taskId}`;
 }

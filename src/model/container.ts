@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { deviceRequestSchema } from "./device.ts";
 
 /** What a container is made of, free of Compose spelling: sizes in bytes, times in milliseconds. */
 
@@ -131,6 +132,9 @@ export const resourcesSchema = z.object({
   reservations: z.object({
     cpuMillis: z.int().min(0),
     memoryBytes: bytes,
+    /** So much of what nodes have under these names. */
+    generic: z.record(z.string().max(64), z.int().min(1)).optional(),
+    devices: z.array(deviceRequestSchema).max(16).optional(),
   }),
 });
 export type Resources = z.infer<typeof resourcesSchema>;

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Applied } from "./change.ts";
+import { NO_RUNS, type JobRuns } from "./job.ts";
 import { formatServiceName } from "./names.ts";
 import type { Node } from "./node.ts";
 import type { Rollout } from "./rollout.ts";
@@ -14,7 +15,7 @@ export const eventSchema = z.object({
   /** The revision of the store that it came with: events resume from here. */
   version: z.int(),
   kind: z.enum(["token", "node", "stack", "service", "task"]),
-  /** `created`, `updated`, `removed`, or the state that a task or node reached. */
+  /** `created`, `updated`, `removed`, `run`, or the state that a task or node reached. */
   action: z.string(),
   id: z.string(),
   name: z.string(),
@@ -89,7 +90,10 @@ function tellService(before: Service | undefined, after: Service | undefined): T
   if (before === undefined) return { ...about, action: "created", message: "" };
   if (after.removing && !before.removing) return { ...about, action: "removing", message: "" };
   if (currentRevision(before).revision === revision) {
-    return tellRollout(about, before.rollout, after.rollout);
+    const rollout = tellRollout(about, before.rollout, after.rollout);
+    if (rollout !== undefined) return rollout;
+    const message = runNews(before.runs ?? NO_RUNS, after.runs ?? NO_RUNS);
+    return message === "" ? undefined : { ...about, action: "run", message };
   }
   const [from, to] = [specOf(before).replicas, specOf(after).replicas];
   const scaled = from === to ? "" : `, scaled from ${from} to ${to}`;
@@ -108,6 +112,21 @@ function tellRollout(
   if (after === undefined) return undefined;
   if (before?.state === after.state && before.message === after.message) return undefined;
   return { ...about, action: `rollout ${after.state}`, message: after.message };
+}
+
+/** What became of a job's runs: `2 complete; 3 began`. */
+function runNews(before: JobRuns, after: JobRuns): string {
+  if (before === after) return "";
+  const known = new Map(before.list.map((run) => [run.run, run]));
+  const news = after.list.toReversed().flatMap(({ run, result, message }) => {
+    const was = known.get(run);
+    if (was?.result !== result && result !== undefined) {
+      return [`${run} ${result}${message === "" ? "" : `: ${message}`}`];
+    }
+    return was === undefined ? [`${run} began`] : [];
+  });
+  if (after.skipped > before.skipped) news.push(`skipped: ${after.lastSkip?.reason ?? ""}`);
+  return news.join("; ");
 }
 
 function tellStack(before: Stack | undefined, after: Stack | undefined): Told | undefined {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { nodeDeviceSchema } from "./device.ts";
 import { digestSchema } from "./digest.ts";
 import { nodeIdSchema } from "./ids.ts";
 
@@ -17,6 +18,14 @@ export const nodeFactsSchema = z.object({
     memoryBytes: z.int().min(0),
   }),
   runtime: z.object({ name: z.string().max(64), version: z.string().max(64) }),
+  /** How much there is of what people gave a name, such as `lora: 2`. */
+  generic: z.record(z.string().max(64), z.int().min(0)).optional(),
+  /** Absent where the agent does not look for devices. */
+  devices: z.array(nodeDeviceSchema).max(256).optional(),
+  /** Paths of all device nodes but for those that each machine has. */
+  deviceNodes: z.array(z.string().max(255)).max(1024).optional(),
+  /** Images that are here for another platform than the node's, by reference: `linux/arm64`. */
+  foreignImages: z.record(z.string().max(512), z.string().max(64)).optional(),
   /** Version of orchd on the node. */
   orchdVersion: z.string().max(64),
   /** What the agent found out that people should put right, such as ports that are blocked. */
@@ -27,6 +36,9 @@ export type NodeFacts = z.infer<typeof nodeFactsSchema>;
 
 export const nodeLabelsSchema = z.record(z.string().max(255), z.string().max(255));
 
+/** More than any node that comes back can have been left with. */
+export const VOLUMES_TO_REMOVE_MAX = 4096;
+
 export const nodeSchema = z.object({
   id: nodeIdSchema,
   ...nodeFactsSchema.shape,
@@ -34,6 +46,8 @@ export const nodeSchema = z.object({
   labels: nodeLabelsSchema,
   /** Set by people: `pause` takes no new task, `drain` also moves its tasks away. */
   availability: z.enum(["active", "pause", "drain"]),
+  /** When a drained node is to be empty: what nothing has replaced by then ends all the same. */
+  drainBy: z.int().optional(),
   /** Set by the system. */
   health: z.enum(["ready", "suspect", "down"]),
   createdAt: z.int(),
@@ -45,6 +59,11 @@ export const nodeSchema = z.object({
   subnet: z.cidrv4().optional(),
   /** Milliseconds since 1970, by the server's clock. */
   certificateExpiresAt: z.int().optional(),
+  /**
+   * Names, in the runtime, of volumes whose stacks were removed with them while the node did not
+   * answer: it is told to remove them when it does.
+   */
+  volumesToRemove: z.array(z.string().max(255)).max(VOLUMES_TO_REMOVE_MAX).optional(),
   version: z.int(),
 });
 export type Node = z.infer<typeof nodeSchema>;

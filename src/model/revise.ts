@@ -1,7 +1,16 @@
 import { equalJson } from "../lib/order.ts";
 import { isUnderWay, type Rollout } from "./rollout.ts";
-import { currentRevision, isOfTemplate, REVISIONS_KEPT, sameTemplate, specOf } from "./service.ts";
-import type { Revision, Service, ServiceSpec } from "./service.ts";
+import {
+  currentRevision,
+  isJob,
+  isOfTemplate,
+  REVISIONS_KEPT,
+  sameTemplate,
+  specOf,
+  type Revision,
+  type Service,
+  type ServiceSpec,
+} from "./service.ts";
 import type { Task } from "./task.ts";
 
 /** What is told of a service's tasks when it gets a revision. */
@@ -49,7 +58,7 @@ function newRollout(
 ): Rollout | undefined {
   const outdated = tasks.filter((task) => !isOfTemplate(after, task.revision));
   const slots = new Set(outdated.map((task) => task.slot)).size;
-  if (slots === 0) return undefined;
+  if (slots === 0 || isJob(specOf(after))) return undefined;
   const { rollout: rules } = specOf(after);
   const locked = rules?.lock === true;
   const state = rules?.canary === undefined ? "running" : "canary";
@@ -117,7 +126,7 @@ export function undo(service: Service, to: Revision, options: UndoOptions): Serv
   const revised = revise(service, to.spec, now, tasks);
   if (revised === service) return service;
   const next = withPinsOf(revised, to);
-  if (next.templateRevision === service.templateRevision) return next;
+  if (next.templateRevision === service.templateRevision || isJob(to.spec)) return next;
   const rollout: Rollout = {
     state: "rolling-back",
     from,

@@ -3,6 +3,7 @@ import { windowSchema } from "./window.ts";
 
 /** What the failures of a rollout, or its standing still, lead to. */
 export const failureActionSchema = z.enum(["pause", "continue", "rollback"]);
+export type FailureAction = z.infer<typeof failureActionSchema>;
 
 const milliseconds = z.int().min(0);
 

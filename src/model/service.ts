@@ -1,6 +1,9 @@
 import { z } from "zod";
+import { autoscalePolicySchema } from "./autoscale.ts";
 import { containerSpecSchema, imagePinSchema, resourcesSchema } from "./container.ts";
+import { DEPENDENCIES_MAX, dependencySchema } from "./dependency.ts";
 import { nodeIdSchema, serviceIdSchema } from "./ids.ts";
+import { jobPolicySchema, jobRunsSchema, scheduleSchema } from "./job.ts";
 import { serviceNameSchema, stackNameSchema } from "./names.ts";
 import { isUnderWay, rolloutRulesSchema, rolloutSchema, updatePolicySchema } from "./rollout.ts";
 import type { UpdatePolicy } from "./rollout.ts";
@@ -8,6 +11,8 @@ import { equalJson } from "../lib/order.ts";
 
 export const REPLICAS_MAX = 10_000;
 export const REVISIONS_KEPT = 10;
+export const PRIORITY_MIN = -1000;
+export const PRIORITY_MAX = 1000;
 
 const milliseconds = z.int().min(0);
 
@@ -41,15 +46,48 @@ export const portSchema = z.object({
 });
 export type Port = z.infer<typeof portSchema>;
 
+/** The first two are Compose's; the others stand under `x-orchd.constraints`. */
+export const CONSTRAINT_OPERATORS = [
+  "==",
+  "!=",
+  "<",
+  "<=",
+  ">",
+  ">=",
+  "in",
+  "matches",
+  "version==",
+  "version!=",
+  "version<",
+  "version<=",
+  "version>",
+  "version>=",
+] as const;
+
 export const constraintSchema = z.object({
   /** `node.hostname`, `node.labels.zone` … */
   key: z.string().max(255),
-  operator: z.enum(["==", "!="]),
+  operator: z.enum(CONSTRAINT_OPERATORS),
   value: z.string().max(255),
 });
 export type Constraint = z.infer<typeof constraintSchema>;
 
+/** Where a service's tasks are to be as seen from another's: near to them, or apart from them. */
+export const affinitySchema = z.object({
+  /** `shop/db`: a service of this or another stack. */
+  service: z.string().max(255),
+  relation: z.enum(["near", "apart"]),
+  /** Nodes with the same value here count as one place: `node.id`, `node.labels.zone` … */
+  key: z.string().max(255),
+  /** Whether a task waits rather than being placed otherwise. */
+  required: z.boolean(),
+});
+export type Affinity = z.infer<typeof affinitySchema>;
+
 export const placementSchema = z.object({
+  /** Whether tasks go to nodes with much room or, with `binpack`, with little; absent: `spread`. */
+  strategy: z.enum(["spread", "binpack"]).optional(),
+  affinity: z.array(affinitySchema).max(16).optional(),
   constraints: z.array(constraintSchema).max(64),
   /** Nested spread preferences, the outermost first: `node.labels.zone`. */
   spread: z.array(z.string().max(255)).max(16),
@@ -71,9 +109,14 @@ export const DISCONNECT_DEFAULT: DisconnectPolicy = {
   reconcile: "keep-original",
 };
 
+export const serviceModeSchema = z.enum(["replicated", "global", "replicated-job", "global-job"]);
+
 export const serviceSpecSchema = z.object({
-  mode: z.enum(["replicated", "global"]),
-  /** Tasks wanted; always 1 for a global service, where each fitting node holds one. */
+  mode: serviceModeSchema,
+  /**
+   * Tasks wanted, of a job those that are to complete; always 1 for a global service or job, where
+   * each fitting node holds one.
+   */
   replicas: z.int().min(0).max(REPLICAS_MAX),
   container: containerSpecSchema,
   resources: resourcesSchema,
@@ -86,10 +129,22 @@ export const serviceSpecSchema = z.object({
   rollout: rolloutRulesSchema.optional(),
   /** What happens to tasks whose node is down; specs of before this was known have the default. */
   disconnect: disconnectPolicySchema.default(DISCONNECT_DEFAULT),
+  /** Replicas that follow what there is to do; absent means that people set them. */
+  autoscale: autoscalePolicySchema.optional(),
+  /** Its tasks take the room of lower ones where there is no other; absent means 0. */
+  priority: z.int().min(PRIORITY_MIN).max(PRIORITY_MAX).optional(),
+  /** Whether its tasks are spread anew, one at a time, when a node comes; absent means not. */
+  rebalance: z.enum(["gentle"]).optional(),
   /** Labels of the service, never seen by the container. */
   labels: z.record(z.string().max(4096), z.string().max(32_768)),
   /** Grows with each `orchd restart`, so that a restart is a revision like any other. */
   restarts: z.int().min(0),
+  /** Only of a job. */
+  job: jobPolicySchema.optional(),
+  /** When a job runs; one without a schedule runs once for each change of its tasks. */
+  schedule: scheduleSchema.optional(),
+  /** Services of the same stack that have to be there before the first task is started. */
+  dependsOn: z.array(dependencySchema).max(DEPENDENCIES_MAX).optional(),
 });
 export type ServiceSpec = z.infer<typeof serviceSpecSchema>;
 
@@ -118,6 +173,10 @@ export const serviceSchema = z.object({
   createdAt: z.int(),
   /** Slots whose tasks can't move, to the node that holds what ties them. */
   homes: z.record(z.string(), nodeIdSchema).optional(),
+  /** Replicas that the autoscaler found right; no revision comes of it. */
+  scaledTo: z.int().min(0).max(REPLICAS_MAX).optional(),
+  /** What a job remembers of its runs. */
+  runs: jobRunsSchema.optional(),
   /** Set by `down`: the service ends when its last task has. */
   removing: z.boolean(),
   version: z.int(),
@@ -136,6 +195,40 @@ export function specOf(service: Service): ServiceSpec {
   return currentRevision(service).spec;
 }
 
+/** Tasks that a replicated service wants: by its file, or by the autoscaler within its bounds. */
+export function replicasOf(service: Service): number {
+  const { replicas, autoscale } = specOf(service);
+  if (autoscale === undefined) return replicas;
+  return Math.min(Math.max(service.scaledTo ?? replicas, autoscale.min), autoscale.max);
+}
+
+/** Whether tasks are to end by themselves, once, rather than to go on. */
+export function isJob({ mode }: Pick<ServiceSpec, "mode">): boolean {
+  return mode === "replicated-job" || mode === "global-job";
+}
+
+/** Whether each fitting node has a slot of its own. */
+export function isGlobal({ mode }: Pick<ServiceSpec, "mode">): boolean {
+  return mode === "global" || mode === "global-job";
+}
+
+/**
+ * The restart policy as it acts. A task of a job that ended well is never started again; each one
+ * that failed counts, however long it ran; and one slot fails no more often than the whole job may.
+ */
+export function restartOf({ mode, restart, job }: ServiceSpec): RestartPolicy {
+  if (!isJob({ mode })) return restart;
+  const limits = [restart.maxAttempts, job?.retries].filter((limit) => limit !== undefined);
+  const { maxAttempts: _, ...rest } = restart;
+  return {
+    ...rest,
+    condition: restart.condition === "any" ? "on-failure" : restart.condition,
+    windowMs: 0,
+    resetAfterMs: Number.MAX_SAFE_INTEGER,
+    ...(limits.length === 0 ? {} : { maxAttempts: Math.min(...limits) }),
+  };
+}
+
 /** The spec that a task was made from, or the current one if that revision is no longer kept. */
 export function specAt(service: Service, revision: number): ServiceSpec {
   return service.revisions.find((r) => r.revision === revision)?.spec ?? specOf(service);
@@ -151,6 +244,16 @@ export function tieOf({ container }: ServiceSpec): "volume data" | "device" | un
   );
   if (hasVolume) return "volume data";
   return container.devices.length > 0 ? "device" : undefined;
+}
+
+/** What decides between services where there is too little room for both; more is better. */
+export function priorityOf(service: Service): number {
+  return specOf(service).priority ?? 0;
+}
+
+/** Whether a task is given devices of its node. */
+export function usesDevices({ container, resources }: ServiceSpec): boolean {
+  return container.devices.length > 0 || (resources.reservations.devices ?? []).length > 0;
 }
 
 /** Whether tasks of `before` can stay as they are under `after`. */

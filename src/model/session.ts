@@ -4,6 +4,7 @@ import type { NodeId, TaskId } from "./ids.ts";
 import type { NodeFacts } from "./node.ts";
 import type { Successor } from "./successor.ts";
 import type { TaskStatus } from "./task.ts";
+import type { NodeUsage } from "./usage.ts";
 
 export const logLineSchema = z.object({
   /** Milliseconds since 1970, by the node's clock. */
@@ -89,7 +90,11 @@ export interface AgentSession {
   exec(taskId: TaskId, options: ExecOptions): Promise<ExecSession>;
   images(): Promise<ImageSummary[]>;
   loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]>;
-  /** Removes volumes that orchd made. One that is not there, is used or is not ours is no error. */
+  /**
+   * Removes volumes that orchd made. One that is not there or not ours, or that somebody else uses,
+   * is no error.
+   * @throws OrchdError `conflict` (retryable) while a task of the node may hold one
+   */
   removeVolumes(names: readonly string[]): Promise<void>;
   /**
    * Connects to a TCP port of a running task.
@@ -97,6 +102,8 @@ export interface AgentSession {
    * takes connections on the port
    */
   forward(taskId: TaskId, port: number): Promise<ByteStream>;
+  /** Measures tasks now; of one that does not run here nothing is said. */
+  usage(taskIds: readonly TaskId[]): Promise<NodeUsage>;
   /**
    * Ends the session and says why; without a connection between the two it does nothing.
    * @param code one of `SESSION_END`

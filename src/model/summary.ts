@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { nodeSchema } from "./node.ts";
+import { jobRunSchema } from "./job.ts";
 import { rolloutSchema } from "./rollout.ts";
-import { portSchema } from "./service.ts";
+import { portSchema, serviceModeSchema } from "./service.ts";
 import { appliedSetSchema } from "./stack.ts";
 import { desiredStateSchema, healthSchema, taskStateSchema } from "./task.ts";
 
@@ -28,12 +29,39 @@ export const rolloutBriefSchema = rolloutSchema.pick({
   locked: true,
   message: true,
 });
+/** How far one run of a job is. */
+export const jobRunSummarySchema = jobRunSchema.extend({
+  /** Tasks that are to complete, and those that have. */
+  wanted: z.int(),
+  completed: z.int(),
+  /** Tasks that have not ended. */
+  active: z.int(),
+  /** Tasks that failed. */
+  failures: z.int(),
+});
+export type JobRunSummary = z.infer<typeof jobRunSummarySchema>;
+
+export const jobSummarySchema = z.object({
+  /** The newest first. */
+  runs: z.array(jobRunSummarySchema),
+  /** Such as `0 3 * * *`; absent where it runs when it is changed. */
+  cron: z.string().optional(),
+  timeZone: z.string().optional(),
+  /** The next time of the schedule. */
+  nextAt: z.int().optional(),
+  /** The latest time of the schedule that has passed, with a run or without. */
+  lastAt: z.int().optional(),
+  /** Times of the schedule that had no run. */
+  skipped: z.int(),
+  lastSkip: z.object({ at: z.int(), reason: z.string() }).optional(),
+});
+export type JobSummary = z.infer<typeof jobSummarySchema>;
 
 export const serviceSummarySchema = z.object({
   id: z.string(),
   stack: z.string(),
   name: z.string(),
-  mode: z.enum(["replicated", "global"]),
+  mode: serviceModeSchema,
   image: z.string(),
   revision: z.int(),
   /** Tasks wanted: the replicas, or one for each fitting node. */
@@ -53,6 +81,8 @@ export const serviceSummarySchema = z.object({
   failures: z.int(),
   /** The latest change of what its tasks are made of, under way or over. */
   rollout: rolloutBriefSchema.optional(),
+  /** Only of a job. */
+  job: jobSummarySchema.optional(),
   updatedAt: z.int(),
 });
 export type ServiceSummary = z.infer<typeof serviceSummarySchema>;
@@ -146,7 +176,12 @@ export type TaskSummary = z.infer<typeof taskSummarySchema>;
 export const nodeSummarySchema = nodeSchema.extend({
   tasks: z.int(),
   /** What its tasks reserve. */
-  reserved: z.object({ cpuMillis: z.int(), memoryBytes: z.int() }),
+  reserved: z.object({
+    cpuMillis: z.int(),
+    memoryBytes: z.int(),
+    /** Of what people gave a name; absent where nothing is. */
+    generic: z.record(z.string(), z.int()).optional(),
+  }),
 });
 export type NodeSummary = z.infer<typeof nodeSummarySchema>;
 
@@ -208,6 +243,15 @@ export const scaleRequestSchema = z.object({
   /** Service, as `stack/name` or a `name` that only one stack has, to its wanted replicas. */
   services: z.record(z.string().max(255), z.int().min(0)),
 });
+
+/** The answer to the wish for a run of a job. */
+export const startedRunSchema = z.object({
+  stack: z.string(),
+  service: z.string(),
+  /** Its number among the runs of the service. */
+  run: z.int(),
+});
+export type StartedRun = z.infer<typeof startedRunSchema>;
 
 export const versionInfoSchema = z.object({
   version: z.string(),

@@ -26,7 +26,16 @@ export interface View {
   servicesOf(stack: string): readonly Service[];
   tasksOf(service: ServiceId): readonly Task[];
   tasksOn(node: NodeId): readonly Task[];
+  /**
+   * Tells of all nodes, tasks and services that are there, each as if it were new, and then of each
+   * change in the moment in which the view has it, changes that are taken back included. Answers
+   * how to stop.
+   */
+  follow(follower: Follower): () => void;
 }
+
+/** Hears of one change, which `view` holds. */
+export type Follower = (applied: Applied, view: View) => void;
 
 /** A view with its indexes, moved forward by whole commits. */
 export class MemoryView implements View {
@@ -42,6 +51,15 @@ export class MemoryView implements View {
   readonly #servicesByStack = new Index<string, ServiceId>();
   readonly #tasksByService = new Index<ServiceId, TaskId>();
   readonly #tasksByNode = new Index<NodeId, TaskId>();
+  readonly #followers = new Set<Follower>();
+  readonly #maps = {
+    cluster: this.#clusters,
+    token: this.tokens,
+    node: this.nodes,
+    stack: this.stacks,
+    service: this.services,
+    task: this.tasks,
+  };
 
   get cluster(): Cluster | undefined {
     return this.#clusters.get(CLUSTER_ID);
@@ -61,6 +79,18 @@ export class MemoryView implements View {
 
   tasksOn(node: NodeId): readonly Task[] {
     return resolve(this.#tasksByNode.get(node), this.tasks);
+  }
+
+  follow(follower: Follower): () => void {
+    const tell = (kind: "node" | "service" | "task", values: Iterable<unknown>) => {
+      for (const after of values) follower({ kind, before: undefined, after } as Applied, this);
+    };
+    tell("node", this.nodes.values());
+    // A follower that looks from a service to its tasks has heard of those then.
+    tell("task", this.tasks.values());
+    tell("service", this.services.values());
+    this.#followers.add(follower);
+    return () => void this.#followers.delete(follower);
   }
 
   /** The first change that was planned on an object which has moved since, if there is one. */
@@ -92,18 +122,15 @@ export class MemoryView implements View {
   }
 
   #current<K extends Kind>(kind: K, key: string): Objects[K]["value"] | undefined {
-    const maps = {
-      cluster: this.#clusters,
-      token: this.tokens,
-      node: this.nodes,
-      stack: this.stacks,
-      service: this.services,
-      task: this.tasks,
-    };
-    return (maps[kind] as ReadonlyMap<string, Objects[K]["value"]>).get(key);
+    return (this.#maps[kind] as ReadonlyMap<string, Objects[K]["value"]>).get(key);
   }
 
   #set(applied: Applied): void {
+    this.#put(applied);
+    for (const follower of this.#followers) follower(applied, this);
+  }
+
+  #put(applied: Applied): void {
     switch (applied.kind) {
       case "cluster":
         return replace(this.#clusters, applied, (cluster) => cluster.id);

@@ -8,6 +8,7 @@ import type {
   LogLine,
   LogOptions,
 } from "../model/session.ts";
+import type { NodeUsage } from "../model/usage.ts";
 
 /** What a runtime holds for one task. */
 export interface ContainerStatus {
@@ -78,9 +79,14 @@ export interface Runtime {
   logs(taskId: TaskId, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine>;
   exec(taskId: TaskId, options: ExecOptions): Promise<ExecSession>;
 
+  /** What running tasks use; of one that is not there, or does not run, nothing is said. */
+  usage(taskIds: readonly TaskId[]): Promise<NodeUsage["tasks"]>;
+
   /** What the image is; undefined for one that is not there. */
   imageIdentity(reference: string): Promise<ImageIdentity | undefined>;
   hasImage(reference: string): Promise<boolean>;
+  /** `linux/arm64`: what the image is made for; undefined where it is not here, or does not say. */
+  imagePlatform(reference: string): Promise<string | undefined>;
   /** Fetches from a registry. */
   pullImage(reference: string, platform?: string): Promise<void>;
   /** Takes a docker-archive or OCI archive; answers the references that it held. */

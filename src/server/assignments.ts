@@ -3,7 +3,7 @@ import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { Applied } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
 import { pinOf } from "../model/image-pin.ts";
-import { specAt } from "../model/service.ts";
+import { restartOf, specAt } from "../model/service.ts";
 import type { Task } from "../model/task.ts";
 import type { View } from "../model/view.ts";
 
@@ -15,12 +15,15 @@ export function assignmentSetOf(view: View, nodeId: NodeId): AssignmentSet {
   for (const task of sortedBy(tasks, (t) => t.id)) {
     const service = view.services.get(task.serviceId);
     if (service === undefined) continue;
-    const { container, resources, ports, restart } = specAt(service, task.revision);
+    const spec = specAt(service, task.revision);
+    const { container, resources, ports } = spec;
+    const restart = restartOf(spec);
     const { serviceId, stack, service: name, slot, revision, desired, state, failures } = task;
     const who = { taskId: task.id, serviceId, stack, service: name, slot, revision };
-    const what = { desired, state, container, resources, ports, restart, failures };
     const pin = node === undefined ? undefined : pinOf(service, task.revision, node);
-    assignments.push({ ...who, ...what, ...(pin === undefined ? {} : { pin }) });
+    const what = { container, ...(pin === undefined ? {} : { pin }), resources, ports, restart };
+    const given = task.devices === undefined ? {} : { devices: task.devices };
+    assignments.push({ ...who, desired, state, ...what, ...given, failures });
   }
   return { generation: view.version, assignments };
 }

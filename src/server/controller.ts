@@ -21,6 +21,12 @@ const RETRY_FIRST_MS = 200;
 const RETRY_MAX_MS = 30_000;
 /** Timers don't follow a clock that is set; a look too many costs nothing. */
 const WAIT_MAX_MS = 60_000;
+/** After so long the rest waits for the next turn, so that requests and agents are answered. */
+const TURN_MS = 25;
+/** A look that takes this long is a dear one. */
+const DEAR_MS = 5;
+/** After a dear look the next dear one waits so many times as long, and what comes is gathered. */
+const REST_FACTOR = 4;
 
 /**
  * Runs a level-triggered function over the keys that something touched. Of many touches of a key
@@ -32,6 +38,11 @@ export class Controller<Key> {
   readonly #working = new Set<Key>();
   readonly #timers = new Map<Key, Timer>();
   readonly #failures = new Map<Key, number>();
+  /** Keys of which the last look was a dear one. */
+  readonly #dear = new Set<Key>();
+  /** The latest dear look: when it ended, and what it took. */
+  #latestDear = { at: 0, tookMs: 0 };
+  #resting: Timer | undefined;
   #scheduled = false;
   #closed = false;
 
@@ -52,15 +63,52 @@ export class Controller<Key> {
     this.#closed = true;
     for (const timer of this.#timers.values()) timer.cancel();
     this.#timers.clear();
+    this.#resting?.cancel();
   }
 
   #drain(): void {
     this.#scheduled = false;
+    const { clock } = this.#options;
+    const start = clock.now();
     for (const key of this.#waiting) {
       if (this.#working.has(key)) continue;
+      const now = clock.now();
+      if (now - start >= TURN_MS) {
+        this.#scheduled = true;
+        return this.#drainAfter(0);
+      }
+      const restMs = this.#dear.has(key) ? this.#restMs(now) : 0;
+      if (restMs > 0) {
+        this.#drainAfter(restMs);
+        continue;
+      }
       this.#waiting.delete(key);
       void this.#look(key);
+      this.#noteCost(key, clock.now() - now);
     }
+  }
+
+  #drainAfter(delayMs: number): void {
+    if (this.#closed) return;
+    this.#resting?.cancel();
+    this.#resting = this.#options.clock.after(delayMs, () => this.#drain());
+  }
+
+  /**
+   * The cost of a look grows with what the key stands for, and touches come with each change of
+   * that. Where looks are dear they take a fifth of the time, and each sees more changes.
+   */
+  #noteCost(key: Key, tookMs: number): void {
+    if (tookMs < DEAR_MS) return void this.#dear.delete(key);
+    this.#dear.add(key);
+    this.#latestDear = { at: this.#options.clock.now(), tookMs };
+  }
+
+  /** How long the next dear look has to wait. */
+  #restMs(now: number): number {
+    const { at, tookMs } = this.#latestDear;
+    // A clock that was set back must not stretch the rest.
+    return now < at ? 0 : Math.max(0, at + REST_FACTOR * tookMs - now);
   }
 
   async #look(key: Key): Promise<void> {

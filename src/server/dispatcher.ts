@@ -13,8 +13,13 @@ import type { View } from "../model/view.ts";
 import type { Commit, Store } from "../store/store.ts";
 import { assignmentSetOf, nodesTouchedBy } from "./assignments.ts";
 import { commitFresh } from "./commit-fresh.ts";
+import { Turns } from "./turns.ts";
 
 const RETRY_MS = 1000;
+/** After so long the other nodes wait for the next turn; what is committed until then is theirs. */
+const TURN_MS = 20;
+/** For so long reports are taken in one turn: what they write has to be on disk before the next. */
+const REPORTS_MS = 100;
 
 /** Whoever wants to hear of sessions, as NodeHealth does. */
 export interface SessionWatcher {
@@ -28,11 +33,23 @@ export class Dispatcher implements ServerSession {
   readonly #clock: Clock;
   readonly #sessions = new Map<NodeId, AgentSession>();
   readonly #stale = new Set<NodeId>();
+  #isTelling = false;
+  /** Thousands of agents may report in one turn. */
+  readonly #reports: Turns;
   readonly #unwatch: () => void;
   readonly #health: SessionWatcher | undefined;
+  readonly #onSession: (session: AgentSession) => void;
   #ownNodeId: NodeId | undefined;
 
-  constructor(store: Store, clock: Clock, health?: SessionWatcher) {
+  /** @param onSession called when an agent's session has begun */
+  constructor(
+    store: Store,
+    clock: Clock,
+    health?: SessionWatcher,
+    onSession: (session: AgentSession) => void = () => {},
+  ) {
+    this.#onSession = onSession;
+    this.#reports = new Turns(clock, REPORTS_MS);
     this.#store = store;
     this.#clock = clock;
     this.#health = health;
@@ -78,11 +95,16 @@ export class Dispatcher implements ServerSession {
     this.#sessions.set(nodeId, session);
     this.#health?.noteSession(nodeId, "connected");
     await this.#assign(session);
+    this.#onSession(session);
   }
 
   async report(nodeId: NodeId, statuses: TaskStatus[]): Promise<void> {
     this.#health?.noteHeard(nodeId);
-    await commitFresh(this.#store, (view) => [
+    await this.#reports.run(() => this.#writeReport(nodeId, statuses));
+  }
+
+  #writeReport(nodeId: NodeId, statuses: readonly TaskStatus[]): Promise<void> {
+    return commitFresh(this.#store, (view) => [
       ...pinsIn(view, nodeId, statuses),
       ...statuses.flatMap((status) => {
         const task = view.tasks.get(status.taskId);
@@ -121,7 +143,10 @@ export class Dispatcher implements ServerSession {
       createdAt: now,
       version: 0,
     } as const;
-    return { ...made, ...before, id, ...facts, health: "ready", since };
+    // Joining gave it its name, which no other node has: what the agent says can't change it.
+    const isOwn = id === this.#ownNodeId || before === undefined;
+    const hostname = isOwn ? facts.hostname : before.hostname;
+    return { ...made, ...before, id, ...facts, hostname, health: "ready", since };
   }
 
   /** Marks whom to tell, and tells each once for everything that was committed in this turn. */
@@ -132,14 +157,20 @@ export class Dispatcher implements ServerSession {
   }
 
   #markStale(nodeId: NodeId): void {
-    if (this.#stale.size === 0) queueMicrotask(() => this.#assignStale());
     this.#stale.add(nodeId);
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    queueMicrotask(() => this.#assignStale());
   }
 
   #assignStale(): void {
-    const nodeIds = [...this.#stale];
-    this.#stale.clear();
-    for (const nodeId of nodeIds) {
+    const start = this.#clock.now();
+    for (const nodeId of this.#stale) {
+      if (this.#clock.now() - start >= TURN_MS) {
+        this.#clock.after(0, () => this.#assignStale());
+        return;
+      }
+      this.#stale.delete(nodeId);
       const session = this.#sessions.get(nodeId);
       if (session === undefined) continue;
       // The disk refused what the set was made of: a set without it follows.
@@ -147,6 +178,7 @@ export class Dispatcher implements ServerSession {
         this.#clock.after(RETRY_MS, () => this.#markStale(nodeId));
       });
     }
+    this.#isTelling = false;
   }
 
   /** Hands over what the view holds, as soon as all of that would survive a power cut. */

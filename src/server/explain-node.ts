@@ -34,6 +34,19 @@ export function explainNode(view: View, node: Node, reason: string, now: number)
         value: `${formatBytes(load.memoryBytes)} of ${formatBytes(memoryBytes)}`,
       },
       { label: "cores reserved", value: `${load.cpuMillis / 1000} of ${cpuMillis / 1000}` },
+      ...(node.volumesToRemove ?? []).map((value) => ({ label: "volume to remove", value })),
+      ...Object.entries(node.generic ?? {}).map(([kind, count]) => ({
+        label: `resource ${kind} reserved`,
+        value: `${load.generic.get(kind) ?? 0} of ${count}`,
+      })),
+      ...(node.devices ?? []).map(({ id, kind, path }) => ({
+        label: kind,
+        value: `${id} (${path})${load.devices.has(id) ? ", in use" : ""}`,
+      })),
+      ...Object.entries(node.foreignImages ?? {}).map(([image, platform]) => ({
+        label: "image that can't run here",
+        value: `${image} is for ${platform}`,
+      })),
       ...(node.notes ?? []).map((value) => ({ label: "trouble", value })),
     ],
     placement: [],

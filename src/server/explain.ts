@@ -1,15 +1,24 @@
 import { formatDuration, plural } from "../lib/text.ts";
 import { decideRestart } from "../core/reconcile/restart.ts";
+import { waitOf } from "../core/reconcile/depends.ts";
 import { isConverged, wantedTasks } from "../core/reconcile/service.ts";
 import { replaceAt } from "../core/reconcile/disconnect.ts";
 import { slotsOf, type Slot } from "../core/reconcile/slot.ts";
 import { explainPlacement } from "../core/scheduler/schedule.ts";
+import { jobFacts, nextForJob, summaryOfJob } from "./explain-job.ts";
 import { formatWait } from "../model/home.ts";
 import { formatServiceName } from "../model/names.ts";
-import { currentRevision, specOf, type Service } from "../model/service.ts";
+import {
+  currentRevision,
+  isJob,
+  replicasOf,
+  restartOf,
+  specOf,
+  type Service,
+} from "../model/service.ts";
 import type { Explanation } from "../model/summary.ts";
 import { downNodeOf, isServing } from "../model/serving.ts";
-import { formatTaskName, isTerminal, type Task } from "../model/task.ts";
+import { formatTaskName, isLive, isTerminal, type Task } from "../model/task.ts";
 import type { View } from "../model/view.ts";
 
 type Facts = Explanation["facts"];
@@ -27,6 +36,9 @@ export function explainTask(view: View, task: Task, now: number): Explanation {
     { label: "revision", value: String(task.revision) },
     { label: "failures in a row before it", value: String(task.failures) },
   ];
+  if (task.devices !== undefined) {
+    facts.push({ label: "devices", value: task.devices.join(", ") });
+  }
   if (task.exitCode !== undefined) facts.push({ label: "exit code", value: String(task.exitCode) });
   if (node?.health === "down" && !isTerminal(task.state)) {
     const down = `down for ${formatDuration(now - node.since)}`;
@@ -46,16 +58,23 @@ export function explainTask(view: View, task: Task, now: number): Explanation {
 }
 
 /** Why a service is not, or is, as its newest revision says. */
-export function explainService(view: View, service: Service, now: number): Explanation {
+export function explainService(
+  view: View,
+  service: Service,
+  now: number,
+  { autoscaling }: { autoscaling: string },
+): Explanation {
   const spec = specOf(service);
   const tasks = view.tasksOf(service.id);
   const wanted = wantedTasks(view, service);
   const ready = tasks.filter((task) => isServing(view, task)).length;
-  const stuck = tasks.find((task) => task.state === "pending" && task.desired === "running");
+  const stuck = tasks.find((task) => task.state === "pending" && isLive(task));
   const { revision, at } = currentRevision(service);
   const done = isConverged(view, service);
   const worst = tasks.find((task) => task.message !== "" && task.revision === revision);
-  const trouble = worst === undefined ? "" : `; ${formatTaskName(worst)}: ${worst.message}`;
+  const wait = waitOf(view, service);
+  const told = worst === undefined ? "" : `; ${formatTaskName(worst)}: ${worst.message}`;
+  const trouble = wait === undefined ? told : `; it ${wait}`;
   const nexts = [...slotsOf(view, service).values()].map((slot) =>
     nextForSlot(view, service, slot, now),
   );
@@ -63,20 +82,25 @@ export function explainService(view: View, service: Service, now: number): Expla
     kind: "service",
     id: service.id,
     name: formatServiceName(service.stack, service.name),
-    summary: done
-      ? `It is as revision ${revision} says: ${ready} of ${plural(wanted, "task")} ready.`
-      : `It has not converged: ${ready} of ${plural(wanted, "task")} ready${trouble}.`,
+    summary: isJob(spec)
+      ? summaryOfJob(view, service)
+      : done
+        ? `It is as revision ${revision} says: ${ready} of ${plural(wanted, "task")} ready.`
+        : `It has not converged: ${ready} of ${plural(wanted, "task")} ready${trouble}.`,
     facts: [
       { label: "image", value: spec.container.image },
       { label: "mode", value: spec.mode },
+      ...jobFacts(view, service, now),
       { label: "revision", value: `${revision}, ${formatDuration(now - at)} ago` },
-      { label: "restart", value: formatRestart(spec.restart) },
-      { label: "order of replacement", value: spec.update.order },
+      { label: "restart", value: formatRestart(restartOf(spec)) },
+      ...(isJob(spec) ? [] : [{ label: "order of replacement", value: spec.update.order }]),
       ...rolloutFacts(service),
+      ...factsOfScale(service, autoscaling),
+      ...(spec.priority === undefined ? [] : [{ label: "priority", value: String(spec.priority) }]),
     ],
     placement: stuck === undefined ? [] : placementOf(view, stuck),
     history: historyOf(view, tasks),
-    next: nexts.find((text) => text !== "") ?? "",
+    next: nextForJob(service, now) ?? nexts.find((text) => text !== "") ?? "",
   };
 }
 
@@ -89,11 +113,22 @@ function rolloutFacts({ rollout }: Service): Facts {
   return [{ label: "rollout", value: `${from} to ${to} is ${state}${many}${why}` }];
 }
 
+/** Between which bounds the service scales itself, and what was decided last. */
+function factsOfScale(service: Service, autoscaling: string): Facts {
+  const { autoscale } = specOf(service);
+  if (autoscale === undefined) return [];
+  const bounds = `${replicasOf(service)} of ${autoscale.min} to ${autoscale.max} tasks`;
+  return [
+    { label: "scales itself", value: bounds },
+    { label: "because", value: autoscaling },
+  ];
+}
+
 function placementOf(view: View, task: Task): Explanation["placement"] {
-  return explainPlacement(view, task).map(({ node, reason }) => ({
+  return explainPlacement(view, task).map(({ node, reason, merits }) => ({
     node: node.hostname,
     fits: reason === undefined,
-    reason: reason ?? "fits",
+    reason: reason ?? `fits, with ${merits}`,
   }));
 }
 
@@ -123,7 +158,7 @@ function nextForSlot(view: View, service: Service, slot: Slot, now: number): str
   if (away !== undefined) return nextForAway(view, service, slot, away, now);
   const [latest] = slot.ended;
   if (latest === undefined) return "";
-  const decision = decideRestart(latest, specOf(service).restart);
+  const decision = decideRestart(latest, restartOf(specOf(service)));
   const name = formatTaskName(latest);
   switch (decision.type) {
     case "done":

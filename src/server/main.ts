@@ -1,4 +1,6 @@
+import { keepReleasingCode } from "../agent/release-code.ts";
 import { untilStopped } from "../agent/until-stopped.ts";
+import { systemClock } from "../lib/clock.ts";
 import { lineLog, type Log } from "../lib/log.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import type { ListenOptions } from "./remote.ts";
@@ -23,6 +25,7 @@ export async function runServer(
   const { build, listen, ...rest } = options;
   const stopped = untilStopped();
   const server = await Server.open({ ...rest, log, version: { ...build, api: "v1" } });
+  const endReleasing = keepReleasingCode(systemClock);
   try {
     log.info(`orchd ${build.version} answers on ${server.socketPath}; data in ${options.dataDir}`);
     if (options.agent) {
@@ -34,6 +37,7 @@ export async function runServer(
     log.info(`stopping: ${await stopped}; containers go on`);
     return 0;
   } finally {
+    endReleasing();
     await server.stop();
   }
 }

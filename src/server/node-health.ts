@@ -90,6 +90,7 @@ export class NodeHealth {
    */
   noteMember(nodeId: NodeId, state: MemberState, at: number): void {
     this.#notePause();
+    if (!this.#isNode(nodeId)) return;
     const news = this.#newsOf(nodeId);
     const before = news.member;
     if (before?.state === state) return;
@@ -102,12 +103,14 @@ export class NodeHealth {
 
   /** Gossip knows nothing of the node any more. */
   forgetMember(nodeId: NodeId): void {
+    if (!this.#isNode(nodeId)) return;
     this.#newsOf(nodeId).member = undefined;
     this.#assess(nodeId);
   }
 
   noteSession(nodeId: NodeId, state: "connected" | "lost"): void {
     this.#notePause();
+    if (!this.#isNode(nodeId)) return;
     const news = this.#newsOf(nodeId);
     const now = this.#options.clock.now();
     if (state === "connected") news.session = { state, since: now, heardAt: now };
@@ -119,10 +122,16 @@ export class NodeHealth {
 
   /** The node gave a sign of life over its session. */
   noteHeard(nodeId: NodeId): void {
+    if (!this.#isNode(nodeId)) return;
     const news = this.#newsOf(nodeId);
     if (news.session.state !== "connected") return;
     news.session = { ...news.session, heardAt: this.#options.clock.now() };
     if (news.member !== undefined && news.member.state !== "alive") this.#assess(nodeId);
+  }
+
+  /** Of how many nodes something is kept. */
+  get known(): number {
+    return this.#news.size;
   }
 
   /** What is thought of the node now, and why. */
@@ -162,6 +171,11 @@ export class NodeHealth {
       others += 1;
     }
     return others >= 2;
+  }
+
+  /** Nothing is kept of others: a node that was removed still loses its session after that. */
+  #isNode(nodeId: NodeId): boolean {
+    return this.#options.store.view().nodes.has(nodeId);
   }
 
   #newsOf(nodeId: NodeId): News {

@@ -9,7 +9,6 @@ import { serveApi, type ApiListener } from "../api/listen.ts";
 import type { NodeId } from "../model/ids.ts";
 import { nodeIdSchema } from "../model/ids.ts";
 import { formatServerAddress } from "../model/server-address.ts";
-import { SESSION_END } from "../model/session.ts";
 import { tokenState } from "../model/token.ts";
 import { discoveryKeyOf, hintOf } from "../net/discovery/message.ts";
 import { openResponder } from "../net/discovery/responder.ts";
@@ -146,7 +145,7 @@ export class Remote {
       store.watch(({ applied }) => {
         for (const { kind, before, after } of applied) {
           if (kind === "node" && before !== undefined && after === undefined) {
-            this.#expel(before.id);
+            void this.#expel(before.id);
           }
           if (kind === "cluster" && before !== undefined) this.#useNewKeys();
         }
@@ -155,11 +154,9 @@ export class Remote {
   }
 
   /** A node that was removed lets its tasks go, hears why, and is cut off. */
-  #expel(nodeId: NodeId): void {
-    const generation = this.#options.store.view().version;
-    this.#sessions.session(nodeId)?.assign({ generation, assignments: [] });
-    this.#sessions.end(nodeId, SESSION_END.removed, "the node was removed from the cluster");
-    systemClock.after(1000, () => this.#port?.disconnect(nodeId));
+  async #expel(nodeId: NodeId): Promise<void> {
+    await this.#sessions.dismiss(nodeId, this.#options.store.view().version);
+    this.#port?.disconnect(nodeId);
   }
 
   /** The cluster's keys have changed: for this machine's own gossip, and for all nodes'. */

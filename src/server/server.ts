@@ -13,6 +13,7 @@ import type { NodeId } from "../model/ids.ts";
 import type { NodeFacts } from "../model/node.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
+import { DeviceWatch } from "../agent/device-watch.ts";
 import { readFacts } from "../agent/facts.ts";
 import { createApi } from "../api/api.ts";
 import type { ApiEnv } from "../api/env.ts";
@@ -22,6 +23,7 @@ import { openRuntime, type RuntimeKind } from "../runtime/open.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import { openAgentState, type AgentState } from "../store/agent-state/agent-state.ts";
 import { openSqliteStore, type SqliteStore } from "../store/sqlite/sqlite-store.ts";
+import { Autoscaler } from "./autoscaler.ts";
 import { Controllers } from "./controllers.ts";
 import { commitFresh } from "./commit-fresh.ts";
 import { Dispatcher } from "./dispatcher.ts";
@@ -30,6 +32,7 @@ import { explainService, explainTask } from "./explain.ts";
 import { explainNode } from "./explain-node.ts";
 import { ensureCluster, firstToken } from "./first-start.ts";
 import { GossipKeys } from "./gossip-keys.ts";
+import { ImageIndex } from "./image-index.ts";
 import { Joins } from "./joins.ts";
 import { type ListenOptions, Remote } from "./remote.ts";
 import { Tokens } from "./tokens.ts";
@@ -50,8 +53,19 @@ export interface ServerOptions {
   podmanSocket?: string;
   /** The address of this machine that others are told; absent means the likeliest of its own. */
   advertise?: string;
+  /** How much this machine has of what people gave a name. */
+  resources?: Readonly<Record<string, number>>;
   version: VersionInfo;
   log: Log;
+}
+
+/** The agent of this machine, with what it holds. */
+interface OwnAgent {
+  agent: Agent;
+  runtime: Runtime;
+  state: AgentState;
+  facts: NodeFacts;
+  devices: DeviceWatch | undefined;
 }
 
 const NODE_NETWORK = { interfaceName: "orchd0", subnet: SERVER_SUBNET };
@@ -62,8 +76,10 @@ export class Server {
   readonly #options: ServerOptions;
   readonly #store: SqliteStore;
   readonly #health: NodeHealth;
+  readonly #images: ImageIndex;
   readonly #dispatcher: Dispatcher;
   readonly #controllers: Controllers;
+  readonly #autoscaler: Autoscaler;
   readonly #tokens: Tokens;
   readonly #joins: Joins;
   #listening: ApiListener | undefined;
@@ -71,7 +87,7 @@ export class Server {
   #remote: Remote | undefined;
   #firstToken: string | undefined;
   #lock: { release: () => void } | undefined;
-  #agent: { agent: Agent; runtime: Runtime; state: AgentState; facts: NodeFacts } | undefined;
+  #agent: OwnAgent | undefined;
 
   private constructor(options: ServerOptions, store: SqliteStore) {
     this.#options = options;
@@ -83,7 +99,10 @@ export class Server {
       log: options.log,
       probe: (nodeId, timeoutMs) => this.#probe(nodeId, timeoutMs),
     });
-    this.#dispatcher = new Dispatcher(store, systemClock, this.#health);
+    this.#images = new ImageIndex({ store, log: options.log });
+    this.#dispatcher = new Dispatcher(store, systemClock, this.#health, (session) => {
+      void this.#images.learn(session);
+    });
     this.#controllers = new Controllers({
       store,
       clock: systemClock,
@@ -91,6 +110,13 @@ export class Server {
       log: options.log,
       sessions: () => this.#dispatcher.sessions(),
       isOutOfTouch: (nodeId) => this.#health.isOutOfTouch(nodeId),
+      hasImage: (nodeId, image) => this.#images.has(nodeId, image),
+    });
+    this.#autoscaler = new Autoscaler({
+      store,
+      clock: systemClock,
+      log: options.log,
+      session: (nodeId) => this.#dispatcher.session(nodeId),
     });
     const servers = () => this.addresses();
     const deps = { store, clock: systemClock, random: systemRandom, servers };
@@ -116,6 +142,7 @@ export class Server {
     }
     server.#controllers.start();
     server.#health.start();
+    server.#autoscaler.start();
     return server;
   }
 
@@ -149,7 +176,7 @@ export class Server {
         if (after === undefined) this.#health.forgetMember(nodeId);
         else this.#health.noteMember(nodeId, after.state, systemClock.now());
       },
-      onMoved: (address) => void this.#moveTo(address),
+      onMoved: (address) => void this.#tellFacts({ address }),
     });
     this.#firstToken = await firstToken(this.#store, systemClock, systemRandom);
   }
@@ -160,14 +187,17 @@ export class Server {
     return (await this.#remote?.probe(nodeId, timeoutMs)) ?? false;
   }
 
-  /** This machine's node is reached by another address. */
-  async #moveTo(address: string): Promise<void> {
+  /** This machine's node is reached by another address, or has other devices. */
+  async #tellFacts(news: Partial<NodeFacts>): Promise<void> {
     if (this.#agent === undefined) return;
-    this.#agent.facts = { ...this.#agent.facts, address };
+    this.#agent.facts = { ...this.#agent.facts, ...news };
     try {
       await this.#dispatcher.hello(this.#agent.agent, this.#agent.facts);
     } catch (error) {
-      this.#options.log.warn(`the new address is not written down: ${messageChainOf(error)}`);
+      const what = Object.keys(news).join(", ");
+      this.#options.log.warn(
+        `the node's new ${what} is not written down: ${messageChainOf(error)}`,
+      );
     }
   }
 
@@ -192,7 +222,14 @@ export class Server {
     const socket = podmanSocket === undefined ? {} : { socket: podmanSocket };
     const shared = { clock: systemClock, random: systemRandom };
     const runtime = await openRuntime(kind, { nodeId, runDir, ...shared, ...socket });
-    const facts = readFacts(await runtime.info(), advertise ?? ownAddress(), version.version);
+    const devices = kind === "podman" ? await DeviceWatch.begin(systemClock) : undefined;
+    const facts = readFacts({
+      runtime: await runtime.info(),
+      address: advertise ?? ownAddress(),
+      orchdVersion: version.version,
+      resources: this.#options.resources ?? {},
+      devices: devices?.found,
+    });
     const agent = new Agent({
       nodeId,
       clock: systemClock,
@@ -203,8 +240,11 @@ export class Server {
       server: this.#dispatcher,
       facts,
       network,
+      ...(devices === undefined ? {} : { machine: () => devices.found }),
+      onFacts: (news) => void this.#tellFacts(news),
     });
-    this.#agent = { agent, runtime, state, facts };
+    this.#agent = { agent, runtime, state, facts, devices };
+    devices?.watch((found) => void this.#tellFacts(found));
     await agent.start();
     if (kind === "podman") await this.#noteSubnet(nodeId);
   }
@@ -224,8 +264,11 @@ export class Server {
     await this.#listening?.close();
     this.#controllers.close();
     this.#health.close();
+    this.#images.close();
+    this.#autoscaler.close();
     if (this.#agent !== undefined) {
-      const { agent, runtime, state } = this.#agent;
+      const { agent, runtime, state, devices } = this.#agent;
+      devices?.close();
       await agent.stop();
       await runtime.close();
       state.close();
@@ -270,7 +313,9 @@ export class Server {
       restart: (id) => writes.restart(id),
       orderRollout: (id, order) => writes.orderRollout(id, order),
       undoStack: (name, to) => writes.undoStack(name, to),
-      setAvailability: (id, availability) => writes.setAvailability(id, availability),
+      setAvailability: (id, availability, deadlineMs) =>
+        writes.setAvailability(id, availability, deadlineMs),
+      runJob: (id) => writes.runJob(id),
       setLabels: (id, change) => writes.setLabels(id, change),
       removeNode: async (id, options) => {
         await writes.removeNode(id, options);
@@ -297,7 +342,9 @@ export class Server {
       case "task":
         return explainTask(view, target.task, now);
       case "service":
-        return explainService(view, target.service, now);
+        return explainService(view, target.service, now, {
+          autoscaling: this.#autoscaler.reason(target.service.id),
+        });
       case "node":
         return explainNode(view, target.node, this.#health.verdict(target.node.id).reason, now);
     }

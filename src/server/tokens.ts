@@ -3,6 +3,7 @@ import type { Clock } from "../lib/clock.ts";
 import { OrchdError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import type { Random } from "../lib/random.ts";
+import type { Admission } from "../api/env.ts";
 import { put, remove } from "../model/change.ts";
 import type { TokenId } from "../model/ids.ts";
 import {
@@ -16,6 +17,7 @@ import { formatToken, newSecret, parseToken } from "../model/token-text.ts";
 import type { View } from "../model/view.ts";
 import { digestOfSecret, sameDigest } from "../pki/digest.ts";
 import type { Store } from "../store/store.ts";
+import { Admissions } from "./admissions.ts";
 import { caDigestIn } from "./cluster-keys.ts";
 import { commitFresh } from "./commit-fresh.ts";
 
@@ -35,9 +37,11 @@ interface TokensDeps {
 /** Makes and ends tokens, and says whom one lets in. Secrets are told once and kept nowhere. */
 export class Tokens {
   readonly #deps: TokensDeps;
+  readonly #admissions: Admissions;
 
   constructor(deps: TokensDeps) {
     this.#deps = deps;
+    this.#admissions = new Admissions(deps);
   }
 
   /** @throws OrchdError `invalid`, `conflict` when there are too many */
@@ -86,10 +90,10 @@ export class Tokens {
   }
 
   /**
-   * Lets a person in, or throws `unauthorized` with one sentence.
+   * Lets a person in for as long as the token is good, or throws `unauthorized` with one sentence.
    * @param authorization the header of that name
    */
-  admit(authorization: string | undefined): void {
+  admit(authorization: string | undefined): Admission {
     const text = /^Bearer +(\S+)\s*$/i.exec(authorization ?? "")?.[1];
     if (text === undefined) {
       throw unauthorized(`this server takes no one without a token: ${MAKE_ADMIN}`);
@@ -105,6 +109,7 @@ export class Tokens {
     if (token.kind !== "admin") {
       throw unauthorized(`the token lets machines join and no one else in: ${MAKE_ADMIN}`);
     }
+    return this.#admissions.of(token);
   }
 
   #told(token: Token, secret: string): NewToken {

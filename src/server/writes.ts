@@ -5,13 +5,15 @@ import { LABELS_MAX, planNodeRemoval, withLabels } from "../core/reconcile/node.
 import type { LabelChange } from "../core/reconcile/node.ts";
 import { orderRollout, type RolloutOrder } from "../core/reconcile/rollout-orders.ts";
 import { planStackUndo } from "../core/reconcile/stack-undo.ts";
+import { withRestarts } from "../core/reconcile/apply-dependencies.ts";
+import { runByHand } from "../core/reconcile/cron.ts";
 import { planApply, type ApplyPlan } from "../core/reconcile/apply.ts";
 import { put } from "../model/change.ts";
 import type { NodeId, ServiceId } from "../model/ids.ts";
 import { formatServiceName } from "../model/names.ts";
 import type { Node } from "../model/node.ts";
 import { revise } from "../model/revise.ts";
-import { specOf, type Service } from "../model/service.ts";
+import { isGlobal, isJob, specOf, type Service } from "../model/service.ts";
 import type { StackSpec } from "../model/stack.ts";
 import type { ApplyResult } from "../model/summary.ts";
 import type { View } from "../model/view.ts";
@@ -69,10 +71,16 @@ export class Writes {
       [...replicas].flatMap(([id, count]) => {
         const service = this.#writable(view, id);
         const spec = specOf(service);
-        if (spec.mode === "global") {
+        if (isGlobal(spec)) {
           const name = formatServiceName(service.stack, service.name);
-          const message = `service ${name} is global: it has one task on each node that fits`;
+          const message = `service ${name} is ${spec.mode}: it has one task on each node that fits`;
           throw new OrchdError("conflict", message);
+        }
+        if (spec.autoscale !== undefined) {
+          const name = formatServiceName(service.stack, service.name);
+          const { min, max } = spec.autoscale;
+          const what = `service ${name} scales itself between ${min} and ${max} tasks`;
+          throw new OrchdError("conflict", `${what}: change x-orchd.autoscale in its file`);
         }
         const next = revise(
           service,
@@ -85,16 +93,39 @@ export class Writes {
     );
   }
 
-  /** Replaces every task of a service by its update order, without any other change. */
+  /**
+   * Replaces every task of a service by its update order, without any other change, and those of
+   * services that are to restart with it. A job is run again.
+   * @throws OrchdError `notFound`, `conflict`
+   */
   async restart(id: ServiceId): Promise<void> {
+    const service = this.#store.view().services.get(id);
+    if (service !== undefined && isJob(specOf(service))) await this.runJob(id);
+    else {
+      await commitFresh(this.#store, (view) =>
+        this.#restarted(view, this.#writable(view, id)).map(put.service),
+      );
+    }
+  }
+
+  /**
+   * Begins a run of a job now, beside those of its schedule if it has one; answers its number.
+   * @throws OrchdError `notFound`, `conflict`, or `invalid` when the service is no job
+   */
+  async runJob(id: ServiceId): Promise<number> {
+    let number = 0;
     await commitFresh(this.#store, (view) => {
       const service = this.#writable(view, id);
-      const spec = specOf(service);
-      // One that was undone is not what is asked for now.
-      const restarts = Math.max(...service.revisions.map((kept) => kept.spec.restarts)) + 1;
-      const next = { ...spec, restarts };
-      return [put.service(revise(service, next, this.#clock.now(), view.tasksOf(id)))];
+      const name = formatServiceName(service.stack, service.name);
+      if (!isJob(specOf(service))) throw new OrchdError("invalid", `service ${name} is no job`);
+      const isScheduled = specOf(service).schedule !== undefined;
+      const [first, ...others] = isScheduled ? [service] : this.#restarted(view, service);
+      const asked = runByHand(first ?? service, this.#clock.now());
+      if ("problem" in asked) throw new OrchdError("conflict", `job ${name}: ${asked.problem}`);
+      number = asked.runs.count;
+      return [put.service({ ...(first ?? service), runs: asked.runs }), ...others.map(put.service)];
     });
+    return number;
   }
 
   /** @throws OrchdError `conflict` when the rollout is not one that can be told so */
@@ -121,11 +152,21 @@ export class Writes {
     return result;
   }
 
-  /** @throws OrchdError `notFound` */
-  async setAvailability(id: NodeId, availability: Node["availability"]): Promise<void> {
+  /**
+   * @param deadlineMs by when a drained node is to be empty, from now; undefined: when it can be
+   * @throws OrchdError `notFound`
+   */
+  async setAvailability(
+    id: NodeId,
+    availability: Node["availability"],
+    deadlineMs?: number,
+  ): Promise<void> {
+    const now = this.#clock.now();
     await commitFresh(this.#store, (view) => {
-      const node = nodeOf(view, id);
-      return node.availability === availability ? [] : [put.node({ ...node, availability })];
+      const { drainBy: before, ...node } = nodeOf(view, id);
+      const drainBy = deadlineMs === undefined ? undefined : now + deadlineMs;
+      if (node.availability === availability && before === drainBy) return [];
+      return [put.node({ ...node, availability, ...(drainBy === undefined ? {} : { drainBy }) })];
     });
   }
 
@@ -159,6 +200,23 @@ export class Writes {
     const plan = planApply(view, name, spec, { prune, now, random: this.#random });
     if (plan.problems.length > 0) throw new OrchdError("conflict", plan.problems.join("; "));
     return plan;
+  }
+
+  /** The service with one more restart, and then those that restart with it. */
+  #restarted(view: View, service: Service): Service[] {
+    const all = view.servicesOf(service.stack).filter((one) => !one.removing);
+    const before = new Map(all.map((one) => [one.name, specOf(one)]));
+    const spec = specOf(service);
+    // One that was undone is not what is asked for now.
+    const restarts = Math.max(...service.revisions.map((kept) => kept.spec.restarts)) + 1;
+    const asked = { ...spec, restarts };
+    const after = withRestarts(before, { ...Object.fromEntries(before), [service.name]: asked });
+    const others = all.filter((one) => one !== service);
+    return [service, ...others].flatMap((one) => {
+      const wanted = after[one.name] ?? specOf(one);
+      const next = revise(one, wanted, this.#clock.now(), view.tasksOf(one.id));
+      return next === one ? [] : [next];
+    });
   }
 
   #writable(view: View, id: ServiceId): Service {

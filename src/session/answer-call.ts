@@ -55,6 +55,8 @@ async function answer(
     case "removeVolumes":
       await agent.removeVolumes(call.names);
       return null;
+    case "usage":
+      return agent.usage(call.taskIds);
     case "forward":
       return forward(agent, call.taskId, call.port, stream);
     default:

@@ -34,9 +34,9 @@ export class BunLink implements Link {
     if (this.#socket.readyState === WebSocket.OPEN) this.#socket.ping();
   }
 
-  close(code: number, reason: string): void {
+  close(code: number, reason: string, withinMs = CLOSE_WITHIN_MS): void {
     this.#socket.close(code, cutReason(reason));
-    this.#goodbye ??= setTimeout(() => this.terminate(), CLOSE_WITHIN_MS);
+    this.#goodbye ??= setTimeout(() => this.terminate(), withinMs);
   }
 
   terminate(): void {

@@ -45,6 +45,9 @@ export class Connection<Incoming, Outgoing> {
   #silentLooks = 0;
   #heartbeat: Timer | undefined;
   #ended = false;
+  /** Why it ends, once the other end has read everything. */
+  #leaving: { code: number; reason: string; until: number; isSaid: boolean } | undefined;
+  #leaveTimer: Timer | undefined;
   /** Who waits for a sound of the other end. */
   readonly #listeners = new Set<(alive: boolean) => void>();
 
@@ -60,14 +63,14 @@ export class Connection<Incoming, Outgoing> {
       onText: (text) => this.#guard(() => this.#onText(text)),
       onBytes: (bytes) => this.#guard(() => this.#onBytes(bytes)),
       onSound: () => this.#onSound(),
-      onDrain: () => this.#outbox.pump(),
+      onDrain: () => this.pump(),
       onClose: (code, reason) => this.#finish(code, reason),
     });
     this.#look();
   }
 
   get isOpen(): boolean {
-    return !this.#ended;
+    return !this.#ended && this.#leaving === undefined;
   }
 
   send(frame: Outgoing): void {
@@ -77,6 +80,7 @@ export class Connection<Incoming, Outgoing> {
   /** Sends what has come to wait in `nextBulk`. */
   pump(): void {
     this.#outbox.pump();
+    this.#closeWhenSent();
   }
 
   /**
@@ -84,7 +88,7 @@ export class Connection<Incoming, Outgoing> {
    * @throws OrchdError `unreachable` after the end, `conflict` with too many streams; retryable
    */
   openStream(): SessionStream {
-    if (this.#ended) throw lost();
+    if (!this.isOpen) throw lost();
     if (this.#streams.size >= STREAMS_MAX) {
       const message = `the node has ${STREAMS_MAX} logs, commands and connections open: try again`;
       throw new OrchdError("conflict", message, { retryable: true });
@@ -134,6 +138,32 @@ export class Connection<Incoming, Outgoing> {
     this.#finish(code, reason);
     if (code === SESSION_END.silent) link.terminate();
     else link.close(code, reason);
+  }
+
+  /**
+   * Ends the connection as `end` does, once the other end has read every frame that waits for it,
+   * or has not within `withinMs`. Streams end at once.
+   */
+  leave(code: number, reason: string, withinMs: number): void {
+    if (!this.isOpen) return;
+    const { clock, link } = this.#options;
+    this.#leaving = { code, reason, until: clock.now() + withinMs, isSaid: false };
+    this.#leaveTimer = clock.after(withinMs, () => {
+      this.#finish(code, reason);
+      link.terminate();
+    });
+    this.#breakStreams();
+    this.pump();
+  }
+
+  #closeWhenSent(): void {
+    if (this.#leaving === undefined || this.#leaving.isSaid || this.#ended) return;
+    if (!this.#outbox.isEmpty) return;
+    this.#leaving.isSaid = true;
+    const { code, reason, until } = this.#leaving;
+    const { link, clock } = this.#options;
+    // The answer to the goodbye tells that everything before it was read.
+    link.close(code, reason, Math.max(0, until - clock.now()));
   }
 
   #addStream(id: number): SessionStream {
@@ -208,11 +238,16 @@ export class Connection<Incoming, Outgoing> {
     this.#ended = true;
     this.#heartbeat?.cancel();
     this.#outbox.close();
+    this.#leaveTimer?.cancel();
+    this.#breakStreams();
+    for (const settle of this.#listeners) settle(false);
+    this.#options.onEnd(code, reason);
+  }
+
+  #breakStreams(): void {
     const failure = lost();
     for (const stream of this.#streams.values()) stream.end(failure);
     this.#streams.clear();
-    for (const settle of this.#listeners) settle(false);
-    this.#options.onEnd(code, reason);
   }
 }
 

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { OrchdError } from "../lib/errors.ts";
+import { jsonDepthOf } from "../lib/json-depth.ts";
 import { assignmentSchema } from "../model/assignment.ts";
 import { taskIdSchema } from "../model/ids.ts";
 import { nodeFactsSchema } from "../model/node.ts";
@@ -17,6 +18,7 @@ export const PROTOCOL = 1;
 export const TEXT_DOWN_MAX = 16 * 1024 * 1024;
 /** The longest that a server takes. Batches of statuses are cut far below it. */
 export const TEXT_UP_MAX = 1024 * 1024;
+const DEPTH_MAX = 64;
 
 const count = z.int().min(0);
 const streamId = z.int().min(1).max(0xffff_ffff);
@@ -34,6 +36,7 @@ export const callSchema = z.discriminatedUnion("method", [
     taskId: taskIdSchema,
     port: z.int().min(1).max(65_535),
   }),
+  z.object({ method: z.literal("usage"), taskIds: z.array(taskIdSchema).max(10_000) }),
 ]);
 export type Call = z.infer<typeof callSchema>;
 
@@ -108,6 +111,8 @@ export type AssignmentsFrame = Extract<DownFrame, { type: "assignments" }>;
 /** @throws OrchdError `invalid`, which tells the place of the fault and repeats nothing of it */
 export function parseFrame<T>(schema: z.ZodType<T>, text: string, charactersMax: number): T {
   if (text.length > charactersMax) throw new OrchdError("invalid", "a frame is too long");
+  // The parser would be busy with it for a tenth of a second, and everybody else wait.
+  if (jsonDepthOf(text) > DEPTH_MAX) throw new OrchdError("invalid", "a frame is nested too deep");
   const { success, data, error } = schema.safeParse(parseJson(text));
   if (success) return data;
   const [issue] = error.issues;

@@ -6,8 +6,11 @@ export interface Link {
   send(frame: string | Uint8Array): void;
   /** Asks the other end for a sign of life. */
   ping(): void;
-  /** Says goodbye; the link goes once the other end has answered, or does not. */
-  close(code: number, reason: string): void;
+  /**
+   * Says goodbye, after everything that was sent; the link goes once the other end has answered, or
+   * has not within `withinMs` (5 s if it is not said).
+   */
+  close(code: number, reason: string, withinMs?: number): void;
   /** Drops the connection at once. */
   terminate(): void;
   /** Begins to hand over what comes in. Called once, in the turn in which the link was made. */

@@ -33,6 +33,12 @@ export class Outbox {
     this.#options = options;
   }
 
+  /** Whether the link has got everything but the streams. */
+  get isEmpty(): boolean {
+    const { bufferedBytes } = this.#options.link;
+    return !this.#pumping && this.#urgent.length === 0 && bufferedBytes < PAYLOAD_BELOW_BYTES;
+  }
+
   push(frame: string): void {
     if (this.#closed) return;
     this.#urgent.push(frame);

@@ -16,6 +16,7 @@ import {
 } from "../model/session.ts";
 import type { Successor } from "../model/successor.ts";
 import type { TaskStatus } from "../model/task.ts";
+import { type NodeUsage, nodeUsageSchema } from "../model/usage.ts";
 import { AssignmentSender } from "./assignment-sender.ts";
 import { Connection } from "./connection.ts";
 import {
@@ -118,6 +119,15 @@ export class RemoteAgent implements AgentSession {
     return this.#connection.probe(timeoutMs);
   }
 
+  /**
+   * Ends the session once the agent has its last set, or has not read it within `withinMs`. Nothing
+   * that it says meanwhile counts.
+   */
+  dismiss(set: AssignmentSet, code: number, reason: string, withinMs: number): void {
+    this.#sets.offer(set);
+    this.#connection.leave(code, reason, withinMs);
+  }
+
   close(code: number, reason: string): void {
     this.#connection.end(code, reason);
   }
@@ -152,6 +162,11 @@ export class RemoteAgent implements AgentSession {
     await this.#during(call, (stream) => readResult(stream, nothingSchema));
   }
 
+  usage(taskIds: readonly TaskId[]): Promise<NodeUsage> {
+    const call: Call = { method: "usage", taskIds: [...taskIds] };
+    return this.#during(call, (stream) => readResult(stream, nodeUsageSchema));
+  }
+
   /** Runs a call to its answer, or to its start; one that fails is given up on both sides. */
   async #during<T>(call: Call, run: (stream: SessionStream) => Promise<T>): Promise<T> {
     const stream = this.#open(call);
@@ -174,6 +189,7 @@ export class RemoteAgent implements AgentSession {
     if (!this.#isWelcome) throw new OrchdError("invalid", "the agent did not wait for its welcome");
     switch (frame.type) {
       case "statuses":
+        if (!this.#connection.isOpen) return;
         return this.#onStatuses(frame.sequence, frame.statuses);
       case "whole":
         this.#sets.sendWhole();

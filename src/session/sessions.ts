@@ -11,6 +11,8 @@ import { type Hello, RemoteAgent } from "./remote-agent.ts";
 const HELLO_WITHIN_MS = 10_000;
 /** How long an older session has to show that its agent is alive. */
 const COPY_PROBE_MS = 2000;
+/** How long a node that was removed has to read its last set: 250 KB at 64 kbit/s. */
+const DISMISS_WITHIN_MS = 30_000;
 
 export interface SessionsOptions {
   clock: Clock;
@@ -31,6 +33,8 @@ export class Sessions {
   readonly #arriving = new Map<NodeId, RemoteAgent>();
   /** What comes and goes of one node does so in order. */
   readonly #turns = new Map<NodeId, Promise<void>>();
+  /** Of nodes that were removed: resolved when all their connections have ended. */
+  readonly #dismissed = new Map<NodeId, PromiseWithResolvers<void>>();
   #closed = false;
 
   constructor(options: SessionsOptions) {
@@ -84,9 +88,26 @@ export class Sessions {
     }
   }
 
-  /** Ends every connection of the node, as when it is removed. */
-  end(nodeId: NodeId, code: number, reason: string): void {
-    for (const agent of this.#connected) if (agent.nodeId === nodeId) agent.close(code, reason);
+  /**
+   * Ends every connection of a node that was removed, after it has read that it is to hold nothing.
+   * Resolves when they have ended: 30 s later at the latest.
+   * @param generation of its last set
+   */
+  dismiss(nodeId: NodeId, generation: number): Promise<void> {
+    const reason = "the node was removed from the cluster";
+    const own = [...this.#connected].filter((agent) => agent.nodeId === nodeId);
+    if (own.length === 0) return Promise.resolve();
+    const dismissed = this.#dismissed.get(nodeId) ?? Promise.withResolvers<void>();
+    this.#dismissed.set(nodeId, dismissed);
+    for (const agent of own) {
+      const isSeated = this.#seated.get(nodeId) === agent && agent.isWelcome;
+      if (!isSeated) agent.close(SESSION_END.removed, reason);
+      else {
+        const set = { generation, assignments: [] };
+        agent.dismiss(set, SESSION_END.removed, reason, DISMISS_WITHIN_MS);
+      }
+    }
+    return dismissed.promise;
   }
 
   /** Ends all sessions; the agents look for a server again. */
@@ -143,6 +164,7 @@ export class Sessions {
     const { log, server } = this.#options;
     const { nodeId } = agent;
     this.#connected.delete(agent);
+    this.#settleDismissed(nodeId);
     if (this.#arriving.get(nodeId) === agent) this.#arriving.delete(nodeId);
     if (code === SESSION_END.invalid) log.warn(`the session of node ${nodeId} ends: ${reason}`);
     this.#inTurn(nodeId, async () => {
@@ -150,6 +172,14 @@ export class Sessions {
       this.#seated.delete(nodeId);
       server.goodbye(nodeId);
     });
+  }
+
+  #settleDismissed(nodeId: NodeId): void {
+    const dismissed = this.#dismissed.get(nodeId);
+    if (dismissed === undefined) return;
+    if ([...this.#connected].some((agent) => agent.nodeId === nodeId)) return;
+    this.#dismissed.delete(nodeId);
+    dismissed.resolve();
   }
 
   #inTurn(nodeId: NodeId, run: () => Promise<void>): void {

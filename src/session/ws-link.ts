@@ -52,10 +52,10 @@ class WsLink implements Link {
     if (this.#ws.readyState === this.#ws.OPEN) this.#ws.ping();
   }
 
-  close(code: number, reason: string): void {
+  close(code: number, reason: string, withinMs = CLOSE_WITHIN_MS): void {
     this.#ws.close(code, cutReason(reason));
     // An agent that does not read does not answer either.
-    const timer = setTimeout(() => this.terminate(), CLOSE_WITHIN_MS);
+    const timer = setTimeout(() => this.terminate(), withinMs);
     this.#ws.once("close", () => clearTimeout(timer));
   }
 

@@ -20,6 +20,12 @@ export function imageCases({ lab }: Tools): void {
     expect(await runtime.imageIdentity(MISSING)).toBeUndefined();
   });
 
+  test("an image says what machine it is for, or nothing; a missing one does not", async () => {
+    const platform = await lab().runtime.imagePlatform(lab().image);
+    expect(platform ?? "linux/amd64").toMatch(/^linux\/(amd64|arm64)$/);
+    expect(await lab().runtime.imagePlatform(MISSING)).toBeUndefined();
+  });
+
   test("an image that can't be fetched is one sentence with its name", async () => {
     const error = await failureOf(lab().runtime.pullImage(MISSING));
     expect(error.message).toMatch(

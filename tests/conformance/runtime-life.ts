@@ -47,6 +47,23 @@ export function stateCases({ lab, create, run }: Tools): void {
     expect(await runtime.list()).toMatchObject([{ taskId, state: "exited", exitCode: 137 }]);
   });
 
+  test("what running tasks use is told, and nothing of those that do not run", async () => {
+    const { runtime } = lab();
+    const [first, second] = [await run(), await run()];
+    const over = await run({ exitAfterMs: 0 });
+    await ended(over);
+    const gone = await run();
+    await runtime.remove(gone);
+    const usage = await runtime.usage([first, over, second, gone]);
+    const running = usage.filter(({ taskId }) => taskId !== over);
+    expect(running.map(({ taskId }) => taskId).sort()).toEqual([first, second].sort());
+    for (const { cpuMs, memoryBytes } of usage) {
+      expect(cpuMs).toBeGreaterThanOrEqual(0);
+      expect(memoryBytes).toBeGreaterThanOrEqual(0);
+    }
+    expect(await runtime.usage([])).toEqual([]);
+  });
+
   test("creating a task's container twice gives the same container", async () => {
     const { runtime } = lab();
     const assignment = await create();

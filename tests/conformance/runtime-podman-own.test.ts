@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { systemClock } from "../../src/lib/clock.ts";
@@ -90,6 +90,25 @@ describe("Podman, its service and its other users", () => {
     await lab.runtime.start(before.taskId);
     expect(await lab.runtime.inspect(before.taskId)).toMatchObject({ state: "running" });
     await lab.runtime.remove(before.taskId);
+  });
+
+  test("the bridge keeps its link address while containers come and go", async () => {
+    const linkAddress = () => networkInterfaces()[lab.network.name]?.[0]?.mac;
+    const tasks = [".11", ".12", ".13"].map((end) => ({
+      assignment: aTask(lab.image, {}, { networkMode: "bridge" }),
+      address: lab.network.gateway.replace(/\.1$/, end),
+    }));
+    const seen: (string | undefined)[] = [];
+    for (const { assignment, address } of tasks) {
+      await lab.runtime.create({ assignment, address });
+      await lab.runtime.start(assignment.taskId);
+      seen.push(linkAddress());
+    }
+    for (const { assignment } of tasks) {
+      seen.push(linkAddress());
+      await lab.runtime.remove(assignment.taskId);
+    }
+    expect(seen).toEqual(Array.from({ length: 6 }, () => "0a:6f:0a:d5:01:01"));
   });
 
   test("a task that somebody has paused can be stopped and removed", async () => {

@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
+import { mkdtemp, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { withDevices } from "../../src/agent/give-devices.ts";
 import type { Assignment } from "../../src/model/assignment.ts";
 import type { ContainerSpec } from "../../src/model/container.ts";
 import { hasPodman, makePodmanLab, type PodmanLab } from "./runtime-podman-lab.ts";
@@ -150,6 +153,9 @@ describe("a container of Podman as it sees itself", () => {
   });
 
   test("capabilities, devices and security options are as given", async () => {
+    // A device by a name that lasts, such as those in /dev/serial/by-id, is a link.
+    const folder = await mkdtemp(join(tmpdir(), "orchd-link-"));
+    await symlink("/dev/null", join(folder, "by-id"));
     const script = [
       "grep -E 'CapEff|NoNewPrivs' /proc/self/status | cut -f2",
       "ls /dev/black-hole",
@@ -159,10 +165,22 @@ describe("a container of Podman as it sees itself", () => {
       capDrop: ["ALL"],
       capAdd: ["NET_ADMIN"],
       securityOptions: ["no-new-privileges:true", "seccomp=unconfined"],
-      devices: [{ source: "/dev/null", target: "/dev/black-hole", permissions: "rw" }],
+      devices: [{ source: join(folder, "by-id"), target: "/dev/black-hole", permissions: "rw" }],
       readOnly: true,
     });
+    await rm(folder, { recursive: true });
     expect(lines).toEqual(["0000000000001000", "1", "/dev/black-hole", "read-only"]);
+  });
+
+  test("a device that the task was given is there, also under its lasting name", async () => {
+    const alias = "/dev/serial/by-id/usb-zero";
+    const zero = { id: "zero", kind: "serial" as const, capabilities: [], path: "/dev/zero" };
+    const devices = [{ ...zero, aliases: [alias], exclusive: true }];
+    const plain = aTask(lab.image, {}, { networkMode: "none" });
+    const given = { ...plain, devices: ["zero"] };
+    const { container } = withDevices(given, { devices, deviceNodes: [] });
+    const script = `head -c 2 ${alias} | od -An -tx1; ls /dev/zero`;
+    expect(await inside(script, { devices: container.devices })).toEqual([" 00 00", "/dev/zero"]);
   });
 
   test("address, hosts, name servers and sysctls are as given on the node's network", async () => {

@@ -1,3 +1,5 @@
+import { dependencySchema } from "../../src/model/dependency.ts";
+import type { JobPolicy, Schedule } from "../../src/model/job.ts";
 import type { ServiceSpec } from "../../src/model/service.ts";
 import { aContainer, aPort, aRestart, aSpec, reserving } from "../builders.ts";
 import type { RolloutRules, UpdatePolicy } from "../../src/model/rollout.ts";
@@ -8,17 +10,19 @@ import { numberOf, wordOf, type Words } from "./words.ts";
 export function specOfWords(words: Words): ServiceSpec {
   const limit = words.values.get("max-attempts");
   const port = words.values.get("port");
+  const priority = words.values.get("priority");
   const hostPort = words.values.get("host-port");
   const ports = [
     ...(port === undefined ? [] : [aPort({ published: Number(port) })]),
     ...(hostPort === undefined ? [] : [aPort({ published: Number(hostPort), mode: "host" })]),
   ];
   return aSpec({
-    mode: wordOf(words, "mode", ["replicated", "global"]),
+    mode: wordOf(words, "mode", ["replicated", "global", "replicated-job", "global-job"]),
     replicas: numberOf(words, "replicas", 1),
     container: aContainer({ image: words.values.get("image") ?? `${words.name}:1` }),
     resources: reserving(numberOf(words, "cpu", 0)),
     ports,
+    ...(priority === undefined ? {} : { priority: Number(priority) }),
     restart: aRestart({
       condition: wordOf(words, "restart", ["any", "on-failure", "none"]),
       ...(limit === undefined ? {} : { maxAttempts: Number(limit) }),
@@ -30,6 +34,8 @@ export function specOfWords(words: Words): ServiceSpec {
       ...rulesOfWords(words),
     },
     ...rolloutOfWords(words),
+    ...jobOfWords(words),
+    ...dependenciesOfWords(words),
   });
 }
 
@@ -65,4 +71,46 @@ function rolloutOfWords(words: Words): { rollout?: RolloutRules } {
 function canaryOf(text: string): NonNullable<RolloutRules["canary"]> {
   const amount = Number(text.replace("%", ""));
   return { amount, unit: text.endsWith("%") ? "percent" : "tasks" };
+}
+
+/** `at-once=2 retries=3 job-deadline=60 cron=5_*_*_*_* overlap=skip missed=once history=2` */
+function jobOfWords(words: Words): Pick<ServiceSpec, "job" | "schedule"> {
+  const { values } = words;
+  const job: JobPolicy = {};
+  if (values.has("at-once")) job.parallelism = numberOf(words, "at-once", 1);
+  if (values.has("retries")) job.retries = numberOf(words, "retries", 0);
+  if (values.has("job-deadline")) job.deadlineMs = numberOf(words, "job-deadline", 0) * 1000;
+  const cron = values.get("cron")?.replaceAll("_", " ");
+  const late = values.has("late") ? { deadlineMs: numberOf(words, "late", 0) * 1000 } : {};
+  const schedule: Schedule | undefined =
+    cron === undefined
+      ? undefined
+      : {
+          cron,
+          timeZone: "UTC",
+          overlap: wordOf(words, "overlap", ["skip", "allow", "replace"]),
+          missed: wordOf(words, "missed", ["once", "skip", "all"]),
+          history: numberOf(words, "history", 1),
+          ...late,
+        };
+  return {
+    ...(Object.keys(job).length === 0 ? {} : { job }),
+    ...(schedule === undefined ? {} : { schedule }),
+  };
+}
+
+/** `needs=db:healthy,migrate:completed:optional:restart` */
+function dependenciesOfWords({ values }: Words): Pick<ServiceSpec, "dependsOn"> {
+  const text = values.get("needs");
+  if (text === undefined) return {};
+  const dependsOn = text.split(",").map((item) => {
+    const [service = "", condition, ...flags] = item.split(":");
+    return dependencySchema.parse({
+      service,
+      condition: condition ?? "started",
+      restart: flags.includes("restart"),
+      required: !flags.includes("optional"),
+    });
+  });
+  return { dependsOn };
 }

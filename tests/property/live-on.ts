@@ -3,6 +3,7 @@ import { planService } from "../../src/core/reconcile/service.ts";
 import { schedule } from "../../src/core/scheduler/schedule.ts";
 import type { Random } from "../../src/lib/random.ts";
 import { put } from "../../src/model/change.ts";
+import { isJob, specOf } from "../../src/model/service.ts";
 import { isOutOfReach } from "../../src/model/serving.ts";
 import { isLive, isTerminal, rankOf, type Task, type TaskState } from "../../src/model/task.ts";
 import type { MemoryView } from "../../src/model/view.ts";
@@ -20,9 +21,9 @@ export function liveOn(view: MemoryView, now: number, random: Random): string | 
     view.apply(changesOf(view, plan.actions, now), view.version + 1);
   }
   const pending = [...view.tasks.values()].filter((t) => t.state === "pending" && isLive(t));
-  for (const { taskId, nodeId } of schedule(view, pending, random).placements) {
+  for (const { taskId, ...place } of schedule(view, pending, random).placements) {
     const task = view.tasks.get(taskId);
-    if (task !== undefined) write(view, { ...task, nodeId, state: "assigned" });
+    if (task !== undefined) write(view, { ...task, ...place, state: "assigned" });
   }
   for (const task of [...view.tasks.values()]) act(view, task, now);
   return undefined;
@@ -41,6 +42,8 @@ function act(view: MemoryView, task: Task, now: number): void {
     return undefined;
   }
   const isUp = task.state === "running" && ["none", "healthy"].includes(task.health);
+  const service = view.services.get(task.serviceId);
+  if (isUp && service !== undefined && isJob(specOf(service))) return reach("complete");
   if (isUp || rankOf(task.state) > rankOf("running")) return;
   write(view, { ...task, state: "running", health: "none", since: now, startedAt: now });
 }

@@ -1,6 +1,11 @@
 import type { Random } from "../../src/lib/random.ts";
 import type { Mount } from "../../src/model/container.ts";
-import { specOf, type Service, type ServiceSpec } from "../../src/model/service.ts";
+import type { Dependency } from "../../src/model/dependency.ts";
+import type { NodeDevice } from "../../src/model/device.ts";
+import type { JobRun, JobRuns, Schedule } from "../../src/model/job.ts";
+import { isGlobal, isJob, specOf } from "../../src/model/service.ts";
+import type { Affinity, Service, ServiceSpec } from "../../src/model/service.ts";
+import { slotOfRun } from "../../src/model/slot-name.ts";
 import { isTerminal, TASK_STATES, type Health, type Task } from "../../src/model/task.ts";
 import type { MemoryView } from "../../src/model/view.ts";
 import {
@@ -40,10 +45,12 @@ export function drawWorld(random: Random): MemoryView {
       since: NOW - between(random, -1, 12) * 1000,
       platform: { os: "linux", arch: oneOf(random, ["amd64", "amd64", "arm64"]) },
       resources: { cpuMillis: between(random, 1, 4) * 1000, memoryBytes: 2 ** 30 },
+      generic: { lora: between(random, 0, 3) },
+      devices: ["a", "b"].slice(0, between(random, 0, 2)).map(aSerialPort),
     }),
   );
   const services = Array.from({ length: between(random, 1, 4) }, (_, i) =>
-    drawService(random, `s${i}`),
+    drawService(random, `s${i}`, i),
   );
   const nodeNames = nodes.map((node) => node.hostname);
   const tasks = services.flatMap((service, i) =>
@@ -54,11 +61,22 @@ export function drawWorld(random: Random): MemoryView {
   return aView({ nodes, services, tasks });
 }
 
-function drawService(random: Random, name: string): Service {
-  const mode = oneOf(random, ["replicated", "replicated", "replicated", "global"] as const);
+const MODES = [
+  "replicated",
+  "replicated",
+  "replicated",
+  "global",
+  "replicated-job",
+  "global-job",
+] as const;
+
+/** @param index services depend on those with lower ones: never in a circle */
+function drawService(random: Random, name: string, index: number): Service {
+  const mode = oneOf(random, MODES);
   const count = between(random, 1, 3);
+  const needs = index > 0 && happens(random, 0.3) ? { dependsOn: [drawNeed(random, index)] } : {};
   const revisions = Array.from({ length: count }, (_, i) => {
-    return { revision: count - i, at: 0, spec: drawSpec(random, mode) };
+    return { revision: count - i, at: 0, spec: { ...drawSpec(random, mode), ...needs } };
   });
   return aService(
     {},
@@ -68,8 +86,53 @@ function drawService(random: Random, name: string): Service {
       revisions,
       templateRevision: between(random, 1, count),
       removing: happens(random, 0.1),
+      ...(isJob({ mode }) && happens(random, 0.7) ? { runs: drawRuns(random, count) } : {}),
     },
   );
+}
+
+function drawNeed(random: Random, index: number): Dependency {
+  return {
+    service: `s${between(random, 0, index - 1)}`,
+    condition: oneOf(random, ["started", "healthy", "completed"]),
+    restart: happens(random, 0.3),
+    required: happens(random, 0.7),
+  };
+}
+
+function drawJob(random: Random): Partial<ServiceSpec> {
+  const job = {
+    ...(happens(random, 0.5) ? { parallelism: between(random, 1, 3) } : {}),
+    ...(happens(random, 0.3) ? { retries: between(random, 0, 3) } : {}),
+    ...(happens(random, 0.3) ? { deadlineMs: between(random, 1, 100) * 1000 } : {}),
+  };
+  if (happens(random, 0.6)) return { job };
+  const schedule: Schedule = {
+    cron: "*/2 * * * *",
+    timeZone: "UTC",
+    overlap: oneOf(random, ["allow", "skip", "replace"]),
+    missed: oneOf(random, ["once", "skip", "all"]),
+    history: between(random, 0, 2),
+  };
+  return { job, schedule };
+}
+
+/** Runs of a job as they may be remembered, right or not. */
+function drawRuns(random: Random, revision: number): JobRuns {
+  const count = between(random, 1, 3);
+  const list = Array.from({ length: count }, (_, i): JobRun => {
+    const result = oneOf(random, ["complete", "failed", "replaced", "none yet"] as const);
+    const end = result === "none yet" ? {} : { result, finishedAt: NOW - 1000 };
+    const startedAt = NOW - between(random, 1, 200) * 1000;
+    return {
+      run: count - i,
+      revision: between(random, 1, revision),
+      startedAt,
+      message: "",
+      ...end,
+    };
+  });
+  return { count, list, skipped: 0 };
 }
 
 function drawSpec(random: Random, mode: ServiceSpec["mode"]): ServiceSpec {
@@ -78,11 +141,14 @@ function drawSpec(random: Random, mode: ServiceSpec["mode"]): ServiceSpec {
   const hostPort = aPort({ mode: "host", published: between(random, 8080, 8082) });
   return aSpec({
     mode,
-    replicas: mode === "global" ? 1 : between(random, 0, 6),
+    replicas: isGlobal({ mode }) ? 1 : between(random, 0, 6),
+    ...(isJob({ mode }) ? drawJob(random) : {}),
     container: aContainer({ ...platform, mounts: happens(random, 0.2) ? [DATA] : [] }),
     ports: happens(random, 0.2) ? [hostPort] : [],
-    resources: reserving(between(random, 0, 6) * 100),
+    resources: drawResources(random),
     placement: {
+      ...(happens(random, 0.2) ? { affinity: [drawAffinity(random)] } : {}),
+      ...(happens(random, 0.2) ? { strategy: "binpack" as const } : {}),
       constraints: happens(random, 0.2) ? [constraint] : [],
       spread: happens(random, 0.2) ? ["node.labels.zone"] : [],
       maxReplicasPerNode: happens(random, 0.2) ? between(random, 1, 2) : 0,
@@ -103,11 +169,43 @@ function drawSpec(random: Random, mode: ServiceSpec["mode"]): ServiceSpec {
   });
 }
 
+export function aSerialPort(id: string): NodeDevice {
+  return { id, kind: "serial", capabilities: [], path: `/dev/${id}`, exclusive: true };
+}
+
+function drawResources(random: Random): ServiceSpec["resources"] {
+  const { limits, reservations } = reserving(between(random, 0, 6) * 100);
+  const serial = { capabilities: [["serial"]], count: 1 };
+  return {
+    limits,
+    reservations: {
+      ...reservations,
+      ...(happens(random, 0.2) ? { generic: { lora: between(random, 1, 2) } } : {}),
+      ...(happens(random, 0.1) ? { devices: [serial] } : {}),
+    },
+  };
+}
+
+function drawAffinity(random: Random): Affinity {
+  return {
+    service: `shop/s${between(random, 0, 3)}`,
+    relation: oneOf(random, ["near", "apart"]),
+    key: oneOf(random, ["node.id", "node.labels.zone"]),
+    required: happens(random, 0.6),
+  };
+}
+
+function hasNeeds(service: Service): boolean {
+  return specOf(service).dependsOn !== undefined;
+}
+
 function drawTask(random: Random, service: Service, name: string, nodes: string[]): Task {
-  const state = oneOf(random, TASK_STATES.slice(1));
+  const states = TASK_STATES.filter((one) => one !== "new" || hasNeeds(service));
+  const state = oneOf(random, states);
   const node = oneOf(random, nodes);
-  const { mode, replicas } = specOf(service);
-  const slot = mode === "global" ? anId(node) : String(between(random, 1, replicas + 2));
+  const spec = specOf(service);
+  const base = isGlobal(spec) ? anId(node) : String(between(random, 1, spec.replicas + 2));
+  const slot = spec.schedule === undefined ? base : slotOfRun(base, between(random, 1, 3));
   const desired = oneOf(random, ["running", "running", "running", "shutdown", "removed"] as const);
   const createdAt = between(random, 0, 1000);
   const startedAt = createdAt + 100;
@@ -123,7 +221,7 @@ function drawTask(random: Random, service: Service, name: string, nodes: string[
     health: oneOf<Health>(random, ["none", "none", "healthy", "starting", "unhealthy"]),
   });
   if (isTerminal(state)) return { ...task, finishedAt: between(random, startedAt, NOW) };
-  if (state !== "pending") return task;
+  if (state !== "pending" && state !== "new") return task;
   // A task that nobody holds ends in the moment in which that is wished for.
   const { nodeId: _, ...pending } = task;
   return { ...pending, desired: "running" };

@@ -3,7 +3,7 @@ import { put, type Change } from "../../src/model/change.ts";
 import type { Clock } from "../../src/lib/clock.ts";
 import type { Node } from "../../src/model/node.ts";
 import type { Rollout } from "../../src/model/rollout.ts";
-import type { Service } from "../../src/model/service.ts";
+import { priorityOf, type Service, type ServiceSpec } from "../../src/model/service.ts";
 import { isLive, isTerminal, type Task } from "../../src/model/task.ts";
 import type { View } from "../../src/model/view.ts";
 import type { ContainerStatus, Runtime } from "../../src/runtime/driver.ts";
@@ -72,6 +72,63 @@ export const BUGS: readonly Bug[] = [
         ...node,
         resources: { cpuMillis: node.resources.cpuMillis * 9, memoryBytes: 2 ** 50 },
       })),
+  },
+  {
+    name: "gives-more-than-there-is",
+    breaks: ["S1"],
+    controllersStore: (store) => withNodes(store, (node) => ({ ...node, generic: { lora: 9 } })),
+  },
+  {
+    name: "shares-what-is-for-one",
+    breaks: ["S2"],
+    controllersStore: (store) =>
+      withNodes(store, (node) => ({
+        ...node,
+        devices: (node.devices ?? []).map((device) => ({ ...device, exclusive: false })),
+      })),
+  },
+  {
+    name: "ignores-platforms",
+    breaks: ["S3"],
+    controllersStore: (store) =>
+      withNodes(store, (node) => ({ ...node, platform: { os: "linux", arch: "amd64" } })),
+  },
+  {
+    name: "ignores-other-services",
+    breaks: ["S3"],
+    controllersStore: (store) =>
+      withSpecs(store, (spec) => {
+        const { affinity, ...placement } = spec.placement;
+        return affinity === undefined ? spec : { ...spec, placement };
+      }),
+  },
+  {
+    name: "takes-the-higher-for-the-lower",
+    breaks: ["priority"],
+    controllersStore: (store) =>
+      withCommit(store, (changes) =>
+        store.commit(changes.map((change) => withHighestVictim(store.view(), change))),
+      ),
+  },
+  {
+    name: "moves-all-at-once",
+    breaks: ["balance"],
+    controllersStore: (store) =>
+      withCommit(store, (changes) => {
+        const moves = changes.flatMap((change) =>
+          change.kind === "task" && change.op === "put" && change.value.leave !== undefined
+            ? change.value
+            : [],
+        );
+        const others = moves.flatMap(({ serviceId, leave = "" }) =>
+          store
+            .view()
+            .tasksOf(serviceId)
+            .filter((task) => isLive(task) && task.leave === undefined)
+            .map((task) => put.task({ ...task, leave })),
+        );
+        return store.commit(moves.length > 0 ? others : changes);
+      }),
   },
   {
     name: "restarts-without-backoff",
@@ -211,6 +268,42 @@ export const BUGS: readonly Bug[] = [
       })),
   },
   {
+    name: "does-again-what-is-done",
+    breaks: ["jobs"],
+    controllersStore: (store) =>
+      withTasks(store, (tasks) =>
+        tasks.map((task) => (task.state === "complete" ? { ...task, state: "shutdown" } : task)),
+      ),
+  },
+  {
+    name: "forgets-which-times-had-a-run",
+    breaks: ["cron"],
+    controllersStore: (store) =>
+      withServices(store, (service) => {
+        const handled = service.runs?.handled;
+        if (service.runs === undefined || handled === undefined) return service;
+        const earlier = { ...handled, until: handled.until - 60_000 };
+        return { ...service, runs: { ...service.runs, handled: earlier } };
+      }),
+  },
+  {
+    name: "loses-runs-that-were-missed",
+    breaks: ["cron"],
+    controllersStore: (store) =>
+      withCommit(store, (changes) => store.commit(changes.map(withoutNewRuns))),
+  },
+  {
+    name: "waits-for-nobody",
+    breaks: ["waits"],
+    controllersStore: (store) =>
+      withServices(store, (service) => ({
+        ...service,
+        revisions: service.revisions.map((revision) => {
+          return { ...revision, spec: { ...revision.spec, dependsOn: undefined } };
+        }),
+      })),
+  },
+  {
     name: "counts-no-failures",
     breaks: ["S13"],
     controllersStore: (store) =>
@@ -291,10 +384,34 @@ function withRollouts(store: Store, write: (rollout: Rollout) => Rollout): Store
   );
 }
 
+/** A write that moves a schedule on and forgets the run that goes with it. */
+function withoutNewRuns(change: Change): Change {
+  if (change.kind !== "service" || change.op !== "put") return change;
+  const { runs } = change.value;
+  if (runs?.handled === undefined) return change;
+  const list = runs.list.filter((run) => run.scheduledAt === undefined);
+  return put.service({ ...change.value, runs: { ...runs, list } });
+}
+
 /** Whether this ends a task for a reason that ends so. */
 function tellsWhy(change: Change, reason: string): boolean {
   if (change.kind !== "task" || change.op !== "put") return false;
   return change.value.desired === "shutdown" && change.value.message.endsWith(reason);
+}
+
+/** Where a task is to make room: the one of the highest priority is, in its place. */
+function withHighestVictim(view: View, change: Change): Change {
+  if (change.kind !== "task" || change.op !== "put") return change;
+  const { message, desired } = change.value;
+  if (desired !== "shutdown" || !message.startsWith("makes room for")) return change;
+  const priority = (task: Task) => {
+    const service = view.services.get(task.serviceId);
+    return service === undefined ? 0 : priorityOf(service);
+  };
+  const [highest = change.value] = [...view.tasks.values()]
+    .filter((task) => isLive(task) && task.nodeId !== undefined)
+    .sort((a, b) => priority(b) - priority(a));
+  return put.task({ ...highest, desired, message });
 }
 
 /** The ends of the tasks for which others end. */
@@ -368,6 +485,13 @@ function withNodes(store: Store, see: (node: Node) => Node): Store {
 function withServices(store: Store, see: (service: Service) => Service): Store {
   return withView(store, (view) => ({
     services: new Map([...view.services].map(([id, service]) => [id, see(service)])),
+  }));
+}
+
+function withSpecs(store: Store, see: (spec: ServiceSpec) => ServiceSpec): Store {
+  return withServices(store, (service) => ({
+    ...service,
+    revisions: service.revisions.map(({ spec, ...rest }) => ({ ...rest, spec: see(spec) })),
   }));
 }
 

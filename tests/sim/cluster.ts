@@ -2,6 +2,7 @@ import { messageOf, OrchdError } from "../../src/lib/errors.ts";
 import { seededRandom, type Random } from "../../src/lib/random.ts";
 import { put, type Applied } from "../../src/model/change.ts";
 import { currentRevision } from "../../src/model/service.ts";
+import { eventOf } from "../../src/model/event.ts";
 import { aNode } from "../builders.ts";
 import { AgentProcess } from "./agent-process.ts";
 import type { Bug } from "./bugs.ts";
@@ -17,7 +18,8 @@ import type { Trace } from "./trace.ts";
 import type { Deed } from "./users.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 import type { NodeId } from "../../src/model/ids.ts";
-import type { Node } from "../../src/model/node.ts";
+import type { NodeDevice } from "../../src/model/device.ts";
+import type { Node, NodeFacts } from "../../src/model/node.ts";
 
 const START_MS = 1_000_000;
 
@@ -238,7 +240,10 @@ export class Cluster {
     const skewMs = happens(own, clockIsWrong) ? oneOf(own, [600_000, -600_000, -START_MS]) : 0;
     const udp = happens(own, udpIsBlocked) ? oneOf(own, ["blocked", "none"] as const) : "works";
     const labels = { zone: name === "n1" ? "north" : "south" };
-    const node = put.node(aNode(name, { labels, version: 0 }));
+    const devices = ["a", "b"].map((port) => aSerialPort(`${name}-${port}`));
+    const platform = { os: "linux", arch: name === "n3" ? "arm64" : "amd64" };
+    const has = { labels, platform, generic: { lora: 2 }, devices };
+    const node = put.node(aNode(name, { ...has, version: 0 }));
     if (node.kind !== "node" || node.op !== "put") throw new Error("a node is a node");
     const machine = new Machine({
       name,
@@ -254,7 +259,8 @@ export class Cluster {
     return { node: node.value, machine, disk, busyUntil: new Map(), skewMs, udp, ...state };
   }
 
-  #noteApplied({ kind, before, after }: Applied): void {
+  #noteApplied(applied: Applied): void {
+    const { kind, before, after } = applied;
     if (kind === "node") {
       this.note(`node ${after?.hostname} is ${after?.health} and ${after?.availability}`);
       return;
@@ -268,6 +274,8 @@ export class Cluster {
       const at = `revision ${currentRevision(after).revision}`;
       const told = `${at}, rollout ${state}, failed ${failed.length}, ${message}`;
       this.note(`service ${after.stack}/${after.name} written: ${told}`);
+      const news = eventOf(applied, 0, 0);
+      if (news?.action === "run") this.note(`service ${news.name} run ${news.message}`);
       return;
     }
     if (kind !== "task") {
@@ -282,7 +290,12 @@ export class Cluster {
   }
 }
 
-function factsOf(node: Node) {
+function aSerialPort(id: string): NodeDevice {
+  return { id, kind: "serial", capabilities: [], path: `/dev/${id}`, exclusive: true };
+}
+
+function factsOf(node: Node): NodeFacts {
   const { hostname, address, platform, resources, runtime, orchdVersion } = node;
-  return { hostname, address, platform, resources, runtime, orchdVersion };
+  const { generic = {}, devices = [] } = node;
+  return { hostname, address, platform, resources, runtime, orchdVersion, generic, devices };
 }

@@ -1,7 +1,11 @@
-import { unmetConstraint } from "../../src/model/constraint.ts";
+import { nodeValue, unmetConstraint } from "../../src/model/constraint.ts";
 import type { Applied } from "../../src/model/change.ts";
+import { canMove } from "../../src/model/home.ts";
 import type { NodeId, TaskId } from "../../src/model/ids.ts";
 import {
+  isGlobal,
+  restartOf,
+  priorityOf,
   sameTemplate,
   specAt,
   specOf,
@@ -9,6 +13,7 @@ import {
   type RestartPolicy,
   type Service,
 } from "../../src/model/service.ts";
+import { baseOfSlot, runOfSlot } from "../../src/model/slot-name.ts";
 import {
   isLive,
   isStaged,
@@ -19,6 +24,7 @@ import {
 } from "../../src/model/task.ts";
 import type { View } from "../../src/model/view.ts";
 import { RolloutChecks } from "./rollout-checks.ts";
+import { JobChecks } from "./job-checks.ts";
 import type { Invariant, Violation } from "./violation.ts";
 
 type Problem = Violation | undefined;
@@ -26,6 +32,7 @@ type Problem = Violation | undefined;
 /** Checks of one write, against the state right before it. */
 export class CommitChecks {
   readonly #rollouts = new RolloutChecks();
+  readonly #jobs = new JobChecks();
   readonly #idsUsed = new Set<TaskId>();
   /** Where a task of each slot ran that can't move; by service and slot. */
   readonly #homes = new Map<string, NodeId>();
@@ -35,7 +42,8 @@ export class CommitChecks {
     const rollout = this.#rollouts.check(applied, before);
     if (rollout !== undefined) return rollout;
     for (const one of applied) {
-      const problem = this.#checkOne(one, before, applied);
+      const problem =
+        this.#jobs.check(one, before, applied) ?? this.#checkOne(one, before, applied);
       if (problem !== undefined) return problem;
     }
     return undefined;
@@ -48,7 +56,12 @@ export class CommitChecks {
     const tie = this.#checkTie(before, after, view);
     if (tie !== undefined) return tie;
     if (before !== undefined) {
-      return checkChange(before, after, view) ?? checkLoser(before, after, whole, view);
+      return (
+        checkChange(before, after, view) ??
+        checkCompany(before, after, whole, view) ??
+        checkLoser(before, after, whole, view) ??
+        this.#checkVictim(before, after, view)
+      );
     }
     const isUsed = this.#idsUsed.has(after.id);
     this.#idsUsed.add(after.id);
@@ -56,11 +69,28 @@ export class CommitChecks {
     return checkSiblings(after, whole, view) ?? checkBirth(after, whole, view);
   }
 
+  /** Whoever makes room for another has the lower priority, and few do so in a minute. */
+  #checkVictim(before: Task, after: Task, view: View): Problem {
+    const [, stack = "", name = ""] =
+      /^makes room for ([^/]+)\/(.+)\.[^.]+, /.exec(after.message) ?? [];
+    if (before.desired !== "running" || after.desired !== "shutdown" || name === "")
+      return undefined;
+    const [loser, winner] = [view.services.get(after.serviceId), view.serviceNamed(stack, name)];
+    if (loser === undefined || winner === undefined) return undefined;
+    if (priorityOf(loser) >= priorityOf(winner)) {
+      return broken("priority", after, `of ${priorityOf(loser)} makes room for ${stack}/${name}`);
+    }
+    if (!canMove(loser) && specOf(loser).priority === undefined) {
+      return broken("priority", after, `can't run elsewhere and makes room for ${stack}/${name}`);
+    }
+    return undefined;
+  }
+
   /** What runs where its data is stays there, for as long as that node is in the cluster. */
   #checkTie(before: Task | undefined, after: Task, view: View): Problem {
     const service = view.services.get(after.serviceId);
     if (service === undefined || tieOf(specOf(service)) === undefined) return undefined;
-    const slot = `${after.serviceId}/${after.slot}`;
+    const slot = `${after.serviceId}/${baseOfSlot(after.slot)}`;
     const home = this.#homes.get(slot);
     const isPlaced = before?.nodeId === undefined && after.nodeId !== undefined;
     if (isPlaced && home !== undefined && home !== after.nodeId && view.nodes.has(home)) {
@@ -72,10 +102,39 @@ export class CommitChecks {
   }
 }
 
+/** Rules about other services, when a task gets its node; `whole` places others beside it. */
+function checkCompany(before: Task, after: Task, whole: readonly Applied[], view: View): Problem {
+  const service = view.services.get(after.serviceId);
+  if (before.nodeId !== undefined || after.nodeId === undefined || service === undefined) {
+    return undefined;
+  }
+  const now = new Map([...view.tasks.values()].map((task) => [task.id, task]));
+  for (const one of whole) if (one.kind === "task" && one.after) now.set(one.after.id, one.after);
+  const nodeOf = (task: Task) => task.nodeId && view.nodes.get(task.nodeId);
+  const here = nodeOf(after);
+  const isWith = (other: Task, name: string, key: string) => {
+    const there = nodeOf(other);
+    if (here === undefined || there === undefined || !occupiesNode(other)) return false;
+    if (`${other.stack}/${other.service}` !== name || nodeValue(there, key) === undefined)
+      return false;
+    const isSlot = other.serviceId === after.serviceId && other.slot === after.slot;
+    return !isSlot && nodeValue(there, key) === nodeValue(here, key);
+  };
+  const others = [...now.values()];
+  for (const { service: name, relation, key, required } of specOf(service).placement.affinity ??
+    []) {
+    const found = others.some((other) => isWith(other, name, key));
+    const isOwn = name === `${after.stack}/${after.service}`;
+    if (!required || isOwn || found === (relation === "near")) continue;
+    return broken("S3", after, `is not ${relation} to ${name} by ${key}`);
+  }
+  return undefined;
+}
+
 /** How many live tasks a slot has with a new one. */
 function checkSiblings(task: Task, whole: readonly Applied[], view: View): Problem {
   const service = view.services.get(task.serviceId);
-  if (service === undefined || specOf(service).mode === "global") return undefined;
+  if (service === undefined || isGlobal(specOf(service))) return undefined;
   const stopped = new Set(
     whole.flatMap(({ kind, after }) =>
       kind === "task" && after && !isLive(after) ? after.id : [],
@@ -113,8 +172,31 @@ export function checkState(view: View, isAstray: (id: TaskId) => boolean): Probl
     }
   }
   for (const nodeId of view.nodes.keys()) {
-    const problem = checkCapacity(view, nodeId, isAstray);
+    const problem = checkCapacity(view, nodeId, isAstray) ?? checkHolders(view, nodeId, isAstray);
     if (problem !== undefined) return problem;
+  }
+  for (const service of view.services.values()) {
+    const moving = view.tasksOf(service.id).filter((task) => isLive(task) && task.leave);
+    const [, second] = moving;
+    if (second !== undefined) return broken("balance", second, "moves beside another one");
+  }
+  return undefined;
+}
+
+/** Ports and devices that one task at a time can have. */
+function checkHolders(view: View, nodeId: NodeId, isAstray: (id: TaskId) => boolean): Problem {
+  const node = view.nodes.get(nodeId);
+  const exclusive = new Set(node?.devices?.filter((one) => one.exclusive).map(({ id }) => id));
+  const holders = new Set<string>();
+  for (const task of view.tasksOn(nodeId)) {
+    const service = view.services.get(task.serviceId);
+    if (service === undefined || !occupiesNode(task) || isAstray(task.id)) continue;
+    const ports = specAt(service, task.revision).ports.filter(({ mode }) => mode === "host");
+    const devices = (task.devices ?? []).filter((id) => exclusive.has(id));
+    for (const what of [...ports.map((port) => `port ${port.published}`), ...devices]) {
+      if (holders.has(what)) return broken("S2", task, `holds ${what} beside another task`);
+      holders.add(what);
+    }
   }
   return undefined;
 }
@@ -122,6 +204,7 @@ export function checkState(view: View, isAstray: (id: TaskId) => boolean): Probl
 function checkCapacity(view: View, nodeId: NodeId, isAstray: (id: TaskId) => boolean): Problem {
   let cpuMillis = 0;
   let memoryBytes = 0;
+  let lora = 0;
   for (const task of view.tasksOn(nodeId)) {
     const service = view.services.get(task.serviceId);
     if (service === undefined || !occupiesNode(task) || isAstray(task.id)) continue;
@@ -130,25 +213,31 @@ function checkCapacity(view: View, nodeId: NodeId, isAstray: (id: TaskId) => boo
     const before = isStaged(task) ? roomBefore(view, service, task) : NO_ROOM;
     cpuMillis += Math.max(0, reservations.cpuMillis - before.cpuMillis);
     memoryBytes += Math.max(0, reservations.memoryBytes - before.memoryBytes);
+    lora += Math.max(0, (reservations.generic?.["lora"] ?? 0) - before.lora);
   }
-  const has = view.nodes.get(nodeId)?.resources;
-  if (has === undefined) return undefined;
+  const node = view.nodes.get(nodeId);
+  if (node === undefined) return undefined;
+  const { resources: has, generic } = node;
+  if (lora > (generic?.["lora"] ?? 0)) {
+    return { invariant: "S1", message: `node ${nodeId} gives ${lora} of resource lora` };
+  }
   if (cpuMillis <= has.cpuMillis && memoryBytes <= has.memoryBytes) return undefined;
   return { invariant: "S1", message: `node ${nodeId} holds ${cpuMillis} of ${has.cpuMillis}` };
 }
 
-const NO_ROOM = { cpuMillis: 0, memoryBytes: 0 };
+const NO_ROOM = { cpuMillis: 0, memoryBytes: 0, lora: 0 };
 
 /** What the other tasks of a slot hold on the same node: it starts when they have ended. */
 function roomBefore(view: View, service: Service, task: Task) {
   const others = view.tasksOf(service.id).filter((other) => {
     const isBeside = other.slot === task.slot && other.nodeId === task.nodeId;
-    return isBeside && other.id !== task.id && occupiesNode(other);
+    return isBeside && !isStaged(other) && occupiesNode(other);
   });
   const held = others.map((other) => specAt(service, other.revision).resources.reservations);
   return {
     cpuMillis: held.reduce((sum, { cpuMillis }) => sum + cpuMillis, 0),
     memoryBytes: held.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0),
+    lora: held.reduce((sum, { generic }) => sum + (generic?.["lora"] ?? 0), 0),
   };
 }
 
@@ -194,6 +283,14 @@ function checkPlacement(task: Task, nodeId: NodeId, view: View): Problem {
   if (node.availability !== "active" || node.health !== "ready") {
     return broken("S4", task, `is placed on a node that is ${node.availability}, ${node.health}`);
   }
+  const { container, resources } = specAt(service, task.revision);
+  if (resources.reservations.devices !== undefined && task.devices === undefined) {
+    return broken("S3", task, "gets none of the devices that it asks for");
+  }
+  const { platform = "linux" } = container;
+  if (!`${node.platform.os}/${node.platform.arch}/`.startsWith(`${platform}/`)) {
+    return broken("S3", task, `is placed on ${node.hostname}, which is not ${platform}`);
+  }
   // Placement is told by the newest revision, since a change of it makes no new task.
   const { constraints } = specOf(service).placement;
   if (unmetConstraint(node, constraints) === undefined) return undefined;
@@ -205,9 +302,10 @@ function checkBirth(task: Task, whole: readonly Applied[], view: View): Problem 
   if (service === undefined) return broken("T1", task, "has no service");
   // Its agent made it while it was alone, and has run it since.
   if (task.state === "assigned" && task.message.startsWith("started by its node")) return undefined;
-  if (task.state !== "pending") return broken("T5", task, `begins as ${task.state}`);
+  const isHeld = task.state === "new" && specOf(service).dependsOn !== undefined;
+  if (task.state !== "pending" && !isHeld) return broken("T5", task, `begins as ${task.state}`);
   const last = lastAttempt(task, service, view);
-  const { restart } = specOf(service);
+  const restart = restartOf(specOf(service));
   if (last === undefined || ["shutdown", "removed"].includes(last.state)) {
     return task.failures === 0 ? undefined : broken("S15", task, "counts failures of nobody");
   }
@@ -249,6 +347,7 @@ function lastAttempt(task: Task, service: Service, view: View): Task | undefined
     .filter(({ slot }) => slot === task.slot)
     .toSorted((a, b) => b.attempt - a.attempt || b.createdAt - a.createdAt);
   if (latest === undefined || !isTerminal(latest.state)) return undefined;
+  if (runOfSlot(task.slot) !== undefined) return latest;
   const [before, after] = [latest, task].map(({ revision }) => specAt(service, revision));
   return before && after && sameTemplate(before, after) ? latest : undefined;
 }

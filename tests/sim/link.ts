@@ -145,6 +145,7 @@ export class Link implements ServerSession {
       images: () => agent.images(),
       loadImage: (archive) => agent.loadImage(archive),
       forward: (...args) => agent.forward(...args),
+      usage: (taskIds) => agent.usage(taskIds),
       close: () => {},
     };
     return session;

@@ -126,6 +126,8 @@ export class Machine {
         if (container.startedAt === startedAt) this.exit(container, exitCode);
       });
     if (program === "job") endAfter(between(random, 0, 3000), 0);
+    if (program === "long-job") endAfter(between(random, 3000, 80_000), 0);
+    if (program === "stumbling") endAfter(between(random, 0, 3000), happens(random, 0.5) ? 1 : 0);
     if (program === "crashing") endAfter(between(random, 0, 20_000), 1);
     if (program === "flaky" && happens(random, 0.5)) endAfter(between(random, 0, 500), 1);
   }

@@ -1,9 +1,14 @@
-import { HISTORY_PER_SLOT, isConverged } from "../../src/core/reconcile/service.ts";
+import { HISTORY_PER_SLOT } from "../../src/core/reconcile/attempt.ts";
+import { waitOf } from "../../src/core/reconcile/depends.ts";
+import { latestRun } from "../../src/core/reconcile/job.ts";
+import { isConverged } from "../../src/core/reconcile/service.ts";
 import { slotsOf } from "../../src/core/reconcile/slot.ts";
 import { seededRandom, type Random } from "../../src/lib/random.ts";
-import { specOf, tieOf, type Service } from "../../src/model/service.ts";
+import { isGlobal, isJob, restartOf, specOf, tieOf } from "../../src/model/service.ts";
+import type { Service, ServiceSpec } from "../../src/model/service.ts";
 import { downNodeOf, isServing } from "../../src/model/serving.ts";
 import { isTerminal } from "../../src/model/task.ts";
+import type { View } from "../../src/model/view.ts";
 import type { Bug } from "./bugs.ts";
 import { between, happens, oneOf } from "./chance.ts";
 import { Cluster, type Place } from "./cluster.ts";
@@ -16,6 +21,10 @@ import type { Violation } from "./violation.ts";
 /** How long the cluster may take to become what was asked for, once nothing fails any more. */
 const CONVERGE_MAX_MS = 30 * 60_000;
 const STEPS_MAX = 200_000;
+/** A schedule of every minute is dealt with at least so often. */
+const LATE_MAX_MS = 130_000;
+/** Programs that end by themselves, as those of jobs. */
+const ENDING: ReadonlySet<string> = new Set(["job", "long-job", "stumbling"]);
 
 export interface RunResult {
   violation: Violation | undefined;
@@ -240,24 +249,32 @@ class Run {
       await this.#do(setZone(node.id, node.labels["zone"] ?? ""));
     }
     for (const place of places) {
-      for (const container of place.machine.containers.values()) container.program = "steady";
+      for (const container of place.machine.containers.values()) {
+        // What a job runs is to end.
+        if (!ENDING.has(container.program)) container.program = "steady";
+      }
     }
     for (const service of [...disk.view.services.values()]) {
       if (service.removing || (await this.#dismiss(service))) continue;
-      const { restart: policy, replicas } = specOf(service);
+      const spec = specOf(service);
+      const { replicas } = spec;
+      const policy = restartOf(spec);
       const isLimited = policy.condition === "none" || policy.maxAttempts !== undefined;
-      if (replicas > 2) await this.#do(scale(service, 2));
-      if (isLimited) await this.#do(restart(service));
+      const most = mostThatFit(spec);
+      if (replicas > most) await this.#do(scale(service, most));
+      if (isLimited && spec.schedule === undefined) await this.#do(restart(service));
     }
   }
 
   /** Scales away a service whose program never runs for long; answers whether it is one. */
   async #dismiss(service: Service): Promise<boolean> {
-    const { container, restart: policy, mode, replicas } = specOf(service);
+    const spec = specOf(service);
+    const { container, replicas } = spec;
+    const policy = restartOf(spec);
     const program = container.image.split(":")[0] ?? "";
     const neverRuns = ["broken", "missing", "crashing"].includes(program);
     if (!neverRuns && (program !== "job" || policy.condition !== "any")) return false;
-    if (mode === "global") await this.#do(removal(service.stack));
+    if (isGlobal(spec)) await this.#do(removal(service.stack));
     else if (replicas > 0) await this.#do(scale(service, 0));
     return true;
   }
@@ -291,7 +308,11 @@ class Run {
     for (const service of view.services.values()) {
       const name = `service ${service.stack}/${service.name}`;
       if (service.removing) return `${name} is still there`;
+      const late = this.#isLate(service);
+      if (late !== undefined) return `${name} ${late}`;
+      if (isAtRest(view, service)) continue;
       if (this.#hasGivenUp(service.id) || this.#waitsForNode(service)) continue;
+      if (this.#isHeldBack(service)) continue;
       if (isConverged(view, service)) {
         const many = this.#tooMany(service);
         if (many !== undefined) return `${name} ${many}`;
@@ -301,6 +322,33 @@ class Run {
       return `${name} has not converged: ${tasks.join("; ")}`;
     }
     return this.#leftover() ?? this.#excess();
+  }
+
+  /** Whether a service waits for one that can't be had before its node is back, or never. */
+  #isHeldBack(service: Service): boolean {
+    const { view } = this.#cluster.disk;
+    if (waitOf(view, service) === undefined) return false;
+    return (specOf(service).dependsOn ?? []).some(({ service: name }) => {
+      const target = view.serviceNamed(service.stack, name);
+      if (target === undefined) return false;
+      if (this.#hasGivenUp(target.id) || isAtRest(view, target)) return true;
+      return (
+        (tieOf(specOf(target)) !== undefined && this.#waitsForNode(target)) ||
+        this.#isHeldBack(target)
+      );
+    });
+  }
+
+  /** How far a schedule is behind. */
+  #isLate(service: Service): string | undefined {
+    const { schedule } = specOf(service);
+    const until = service.runs?.handled?.until ?? 0;
+    const behindMs = this.#cluster.clock.now() - until;
+    // With all that was missed one after the other, the last can come late.
+    if (schedule === undefined || schedule.missed === "all" || behindMs < LATE_MAX_MS) {
+      return undefined;
+    }
+    return `has dealt with no time of its schedule for ${behindMs} ms`;
   }
 
   /** Whether all that a service lacks are tasks that wait for the only node that can hold them. */
@@ -316,8 +364,9 @@ class Run {
   /** Machines run as many containers of a service as it has tasks, and no other one. */
   #tooMany(service: Service): string | undefined {
     const { disk, places } = this.#cluster;
-    const { mode, replicas, restart: policy } = specOf(service);
-    if (mode === "global" || policy.condition !== "any") return undefined;
+    const spec = specOf(service);
+    const { replicas, restart: policy } = spec;
+    if (isGlobal(spec) || isJob(spec) || policy.condition !== "any") return undefined;
     const running = places.flatMap(({ machine }) =>
       [...machine.containers.values()].filter(({ taskId, state }) => {
         return state === "running" && disk.view.tasks.get(taskId)?.serviceId === service.id;
@@ -343,8 +392,9 @@ class Run {
     for (const service of view.services.values()) {
       const slots = slotsOf(view, service);
       for (const { slot, ended } of slots.values()) {
-        if (ended.length > HISTORY_PER_SLOT)
-          return `slot ${slot} keeps ${ended.length} ended tasks`;
+        // A job keeps the task that did the work beside the latest ones.
+        const most = isJob(specOf(service)) ? HISTORY_PER_SLOT + 1 : HISTORY_PER_SLOT;
+        if (ended.length > most) return `slot ${slot} keeps ${ended.length} ended tasks`;
       }
     }
     return undefined;
@@ -373,6 +423,20 @@ class Run {
 }
 
 const resume = { type: "resume", unlock: true } as const;
+
+/** How many tasks certainly have room, whatever else there is. */
+function mostThatFit({ placement, ports, resources, mode }: ServiceSpec): number {
+  if (isGlobal({ mode })) return 1;
+  if (placement.affinity?.some(({ required }) => required) === true) return 0;
+  const { generic, devices } = resources.reservations;
+  return ports.length > 0 || generic !== undefined || devices !== undefined ? 1 : 2;
+}
+
+/** Whether a job has failed for good, or a service waits for one that has. */
+function isAtRest(view: View, service: Service): boolean {
+  if (isJob(specOf(service)) && latestRun(service)?.result === "failed") return true;
+  return waitOf(view, service)?.includes("which it can't any more") === true;
+}
 
 function removal(stack: string): Parameters<Cluster["serve"]>[0] {
   return {

@@ -131,6 +131,8 @@ export class SimulatedRuntime implements Runtime {
     return true;
   }
 
+  async imagePlatform(): Promise<undefined> {}
+
   async ensureNetwork(): Promise<void> {}
 
   async ensureVolume(): Promise<void> {}
@@ -149,6 +151,10 @@ export class SimulatedRuntime implements Runtime {
 
   loadImage(): Promise<string[]> {
     throw new Error("no run loads images");
+  }
+
+  usage(): Promise<[]> {
+    return this.#call("", 10, () => []);
   }
 
   images(): Promise<ImageSummary[]> {

@@ -1,15 +1,19 @@
 import type { Mount } from "../../src/model/container.ts";
 import type { NodeId } from "../../src/model/ids.ts";
+import type { Dependency } from "../../src/model/dependency.ts";
+import type { Schedule } from "../../src/model/job.ts";
 import type { RolloutRules, UpdatePolicy } from "../../src/model/rollout.ts";
 import {
   currentRevision,
+  isGlobal,
+  isJob,
   specOf,
   type Service,
   type ServiceSpec,
 } from "../../src/model/service.ts";
 import type { RolloutOrder } from "../../src/core/reconcile/rollout-orders.ts";
 import type { Random } from "../../src/lib/random.ts";
-import { aContainer, aRestart, aSpec, reserving } from "../builders.ts";
+import { aContainer, aPort, aRestart, aSpec, reserving } from "../builders.ts";
 import { between, happens, oneOf } from "./chance.ts";
 import type { ServerProcess } from "./server-process.ts";
 import type { Disk } from "./simulated-store.ts";
@@ -28,6 +32,9 @@ const SERVICES = {
   api: { mode: "replicated", order: "stop-first" },
   db: { mode: "replicated", order: "stop-first" },
   probe: { mode: "global", order: "stop-first" },
+  batch: { mode: "replicated-job", order: "stop-first" },
+  sweep: { mode: "global-job", order: "stop-first" },
+  tick: { mode: "replicated-job", order: "stop-first" },
 } as const;
 type ServiceName = keyof typeof SERVICES;
 
@@ -42,6 +49,17 @@ const DATA: Mount = {
   labels: {},
 };
 
+/** What a service waits for, where the same file has it. */
+const NEEDS: Partial<Record<ServiceName, readonly [ServiceName, Dependency["condition"]][]>> = {
+  web: [
+    ["db", "healthy"],
+    ["batch", "completed"],
+  ],
+  batch: [["db", "started"]],
+};
+
+/** Programs of jobs: most end well, some only at the second attempt, some never. */
+const JOB_PROGRAMS = ["job", "job", "long-job", "stumbling", "crashing"];
 const PROGRAMS = ["steady", "steady", "steady", "flaky", "crashing", "job", "broken", "missing"];
 
 /** One thing that somebody might do now. */
@@ -52,7 +70,7 @@ export function drawDeed(random: Random, disk: Disk): Deed {
   const choice = random.next();
   if (service === undefined || choice < 0.4) return up(random, disk);
   if (choice < 0.65) return scale(service, between(random, 0, 5));
-  if (choice < 0.7) return restart(service);
+  if (choice < 0.7) return isJob(specOf(service)) ? runJob(service) : restart(service);
   if (choice < 0.78) return order(service, drawOrder(random, service));
   if (choice < 0.8) return undoStack(service.stack);
   if (choice < 0.85) return down(oneOf(random, STACKS));
@@ -66,7 +84,9 @@ function up(random: Random, disk: Disk): Deed {
   const name = oneOf(random, STACKS);
   const names = (Object.keys(SERVICES) as ServiceName[]).filter(() => happens(random, 0.7));
   const zones = [...disk.view.nodes.values()].map((node) => node.labels["zone"] ?? "");
-  const services = Object.fromEntries(names.map((s) => [s, drawSpec(random, s, zones)]));
+  const services = Object.fromEntries(
+    names.map((s) => [s, { ...drawSpec(random, s, zones, name), ...drawNeeds(random, s, names) }]),
+  );
   const prune = happens(random, 0.3);
   return {
     text: `up ${name} ${Object.entries(services).map(formatSpec).join(", ")}`,
@@ -81,27 +101,30 @@ function up(random: Random, disk: Disk): Deed {
   };
 }
 
-function drawSpec(random: Random, name: ServiceName, zones: readonly string[]): ServiceSpec {
+function drawSpec(
+  random: Random,
+  name: ServiceName,
+  zones: readonly string[],
+  stack: string,
+): ServiceSpec {
   const { mode, order } = SERVICES[name];
-  const image = `${oneOf(random, PROGRAMS)}:${between(random, 1, 3)}`;
-  const zone = happens(random, 0.2) ? oneOf(random, zones) : undefined;
-  const key = "node.labels.zone";
-  const constraints = zone === undefined ? [] : [{ key, operator: "==" as const, value: zone }];
+  const programs = isJob({ mode }) ? JOB_PROGRAMS : PROGRAMS;
+  const image = `${oneOf(random, programs)}:${between(random, 1, 3)}`;
   const condition = oneOf(random, ["any", "any", "on-failure", "none"] as const);
   const limit = happens(random, 0.2) ? { maxAttempts: between(random, 1, 4) } : {};
-  // A new task beside the old one would be one too many, for ever.
-  const maxReplicasPerNode = order === "stop-first" && happens(random, 0.1) ? 2 : 0;
   return aSpec({
     mode,
-    replicas: mode === "global" ? 1 : between(random, 0, 4),
+    replicas: isGlobal({ mode }) ? 1 : between(random, 0, 4),
     container: aContainer({
       image,
       networkMode: "none",
       stopGraceMs: between(random, 0, 3000),
       mounts: name === "db" ? [DATA] : [],
+      ...(name === "api" && happens(random, 0.5) ? { platform: "linux/amd64" } : {}),
     }),
-    resources: reserving(between(random, 0, 4) * 100, between(random, 0, 4) * 2 ** 20),
-    placement: { constraints, spread: [], maxReplicasPerNode },
+    resources: drawResources(random, name),
+    ports: name === "api" && happens(random, 0.2) ? [hostPortOf(stack)] : [],
+    placement: drawPlacement(random, name, zones, stack),
     restart: aRestart({ condition, ...limit }),
     disconnect: {
       replaceAfterMs: between(random, 0, 5) * 1000,
@@ -114,6 +137,9 @@ function drawSpec(random: Random, name: ServiceName, zones: readonly string[]): 
       ...drawRules(random),
     },
     ...drawCare(random),
+    ...(happens(random, 0.5) ? { priority: between(random, -1, 2) } : {}),
+    ...(name === "web" && happens(random, 0.8) ? { rebalance: "gentle" as const } : {}),
+    ...(isJob({ mode }) ? drawJob(random, name) : {}),
   });
 }
 
@@ -133,12 +159,91 @@ function drawCare(random: Random): { rollout?: RolloutRules } {
   return happens(random, 0.05) ? { rollout: { lock: true } } : {};
 }
 
+/** Each stack has a port of its own, so that both fit on one node. */
+function hostPortOf(stack: string) {
+  return aPort({ mode: "host", published: 8080 + STACKS.indexOf(stack) });
+}
+
+/** What nodes have little of: `api` needs a radio, and `db` a serial port for itself. */
+function drawResources(random: Random, name: ServiceName): ServiceSpec["resources"] {
+  const { limits, reservations } = reserving(
+    between(random, 0, 4) * 100,
+    between(random, 0, 4) * 2 ** 20,
+  );
+  const serial = { capabilities: [["serial"]], count: 1 };
+  const generic = name === "api" && happens(random, 0.5) ? { generic: { lora: 1 } } : {};
+  const devices = name === "db" && happens(random, 0.4) ? { devices: [serial] } : {};
+  return { limits, reservations: { ...reservations, ...generic, ...devices } };
+}
+
+function drawPlacement(
+  random: Random,
+  name: ServiceName,
+  zones: readonly string[],
+  stack: string,
+): ServiceSpec["placement"] {
+  const key = "node.labels.zone";
+  const zone = oneOf(random, zones);
+  const constraint = oneOf(random, [
+    { key, operator: "==", value: zone },
+    { key, operator: "in", value: `nowhere, ${zone}` },
+    { key, operator: "matches", value: `${zone.slice(0, 2)}*` },
+  ] as const);
+  const rule = {
+    service: `${stack}/${oneOf(random, ["api", "web"])}`,
+    relation: oneOf(random, ["near", "apart"] as const),
+    key: oneOf(random, ["node.id", key]),
+    required: happens(random, 0.7),
+  };
+  return {
+    constraints: happens(random, 0.2) ? [constraint] : [],
+    spread: [],
+    // A new task beside the old one takes its place.
+    maxReplicasPerNode: happens(random, 0.1) ? 2 : 0,
+    ...(name === "web" && happens(random, 0.3) ? { affinity: [rule] } : {}),
+  };
+}
+
+function drawJob(random: Random, name: ServiceName): Partial<ServiceSpec> {
+  const job = {
+    ...(happens(random, 0.5) ? { parallelism: between(random, 1, 3) } : {}),
+    ...(happens(random, 0.3) ? { retries: between(random, 0, 4) } : {}),
+    ...(happens(random, 0.2) ? { deadlineMs: between(random, 10, 90) * 1000 } : {}),
+  };
+  if (name !== "tick") return { job };
+  const schedule: Schedule = {
+    cron: "* * * * *",
+    timeZone: "UTC",
+    overlap: oneOf(random, ["allow", "skip", "replace"]),
+    missed: oneOf(random, ["once", "skip", "all"]),
+    history: between(random, 0, 2),
+  };
+  return { replicas: between(random, 1, 2), job, schedule };
+}
+
+function drawNeeds(
+  random: Random,
+  name: ServiceName,
+  names: readonly ServiceName[],
+): Pick<ServiceSpec, "dependsOn"> {
+  const there = (NEEDS[name] ?? []).filter(([service]) => names.includes(service));
+  const chosen = there.filter(() => happens(random, 0.5));
+  if (chosen.length === 0) return {};
+  const dependsOn = chosen.map(([service, condition]) => ({
+    service,
+    condition,
+    restart: happens(random, 0.3),
+    required: happens(random, 0.8),
+  }));
+  return { dependsOn };
+}
+
 function formatSpec([name, { container, replicas }]: [string, ServiceSpec]): string {
   return `${name}=${replicas}x${container.image}`;
 }
 
 export function scale(service: Service, replicas: number): Deed {
-  if (specOf(service).mode === "global") return restart(service);
+  if (isGlobal(specOf(service))) return restart(service);
   return {
     text: `scale ${service.stack}/${service.name}=${replicas}`,
     run: (server) => server.writes.scale(new Map([[service.id, replicas]])),
@@ -190,6 +295,16 @@ function undoStack(name: string): Deed {
     text: `undo of stack ${name}`,
     run: async (server) => void (await server.writes.undoStack(name, undefined)),
     isOnDisk: () => true,
+  };
+}
+
+/** Another run of a job, by hand. */
+export function runJob(service: Service): Deed {
+  const count = service.runs?.count ?? 0;
+  return {
+    text: `run ${service.stack}/${service.name}`,
+    run: async (server) => void (await server.writes.runJob(service.id)),
+    isOnDisk: ({ view }) => (view.services.get(service.id)?.runs?.count ?? 0) > count,
   };
 }
 

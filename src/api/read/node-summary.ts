@@ -1,4 +1,5 @@
 import { sortedBy } from "../../lib/order.ts";
+import type { Resources } from "../../model/container.ts";
 import type { Node } from "../../model/node.ts";
 import { specAt } from "../../model/service.ts";
 import type { NodeInspection, NodeSummary } from "../../model/summary.ts";
@@ -30,16 +31,21 @@ export function nodeInspection(
 export function nodeSummary(view: View, node: Node): NodeSummary {
   const tasks = view.tasksOn(node.id).filter(occupiesNode);
   const reserved = { cpuMillis: 0, memoryBytes: 0 };
+  const generic = new Map<string, number>();
   for (const task of tasks) {
-    const { cpuMillis, memoryBytes } = reservationOf(view, task);
-    reserved.cpuMillis += cpuMillis;
-    reserved.memoryBytes += memoryBytes;
+    const reservations = reservationsOf(view, task);
+    if (reservations === undefined) continue;
+    reserved.cpuMillis += reservations.cpuMillis;
+    reserved.memoryBytes += reservations.memoryBytes;
+    for (const [kind, amount] of Object.entries(reservations.generic ?? {})) {
+      generic.set(kind, (generic.get(kind) ?? 0) + amount);
+    }
   }
-  return { ...node, tasks: tasks.length, reserved };
+  const named = generic.size === 0 ? {} : { generic: Object.fromEntries(generic) };
+  return { ...node, tasks: tasks.length, reserved: { ...reserved, ...named } };
 }
 
-function reservationOf(view: View, task: Task): { cpuMillis: number; memoryBytes: number } {
+function reservationsOf(view: View, task: Task): Resources["reservations"] | undefined {
   const service = view.services.get(task.serviceId);
-  if (service === undefined) return { cpuMillis: 0, memoryBytes: 0 };
-  return specAt(service, task.revision).resources.reservations;
+  return service && specAt(service, task.revision).resources.reservations;
 }

@@ -1,13 +1,16 @@
+import { waitOf } from "../../core/reconcile/depends.ts";
+import { latestRun } from "../../core/reconcile/job.ts";
 import { isConverged, wantedTasks } from "../../core/reconcile/service.ts";
 import { sortedBy } from "../../lib/order.ts";
 import { canMove, formatWait } from "../../model/home.ts";
 import { formatServiceName } from "../../model/names.ts";
-import { currentRevision, isOfTemplate, type Service } from "../../model/service.ts";
+import { currentRevision, isJob, isOfTemplate, specOf, type Service } from "../../model/service.ts";
 import { isUnderWay } from "../../model/rollout.ts";
 import { rolloutBriefSchema, type ServiceSummary } from "../../model/summary.ts";
 import { downNodeOf, isServing } from "../../model/serving.ts";
 import { isFailure, isLive, isTerminal, rankOf, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
+import { jobSummary } from "./job-summary.ts";
 import { compareAttempts } from "./target.ts";
 
 /** Every service, or those of one stack, by name. */
@@ -43,6 +46,7 @@ export function serviceSummary(view: View, service: Service): ServiceSummary {
     message: converged ? "" : messageOf(view, service, isCurrent),
     failures: failuresOf(tasks, at),
     ...(rollout === undefined ? {} : { rollout: rolloutBriefSchema.parse(rollout) }),
+    ...(isJob(spec) ? { job: jobSummary(view, service) } : {}),
     updatedAt: at,
   };
 }
@@ -51,7 +55,9 @@ export function serviceSummary(view: View, service: Service): ServiceSummary {
 function messageOf(view: View, service: Service, isCurrent: (task: Task) => boolean): string {
   const { rollout } = service;
   if (isUnderWay(rollout) && rollout.message !== "") return rollout.message;
-  return reasonOf(view, service, isCurrent);
+  const run = isJob(specOf(service)) ? latestRun(service) : undefined;
+  if (run?.result === "failed") return `run ${run.run} failed: ${run.message}`;
+  return waitOf(view, service) ?? reasonOf(view, service, isCurrent);
 }
 
 /**

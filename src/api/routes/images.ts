@@ -3,6 +3,7 @@ import { z } from "zod";
 import { OrchdError } from "../../lib/errors.ts";
 import { sortedBy } from "../../lib/order.ts";
 import { type AgentSession, imageSummarySchema } from "../../model/session.ts";
+import { whileAdmitted } from "../admitted.ts";
 import { hostnameOfNode } from "../agents.ts";
 import type { ApiDeps } from "../deps.ts";
 import { describe } from "../describe.ts";
@@ -40,7 +41,8 @@ export function imageRoutes(deps: ApiDeps): Hono<ApiEnv> {
           const message = "no node is connected that could take the image: try again";
           throw new OrchdError("unreachable", message, { retryable: true });
         }
-        return c.json(await loadIntoAll(deps, agents, body));
+        const loads = loadIntoAll(deps, agents, body);
+        return c.json(await whileAdmitted(c.get("admission"), loads));
       },
     );
 }

@@ -20,7 +20,17 @@ import {
 
 /** A host name, an id, or the start of an id. */
 const nodeParam = z.object({ node: nameText });
-const availabilityBody = z.object({ availability: nodeSchema.shape.availability });
+const DEADLINE_MAX_MS = 30 * 86_400_000;
+const availabilityBody = z
+  .object({
+    availability: nodeSchema.shape.availability,
+    /** Of a drain: when its tasks end also if nothing took their place, in ms from now. */
+    deadlineMs: z.int().min(0).max(DEADLINE_MAX_MS).optional(),
+  })
+  .refine(
+    ({ availability, deadlineMs }) => deadlineMs === undefined || availability === "drain",
+    "a deadline goes with drain alone",
+  );
 const labelKey = z
   .string()
   .regex(/^[a-zA-Z0-9](?:[a-zA-Z0-9._/-]{0,253}[a-zA-Z0-9])?$/, "is not a key of a label");
@@ -58,7 +68,8 @@ export function nodeRoutes(deps: ApiDeps): Hono<ApiEnv> {
       validJson(availabilityBody),
       async (c) => {
         const node = findNode(deps.store.view(), c.req.valid("param").node);
-        await deps.setAvailability(node.id, c.req.valid("json").availability);
+        const { availability, deadlineMs } = c.req.valid("json");
+        await deps.setAvailability(node.id, availability, deadlineMs);
         return c.json(summary(node));
       },
     )

@@ -3,8 +3,9 @@ import { z } from "zod";
 import { OrchdError } from "../../lib/errors.ts";
 import type { ServiceId } from "../../model/ids.ts";
 import { formatServiceName } from "../../model/names.ts";
-import { REPLICAS_MAX, type Service, specOf } from "../../model/service.ts";
+import { REPLICAS_MAX, isGlobal, type Service, specOf } from "../../model/service.ts";
 import { progressSchema, scaleRequestSchema, serviceSummarySchema } from "../../model/summary.ts";
+import { startedRunSchema } from "../../model/summary.ts";
 import type { View } from "../../model/view.ts";
 import type { ApiDeps } from "../deps.ts";
 import { describe } from "../describe.ts";
@@ -49,7 +50,10 @@ export function serviceRoutes(deps: ApiDeps): Hono<ApiEnv> {
     )
     .post(
       "/services/:stack/:service/restart",
-      describe({ summary: "Replaces all tasks of the service", answer: serviceSummarySchema }),
+      describe({
+        summary: "Replaces all tasks of the service; runs a job again",
+        answer: serviceSummarySchema,
+      }),
       validParam(serviceParam),
       async (c) => {
         const { id } = findService(deps.store.view(), c.req.valid("param"));
@@ -57,6 +61,15 @@ export function serviceRoutes(deps: ApiDeps): Hono<ApiEnv> {
         return c.json(
           serviceSummary(deps.store.view(), findService(deps.store.view(), c.req.valid("param"))),
         );
+      },
+    )
+    .post(
+      "/services/:stack/:service/run",
+      describe({ summary: "Begins a run of a job now", answer: startedRunSchema }),
+      validParam(serviceParam),
+      async (c) => {
+        const { id, stack, name } = findService(deps.store.view(), c.req.valid("param"));
+        return c.json({ stack, service: name, run: await deps.runJob(id) });
       },
     )
     .get(
@@ -91,7 +104,7 @@ function scalesOf(view: View, asked: Record<string, number>): Map<ServiceId, num
 
 function refuseScale(service: Service, name: string, replicas: number): void {
   if (service.removing) throw new OrchdError("conflict", `${name} is being removed`);
-  if (specOf(service).mode === "global") {
+  if (isGlobal(specOf(service))) {
     const why = "it has one task on each fitting node";
     const message = `${name} is a global service: ${why} and can't be scaled`;
     throw new OrchdError("invalid", message);

@@ -1,6 +1,14 @@
 import { Option, type Command } from "commander";
 import type { Io } from "../io.ts";
-import { collect, gossipPortOption, newCommand, parseIp, pathFrom } from "../context.ts";
+import {
+  collect,
+  gossipPortOption,
+  newCommand,
+  resourceOption,
+  resourcesFrom,
+  parseIp,
+  pathFrom,
+} from "../context.ts";
 import { usageError, type Context } from "../context.ts";
 import { DATA_DIR_DEFAULT, RUN_DIR_DEFAULT, runDirOf } from "../socket-path.ts";
 
@@ -12,6 +20,7 @@ interface JoinFlags {
   label?: string[];
   advertise?: string;
   gossipPort: number;
+  resource?: string[];
   podmanSocket?: string;
 }
 
@@ -36,6 +45,7 @@ export function joinCommand(context: Context): Command {
       "address by which others reach this node (default: found out)",
       parseIp,
     )
+    .addOption(resourceOption())
     .addOption(gossipPortOption())
     .addOption(
       new Option("--data-dir <dir>", "where the state is kept")
@@ -63,6 +73,7 @@ export function joinCommand(context: Context): Command {
         token,
         servers,
         labels: parseLabels(label ?? []),
+        ...resourcesFrom(io, flags.resource),
         name,
         advertise,
         gossipPort,

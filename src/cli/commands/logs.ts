@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { ApiClient } from "../../api/client.ts";
 import type { LogOptions } from "../../model/session.ts";
 import type { TaskLogLine } from "../../model/summary.ts";
 import { connect, newRemoteCommand, parseCount, printJson } from "../context.ts";
@@ -8,7 +9,7 @@ import type { Io } from "../io.ts";
 import { LogPrinter } from "../output/log-printer.ts";
 import { sinceOf } from "./events.ts";
 
-interface LogsOptions extends RemoteOptions {
+export interface LogsOptions extends RemoteOptions {
   follow?: boolean;
   since?: string;
   tail?: number;
@@ -32,12 +33,22 @@ export function logsCommand(context: Context): Command {
 }
 
 async function logs(context: Context, targets: string[], options: LogsOptions): Promise<number> {
-  const { io } = context;
-  const request = requestOf(options, io.clock.now());
+  const request = requestOf(options, context.io.clock.now());
   const client = await connect(context, options);
   // Each name is looked up first, so that a wrong one is told before anything is printed.
   const resolved = await Promise.all(targets.map((target) => client.resolve(target)));
-  const isOneTask = resolved.length === 1 && resolved[0]?.kind === "task";
+  const names = !(resolved.length === 1 && resolved[0]?.kind === "task");
+  const ids = resolved.map(({ id }) => id);
+  return printLogsOf(context, client, { ids, names, request }, options);
+}
+
+/** Prints the logs of services and tasks as one; answers the exit code. */
+export async function printLogsOf(
+  { io }: Context,
+  client: ApiClient,
+  { ids, names, request }: { ids: readonly string[]; names: boolean; request: LogOptions },
+  options: LogsOptions,
+): Promise<number> {
   const abort = new AbortController();
   let interrupted = false;
   const stop = io.onInterrupt(() => {
@@ -45,11 +56,11 @@ async function logs(context: Context, targets: string[], options: LogsOptions): 
     abort.abort();
   });
   try {
-    const streams = resolved.map(({ id }) => client.logs(id, request, abort.signal));
+    const streams = ids.map((id) => client.logs(id, request, abort.signal));
     const lines = request.follow
       ? mergeArrivals(streams)
       : mergeOrdered(streams, (line: TaskLogLine) => line.at);
-    await printLogs(io, lines, { ...options, names: !isOneTask });
+    await printLogs(io, lines, { ...options, names });
   } finally {
     stop();
     abort.abort();
@@ -57,7 +68,7 @@ async function logs(context: Context, targets: string[], options: LogsOptions): 
   return interrupted ? 130 : 0;
 }
 
-function requestOf(options: LogsOptions, now: number): LogOptions {
+export function requestOf(options: LogsOptions, now: number): LogOptions {
   const since = sinceOf(options.since, now);
   return {
     follow: options.follow === true,

@@ -49,6 +49,14 @@ function formatNode(node: NodeInspection, now: number, paint: Paint): string[] {
       "memory reserved",
       `${formatBytes(reserved.memoryBytes)} of ${formatBytes(resources.memoryBytes)}`,
     ],
+    ...Object.entries(node.generic ?? {}).map(([kind, count]): [string, string] => [
+      `resource ${kind}`,
+      `${reserved.generic?.[kind] ?? 0} of ${count} reserved`,
+    ]),
+    ...(node.devices ?? []).map((device): [string, string] => [
+      device.kind,
+      `${device.id} (${device.path})${device.exclusive ? ", for one task at a time" : ""}`,
+    ]),
     ["age", formatDuration(now - node.createdAt)],
   ];
   const width = Math.max(...facts.map(([label]) => label.length));

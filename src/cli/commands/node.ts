@@ -5,6 +5,7 @@ import type { NodeSummary } from "../../model/summary.ts";
 import { connect, newCommand, newRemoteCommand, printJson, printLines } from "../context.ts";
 import { usageError, type Context, type RemoteOptions } from "../context.ts";
 import { cleanText } from "../output/clean.ts";
+import { drainCommand } from "./node-drain.ts";
 import { inspectCommand } from "./node-inspect.ts";
 
 type Availability = NodeSummary["availability"];
@@ -19,14 +20,7 @@ export function nodeCommand(context: Context): Command {
   })
     .helpCommand(false)
     .addCommand(inspectCommand(context))
-    .addCommand(
-      availabilityCommand(context, {
-        name: "drain",
-        availability: "drain",
-        description: "Moves the tasks of nodes away, and gives them no new ones.",
-        told: "is drained: its tasks move away",
-      }),
-    )
+    .addCommand(drainCommand(context))
     .addCommand(
       availabilityCommand(context, {
         name: "pause",

@@ -1,7 +1,15 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { isIP } from "node:net";
 import { SERVER_PORT } from "../../model/server-address.ts";
-import { gossipPortOption, newCommand, parseIp, pathFrom, type Context } from "../context.ts";
+import {
+  gossipPortOption,
+  newCommand,
+  resourceOption,
+  resourcesFrom,
+  parseIp,
+  pathFrom,
+  type Context,
+} from "../context.ts";
 import { DATA_DIR_DEFAULT, RUN_DIR_DEFAULT, runDirOf } from "../socket-path.ts";
 
 interface ServerFlags {
@@ -13,6 +21,7 @@ interface ServerFlags {
   listen: { host: string; port: number } | "none";
   advertise?: string;
   gossipPort: number;
+  resource?: string[];
 }
 
 const LISTEN_DEFAULT = { host: "0.0.0.0", port: SERVER_PORT };
@@ -46,14 +55,16 @@ export function serverCommand(context: Context): Command {
         .argParser(parseListen),
     )
     .option("--advertise <ip>", "the address that others are told (default: found out)", parseIp)
+    .addOption(resourceOption())
     .addOption(gossipPortOption())
     .action(async (given: ServerFlags) => {
-      const { dataDir, runDir, podmanSocket, listen, gossipPort, ...flags } = given;
+      const { dataDir, runDir, podmanSocket, listen, gossipPort, resource, ...flags } = given;
       const data = pathFrom(io, dataDir);
       context.exitCode = await context.program.startServer({
         dataDir: data,
         runDir: runDir === undefined ? runDirOf(data) : pathFrom(io, runDir),
         ...flags,
+        ...resourcesFrom(io, resource),
         ...(listen === "none" ? {} : { listen: { ...listen, gossipPort } }),
         ...(podmanSocket === undefined ? {} : { podmanSocket: pathFrom(io, podmanSocket) }),
       });

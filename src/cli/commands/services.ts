@@ -10,7 +10,7 @@ const columns: Listing<ServiceSummary>["columns"] = () => [
   { title: "MODE", cell: (service) => service.mode },
   {
     title: "READY",
-    cell: (service) => `${service.ready}/${service.wanted}`,
+    cell: readyOf,
     color: (service) => (service.converged ? "green" : "yellow"),
   },
   { title: "REVISION", cell: (service) => String(service.revision) },
@@ -35,6 +35,13 @@ export function servicesCommand(context: Context): Command {
       };
       context.exitCode = await showList(context, listing, options);
     });
+}
+
+/** Tasks that are ready of those wanted; of a job those that are complete, told as such. */
+function readyOf({ ready, wanted, job }: ServiceSummary): string {
+  if (job === undefined) return `${ready}/${wanted}`;
+  const [run] = job.runs;
+  return run === undefined ? "-" : `${run.completed}/${run.wanted} done`;
 }
 
 async function fetchServices(client: ApiClient, stack: string | undefined) {

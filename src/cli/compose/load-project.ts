@@ -30,12 +30,20 @@ export function withProjectOptions(command: Command): Command {
     .option("--profile <name>", "with the services of this profile", collect);
 }
 
-/** Reads and resolves the Compose files; problems are in the answer, not printed. */
-export async function loadProject(context: Context, options: ProjectOptions): Promise<Project> {
+/**
+ * Reads and resolves the Compose files; problems are in the answer, not printed.
+ * @param text a file that is on no disk, instead of those of the options
+ */
+export async function loadProject(
+  context: Context,
+  options: ProjectOptions,
+  text?: string,
+): Promise<Project> {
   const { io } = context;
-  const paths = await chooseFiles(io, options.file ?? []);
+  const paths = text === undefined ? await chooseFiles(io, options.file ?? []) : ["-"];
   const files: { path: string; text: string }[] = [];
-  for (const path of paths) files.push(await readFile(io, path));
+  for (const path of text === undefined ? paths : []) files.push(await readFile(io, path));
+  if (text !== undefined) files.push({ path: "(command line)", text });
   const { loadCompose } = await import("../../core/compose/load.ts");
   const first = paths[0] ?? "-";
   return loadCompose({

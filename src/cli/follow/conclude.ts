@@ -20,7 +20,8 @@ export interface Conclusion {
   json: boolean;
 }
 
-const EXIT_CODES: Record<Outcome["type"], number> = {
+/** How a command that waited ends. */
+export const EXIT_CODES: Record<Outcome["type"], number> = {
   done: 0,
   waiting: 0,
   stuck: 1,
@@ -61,9 +62,14 @@ function tell(outcome: Exclude<Outcome, { type: "done" }>, conclusion: Conclusio
   const { title, timeoutMs } = conclusion;
   switch (outcome.type) {
     case "stuck": {
+      const { job } = outcome.service;
       const name = `${outcome.service.stack}/${outcome.service.name}`;
       if (isHeldUp(outcome.service))
         return [`${name}: ${outcome.reason}`, adviceOf(outcome.service)];
+      if (job?.runs[0]?.result === "failed") {
+        const look = `Why: \`orchd explain ${name}\`; output: \`orchd job logs ${name}\`.`;
+        return [`${name} failed: ${outcome.reason}`, look];
+      }
       return [
         `${name} does not start: ${outcome.reason}`,
         `orchd goes on trying. Why: \`orchd explain ${name}\`; output: \`orchd logs ${name}\`.`,

@@ -125,6 +125,8 @@ class Judge {
   }
 
   async #stuckReason(service: ServiceSummary): Promise<string | undefined> {
+    const [run] = service.job?.runs ?? [];
+    if (!service.converged && run?.result === "failed") return run.message;
     if (service.converged || service.failures === 0) return undefined;
     if (this.#asked.get(service.id) === service.failures) return undefined;
     this.#asked.set(service.id, service.failures);

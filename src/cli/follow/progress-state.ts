@@ -1,10 +1,22 @@
 import { formatDuration, plural } from "../../lib/text.ts";
-import type { Progress, ServiceSummary } from "../../model/summary.ts";
+import type { JobSummary, Progress, ServiceSummary } from "../../model/summary.ts";
 import { cleanText } from "../output/clean.ts";
 import type { Color, Paint } from "../output/color.ts";
 
 export type Goal = "converged" | "removed";
-type Phase = "starting" | "replacing" | "stopping" | "failing" | "ready" | "removed";
+type Phase =
+  | "scheduled"
+  | "working"
+  | "done"
+  | "starting"
+  | "replacing"
+  | "stopping"
+  | "failing"
+  | "ready"
+  | "removed";
+
+/** Where nothing is waited for any more. */
+const DONE: ReadonlySet<Phase> = new Set(["ready", "done", "scheduled", "removed"]);
 
 /** Further lines of one phase than these are not kept apart. */
 const TOLD_KEPT = 16;
@@ -17,6 +29,8 @@ interface ServiceProgress {
   /** Tasks that are still there, ready or not. */
   readonly left: number;
   readonly message: string;
+  /** Whether tasks count that are complete, rather than ready. */
+  readonly isJob?: boolean;
   /** Lines told since the phase began: a service that fails in a circle repeats itself. */
   readonly told: readonly string[];
   /** When it came to rest, in ms since 1970. */
@@ -49,7 +63,7 @@ export function advance(
   const lines: string[] = [];
   const put = (name: string, next: Seen) => {
     const before = state.services.get(name);
-    const isDone = next.phase === "ready" || next.phase === "removed";
+    const isDone = DONE.has(next.phase);
     const doneAt = isDone ? { doneAt: before?.doneAt ?? now } : {};
     const line = formatChange(name, next);
     const toldBefore = before?.phase === next.phase ? before.told : [];
@@ -69,9 +83,21 @@ export function advance(
 }
 
 function seen(summary: ServiceSummary, goal: Goal): Seen {
+  if (summary.job !== undefined && goal === "converged") return seenJob(summary, summary.job);
   const { ready, wanted, outdated, running, message } = summary;
   const left = Math.max(ready, running + outdated);
   return { phase: phaseOf(summary, goal, left), ready, wanted, left, message };
+}
+
+/** Of a job those tasks count that are complete. */
+function seenJob({ converged, message, wanted: all }: ServiceSummary, job: JobSummary): Seen {
+  const [run] = job.runs;
+  const { completed = 0, wanted = all, active = 0, failures = 0 } = run ?? {};
+  const count = { ready: completed, wanted, left: active, message, isJob: true };
+  if (job.cron !== undefined && converged) return { ...count, phase: "scheduled" };
+  if (converged) return { ...count, phase: "done" };
+  const isFailing = failures > 0 || run?.result === "failed";
+  return { ...count, phase: isFailing ? "failing" : "working" };
 }
 
 function phaseOf(summary: ServiceSummary, goal: Goal, left: number): Phase {
@@ -85,17 +111,20 @@ function phaseOf(summary: ServiceSummary, goal: Goal, left: number): Phase {
 /** `shop/web: starting, 1 of 3 ready: pulling the image` */
 function formatChange(name: string, service: Seen): string {
   const { phase, message } = service;
-  const why = message === "" || phase === "ready" || phase === "removed" ? "" : `: ${message}`;
+  const why = message === "" || DONE.has(phase) ? "" : `: ${message}`;
   return cleanText(`${name}: ${phase}${countOf(service)}${why}`);
 }
 
-function countOf({ phase, ready, wanted, left }: Seen): string {
-  if (phase === "removed") return "";
+function countOf({ phase, ready, wanted, left, isJob }: Seen): string {
+  if (phase === "removed" || phase === "scheduled") return "";
   if (phase === "stopping") return `, ${plural(left, "task")} left`;
-  return `, ${ready} of ${wanted} ready`;
+  return `, ${ready} of ${wanted} ${isJob === true ? "complete" : "ready"}`;
 }
 
 const PHASE_COLORS: Record<Phase, Color> = {
+  working: "cyan",
+  done: "green",
+  scheduled: "green",
   starting: "cyan",
   replacing: "cyan",
   stopping: "cyan",

@@ -29,6 +29,11 @@ export interface Tuning {
   gossipToTheDeadMs: number;
   /** Time between two full exchanges; above 32 members times `ceil(log2 n - 5) + 1`. */
   pushPullIntervalMs: number;
+  /**
+   * Above this many members the time between full exchanges grows as the cluster does, so that
+   * what each member sends in them does not. The price: what gossip left out is found later.
+   */
+  pushPullSteadyFrom: number;
   /** Times and intervals of probes are multiplied by 1 to this, by the member's own health. */
   awarenessMax: number;
   /** Time after which a dead or left member is forgotten. */
@@ -66,6 +71,7 @@ const lan: Tuning = {
   gossipNodes: 3,
   gossipToTheDeadMs: 30_000,
   pushPullIntervalMs: 30_000,
+  pushPullSteadyFrom: Number.POSITIVE_INFINITY,
   awarenessMax: 8,
   reapAfterMs: 30_000,
   reconnectIntervalMs: 0,
@@ -117,6 +123,7 @@ const orchd: Tuning = {
   confirmers: 4,
   // A suspicion must reach its suspect, and the refutation all others, also where packets get lost.
   retransmitMult: 6,
+  pushPullSteadyFrom: 128,
   reapAfterMs: 24 * 3_600_000,
   reconnectIntervalMs: 15_000,
   stallMs: 250,
@@ -151,6 +158,8 @@ const PUSH_PULL_SCALE_FROM = 32;
 
 /** Time between two full exchanges of one member. */
 export function pushPullIntervalMs(tuning: Tuning, n: number): number {
+  const steadyFrom = tuning.pushPullSteadyFrom;
+  if (n > steadyFrom) return (pushPullIntervalMs(tuning, steadyFrom) * n) / steadyFrom;
   if (n <= PUSH_PULL_SCALE_FROM) return tuning.pushPullIntervalMs;
   const steps = Math.ceil(Math.log2(n) - Math.log2(PUSH_PULL_SCALE_FROM)) + 1;
   return steps * tuning.pushPullIntervalMs;

@@ -15,6 +15,8 @@ export interface IngressNetwork {
 }
 
 const TABLE = "orchd";
+/** The chain whose rules stand for one published port each, with the port as their comment. */
+export const PUBLISHED_CHAIN = `ip ${TABLE} published`;
 
 /**
  * The whole nftables table that spreads published ports over their endpoints, as a script for
@@ -67,9 +69,13 @@ function portRules(endpoints: readonly PublishedEndpoint[]): string[] {
 function portRule(group: readonly PublishedEndpoint[]): string {
   const port = group[0]?.port;
   if (port === undefined) return "";
+  // The rule sees the first packet of a connection alone: its counter counts connections.
+  const name = `comment "${port.published}/${port.protocol}"`;
   const only = port.hostIp === undefined ? "" : `ip daddr ${port.hostIp} `;
-  const match = `${only}${port.protocol} dport ${port.published}`;
-  if (group.length === 1) return `${match} dnat to ${group[0]?.address}:${port.target}`;
+  const match = `${only}${port.protocol} dport ${port.published} counter`;
+  if (group.length === 1) {
+    return `${match} dnat to ${group[0]?.address}:${port.target} ${name}`;
+  }
   const targets = group.map(({ address, port: { target } }, i) => `${i} : ${address} . ${target}`);
-  return `${match} dnat to numgen random mod ${group.length} map { ${targets.join(", ")} }`;
+  return `${match} dnat to numgen random mod ${group.length} map { ${targets.join(", ")} } ${name}`;
 }

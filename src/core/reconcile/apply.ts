@@ -8,6 +8,7 @@ import { currentRevision, specOf, type Service, type ServiceSpec } from "../../m
 import { withSet, type Stack, type StackSpec } from "../../model/stack.ts";
 import type { PlanLine } from "../../model/summary.ts";
 import type { View } from "../../model/view.ts";
+import { problemsBetween, withRestarts } from "./apply-dependencies.ts";
 import { describeChange } from "./describe.ts";
 import { assignPorts } from "./ports.ts";
 
@@ -41,8 +42,8 @@ export function planApply(
     return plan;
   }
   const { specs, problems } = assignPorts(view, name, spec.services);
-  plan.problems.push(...problems);
-  for (const [serviceName, wanted] of sortedBy(specs, ([key]) => key)) {
+  plan.problems.push(...problems, ...problemsBetween(view, name, spec.services));
+  for (const [serviceName, wanted] of sortedBy(countRestarts(view, name, specs), ([key]) => key)) {
     const tooLarge = refuseCanary(formatServiceName(name, serviceName), wanted);
     if (tooLarge !== undefined) plan.problems.push(tooLarge);
     const before = view.serviceNamed(name, serviceName);
@@ -51,8 +52,7 @@ export function planApply(
       plan.lines.push(line("create", name, serviceName, wanted.container.image));
       continue;
     }
-    // Restarts are counted by the cluster, not by the file.
-    planUpdate(plan, view, before, { ...wanted, restarts: specOf(before).restarts }, now);
+    planUpdate(plan, view, before, wanted, now);
   }
   planOrphans(plan, view, name, spec, prune);
   planStackItself(plan, view, name, spec, now);
@@ -69,6 +69,19 @@ function refuseCanary(name: string, { mode, replicas, rollout }: ServiceSpec): s
   if (canary?.unit !== "tasks" || mode !== "replicated" || replicas === 0) return undefined;
   if (canary.amount <= replicas) return undefined;
   return `service ${name} has ${replicas} tasks and can't begin with ${canary.amount} canaries`;
+}
+
+/** Restarts are counted by the cluster, not by the file. */
+function countRestarts(
+  view: View,
+  stack: string,
+  specs: Iterable<[string, ServiceSpec]>,
+): [string, ServiceSpec][] {
+  const before = new Map(view.servicesOf(stack).map((one) => [one.name, specOf(one)]));
+  const counted = [...specs].map(([name, spec]): [string, ServiceSpec] => {
+    return [name, { ...spec, restarts: before.get(name)?.restarts ?? spec.restarts }];
+  });
+  return Object.entries(withRestarts(before, Object.fromEntries(counted)));
 }
 
 function planUpdate(

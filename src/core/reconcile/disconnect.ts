@@ -1,6 +1,7 @@
 import { canMove, homeOf } from "../../model/home.ts";
 import { acceptsTasks } from "../../model/node.ts";
-import { specOf, tieOf, type Service } from "../../model/service.ts";
+import { isGlobal, specOf, tieOf, type Service } from "../../model/service.ts";
+import { baseOfSlot, runOfSlot } from "../../model/slot-name.ts";
 import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { keeperOf, tasksIn, type Slot } from "./slot.ts";
@@ -48,17 +49,23 @@ export function waitsForNode(view: View, service: Service, slot: Slot): boolean 
  */
 export function homesOf(service: Service, slots: Iterable<Slot>): Service["homes"] {
   const spec = specOf(service);
-  if (spec.mode === "global" || tieOf(spec) === undefined) return service.homes;
+  if (isGlobal(spec) || tieOf(spec) === undefined) return service.homes;
   const found: NonNullable<Service["homes"]> = {};
-  for (const slot of slots) {
-    const started = tasksIn(slot)
+  // Runs of a scheduled job have slots of their own, and what ties them is the same.
+  for (const [base, all] of Map.groupBy(slots, (slot) => baseOfSlot(slot.slot))) {
+    const started = all
+      .flatMap(tasksIn)
       .filter((task) => task.startedAt !== undefined || task.state === "starting")
-      .toSorted((a, b) => b.attempt - a.attempt)[0];
-    if (started?.nodeId !== undefined && service.homes?.[slot.slot] !== started.nodeId) {
-      found[slot.slot] = started.nodeId;
+      .toSorted((a, b) => runOf(b) - runOf(a) || b.attempt - a.attempt)[0];
+    if (started?.nodeId !== undefined && service.homes?.[base] !== started.nodeId) {
+      found[base] = started.nodeId;
     }
   }
   return Object.keys(found).length === 0 ? service.homes : { ...service.homes, ...found };
+}
+
+function runOf(task: Task): number {
+  return runOfSlot(task.slot) ?? 0;
 }
 
 /** What is to be done about several tasks in a slot, of which one stays. */

@@ -1,5 +1,13 @@
-import { currentRevision, isOfTemplate, sameTemplate, specAt } from "../../model/service.ts";
+import {
+  currentRevision,
+  isJob,
+  isOfTemplate,
+  sameTemplate,
+  specAt,
+  specOf,
+} from "../../model/service.ts";
 import type { Service } from "../../model/service.ts";
+import { runOfSlot } from "../../model/slot-name.ts";
 import { isStaged, readySince, type Task } from "../../model/task.ts";
 
 /**
@@ -31,9 +39,19 @@ function holds({ rollout }: Service, slot: string): boolean {
   }
 }
 
+/**
+ * Whether the task may stay as it is. A run of a scheduled job goes on as it began; of any other
+ * job each revision has a run of its own, also one that is like an earlier one.
+ */
+export function isCurrent(service: Service, task: Task): boolean {
+  if (runOfSlot(task.slot) !== undefined) return true;
+  if (isJob(specOf(service))) return task.revision >= service.templateRevision;
+  return isOfTemplate(service, task.revision);
+}
+
 /** Whether a task of a slot is of the template that the slot is to have now. */
 export function isOfSlot(service: Service, heldRevision: number | undefined, task: Task): boolean {
-  if (heldRevision === undefined) return isOfTemplate(service, task.revision);
+  if (heldRevision === undefined) return isCurrent(service, task);
   if (task.revision === heldRevision) return true;
   return sameTemplate(specAt(service, task.revision), specAt(service, heldRevision));
 }

@@ -1,6 +1,8 @@
 import { plural } from "../../lib/text.ts";
 import { put, remove, type Change } from "../../model/change.ts";
-import type { Node } from "../../model/node.ts";
+import { type Node, VOLUMES_TO_REMOVE_MAX } from "../../model/node.ts";
+import type { NodeId } from "../../model/ids.ts";
+import { specAt } from "../../model/service.ts";
 import { isTerminal } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 
@@ -53,4 +55,30 @@ export function withLabels(node: Node, change: LabelChange): Node {
     labels.size === Object.keys(node.labels).length &&
     [...labels].every(([key, value]) => node.labels[key] === value);
   return same ? node : { ...node, labels: Object.fromEntries(labels) };
+}
+
+/** The node with more volumes to remove; of far too many the oldest are left to people. */
+export function withVolumesToRemove(node: Node, names: readonly string[]): Node {
+  const all = [...new Set([...(node.volumesToRemove ?? []), ...names])];
+  return { ...node, volumesToRemove: all.slice(-VOLUMES_TO_REMOVE_MAX) };
+}
+
+/** The node after it has removed these volumes. */
+export function withoutVolumesToRemove(node: Node, names: readonly string[]): Node {
+  const { volumesToRemove = [], ...rest } = node;
+  const left = volumesToRemove.filter((name) => !names.includes(name));
+  return left.length === 0 ? rest : { ...rest, volumesToRemove: left };
+}
+
+/** The volumes that tasks of a node hold, those included that have ended and keep their log. */
+export function volumesHeldOn(view: View, nodeId: NodeId): Set<string> {
+  const held = new Set<string>();
+  for (const task of view.tasksOn(nodeId)) {
+    const service = view.services.get(task.serviceId);
+    if (service === undefined || task.state === "removed") continue;
+    for (const mount of specAt(service, task.revision).container.mounts) {
+      if (mount.type === "volume") held.add(mount.volume);
+    }
+  }
+  return held;
 }

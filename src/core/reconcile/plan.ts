@@ -24,6 +24,10 @@ export type Action =
    * when it failed the revision that goes back.
    */
   | { type: "updateService"; service: Service }
+  /** Say what a task waits for that has not begun. */
+  | { type: "holdTask"; taskId: TaskId; message: string }
+  /** Nothing holds the task back any more: it may be placed. */
+  | { type: "releaseTask"; taskId: TaskId }
   | { type: "deleteService"; serviceId: ServiceId }
   | { type: "deleteStack"; name: string };
 
@@ -58,6 +62,14 @@ function changeOf(view: View, action: Action, now: number): Change[] {
       return withTask(view, action.taskId, remove.task);
     case "updateService":
       return [put.service(action.service)];
+    case "holdTask":
+      return withTask(view, action.taskId, (task) =>
+        put.task({ ...task, message: action.message }),
+      );
+    case "releaseTask":
+      return withTask(view, action.taskId, (task) =>
+        put.task({ ...task, state: "pending", since: now, message: "" }),
+      );
     case "deleteService": {
       const service = view.services.get(action.serviceId);
       return service === undefined ? [] : [remove.service(service)];

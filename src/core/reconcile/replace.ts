@@ -1,11 +1,12 @@
 import { canMove } from "../../model/home.ts";
 import { isUnderWay } from "../../model/rollout.ts";
-import { specOf, policyInForce, type Service } from "../../model/service.ts";
+import { policyInForce, restartOf, specOf, type Service } from "../../model/service.ts";
 import { isStaged, readySince } from "../../model/task.ts";
 import { downNodeOf, isServing } from "../../model/serving.ts";
 import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { replaceAt, waitsForNode } from "./disconnect.ts";
+import { drainDeadlineOf } from "./drain.ts";
 import { isOfSlot } from "./held.ts";
 import { reasonToLeave } from "./leave.ts";
 import { decideRestart, dueAt } from "./restart.ts";
@@ -16,7 +17,7 @@ export interface Replacements {
   /** Outdated tasks that are to end. */
   stop: Task[];
   /** Slots that get a current task beside the outdated one; a staged one does not start yet. */
-  start: { slot: Slot; failures: number; staged: boolean }[];
+  start: { slot: Slot; failures: number; desired: "prepared" | "running" }[];
   /** Look again at this time, in ms since 1970. */
   wakeAt?: number;
 }
@@ -53,7 +54,9 @@ export function replacementsOf(
   const handovers: Task[] = [];
   for (const slot of slots) {
     // A third revision can find two outdated tasks in a slot: one at most goes on serving.
-    const serving = slot.outdated.find((task) => isServing(view, task) && !isTied(look, task));
+    const serving = slot.outdated.find(
+      (task) => isServing(view, task) && !isTied(look, task) && mayStay(look, task, result),
+    );
     const rest = slot.outdated.filter((task) => task !== serving);
     result.stop.push(...rest.filter((task) => !isDeferred(look, task)));
     // What waits for its turn does not hold up the slots that may mend it.
@@ -73,6 +76,14 @@ export function replacementsOf(
   return result;
 }
 
+/** Whether a task may wait for its turn: on a drained node only until the deadline. */
+function mayStay({ view, now }: Look, task: Task, result: Replacements): boolean {
+  const deadline = drainDeadlineOf(view, task);
+  if (deadline === undefined) return true;
+  if (deadline > now) wake(result, deadline);
+  return deadline > now;
+}
+
 /** Whether nobody who serves is to make way for now, however far its successor is. */
 function isStopped({ rollout }: Service): boolean {
   return rollout?.state === "paused" || rollout?.state === "waiting-for-window";
@@ -86,6 +97,12 @@ function passedOver({ rollout }: Service): ReadonlySet<string> {
 /** Whether a task that can't move waits for its node: it is replaced when that is back. */
 function isDeferred({ view, service }: Look, task: Task): boolean {
   return !canMove(service) && downNodeOf(view, task) !== undefined;
+}
+
+/** While successors may not start, what serves goes on serving. */
+export function holdBack(replacements: Replacements, view: View): void {
+  replacements.start = [];
+  replacements.stop = replacements.stop.filter((task) => !isServing(view, task));
 }
 
 /** Whether the task is to leave the only node that can hold it. */
@@ -102,8 +119,8 @@ function takeTurn(
   turn: { slot: Slot; failures: number },
   result: Replacements,
 ): void {
-  const staged = policyInForce(service).order === "stop-first";
-  result.start.push({ ...turn, staged });
+  const isStopFirst = policyInForce(service).order === "stop-first";
+  result.start.push({ ...turn, desired: isStopFirst ? "prepared" : "running" });
 }
 
 /** Whether the slot's turn has not come yet: no successor was ever in it. */
@@ -147,12 +164,14 @@ function isReadyToTakeOver({ view, service }: Look, task: Task, serving: Task): 
   return task.state === "prepared" && (mustLeave || !isStopped(service));
 }
 
-/** The staged task of a slot that nobody else holds any more; of several the one that stays. */
+/**
+ * The staged task of a slot that nobody else holds any more; of several the one that stays. It may
+ * count on the room of the one before it, so it waits for its end whatever the order is by now.
+ */
 export function releasedIn(view: View, service: Service, slot: Slot): Task | undefined {
   const keeper = keeperOf(view, service, slot.current);
   if (keeper === undefined || !slot.current.every(isStaged)) return undefined;
-  const isHeld = slot.outdated.length > 0 || slot.stopping.length > 0;
-  return isHeld && policyInForce(service).order === "stop-first" ? undefined : keeper;
+  return slot.outdated.length > 0 || slot.stopping.length > 0 ? undefined : keeper;
 }
 
 /** Whether a slot without a ready outdated task leaves its turn to the next one. */
@@ -203,5 +222,5 @@ function afterSuccessor(service: Service, slot: Slot) {
   // One of an older revision of the same template is none that was made beside these.
   const isEarlier = slot.held === undefined && latest.revision < service.templateRevision;
   if (isEarlier || !isOfSlot(service, slot.held, latest)) return undefined;
-  return decideRestart(latest, specOf(service).restart);
+  return decideRestart(latest, restartOf(specOf(service)));
 }

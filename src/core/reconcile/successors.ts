@@ -21,12 +21,12 @@ export function takeUpSuccessors(
   return successors.flatMap((successor) => {
     const before = view.tasks.get(successor.predecessor);
     if (before === undefined || before.nodeId !== nodeId || taken.has(before.id)) return [];
-    if (view.tasks.has(successor.taskId)) return [];
+    if (view.tasks.has(successor.taskId) || taken.has(successor.taskId)) return [];
     const earlier = earlierSuccessor(view, before);
     if (before.desired !== "running" && earlier === undefined) return [];
     const { ended, taskId, failures, createdAt } = successor;
     if (ended.taskId !== before.id || !isTerminal(ended.state)) return [];
-    taken.add(before.id);
+    taken.add(before.id).add(taskId);
     const { serviceId, stack, service, slot, revision, attempt } = before;
     const made: Task = {
       id: taskId,
@@ -40,6 +40,7 @@ export function takeUpSuccessors(
       attempt,
       failures,
       nodeId,
+      ...(before.devices === undefined ? {} : { devices: before.devices }),
       desired: "running",
       state: "assigned",
       health: "none",

@@ -1,9 +1,13 @@
 import { formatConstraint, unmetConstraint } from "../../model/constraint.ts";
 import type { Node } from "../../model/node.ts";
 import { formatBytes } from "../../lib/text.ts";
-import { tieOf } from "../../model/service.ts";
+import { isGlobal, tieOf, usesDevices } from "../../model/service.ts";
+import { baseOfSlot } from "../../model/slot-name.ts";
+import { refusalOfBond } from "./affinity.ts";
 import type { Candidate } from "./candidate.ts";
+import { giveDevices } from "./devices.ts";
 import type { NodeLoad } from "./load.ts";
+import { withoutDevices } from "./staged.ts";
 
 /** Why the node is out of the question, in words that follow its name; undefined when it is not. */
 type Filter = (candidate: Candidate, node: Node, load: NodeLoad) => string | undefined;
@@ -11,21 +15,49 @@ type Filter = (candidate: Candidate, node: Node, load: NodeLoad) => string | und
 /** What a /24 has beside the network's own address, the node's and the broadcast address. */
 const ADDRESSES_PER_NODE = 253;
 
-/** In the order in which a person would ask; the first that refuses gives the reason. */
-const FILTERS: readonly Filter[] = [
+/** Those that look at the task and the node alone: their answer holds until one of them changes. */
+export const STATIC_FILTERS: readonly Filter[] = [
   refuseWrongNode,
   refuseUnavailable,
   refuseWrongPlatform,
+  refuseForeignImage,
   refuseUnmetConstraint,
+  refuseOldVolume,
+];
+
+/**
+ * Those that look at what other tasks take, which each placement changes. A node that refuses a
+ * service's task by one of them goes on doing so while it only gets more of that service.
+ */
+export const LOAD_FILTERS: readonly Filter[] = [
   refuseTakenHostPort,
   refuseFullShare,
   refuseTooSmall,
+  refuseFewResources,
+  refuseNoDevices,
   refuseFullNetwork,
+  refuseWrongCompany,
 ];
 
-/** The reason why `node` cannot take the candidate, or undefined when it can. */
+/**
+ * The reason why `node` cannot take the candidate, or undefined when it can. Filters come in the
+ * order in which a person would ask, and the first that refuses gives the reason.
+ */
 export function refusalOf(candidate: Candidate, node: Node, load: NodeLoad): string | undefined {
-  for (const filter of FILTERS) {
+  return (
+    firstRefusal(STATIC_FILTERS, candidate, node, load) ??
+    firstRefusal(LOAD_FILTERS, candidate, node, load)
+  );
+}
+
+/** What the first of these filters says that refuses. */
+export function firstRefusal(
+  filters: readonly Filter[],
+  candidate: Candidate,
+  node: Node,
+  load: NodeLoad,
+): string | undefined {
+  for (const filter of filters) {
     const reason = filter(candidate, node, load);
     if (reason !== undefined) return reason;
   }
@@ -34,8 +66,8 @@ export function refusalOf(candidate: Candidate, node: Node, load: NodeLoad): str
 
 /** A global service's slot is one node, and what ties a task to a node is only there. */
 function refuseWrongNode({ task, spec, home }: Candidate, node: Node): string | undefined {
-  if (spec.mode === "global") {
-    return task.slot === node.id ? undefined : "is not the node of this slot";
+  if (isGlobal(spec)) {
+    return baseOfSlot(task.slot) === node.id ? undefined : "is not the node of this slot";
   }
   if (home === undefined || home.id === node.id) return undefined;
   return `does not have its ${tieOf(spec) ?? "data"}, which is on node ${home.hostname}`;
@@ -57,6 +89,16 @@ function refuseWrongPlatform({ spec }: Candidate, node: Node): string | undefine
   return fits ? undefined : `is ${has}, not ${spec.container.platform}`;
 }
 
+/** What its agent found out: the image is there, and for another kind of machine. */
+function refuseForeignImage({ spec }: Candidate, node: Node): string | undefined {
+  const { image, pullPolicy, platform } = spec.container;
+  // A platform that the file names is its writer's business, and what is always fetched is new.
+  if (platform !== undefined || pullPolicy === "always") return undefined;
+  const is = node.foreignImages?.[image];
+  if (is === undefined) return undefined;
+  return `is ${node.platform.os}/${node.platform.arch}, and has image ${image} for ${is}`;
+}
+
 function refuseUnmetConstraint({ spec }: Candidate, node: Node): string | undefined {
   const unmet = unmetConstraint(node, spec.placement.constraints);
   return unmet === undefined ? undefined : `does not meet ${formatConstraint(unmet)}`;
@@ -66,7 +108,7 @@ function refuseTakenHostPort(candidate: Candidate, node: Node, load: NodeLoad): 
   const given = candidate.gives.get(node.id)?.hostPorts;
   const taken = candidate.spec.ports.find((port) => {
     const key = `${port.published}/${port.protocol}`;
-    return port.mode === "host" && load.hostPorts.has(key) && given?.has(key) !== true;
+    return port.mode === "host" && (load.hostPorts.get(key) ?? 0) > (given?.get(key) ?? 0);
   });
   return taken && `has port ${taken.published}/${taken.protocol} in use by another task`;
 }
@@ -86,14 +128,35 @@ function refuseTooSmall(
   load: NodeLoad,
 ): string | undefined {
   const { cpuMillis, memoryBytes } = spec.resources.reservations;
-  const given = gives.get(node.id) ?? { cpuMillis: 0, memoryBytes: 0 };
-  const freeMemory = node.resources.memoryBytes - load.memoryBytes + given.memoryBytes;
+  const given = gives.get(node.id);
+  const freeMemory = node.resources.memoryBytes - load.memoryBytes + (given?.memoryBytes ?? 0);
   if (memoryBytes > freeMemory) {
     return `has ${formatBytes(freeMemory)} of memory free, not ${formatBytes(memoryBytes)}`;
   }
-  const freeCpu = node.resources.cpuMillis - load.cpuMillis + given.cpuMillis;
+  const freeCpu = node.resources.cpuMillis - load.cpuMillis + (given?.cpuMillis ?? 0);
   if (cpuMillis > freeCpu) return `has ${freeCpu / 1000} cores free, not ${cpuMillis / 1000}`;
   return undefined;
+}
+
+function refuseFewResources(
+  { spec, gives }: Candidate,
+  node: Node,
+  load: NodeLoad,
+): string | undefined {
+  const given = gives.get(node.id)?.generic;
+  for (const [kind, amount] of Object.entries(spec.resources.reservations.generic ?? {})) {
+    const taken = (load.generic.get(kind) ?? 0) - (given?.get(kind) ?? 0);
+    const free = (node.generic?.[kind] ?? 0) - taken;
+    if (amount > free) return `has ${free} of resource ${kind} free, not ${amount}`;
+  }
+  return undefined;
+}
+
+function refuseNoDevices(candidate: Candidate, node: Node, load: NodeLoad): string | undefined {
+  const { spec, gives } = candidate;
+  if (!usesDevices(spec)) return undefined;
+  const gift = giveDevices(spec, node, withoutDevices(load, gives.get(node.id)));
+  return "reason" in gift ? gift.reason : undefined;
 }
 
 function refuseFullNetwork({ spec }: Candidate, _: Node, load: NodeLoad): string | undefined {
@@ -101,4 +164,23 @@ function refuseFullNetwork({ spec }: Candidate, _: Node, load: NodeLoad): string
     return undefined;
   }
   return `has given all ${ADDRESSES_PER_NODE} addresses of its network to tasks`;
+}
+
+/** What is there under the volume's name belongs to a stack that was removed with its data. */
+function refuseOldVolume({ spec }: Candidate, node: Node): string | undefined {
+  if (node.volumesToRemove === undefined) return undefined;
+  for (const mount of spec.container.mounts) {
+    if (mount.type !== "volume" || !node.volumesToRemove.includes(mount.volume)) continue;
+    return `has not yet removed the volume ${mount.volume} of a stack that was taken down`;
+  }
+  return undefined;
+}
+
+/** Near to the tasks of another service, or apart from them, where that is a must. */
+function refuseWrongCompany({ bonds }: Candidate, node: Node): string | undefined {
+  for (const bond of bonds) {
+    const reason = refusalOfBond(bond, node);
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
 }

@@ -1,20 +1,28 @@
-import { assert } from "../../lib/assert.ts";
 import { sortedBy } from "../../lib/order.ts";
 import type { Random } from "../../lib/random.ts";
-import { formatWait } from "../../model/home.ts";
-import type { NodeId, TaskId } from "../../model/ids.ts";
+import { canMove, formatWait, homeOf } from "../../model/home.ts";
+import type { NodeId, ServiceId, TaskId } from "../../model/ids.ts";
 import type { Node } from "../../model/node.ts";
-import type { Service } from "../../model/service.ts";
+import { priorityOf, type Service, type ServiceSpec } from "../../model/service.ts";
 import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
+import { bondIndexOf, bondsOf, type Bond, type BondIndex } from "./affinity.ts";
 import { candidateOf, type Candidate } from "./candidate.ts";
+import { Claims } from "./claims.ts";
+import { ClusterLoad, type LoadedNode } from "./cluster-load.ts";
 import { refusalOf } from "./filters.ts";
-import { addTask, loadOf, type NodeLoad } from "./load.ts";
-import { bestOption, type Option } from "./score.ts";
+import { groupsOf, SlotNodes, type TaskGroup } from "./group.ts";
+import { emptyLoad, loadOf } from "./load.ts";
+import { meritsOf } from "./merits.ts";
+import { Picker, type Knowledge, type Run } from "./pick.ts";
+import { guestOf, type Guest } from "./room.ts";
+import { roomGivenTo } from "./staged.ts";
 
 export interface Placement {
   taskId: TaskId;
   nodeId: NodeId;
+  /** What it gets of the node's devices; absent where it asks for none. */
+  devices?: string[];
 }
 
 /** A task for which there is no node now, and why: one reason for people. */
@@ -28,54 +36,164 @@ export interface Schedule {
   unplaced: Unplaced[];
 }
 
+export interface ScheduleOptions extends Knowledge {
+  /** The loads of the view, where somebody keeps them; they are as before afterwards. */
+  load?: ClusterLoad;
+}
+
 /**
  * Finds a node for each of `tasks`, which are pending, one after the other, so that each sees what
  * the ones before it took. The same view, tasks and seed give the same answer.
- * @param isOutOfTouch whether a node runs, but can't be told of a task for now: any other is better
  */
 export function schedule(
   view: View,
   tasks: readonly Task[],
   random: Random,
-  isOutOfTouch: (nodeId: NodeId) => boolean = () => false,
+  { load = ClusterLoad.of(view), ...knowledge }: ScheduleOptions = {},
 ): Schedule {
-  const result: Schedule = { placements: [], unplaced: [] };
-  const nodes = sortedBy(view.nodes.values(), (node) => node.id);
-  const loads = new Map<NodeId, NodeLoad>();
-  /** What this run has put where already, by slot. */
-  const placed = new Map<string, NodeId[]>();
-  const loadAt = (node: Node): NodeLoad => {
-    const known = loads.get(node.id) ?? loadOf(view, node.id);
-    loads.set(node.id, known);
-    return known;
-  };
-  for (const task of sortedBy(tasks, (t) => `${t.serviceId}/${t.slot.padStart(6, "0")}/${t.id}`)) {
-    const service = view.services.get(task.serviceId);
-    assert(service !== undefined, `task ${task.id} has a service`);
-    const slot = `${task.serviceId}/${task.slot}`;
-    const held = candidateOf(view, service, task);
-    const candidate = { ...held, slotNodes: [...held.slotNodes, ...(placed.get(slot) ?? [])] };
-    const { options, refusals } = consider(candidate, nodes, loadAt);
-    const draws = random.split(`scheduler/${task.serviceId}/${task.slot}`);
-    const inTouch = options.filter(({ node }) => !isOutOfTouch(node.id));
-    const pool = inTouch.length > 0 ? inTouch : options;
-    const best = bestOption(candidate, pool, (node) => draws.split(node.id).next());
-    if (best === undefined) {
-      const message = formatHomeRefusal(service, candidate, loadAt) ?? formatRefusals(refusals);
-      result.unplaced.push({ taskId: task.id, message });
-      continue;
-    }
-    addTask(best.load, task, candidate.spec);
-    placed.set(slot, [...(placed.get(slot) ?? []), best.node.id]);
-    result.placements.push({ taskId: task.id, nodeId: best.node.id });
+  const groups = groupsOf(view, tasks);
+  const placing = new Placing({ view, load, knowledge }, random, groups);
+  try {
+    for (const group of groups) placing.placeGroup(group);
+    return placing.result;
+  } finally {
+    placing.undo();
   }
-  return result;
+}
+
+const NO_BONDS: readonly Bond[] = [];
+
+/** One run over all groups. */
+class Placing {
+  readonly result: Schedule = { placements: [], unplaced: [] };
+  readonly #run: Run;
+  readonly #random: Random;
+  readonly #slots = new SlotNodes();
+  readonly #index: BondIndex;
+  /** Where this run has put tasks of services that others have rules about, and that have some. */
+  readonly #company = new Map<ServiceId, NodeId[]>();
+  readonly #claims: Claims;
+  readonly #guests: Guest[] = [];
+  /** What the loads count beside the view, until it is known whether that is committed. */
+  readonly #added: { at: LoadedNode; task: Task; spec: ServiceSpec }[] = [];
+  /** The priority of the last group: whoever is above it is not to lose its room to a lower one. */
+  readonly #lowest: number;
+
+  constructor(run: Run, random: Random, groups: readonly TaskGroup[]) {
+    const last = groups.at(-1);
+    this.#run = run;
+    this.#random = random;
+    this.#index = bondIndexOf(run.view);
+    this.#claims = new Claims(run.view);
+    this.#lowest = last === undefined ? 0 : priorityOf(last.service);
+  }
+
+  placeGroup(group: TaskGroup): void {
+    const { service, tasks } = group;
+    this.#holdClaims(priorityOf(service));
+    if (canMove(service)) return this.#placeAnywhere(group, tasks);
+    const { view } = this.#run;
+    const free = tasks.filter((task) => homeOf(view, service, task.slot) === undefined);
+    if (free.length > 0) this.#placeAnywhere(group, free);
+    for (const task of tasks) {
+      const home = homeOf(view, service, task.slot);
+      if (home !== undefined) this.#placeAtHome(group, task, home);
+    }
+  }
+
+  /** Takes back what the loads were told of this run. */
+  undo(): void {
+    for (const { at, task, spec } of this.#added) this.#run.load.remove(at, task, spec);
+    this.#added.length = 0;
+  }
+
+  /** Room that higher priorities wait for counts as taken from here on. */
+  #holdClaims(priority: number): void {
+    for (const { nodeId, task, spec } of this.#claims.take(priority)) {
+      const at = this.#run.load.get(nodeId);
+      if (at !== undefined) this.#count(at, task, spec);
+    }
+  }
+
+  #placeAnywhere(group: TaskGroup, tasks: readonly Task[]): void {
+    const { service, first } = group;
+    const draws = this.#random.split(`scheduler/${service.id}/${first.slot}`);
+    const seed = Math.floor(draws.next() * 0x1_0000_0000);
+    let picker = new Picker(this.#run, group, seed);
+    let message: string | undefined;
+    for (const task of tasks) {
+      const candidate = this.#candidate(group, task, undefined);
+      // Rules about others are judged anew: each task that is placed may be one of these others.
+      if (candidate.bonds.length > 0) picker = new Picker(this.#run, group, seed);
+      const at = picker.pick(candidate);
+      if (at !== undefined) {
+        this.#place(group, candidate, at);
+        picker.noteTask(at);
+        continue;
+      }
+      // Whoever finds no node after another one is refused for the same reasons.
+      if (message === undefined || candidate.slotNodes.length + candidate.bonds.length > 0) {
+        message = formatRefusals(picker.refusals());
+      }
+      this.#leave(candidate, message, service);
+    }
+  }
+
+  /** The only node that can hold the task takes it, or it waits. */
+  #placeAtHome(group: TaskGroup, task: Task, home: Node): void {
+    const candidate = this.#candidate(group, task, home);
+    const at = this.#run.load.get(home.id);
+    const reason = refusalOf(candidate, home, at?.load ?? emptyLoad());
+    if (reason === undefined && at !== undefined) return this.#place(group, candidate, at);
+    const message = formatWait(group.service, home, reason ?? "is not there");
+    this.#leave(candidate, message, group.service);
+  }
+
+  #candidate(group: TaskGroup, task: Task, home: Node | undefined): Candidate {
+    const { view } = this.#run;
+    const { service, spec } = group;
+    const slotNodes = this.#slots.of(view, group, task);
+    const gives = roomGivenTo(view, service, task, slotNodes);
+    const isFree = this.#index.size === 0 && spec.placement.affinity === undefined;
+    const affinity = { index: this.#index, placed: this.#company };
+    const bonds = isFree ? NO_BONDS : bondsOf(view, service, task, affinity);
+    return { task, spec, slotNodes, gives, home, bonds };
+  }
+
+  #place(group: TaskGroup, candidate: Candidate, at: LoadedNode): void {
+    const { task } = candidate;
+    const node = this.#run.view.nodes.get(at.id);
+    if (node === undefined) return;
+    const guest = guestOf(candidate, node, at.load);
+    this.#count(at, guest.task, guest.spec);
+    this.#guests.push(guest);
+    this.#slots.add(this.#run.view, group, task.slot, at.id);
+    const company = this.#company.get(task.serviceId);
+    if (company === undefined) this.#company.set(task.serviceId, [at.id]);
+    else company.push(at.id);
+    const { devices } = guest.task;
+    const gift = devices === undefined ? {} : { devices };
+    this.result.placements.push({ taskId: task.id, nodeId: at.id, ...gift });
+  }
+
+  #leave(candidate: Candidate, message: string, service: Service): void {
+    this.result.unplaced.push({ taskId: candidate.task.id, message });
+    const priority = priorityOf(service);
+    if (priority > this.#lowest) this.#claims.note(candidate, priority, this.#guests);
+  }
+
+  #count(at: LoadedNode, task: Task, spec: ServiceSpec): void {
+    this.#run.load.add(at, task, spec);
+    this.#added.push({ at, task, spec });
+  }
 }
 
 export interface NodeVerdict {
   node: Node;
   /** Undefined where the task could run. */
   reason: string | undefined;
+  /** What speaks for and against a node on which it could run: what the choice goes by. */
+  merits: string;
 }
 
 /** For each node, whether the task could run there now: what `orchd explain` shows. */
@@ -83,37 +201,11 @@ export function explainPlacement(view: View, task: Task): NodeVerdict[] {
   const service = view.services.get(task.serviceId);
   if (service === undefined) return [];
   const candidate = candidateOf(view, service, task);
-  return sortedBy(view.nodes.values(), (node) => node.hostname).map((node) => ({
-    node,
-    reason: refusalOf(candidate, node, loadOf(view, node.id)),
-  }));
-}
-
-function consider(
-  candidate: Candidate,
-  nodes: readonly Node[],
-  loadAt: (node: Node) => NodeLoad,
-): { options: Option[]; refusals: Map<string, number> } {
-  const options: Option[] = [];
-  const refusals = new Map<string, number>();
-  for (const node of nodes) {
-    const load = loadAt(node);
+  return sortedBy(view.nodes.values(), (node) => node.hostname).map((node) => {
+    const load = loadOf(view, node.id);
     const reason = refusalOf(candidate, node, load);
-    if (reason === undefined) options.push({ node, load });
-    else refusals.set(reason, (refusals.get(reason) ?? 0) + 1);
-  }
-  return { options, refusals };
-}
-
-/** Why the only node that could hold the task does not; undefined when any node could. */
-function formatHomeRefusal(
-  service: Service,
-  candidate: Candidate,
-  loadAt: (node: Node) => NodeLoad,
-): string | undefined {
-  const { home } = candidate;
-  const reason = home && refusalOf(candidate, home, loadAt(home));
-  return reason === undefined || home === undefined ? undefined : formatWait(service, home, reason);
+    return { node, reason, merits: reason === undefined ? meritsOf(candidate, node, load) : "" };
+  });
 }
 
 /** `no node fits: each of 2 nodes is drained; 1 node has …`, the most frequent reason first. */

@@ -1,73 +1,92 @@
-import { nodeValue } from "../../model/constraint.ts";
-import type { Node } from "../../model/node.ts";
-import type { Candidate } from "./candidate.ts";
-import type { NodeLoad } from "./load.ts";
+import { mix32 } from "../../lib/random.ts";
+import type { ServiceId } from "../../model/ids.ts";
+import type { Placement } from "../../model/service.ts";
+import type { ClusterLoad } from "./cluster-load.ts";
+import type { Before } from "./heap.ts";
 
-/** A node that fits, with the load that it has so far. */
-export interface Option {
-  node: Node;
-  load: NodeLoad;
+/** Nodes that differ by less than a tenth of their room, and by fewer tasks, count as equal… */
+const STEPS_OF_ROOM = 10;
+/** … for the question whether the image is there, which must not make one node take everything. */
+const TASKS_OF_A_STEP = 10;
+
+/** `spread` fills all nodes alike, `binpack` one after the other. */
+export type Strategy = "spread" | "binpack";
+
+export function strategyOf(
+  placement: Pick<Placement, "spread"> & { strategy?: Strategy | undefined },
+): Strategy {
+  return placement.strategy ?? "spread";
+}
+
+/** How nodes are weighed for the tasks of one service. */
+export interface Weighing {
+  load: ClusterLoad;
+  serviceId: ServiceId;
+  strategy: Strategy;
+  /** Decides between equal nodes, without favouring low ids. */
+  seed: number;
+  /** Whether it is known which nodes have the image. */
+  knowsImages: boolean;
 }
 
 /**
- * The best of `options`: it lies in the emptiest group of each spread preference in turn, then has
- * the fewest tasks of the service, then the most of its room free, then the lowest draw.
- * @param drawOf a random number for a node, to break ties without favouring low ids
+ * How good each node is for one more task of a service, by its place in the cluster's loads. What
+ * is compared stands in columns: of many nodes two are compared very often.
  */
-export function bestOption(
-  candidate: Candidate,
-  options: readonly Option[],
-  drawOf: (node: Node) => number,
-): Option | undefined {
-  let left = options;
-  for (const key of candidate.spec.placement.spread) left = emptiestGroup(candidate, left, key);
-  let best: Option | undefined;
-  let bestScore: Score | undefined;
-  for (const option of left) {
-    const score = scoreOf(candidate, option, drawOf(option.node));
-    if (bestScore === undefined || isLower(score, bestScore)) {
-      best = option;
-      bestScore = score;
+export class Scores {
+  /** Whether the first of two nodes is the better one. */
+  readonly isBetter: Before;
+  /** Tasks of the service. */
+  readonly #own: Int32Array;
+  /** 1 where the image is missing. */
+  readonly #absent: Uint8Array;
+
+  constructor(weighing: Weighing) {
+    const { load, serviceId } = weighing;
+    this.#own = new Int32Array(load.nodes.length);
+    this.#absent = new Uint8Array(load.nodes.length);
+    for (const [{ index }, tasks] of load.countsOf(serviceId)) {
+      if (index >= 0) this.#own[index] = tasks;
     }
+    this.isBetter = comparison(weighing, this.#own, this.#absent);
   }
-  return best;
+
+  /** The node got one task more of the service. */
+  noteTask(i: number): void {
+    this.#own[i] = (this.#own[i] ?? 0) + 1;
+  }
+
+  /** The node does not have the image. */
+  noteAbsence(i: number): void {
+    this.#absent[i] = 1;
+  }
 }
 
-/** Lower is better, compared from the left. */
-type Score = readonly number[];
-
-function scoreOf({ task }: Candidate, { node, load }: Option, draw: number): Score {
-  const { cpuMillis, memoryBytes } = node.resources;
-  const used =
-    load.cpuMillis / Math.max(1, cpuMillis) + load.memoryBytes / Math.max(1, memoryBytes);
-  return [load.tasksByService.get(task.serviceId) ?? 0, used, load.tasks, draw];
+/** Compares two nodes part by part: what differs first decides. */
+function comparison(
+  { load, strategy, seed, knowsImages }: Weighing,
+  own: Int32Array,
+  absent: Uint8Array,
+): Before {
+  const { used, tasks, hash } = load.columns;
+  const spreads = strategy === "spread";
+  const step = (i: number) => stepOf(used[i] ?? 0, tasks[i] ?? 0);
+  return (a, b) => {
+    if (spreads && own[a] !== own[b]) return (own[a] ?? 0) < (own[b] ?? 0);
+    if (knowsImages) {
+      if (step(a) !== step(b)) return step(a) < step(b) === spreads;
+      if (absent[a] !== absent[b]) return (absent[a] ?? 0) < (absent[b] ?? 0);
+    }
+    if (used[a] !== used[b]) return (used[a] ?? 0) < (used[b] ?? 0) === spreads;
+    if (tasks[a] !== tasks[b]) return (tasks[a] ?? 0) < (tasks[b] ?? 0) === spreads;
+    const drawA = mix32(hash[a] ?? 0, seed);
+    const drawB = mix32(hash[b] ?? 0, seed);
+    if (drawA !== drawB) return drawA < drawB;
+    return (load.nodes[a]?.id ?? "") < (load.nodes[b]?.id ?? "");
+  };
 }
 
-function isLower(a: Score, b: Score): boolean {
-  for (let i = 0; i < a.length; i++) {
-    const difference = (a[i] ?? 0) - (b[i] ?? 0);
-    if (difference !== 0) return difference < 0;
-  }
-  return false;
-}
-
-/** The options of the group, told by the node's value under `key`, with the fewest of its tasks. */
-function emptiestGroup(
-  { task }: Candidate,
-  options: readonly Option[],
-  key: string,
-): readonly Option[] {
-  const groups = new Map<string, { tasks: number; options: Option[] }>();
-  for (const option of options) {
-    const value = nodeValue(option.node, key) ?? "";
-    const group = groups.get(value) ?? { tasks: 0, options: [] };
-    group.tasks += option.load.tasksByService.get(task.serviceId) ?? 0;
-    group.options.push(option);
-    groups.set(value, group);
-  }
-  let best: { tasks: number; options: Option[] } | undefined;
-  for (const group of groups.values()) {
-    if (best === undefined || group.tasks < best.tasks) best = group;
-  }
-  return best?.options ?? [];
+/** Ordered by room first, as the exact score is. */
+function stepOf(used: number, tasks: number): number {
+  return Math.floor(used * STEPS_OF_ROOM) * 1_000_000 + Math.floor(tasks / TASKS_OF_A_STEP);
 }

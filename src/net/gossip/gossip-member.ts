@@ -376,7 +376,9 @@ class Driver implements GossipMember {
       this.#timer = undefined;
       return;
     }
-    const timer = this.#options.clock.after(Math.max(0, at - this.#now()), () => {
+    // Timers count whole milliseconds: cut off, one would ring too early and then once more.
+    const delayMs = Math.ceil(Math.max(0, at - this.#now()));
+    const timer = this.#options.clock.after(delayMs, () => {
       this.#timer = undefined;
       this.handle({ type: "tick" });
     });

@@ -12,6 +12,7 @@ import type {
   LogLine,
   LogOptions,
 } from "../../model/session.ts";
+import type { NodeUsage } from "../../model/usage.ts";
 import type {
   BridgeNetwork,
   ContainerStatus,
@@ -78,6 +79,17 @@ export class FakeRuntime implements Runtime {
       const found = this.#containers.get(taskId);
       return found === undefined ? undefined : { ...found.status };
     });
+  }
+
+  usage(taskIds: readonly TaskId[]): Promise<NodeUsage["tasks"]> {
+    return this.#answer(() =>
+      taskIds.flatMap((taskId) => {
+        const { status, script } = this.#containers.get(taskId) ?? {};
+        if (status?.state !== "running" || script === undefined) return [];
+        const ranMs = this.#clock.now() - (status.startedAt ?? this.#clock.now());
+        return [{ taskId, cpuMs: ranMs * script.cpu, memoryBytes: script.memoryBytes }];
+      }),
+    );
   }
 
   async create(options: CreateOptions): Promise<string> {
@@ -184,6 +196,11 @@ export class FakeRuntime implements Runtime {
 
   hasImage(reference: string): Promise<boolean> {
     return this.#answer(() => this.#images.has(reference));
+  }
+
+  /** No image is made of anything here. */
+  imagePlatform(): Promise<undefined> {
+    return Promise.resolve(undefined);
   }
 
   pullImage(reference: string): Promise<void> {

@@ -12,6 +12,9 @@ export interface FakeScript {
   outOfMemory: boolean;
   ignoreStop: boolean;
   output: readonly string[];
+  /** Cores that it keeps busy. */
+  cpu: number;
+  memoryBytes: number;
 }
 
 const PREFIX = "orchd.fake/";
@@ -27,6 +30,8 @@ export function parseFakeScript(labels: Readonly<Record<string, string>>): FakeS
     outOfMemory: false,
     ignoreStop: false,
     output: [],
+    cpu: 0,
+    memoryBytes: 0,
   };
   for (const [label, value] of Object.entries(labels)) {
     if (label.startsWith(PREFIX)) applyLabel(script, label.slice(PREFIX.length), value);
@@ -64,6 +69,12 @@ function applyLabel(script: FakeScript, name: string, value: string): void {
     case "ignore-stop":
       script.ignoreStop = flagOf(name, value);
       return;
+    case "cpu":
+      script.cpu = numberOf(name, value);
+      return;
+    case "memory":
+      script.memoryBytes = numberOf(name, value);
+      return;
     case "output":
       script.output = value.split("\n");
       return;
@@ -76,6 +87,11 @@ function durationOf(name: string, value: string): number {
   const [, amount, unit = "s"] = value.match(/^(\d+(?:\.\d+)?)(ms|s|m|h)?$/) ?? [];
   if (amount === undefined) throw badLabel(name, value);
   return Number(amount) * (UNITS_MS[unit] ?? 1000);
+}
+
+function numberOf(name: string, value: string): number {
+  if (!/^\d{1,12}(?:\.\d{1,6})?$/.test(value)) throw badLabel(name, value);
+  return Number(value);
 }
 
 function flagOf(name: string, value: string): boolean {

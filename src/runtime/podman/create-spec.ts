@@ -3,6 +3,7 @@ import { containerNameOf, type Assignment } from "../../model/assignment.ts";
 import type { ContainerSpec, Mount, Resources } from "../../model/container.ts";
 import type { NodeId } from "../../model/ids.ts";
 import { LABELS, type BridgeNetwork } from "../driver.ts";
+import { linkAddressOf } from "./link-address.ts";
 import { limitsSpecOf, type ProcessLimits } from "./process-limits.ts";
 import { securitySpecOf } from "./security-spec.ts";
 import { signalNumberOf } from "./signals.ts";
@@ -114,22 +115,13 @@ function mountsSpecOf(all: readonly Mount[]): Record<string, unknown> {
   return { volumes: listOrAbsent(volumes), mounts: listOrAbsent(mounts) };
 }
 
-/**
- * A link address that goes with the IPv4 address: a task that gets the address of an earlier one is
- * reached at once, whatever the node's neighbour table remembers.
- */
-function macOf(address: string): string {
-  const octets = address.split(".").map((octet) => Number(octet).toString(16).padStart(2, "0"));
-  return ["0a", "6f", ...octets].join(":");
-}
-
 function networkSpecOf(options: CreateSpecOptions): Record<string, unknown> {
   const { network, address } = options;
   const spec = options.assignment.container;
   const bridge = spec.networkMode === "bridge";
   const perNetwork = {
     interface_name: "eth0",
-    ...(address === undefined ? {} : { static_ips: [address], static_mac: macOf(address) }),
+    ...(address === undefined ? {} : { static_ips: [address], static_mac: linkAddressOf(address) }),
   };
   return {
     netns: { nsmode: spec.networkMode },

@@ -14,6 +14,8 @@ const listedImageSchema = z.object({
 });
 const inspectedImageSchema = z.object({
   Id: z.string(),
+  Os: z.string(),
+  Architecture: z.string(),
   Digest: z.string().nullish(),
   RepoDigests: z.array(z.string()).nullish(),
 });
@@ -36,11 +38,34 @@ export async function imageIdentity(
   reference: string,
 ): Promise<ImageIdentity | undefined> {
   const name = qualifiedNameOf(reference);
+  const image = await inspect(http, name);
+  if (image === undefined) return undefined;
+  return { id: image.Id, digests: digestsIn(image.RepoDigests ?? [], name, image.Digest ?? "") };
+}
+
+/** `linux/arm64`; undefined for an image that is not here, or does not say. */
+export async function imagePlatform(
+  http: PodmanHttp,
+  reference: string,
+): Promise<string | undefined> {
+  for (const name of new Set([reference, qualifiedNameOf(reference)])) {
+    const image = await inspect(http, name);
+    if (image === undefined) continue;
+    const { Os, Architecture } = image;
+    return Os === "" || Architecture === "" ? undefined : `${Os}/${Architecture}`;
+  }
+  return undefined;
+}
+
+async function inspect(
+  http: PodmanHttp,
+  name: string,
+): Promise<z.infer<typeof inspectedImageSchema> | undefined> {
   try {
     const path = `/images/${encodeURIComponent(name)}/json`;
-    const { Id, Digest, RepoDigests } = await http.json(inspectedImageSchema, "GET", path);
-    return { id: Id, digests: digestsIn(RepoDigests ?? [], name, Digest ?? "") };
+    return await http.json(inspectedImageSchema, "GET", path);
   } catch (error) {
+    // Not here: an expected answer.
     if (error instanceof OrchdError && error.code === "notFound") return undefined;
     throw error;
   }

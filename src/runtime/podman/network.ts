@@ -3,6 +3,7 @@ import { OrchdError } from "../../lib/errors.ts";
 import type { NodeId } from "../../model/ids.ts";
 import { LABELS, type BridgeNetwork } from "../driver.ts";
 import type { PodmanHttp } from "./http.ts";
+import { keepLinkAddress } from "./link-address.ts";
 
 const networkSchema = z.object({
   driver: z.string(),
@@ -38,6 +39,11 @@ export class NodeNetwork {
   async ensure(network: BridgeNetwork): Promise<void> {
     await ensureNetwork(this.#http, network, this.#nodeId);
     this.#known = network;
+  }
+
+  /** After a start: Podman makes the bridge with the first container, and ends it with the last. */
+  async settle(): Promise<void> {
+    if (this.#known !== undefined) await keepLinkAddress(this.#known);
   }
 
   /** Makes `call`; when it fails for want of the network, makes that anew and calls once more. */

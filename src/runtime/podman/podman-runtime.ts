@@ -12,6 +12,7 @@ import type {
   LogLine,
   LogOptions,
 } from "../../model/session.ts";
+import type { NodeUsage } from "../../model/usage.ts";
 import {
   LABELS,
   type BridgeNetwork,
@@ -27,14 +28,8 @@ import { inspectedSchema, listedSchema, statusOf, type Inspected } from "./conta
 import { createSpecOf } from "./create-spec.ts";
 import { openExec } from "./exec.ts";
 import { filtersOf, type PodmanHttp } from "./http.ts";
-import {
-  hasImage,
-  imageIdentity,
-  listImages,
-  loadImage,
-  pullImage,
-  qualifiedNameOf,
-} from "./images.ts";
+import { hasImage, imageIdentity, imagePlatform, listImages, loadImage } from "./images.ts";
+import { pullImage, qualifiedNameOf } from "./images.ts";
 import { readProcessLimits } from "./machine.ts";
 import { NodeNetwork } from "./network.ts";
 import { podmanEvents } from "./podman-events.ts";
@@ -42,6 +37,7 @@ import type { ProcessLimits } from "./process-limits.ts";
 import { PodmanService, type ServiceOptions } from "./service.ts";
 import { StatusCache } from "./status-cache.ts";
 import { stopContainer } from "./stop-container.ts";
+import { readUsage } from "./usage.ts";
 import { ensureVolume, removeVolume } from "./volumes.ts";
 import { waitFor } from "./wait-for.ts";
 
@@ -139,6 +135,7 @@ export class PodmanRuntime implements Runtime {
       if (error instanceof OrchdError && error.retryable) this.#unsure.add(taskId);
       throw error;
     }
+    await this.#network.settle();
   }
 
   async stop(taskId: TaskId, graceMs: number): Promise<void> {
@@ -172,12 +169,23 @@ export class PodmanRuntime implements Runtime {
     return openExec(this.#http, this.#clock, await this.#requireId(taskId), options);
   }
 
+  async usage(taskIds: readonly TaskId[]): Promise<NodeUsage["tasks"]> {
+    const found = await Promise.all(
+      taskIds.map(async (taskId) => ({ taskId, containerId: await this.#findId(taskId) })),
+    );
+    return readUsage(this.#http, found);
+  }
+
   imageIdentity(reference: string): Promise<ImageIdentity | undefined> {
     return imageIdentity(this.#http, reference);
   }
 
   hasImage(reference: string): Promise<boolean> {
     return hasImage(this.#http, reference);
+  }
+
+  imagePlatform(reference: string): Promise<string | undefined> {
+    return imagePlatform(this.#http, reference);
   }
 
   pullImage(reference: string, platform?: string): Promise<void> {

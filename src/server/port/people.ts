@@ -14,7 +14,7 @@ interface PeoplePipe {
   clock: Clock;
   /** Where the server for people listens. */
   socketPath: string;
-  /** The first request has a whole head. */
+  /** The first request has a whole head; it goes nowhere if this destroys its connection. */
   onRequest(): void;
   /** What came is no request. */
   onRefuse(): void;
@@ -37,6 +37,7 @@ export function pipePeople(socket: TLSSocket, options: PeoplePipe): void {
     socket.pause();
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
     options.onRequest();
+    if (socket.destroyed) return;
     forward(socket, head, options);
   };
   socket.on("data", onData);

@@ -21,13 +21,19 @@ export interface TlsPortLimits {
   connectionsMax: number;
   /** Of them those that have asked for nothing yet; the one that waits longest makes room. */
   waitingMax: number;
+  /** Of them those without a certificate that have asked for something, and may be anybody's. */
+  peopleMax: number;
+  /** Of them those of one node: its session, one that is about to take its place, a renewal. */
+  perNodeMax: number;
   /** From the first packet to the end of the handshake and a first whole request. */
   firstRequestWithinMs: number;
 }
 
 const LIMITS: TlsPortLimits = {
-  connectionsMax: 4096,
+  connectionsMax: 16_384,
   waitingMax: 512,
+  peopleMax: 1024,
+  perNodeMax: 16,
   firstRequestWithinMs: 10_000,
 };
 
@@ -70,6 +76,7 @@ export class TlsPort {
   /** In the order in which they came. */
   readonly #connections = new Map<Duplex, Connection>();
   readonly #waiting = new Set<tls.TLSSocket>();
+  readonly #people = new Set<tls.TLSSocket>();
 
   private constructor(options: TlsPortOptions) {
     const { clock, log, server, ca } = options;
@@ -179,6 +186,9 @@ export class TlsPort {
     const { nodeId, keyDigest, state } = check;
     // A node that was removed hears so, as the answer to whatever it asks: `#peerOf` knows it not.
     if (!this.#options.isPinned(nodeId, keyDigest)) this.#count(socket, "unknownNode");
+    // One node, or a hundred copies of it, must not take the room of all others.
+    const others = [...this.#connections.values()].filter(({ peer }) => peer?.nodeId === nodeId);
+    if (others.length >= this.#limits.perNodeMax) return this.#refuse(socket, "tooManyConnections");
     connection.peer = { nodeId, keyDigest, isValid: state === "valid" };
     this.#agents.emit("connection", socket);
   }
@@ -188,7 +198,13 @@ export class TlsPort {
     pipePeople(socket, {
       clock,
       socketPath: peopleSocket,
-      onRequest: () => this.#hasAsked(socket),
+      onRequest: () => {
+        if (this.#people.size >= this.#limits.peopleMax) {
+          return this.#refuse(socket, "tooManyConnections");
+        }
+        this.#people.add(socket);
+        this.#hasAsked(socket);
+      },
       onRefuse: () => this.#refuse(socket, "badRequest"),
     });
   }
@@ -217,6 +233,7 @@ export class TlsPort {
 
   #forget(socket: tls.TLSSocket): void {
     this.#hasAsked(socket);
+    this.#people.delete(socket);
     this.#connections.delete(socket);
   }
 }

@@ -1,10 +1,13 @@
 import { planApply, type ApplyPlan } from "../../../src/core/reconcile/apply.ts";
-import { changesOf, type Plan } from "../../../src/core/reconcile/plan.ts";
+import { changesOf, type Action, type Plan } from "../../../src/core/reconcile/plan.ts";
 import { orderRollout } from "../../../src/core/reconcile/rollout-orders.ts";
 import { Patience } from "../../../src/core/reconcile/rollout-patience.ts";
+import { runByHand } from "../../../src/core/reconcile/cron.ts";
+import { countRun } from "../../../src/core/reconcile/job.ts";
 import { isConverged, planService } from "../../../src/core/reconcile/service.ts";
 import { planStackUndo } from "../../../src/core/reconcile/stack-undo.ts";
 import { planStack } from "../../../src/core/reconcile/stack.ts";
+import { planPreemption } from "../../../src/core/scheduler/preempt.ts";
 import { schedule } from "../../../src/core/scheduler/schedule.ts";
 import { seededRandom } from "../../../src/lib/random.ts";
 import { put, type Change } from "../../../src/model/change.ts";
@@ -57,6 +60,7 @@ export class Session {
     ["undo-stack", (words) => this.#undoStack(words)],
     ["scale", (words) => this.#revise(words.name, { replicas: numberOf(words, "to", 1) })],
     ["restart", (words) => this.#restart(words.name)],
+    ["run", (words) => this.#runByHand(words.name)],
     ["down", () => this.#down()],
     ["decide", () => void this.#decide()],
     ["work", () => void this.#work()],
@@ -121,6 +125,12 @@ export class Session {
     this.#revise(name, { restarts: specOf(this.#service(name)).restarts + 1 });
   }
 
+  #runByHand(name: string): void {
+    const asked = runByHand(this.#service(name), this.#now);
+    if ("problem" in asked) this.#say(`refused: ${asked.problem}`);
+    else this.#commit([put.service({ ...this.#service(name), runs: asked.runs })]);
+  }
+
   #down(): void {
     const stack = this.#view.stacks.get("shop");
     const services = this.#view.servicesOf("shop");
@@ -144,7 +154,10 @@ export class Session {
     const pending = [...this.#view.tasks.values()].filter(
       (t) => t.state === "pending" && isLive(t),
     );
-    const { placements, unplaced } = schedule(this.#view, pending, this.#random.split("place"));
+    const result = schedule(this.#view, pending, this.#random.split("place"));
+    const { placements, unplaced } = result;
+    const { evictions, waits } = planPreemption(this.#view, result, 10);
+    const stops = evictions.map((one): Action => ({ type: "stopTask", ...one }));
     const changes = pending.flatMap((task): Change[] => {
       const placed = placements.find(({ taskId }) => taskId === task.id);
       const since = this.#now;
@@ -152,10 +165,11 @@ export class Session {
         const { nodeId } = placed;
         return [put.task({ ...task, nodeId, state: "assigned", since, message: "" })];
       }
-      const message = unplaced.find(({ taskId }) => taskId === task.id)?.message ?? "";
+      const reason = unplaced.find(({ taskId }) => taskId === task.id)?.message ?? "";
+      const message = waits.get(task.id) ?? reason;
       return message === task.message ? [] : [put.task({ ...task, message })];
     });
-    return commits + this.#commit(changes);
+    return commits + this.#commit([...changes, ...changesOf(this.#view, stops, this.#now)]);
   }
 
   /** Every agent brings its tasks to where they should be; answers the commits. */
@@ -198,6 +212,13 @@ export class Session {
       this.#say(`${service.name} ${state}`);
       const { rollout, revisions } = service;
       if (rollout !== undefined) this.#say(formatRollout(rollout, revisions));
+      for (const run of service.runs?.list ?? []) {
+        const { wanted, completed, failures } = countRun(this.#view, service, run);
+        const count = `${completed} of ${wanted} complete, ${failures} failures`;
+        this.#say(
+          `  run ${run.run} ${run.result ?? "under way"}: ${count} ${run.message}`.trimEnd(),
+        );
+      }
     }
   }
 

@@ -1,5 +1,5 @@
 import { suspicionMinMs, type Tuning } from "../../../src/core/gossip/tuning.ts";
-import { GossipWorld, type SimulatedMember, type Slowness } from "./gossip-world.ts";
+import { GossipWorld, type SimulatedMember } from "./gossip-world.ts";
 
 /** What a crash looks like from the others. */
 export interface Detection {
@@ -81,65 +81,4 @@ export function measureCrash(options: Omit<KillOptions, "crashes">): {
   const firstMs = (heardAt[0] ?? Number.POSITIVE_INFINITY) - crashedAt;
   const detection = { firstMs, fullMs: after(1), most99Ms: after(0.99), falsePositives };
   return { world, detection };
-}
-
-export interface SlowOptions {
-  seed: string;
-  members: number;
-  tuning: Tuning;
-  /** How many are slow, and how: this long blocked, that long not, over and over. */
-  slow: number;
-  blockedMs: number;
-  freeMs: number;
-  durationMs: number;
-  slowness: Slowness;
-}
-
-export interface SlowResult {
-  /** Failures said of members that are well, by anybody, and by members that are well. */
-  falsePositives: number;
-  atHealthy: number;
-  packetsPerMemberSecond: number;
-  bytesPerMemberSecond: number;
-  streamBytesPerMemberSecond: number;
-  world: GossipWorld;
-}
-
-/** Some members are slow: how many are called dead for it (Lifeguard, interval experiment). */
-export function measureSlow(options: SlowOptions): SlowResult {
-  const slow = new Set<string>();
-  let falsePositives = 0;
-  let atHealthy = 0;
-  const world = new GossipWorld({
-    ...options,
-    onChange: ({ seer, node, after }) => {
-      if (after?.state !== "dead" || slow.has(node)) return;
-      falsePositives += 1;
-      if (!slow.has(seer.name)) atHealthy += 1;
-    },
-  });
-  world.run(SETTLE_MS);
-  for (const member of world.members) {
-    member.packets = member.packetBytes = member.streamBytes = 0;
-  }
-  const chosen = world.members.slice(0, options.slow);
-  for (const member of chosen) slow.add(member.name);
-  const endAt = world.now + options.durationMs;
-  while (world.now < endAt) {
-    for (const member of chosen) world.slow(member, options.slowness);
-    world.run(Math.min(endAt, world.now + options.blockedMs));
-    for (const member of chosen) world.free(member);
-    world.run(Math.min(endAt, world.now + options.freeMs));
-  }
-  const per = (options.members * options.durationMs) / 1000;
-  const sum = (of: (member: SimulatedMember) => number) =>
-    world.members.reduce((total, member) => total + of(member), 0) / per;
-  return {
-    falsePositives,
-    atHealthy,
-    packetsPerMemberSecond: sum(({ packets }) => packets),
-    bytesPerMemberSecond: sum(({ packetBytes }) => packetBytes),
-    streamBytesPerMemberSecond: sum(({ streamBytes }) => streamBytes),
-    world,
-  };
 }

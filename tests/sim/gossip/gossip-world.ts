@@ -26,6 +26,8 @@ export interface WorldOptions {
   isFormed?: boolean;
   /** A fault of ours that was put in: what a member sends instead. */
   tamper?: ((from: string, messages: Message[]) => Message[]) | undefined;
+  /** How long a member takes for each packet of those that waited for it; by default no time. */
+  backlogMs?: number;
   /** Called for each change that a member sees. */
   onChange?: (change: SeenChange) => void;
 }
@@ -61,6 +63,8 @@ export interface SimulatedMember {
   streamBytes: number;
   packetBytesMax: number;
   readonly inbox: (() => void)[];
+  /** The next packet of those that waited, once it is no longer slow. */
+  worksOff: Timer<() => void> | undefined;
   readonly outbox: Effect[];
   timer: Timer<() => void> | undefined;
   timerAt: number | undefined;
@@ -126,6 +130,8 @@ export class GossipWorld {
   kill(member: SimulatedMember): void {
     member.isUp = false;
     this.#events.cancel(member.timer);
+    this.#events.cancel(member.worksOff);
+    member.worksOff = undefined;
     member.inbox.length = 0;
     member.outbox.length = 0;
   }
@@ -149,7 +155,7 @@ export class GossipWorld {
     if (slowness === "paused") this.#events.cancel(member.timer);
   }
 
-  /** What waited goes out and comes in, all at once. */
+  /** What waited goes out at once, and comes in one after the other. */
   free(member: SimulatedMember): void {
     const { slowness } = member;
     if (!member.isUp || slowness === undefined) return;
@@ -157,7 +163,23 @@ export class GossipWorld {
     for (const effect of member.outbox.splice(0)) this.#carryOut(member, effect);
     if (slowness === "blocked") this.give(member, { type: "backPressure", isOn: false });
     if (slowness === "paused") this.give(member, { type: "tick" });
-    for (const arrive of member.inbox.splice(0)) arrive();
+    this.#workOff(member);
+  }
+
+  #workOff(member: SimulatedMember): void {
+    if (member.slowness !== undefined || member.worksOff !== undefined) return;
+    const { backlogMs = 0 } = this.#options;
+    if (backlogMs === 0) {
+      for (const arrive of member.inbox.splice(0)) arrive();
+      return;
+    }
+    if (member.inbox.length === 0) return;
+    member.worksOff = this.#events.add(this.now + backlogMs, () => {
+      member.worksOff = undefined;
+      if (!member.isUp || member.slowness !== undefined) return;
+      member.inbox.shift()?.();
+      this.#workOff(member);
+    });
   }
 
   live(): SimulatedMember[] {
@@ -195,6 +217,7 @@ export class GossipWorld {
       streamBytes: 0,
       packetBytesMax: 0,
       inbox: [],
+      worksOff: undefined,
       outbox: [],
       timer: undefined,
       timerAt: undefined,
@@ -276,7 +299,7 @@ export class GossipWorld {
   #arrive(target: SimulatedMember, delayMs: number, run: () => void): void {
     this.#events.add(this.now + delayMs, () => {
       if (!target.isUp) return;
-      if (target.slowness === undefined) return run();
+      if (target.slowness === undefined && target.worksOff === undefined) return run();
       if (target.inbox.length < INBOX_MAX) target.inbox.push(run);
     });
   }

@@ -2,15 +2,10 @@ import { describe, expect, test } from "bun:test";
 import { PRESETS, suspicionMinMs } from "../../../src/core/gossip/tuning.ts";
 import { newId } from "../../../src/lib/ids.ts";
 import { systemRandom } from "../../../src/lib/random.ts";
-import {
-  detectionBoundMs,
-  measureCrash,
-  measureCrashes,
-  measureSlow,
-  medianOf,
-} from "./experiments.ts";
+import { detectionBoundMs, measureCrash, measureCrashes, medianOf } from "./experiments.ts";
 import { GOSSIP_BUGS } from "./gossip-bugs.ts";
 import { GossipWorld } from "./gossip-world.ts";
+import { measureSlow } from "./slow-members.ts";
 import { runSuffering } from "./suffering.ts";
 
 const FIXED_SEEDS = 120;
@@ -108,6 +103,26 @@ describe("slow members", () => {
       expect(orchd.falsePositives).toBe(0);
       expect(orchd.bytesPerMemberSecond).toBeLessThan(1.5 * lifeguard.bytesPerMemberSecond);
     }
+  });
+});
+
+describe("a slow member that is free for a moment", () => {
+  const wrongWith = (backlogMs: number) =>
+    measureSlow({
+      seed: "moment",
+      members: 32,
+      tuning: SWIM,
+      slow: 8,
+      blockedMs: 2048,
+      freeMs: 1,
+      durationMs: 30_000,
+      slowness: "blocked",
+      backlogMs,
+    }).falsePositives;
+
+  test("calls others dead when it can't read all that waited, acks among it", () => {
+    expect(wrongWith(0)).toBe(0);
+    expect(wrongWith(0.2)).toBeGreaterThan(10);
   });
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { OrchdError } from "../../../src/lib/errors.ts";
 import type { Runtime } from "../../../src/runtime/driver.ts";
-import { aContainer, anAssignment, anId, aPort } from "../../builders.ts";
+import { aContainer, anAssignment, anId, aPort, aVolumeMount } from "../../builders.ts";
 import { NO_FAULTS } from "../../sim/faults.ts";
 import { Rig } from "./rig.ts";
 
@@ -330,4 +330,28 @@ test("a task in no network of orchd's claims no port", async () => {
   // Port 1 is nobody's on a test machine, and would be refused to anyone but root.
   await rig.assign(task("t", { ports: [aPort({ published: 1 })] }));
   expect(rig.heard.at(-1)).toBe("t running");
+});
+
+test("a volume that a task on its way out holds is not given up", async () => {
+  const rig = new Rig();
+  let removed = 0;
+  let isHeld = true;
+  const used = new OrchdError("conflict", "volume is being used");
+  const methods = withMethods(() => ({
+    removeVolume: async () => {
+      if (isHeld) throw used;
+      removed += 1;
+    },
+  }));
+  await rig.start(methods);
+  await rig.assign(task("t", { container: { ...steady(), mounts: [aVolumeMount("data")] } }));
+  const tries = async () => {
+    const answer = rig.agent?.removeVolumes(["data"]).catch((error: unknown) => error);
+    await rig.pass(100);
+    return answer;
+  };
+  expect(await tries()).toMatchObject({ code: "conflict", retryable: true, cause: used });
+  await rig.assign();
+  isHeld = false;
+  expect([await tries(), removed]).toEqual([undefined, 1]);
 });

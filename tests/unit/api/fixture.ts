@@ -2,7 +2,8 @@ import { createApi } from "../../../src/api/api.ts";
 import type { ApiDeps } from "../../../src/api/deps.ts";
 import type { Clock } from "../../../src/lib/clock.ts";
 import { type Change, put } from "../../../src/model/change.ts";
-import type { NodeId } from "../../../src/model/ids.ts";
+import type { NodeId, TaskId } from "../../../src/model/ids.ts";
+import type { NodeUsage } from "../../../src/model/usage.ts";
 import type { JoinAnswer } from "../../../src/model/join.ts";
 import type {
   AgentSession,
@@ -84,6 +85,8 @@ export class FakeAgent implements AgentSession {
   readonly lines = new Map<string, LogLine[]>();
   readonly asked: LogOptions[] = [];
   readonly loaded: string[] = [];
+  /** How many loads have begun. */
+  loading = 0;
   failure: Error | undefined;
   /** What the next exec answers. */
   session: ExecSession | undefined;
@@ -122,11 +125,16 @@ export class FakeAgent implements AgentSession {
 
   async loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]> {
     if (this.failure !== undefined) throw this.failure;
+    this.loading += 1;
     this.loaded.push(await new Response(archive).text());
     return ["localhost/web:1"];
   }
 
   async removeVolumes(): Promise<void> {}
+
+  async usage(_tasks: readonly TaskId[]): Promise<NodeUsage> {
+    return { at: 0, tasks: [], connections: {} };
+  }
 
   async forward(_taskId: string, port: number): Promise<ByteStream> {
     this.forwarded.push(port);
@@ -223,6 +231,7 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
       calls.push(["undoStack", ...args]);
       return { stack: args[0], plan: [], orphans: [] };
     },
+    runJob: async (id) => calls.push(["runJob", id]),
     async join(request) {
       calls.push(["join", request]);
       return JOINED;

@@ -128,7 +128,10 @@ describe("on a socket that others reach", () => {
     throw new OrchdError("unauthorized", "no one comes in");
   };
   const asked: (string | undefined)[] = [];
-  const watch: Guard = (header) => void asked.push(header);
+  const watch: Guard = (header) => {
+    asked.push(header);
+    return { onEnd: () => () => {} };
+  };
 
   test("everything but joining is refused before the body is looked at", async () => {
     const { app, calls } = await anApi({ cluster: aCluster(), nodes: [aNode()] });

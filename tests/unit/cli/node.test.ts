@@ -42,6 +42,31 @@ describe("orchd node", () => {
     });
   }
 
+  test("drain waits until the nodes are empty, and says what is left", async () => {
+    let tasks = 3;
+    const routes = {
+      "PUT /v1/nodes/h2/availability": () => node,
+      [`GET /v1/nodes/${node.id}`]: () => ({ ...node, tasks: --tasks, reason: "", holds: [] }),
+    };
+    const { code, out } = await ask(routes, "node drain h2 --deadline 30m --wait");
+    expect([code, out]).toEqual([
+      0,
+      "node h2 is drained: its tasks move away, all within 30 min; it holds 2 tasks\n" +
+        "h2 holds 2 tasks\nh2 holds 1 task\nnothing is left\n",
+    ]);
+    const body = JSON.stringify({ availability: "drain", deadlineMs: 1_800_000 });
+    expect(sent()?.[0]).toBe(`PUT /v1/nodes/h2/availability ${body}`);
+  });
+
+  test("drain that waits says so when the time is over", async () => {
+    const routes = {
+      "PUT /v1/nodes/h2/availability": () => node,
+      [`GET /v1/nodes/${node.id}`]: () => ({ ...node, reason: "", holds: [] }),
+    };
+    const { code, out } = await ask(routes, "node drain h2 --wait --timeout 0s");
+    expect([code, out.trim().split("\n").at(-1)]).toEqual([4, "h2 holds 2 tasks"]);
+  });
+
   test("label sets and removes labels", async () => {
     const routes = { "POST /v1/nodes/h2/labels": () => node };
     const { code, out } = await ask(routes, "node label h2 zone=north disk- note=a=b- --json");

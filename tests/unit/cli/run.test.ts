@@ -137,6 +137,25 @@ describe("orchd server", () => {
     ]);
   });
 
+  test("tells of what the machine has, by option or else by its environment", async () => {
+    const resourcesOf = async (argv: string[], env: Record<string, string> = {}) => {
+      const { started } = await run(["server", ...argv], new FakeIo({ env }));
+      return started[0]?.resources;
+    };
+    expect(await resourcesOf(["--resource", "lora=2", "--resource", "licence=1"])).toEqual({
+      lora: 2,
+      licence: 1,
+    });
+    const env = { ORCHD_RESOURCES: "lora=1, modem=3" };
+    expect(await resourcesOf([], env)).toEqual({ lora: 1, modem: 3 });
+    expect(await resourcesOf(["--resource", "lora=2"], env)).toEqual({ lora: 2 });
+    const wrong = await run(["server", "--resource", "lora"]);
+    expect([wrong.code, wrong.err]).toEqual([
+      2,
+      'a resource must be written like lora=2, not "lora"\n',
+    ]);
+  });
+
   test("listens where it is told, or nowhere but on its socket", async () => {
     const listenOf = async (...words: string[]) => {
       const [started] = (await run(["server", ...words])).started;

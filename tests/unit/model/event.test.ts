@@ -11,6 +11,7 @@ function told(applied: Applied): string | undefined {
 }
 
 const service = aService();
+const aRun = (run: number) => ({ run, revision: 1, startedAt: 0, message: "" });
 const running = aTask(service, "t");
 
 describe("people hear of", () => {
@@ -43,6 +44,30 @@ describe("people hear of", () => {
       "a scaling",
       { kind: "service", before: service, after: revise(service, aSpec({ replicas: 4 }), 5, []) },
       "shop/web updated: revision 2, scaled from 1 to 4",
+    ],
+    [
+      "what became of a job's runs",
+      {
+        kind: "service",
+        before: { ...service, runs: { count: 1, list: [aRun(1)], skipped: 0 } },
+        after: {
+          ...service,
+          runs: { count: 2, list: [aRun(2), { ...aRun(1), result: "complete" }], skipped: 0 },
+        },
+      },
+      "shop/web run: 1 complete; 2 began",
+    ],
+    [
+      "a time that had no run",
+      {
+        kind: "service",
+        before: { ...service, runs: { count: 0, list: [], skipped: 0 } },
+        after: {
+          ...service,
+          runs: { count: 0, list: [], skipped: 1, lastSkip: { at: 5, reason: "it was busy" } },
+        },
+      },
+      "shop/web run: skipped: it was busy",
     ],
     [
       "the begin of a removal",

@@ -66,6 +66,27 @@ describe("a view", () => {
     expect(snapshot()).toEqual(before);
   });
 
+  test("tells who follows it of what is there, of each change, and of what is taken back", () => {
+    const task = aTask(service, "a");
+    const view = aView({ services: [service], tasks: [task] });
+    const heard: string[] = [];
+    const stop = view.follow(({ kind, before, after }, at) => {
+      const isThere = kind === "task" && after !== undefined && at.tasks.has(after.id);
+      heard.push(`${kind}${before ? " before" : ""}${after ? " after" : ""}${isThere ? "!" : ""}`);
+    });
+    const applied = view.apply([remove.task(task)], 2);
+    view.revert(applied, 1);
+    stop();
+    view.apply([remove.task(task)], 2);
+    expect(heard).toEqual([
+      "node after",
+      "task after!",
+      "service after",
+      "task before",
+      "task after!",
+    ]);
+  });
+
   test("is empty at first", () => {
     const view = new MemoryView();
     expect([view.version, view.nodes.size, view.servicesOf("shop")]).toEqual([0, 0, []]);

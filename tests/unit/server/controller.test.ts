@@ -120,3 +120,66 @@ test("a closed controller looks at nothing any more", async () => {
   await pass(1000);
   expect(looks).toEqual(["a at 0"]);
 });
+
+describe("looks that take long", () => {
+  /** A clock that moves only when a look takes its time; timers run when they are asked to. */
+  function aSlowController(tookMs: (key: string) => number) {
+    let now = 0;
+    const looks: string[] = [];
+    const timers = new Set<{ at: number; run: () => void }>();
+    const controller = new Controller<string>({
+      name: "test",
+      log: silentLog,
+      clock: {
+        now: () => now,
+        after: (delayMs, run) => {
+          const timer = { at: now + delayMs, run };
+          timers.add(timer);
+          return { cancel: () => void timers.delete(timer) };
+        },
+      },
+      work: async (key) => {
+        looks.push(`${key} at ${now}`);
+        now += tookMs(key);
+        return {};
+      },
+    });
+    /** Lets a turn go by, and then time until the next timer. */
+    const turn = async () => {
+      await settled();
+      const [next] = [...timers].sort((a, b) => a.at - b.at);
+      if (next === undefined) return;
+      timers.delete(next);
+      now = Math.max(now, next.at);
+      next.run();
+      await settled();
+    };
+    return { controller, looks, turn, timers };
+  }
+
+  test("leave the rest of what waits to the next turn", async () => {
+    const { controller, looks, turn } = aSlowController(() => 10);
+    for (const key of ["a", "b", "c", "d"]) controller.touch(key);
+    await settled();
+    expect(looks).toEqual(["a at 0", "b at 10", "c at 20"]);
+    controller.touch("e");
+    await settled();
+    expect(looks).toHaveLength(3);
+    await turn();
+    expect(looks.slice(3)).toEqual(["d at 30", "e at 40"]);
+  });
+
+  test("are not followed by one that is as dear, but by cheap ones", async () => {
+    const { controller, looks, turn, timers } = aSlowController((key) => (key === "big" ? 10 : 0));
+    controller.touch("big");
+    await settled();
+    controller.touch("big");
+    controller.touch("small");
+    await settled();
+    controller.touch("big");
+    await settled();
+    expect([looks, timers.size]).toEqual([["big at 0", "small at 10"], 1]);
+    await turn();
+    expect(looks.slice(2)).toEqual(["big at 50"]);
+  });
+});

@@ -167,3 +167,68 @@ test("controllers that were closed decide nothing any more", async () => {
 function stackVersion(rig: Rig): number {
   return rig.store.view().stacks.get("shop")?.version ?? 0;
 }
+
+describe("a service of higher priority", () => {
+  test("has the room of a lower one, which waits and knows why", async () => {
+    const rig = await aRig();
+    const spec = { resources: reserving(3000) };
+    await rig.commit(put.service(aService(spec, { id: anId("low"), name: "low" })));
+    await rig.report("running", "1");
+    const high = aService({ ...spec, priority: 7 }, { id: anId("high"), name: "high" });
+    await rig.commit(put.service(high));
+    const of = (name: string) => rig.store.view().tasksOf(anId(name));
+    const [victim] = of("low");
+    expect([victim?.desired, victim?.message]).toEqual([
+      "shutdown",
+      "makes room for shop/high.1, which has priority 7",
+    ]);
+    expect(of("high")[0]?.message).toBe("waits until 1 task on node n1 has ended");
+    if (victim === undefined) throw new Error("there is a victim");
+    const gone = { state: "shutdown", health: "none", message: "", since: 9 } as const;
+    const ended = rig.dispatcher.report(anId("n1"), [{ taskId: victim.id, ...gone }]);
+    await Promise.all([ended, rig.pass(100)]);
+    expect(of("high").map(({ state }) => state)).toEqual(["assigned"]);
+    const next = of("low").find(({ state }) => state === "pending");
+    expect(next?.message).toBe("no node fits: 1 node has 1 cores free, not 3");
+  });
+
+  test("is followed by those that are to be near to one another, in turn", async () => {
+    const rig = await aRig();
+    const near = (service: string) => ({
+      placement: {
+        constraints: [],
+        spread: [],
+        maxReplicasPerNode: 0,
+        affinity: [{ service, relation: "near", key: "node.id", required: true } as const],
+      },
+    });
+    const named = (name: string, spec = {}) => aService(spec, { id: anId(name), name });
+    await rig.commit(
+      put.service(named("a", near("shop/b"))),
+      put.service(named("b", near("shop/c"))),
+      put.service(named("c")),
+    );
+    expect(rig.tasks()).toEqual(["1 running assigned", "1 running assigned", "1 running assigned"]);
+  });
+});
+
+describe("a service that is spread anew when a node comes", () => {
+  test("moves task by task, each started before the old one ends", async () => {
+    const rig = await aRig();
+    const spec = { replicas: 4, rebalance: "gentle" as const };
+    const update = { order: "start-first", parallelism: 1, delayMs: 0 } as const;
+    await rig.commit(put.service(aService({ ...spec, update })));
+    await rig.report("running", "1", "2", "3", "4");
+    await rig.commit(put.node(aNode("n2", { since: rig.clock.now() })));
+    rig.health.noteSession(anId("n2"), "connected");
+    await rig.pass(59_000);
+    const placed = () =>
+      [...rig.disk.view.tasks.values()].map(({ nodeId = "" }) => nodeId.slice(0, 2)).sort();
+    expect(placed()).toEqual(["n1", "n1", "n1", "n1"]);
+    await rig.pass(3000);
+    const moving = ["n1", "n1", "n1", "n1", "n2"];
+    expect(placed()).toEqual(moving);
+    await rig.pass(200_000);
+    expect(placed()).toEqual(moving);
+  });
+});

@@ -140,6 +140,52 @@ describe("a server that hears none of two nodes any more", () => {
   });
 });
 
+describe("a server that still hears somebody, or never heard more than one", () => {
+  /** The server's own machine is n3; of the others these are there. */
+  async function fleet(...ids: (typeof N1)[]): Promise<Rig> {
+    const rig = new Rig();
+    rig.health.start();
+    await rig.commit(put.node(aNode("n3", { roles: { server: true, agent: true } })));
+    for (const id of ids) await rig.commit(put.node(aNode(id)));
+    for (const id of [N3, ...ids]) await say(rig, "alive", id);
+    await rig.pass(20_000);
+    return rig;
+  }
+  const end = async (rig: Rig, id: typeof N1) => {
+    for (const state of ["suspect", "dead"] as const) await say(rig, state, id);
+  };
+
+  test("takes one of its two nodes for gone in the moment in which gossip does", async () => {
+    const rig = await fleet(N1, N2);
+    await end(rig, N1);
+    expect([healthOf(rig, N1), healthOf(rig, N2)]).toEqual(["down", "ready"]);
+  });
+
+  test("takes the second for gone at once as well, when the first is long down", async () => {
+    const rig = await fleet(N1, N2);
+    await end(rig, N1);
+    await rig.pass(60_000);
+    await end(rig, N2);
+    expect(healthOf(rig, N2)).toBe("down");
+  });
+
+  test("takes its only node for gone at once: waiting would tell nothing more", async () => {
+    const rig = await fleet(N1);
+    await end(rig, N1);
+    expect(healthOf(rig, N1)).toBe("down");
+  });
+
+  test("is not held up by a rumour about the others in the very moment", async () => {
+    const rig = await fleet(N1, N2);
+    await say(rig, "suspect", N1);
+    await say(rig, "suspect", N2);
+    await say(rig, "dead", N1);
+    expect(healthOf(rig, N1)).toBe("suspect");
+    await say(rig, "alive", N2);
+    expect([healthOf(rig, N1), healthOf(rig, N2)]).toEqual(["down", "ready"]);
+  });
+});
+
 test("only changes of health are written", async () => {
   const rig = await watching();
   await say(rig, "alive");
@@ -150,6 +196,19 @@ test("only changes of health are written", async () => {
   rig.health.forgetMember(N1);
   await rig.pass(60_000);
   expect(rig.disk.view.version).toBe(version);
+});
+
+test("nothing is kept of what is no node, or none any more", async () => {
+  const rig = await watching();
+  for (let i = 0; i < 100; i++) {
+    rig.health.noteMember(anId(`m${i}`), "alive", rig.clock.now());
+    rig.health.forgetMember(anId(`f${i}`));
+  }
+  const node = rig.store.view().nodes.get(N1);
+  if (node !== undefined) await rig.commit(remove.node(node));
+  rig.dispatcher.goodbye(N1);
+  await say(rig, "dead");
+  expect(rig.health.known).toBe(1);
 });
 
 test("what the disk refused is written when it can be", async () => {

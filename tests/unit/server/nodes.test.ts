@@ -114,6 +114,15 @@ test("an agent whose node is not in the cluster is not taken in", async () => {
   expect(rig.disk.view.nodes.has(N1)).toBe(false);
 });
 
+test("an agent can give its node no other name, be it another node's or none", async () => {
+  const { rig } = await cluster();
+  rig.dispatcher.setOwnNode(anId("n7"));
+  for (const hostname of ["n2", "\u001b[2J"]) {
+    await rig.connect({ hostname });
+    expect(rig.disk.view.nodes.get(N1)?.hostname).toBe("n1");
+  }
+});
+
 test("a node that is back is told nothing of tasks that ended without it", async () => {
   const { rig } = await cluster({ health: "down", since: 0 });
   rig.decide();

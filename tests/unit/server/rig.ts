@@ -3,6 +3,7 @@ import { seededRandom } from "../../../src/lib/random.ts";
 import type { AssignmentSet } from "../../../src/model/assignment.ts";
 import type { Change } from "../../../src/model/change.ts";
 import type { NodeId } from "../../../src/model/ids.ts";
+import type { NodeFacts } from "../../../src/model/node.ts";
 import type { AgentSession } from "../../../src/model/session.ts";
 import type { TaskState } from "../../../src/model/task.ts";
 import { Controllers } from "../../../src/server/controllers.ts";
@@ -25,6 +26,8 @@ export class Rig {
   /** Sets as they arrived at node n1. */
   readonly sets: AssignmentSet[] = [];
   readonly removedVolumes: string[] = [];
+  /** What an agent does that is told to remove volumes. */
+  removeVolumes = async (names: readonly string[]) => void this.removedVolumes.push(...names);
   diskIsFull = false;
 
   constructor() {
@@ -71,8 +74,9 @@ export class Rig {
   }
 
   /** An agent on node n1 says hello. */
-  async connect(): Promise<void> {
-    await Promise.all([this.dispatcher.hello(this.#session(), factsOfNode()), this.pass(100)]);
+  async connect(over: Partial<NodeFacts> = {}): Promise<void> {
+    const facts = { ...factsOfNode(), ...over };
+    await Promise.all([this.dispatcher.hello(this.#session(), facts), this.pass(100)]);
   }
 
   /** The agent of n1 says that its tasks in these slots reached a state. */
@@ -98,12 +102,13 @@ export class Rig {
       nodeId: anId("n1"),
       successors: () => [],
       assign: (set) => this.sets.push(set),
-      removeVolumes: async (names) => void this.removedVolumes.push(...names),
+      removeVolumes: (names) => this.removeVolumes(names),
       logs: unused,
       exec: unused,
       images: unused,
       loadImage: unused,
       forward: unused,
+      usage: unused,
       close: unused,
     };
   }

@@ -319,6 +319,29 @@ describe("whoever only costs something", () => {
     expect((await askRaw(rig, request("GET", "/v1/ca"))).status).toBe(200);
   });
 
+  test("leaves room for nodes whoever else comes, and one node for the others", async () => {
+    rig = await PortRig.open({ peopleMax: 1, perNodeMax: 2 });
+    const [a, b] = [await aJoinedNode(rig.cluster, "a"), await aJoinedNode(rig.cluster, "b")];
+    const stream = request("GET", "/v1/events?follow=true", undefined, bearer(await adminToken()));
+    const open = async (text: string, as?: Credentials) => {
+      const socket = connectTo(rig, as);
+      let received = "";
+      socket.on("error", () => {});
+      socket.on("data", (data: Buffer) => (received += data.toString()));
+      socket.on("secureConnect", () => void socket.write(text));
+      await until(() => received.includes("HTTP/1.1"));
+      return socket;
+    };
+    const held = [await open(stream), await open(upgrade(), a), await open(upgrade(), a)];
+    expect((await askRaw(rig, request("GET", "/v1/ca"))).status).toBe(0);
+    expect((await askRaw(rig, upgrade(), a)).status).toBe(0);
+    expect(rig.port.refusals.get("tooManyConnections")).toBe(2);
+    held.push(await open(upgrade(), b));
+    for (const socket of held) socket.destroy();
+    await until(() => rig.port.connections.open === 0);
+    expect((await askRaw(rig, request("GET", "/v1/ca"))).status).toBe(200);
+  });
+
   test("takes nothing from others by opening hundreds of connections", async () => {
     rig = await PortRig.open();
     const idle = [];

@@ -252,6 +252,12 @@ describe("other calls", () => {
     expect(agent.asked).toEqual([["shop_data"]]);
   });
 
+  test("measure tasks", async () => {
+    const { agent, remote } = await new Rig().joined();
+    const tasks = [anId<"task">("t1"), anId<"task">("t2")];
+    expect(await remote.usage(tasks)).toEqual(await agent.usage(tasks));
+  });
+
   test("fail at once on a session that has ended", async () => {
     const rig = new Rig();
     const { remote, agentLink } = await rig.joined();

@@ -64,7 +64,7 @@ describe("an agent that sends nonsense", () => {
     ["facts that are too long", [{ ...HELLO, facts: facts("h".repeat(300)) }], /facts.hostname/],
     ["another protocol", [{ ...HELLO, protocol: 99 }], /the agent speaks protocol 99/],
     ["a frame that is too long", ["[".repeat(1_100_000)], /too long/],
-    ["JSON that is nested without end", ["[".repeat(900_000)], /a frame/],
+    ["JSON that is nested without end", ["[".repeat(900_000)], /a frame is nested too deep/],
     [
       "a status without a task",
       [HELLO, { type: "statuses", sequence: 1, statuses: [{}] }],

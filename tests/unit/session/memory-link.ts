@@ -3,6 +3,11 @@ import type { Link, LinkHandlers } from "../../../src/session/link.ts";
 type Frame = string | Uint8Array;
 const PING = Symbol("ping");
 
+interface Goodbye {
+  code: number;
+  reason: string;
+}
+
 /** One end of a connection in memory. What is sent arrives within the turn, unless it is held. */
 export class MemoryLink implements Link {
   bufferedBytes = 0;
@@ -15,6 +20,7 @@ export class MemoryLink implements Link {
   #other: MemoryLink | undefined;
   #handlers: LinkHandlers | undefined;
   #queue: (Frame | typeof PING)[] = [];
+  #goodbye: Goodbye | undefined;
   #scheduled = false;
   #held = false;
   #cut = false;
@@ -37,7 +43,7 @@ export class MemoryLink implements Link {
   }
 
   send(frame: Frame): void {
-    if (this.closed !== undefined) return;
+    if (this.closed !== undefined || this.#goodbye !== undefined) return;
     this.sent.push(typeof frame === "string" ? frame : `${frame.length} bytes`);
     this.#queue.push(frame);
     this.bufferedBytes += frame.length;
@@ -51,7 +57,12 @@ export class MemoryLink implements Link {
     this.#schedule();
   }
 
+  /** What was sent before arrives before. */
   close(code: number, reason: string): void {
+    if (this.#queue.length > 0 && !this.#cut) {
+      this.#goodbye ??= { code, reason };
+      return;
+    }
     this.#end(code, reason);
     if (!this.#cut) queueMicrotask(() => this.#peer.#end(code, reason));
   }
@@ -99,6 +110,7 @@ export class MemoryLink implements Link {
     this.bufferedBytes = 0;
     for (const frame of frames) this.#peer.#take(frame);
     this.#handlers?.onDrain();
+    if (this.#goodbye !== undefined) this.close(this.#goodbye.code, this.#goodbye.reason);
   }
 
   #take(frame: Frame | typeof PING): void {

@@ -1,7 +1,7 @@
 import type { Log } from "../../../src/lib/log.ts";
 import { seededRandom } from "../../../src/lib/random.ts";
 import type { AssignmentSet } from "../../../src/model/assignment.ts";
-import type { NodeId } from "../../../src/model/ids.ts";
+import type { NodeId, TaskId } from "../../../src/model/ids.ts";
 import type { NodeFacts } from "../../../src/model/node.ts";
 import type {
   AgentSession,
@@ -108,6 +108,11 @@ export class ScriptedAgent implements AgentSession {
 
   async removeVolumes(names: readonly string[]): Promise<void> {
     this.asked.push(names);
+  }
+
+  async usage(taskIds: readonly TaskId[]) {
+    const tasks = taskIds.map((taskId) => ({ taskId, cpuMs: 1.5, memoryBytes: 4096 }));
+    return { at: 12.5, tasks, connections: { "8080/tcp": 3 } };
   }
 
   forward(_taskId: string, port: number): Promise<ByteStream> {

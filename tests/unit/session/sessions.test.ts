@@ -3,7 +3,8 @@ import { OrchdError } from "../../../src/lib/errors.ts";
 import { SESSION_END } from "../../../src/model/session.ts";
 import { anAssignment, anId, aStatus } from "../../builders.ts";
 import { settled } from "../../sim/virtual-clock.ts";
-import { Rig, WELCOME } from "./rig.ts";
+import { MemoryLink } from "./memory-link.ts";
+import { facts, Rig, WELCOME } from "./rig.ts";
 
 describe("a session", () => {
   test("begins with hello, the server's welcome and the node's set", async () => {
@@ -193,6 +194,61 @@ describe("a second session of one node", () => {
     await rig.pass(4100);
     expect(second.ends).toEqual(["4410 the agent came again"]);
     expect(third.welcomes.length).toBe(1);
+  });
+});
+
+describe("a node that was removed", () => {
+  /** A session whose agent has half a megabyte of sets before it, and takes none of it yet. */
+  async function slow(rig: Rig) {
+    const connected = await rig.joined();
+    connected.serverLink.hold();
+    const environment = { text: "x".repeat(30_000) };
+    const container = { ...anAssignment("t").container, environment };
+    const assignments = Array.from({ length: 16 }, (_, i) => anAssignment(`t${i}`, { container }));
+    connected.remote.assign({ generation: 2, assignments });
+    await settled();
+    return { ...connected, dismissed: rig.sessions.dismiss(anId("n1"), 9) };
+  }
+
+  test("hears that it holds nothing before its session ends, however slow its link", async () => {
+    const rig = new Rig();
+    const { agent, ends, serverLink, dismissed } = await slow(rig);
+    await rig.pass(10_000);
+    expect([agent.sets.length, ends]).toEqual([1, []]);
+    serverLink.release();
+    await Promise.all([dismissed, rig.pass(0)]);
+    expect(agent.sets.at(-1)).toEqual({ generation: 9, assignments: [] });
+    expect(ends).toEqual(["4403 the node was removed from the cluster"]);
+  });
+
+  test("has no effect and gets no calls meanwhile", async () => {
+    const rig = new Rig();
+    const { end, remote } = await slow(rig);
+    void end.report([aStatus("t1")]).catch(() => undefined);
+    await settled();
+    expect(rig.server.heard).toEqual(["hello n1"]);
+    expect(rig.sessions.session(anId("n1"))).toBeUndefined();
+    expect(await remote.images().catch((error: unknown) => error)).toMatchObject({
+      code: "unreachable",
+    });
+  });
+
+  test("has 30 s to read it, however alive it says that it is", async () => {
+    const rig = new Rig();
+    const [agentLink, serverLink] = MemoryLink.pair();
+    rig.sessions.accept(serverLink, anId("n1"));
+    agentLink.send(JSON.stringify({ type: "hello", protocol: 1, instance: "i1", facts: facts() }));
+    await settled();
+    const dismissed = rig.sessions.dismiss(anId("n1"), 9);
+    serverLink.hold();
+    for (let i = 0; i < 29; i++) {
+      agentLink.ping();
+      await rig.pass(1000);
+    }
+    expect(serverLink.closed).toBeUndefined();
+    await Promise.all([dismissed, rig.pass(1000)]);
+    expect(serverLink.closed).toEqual({ code: 1006, reason: "" });
+    expect(rig.server.heard).toEqual(["hello n1", "goodbye n1"]);
   });
 });
 

@@ -1,4 +1,5 @@
 import type { Resources } from "../../../model/container.ts";
+import { deviceRequestsOf, genericOf } from "./devices.ts";
 import { withoutUndefined, type Cursor } from "./cursor.ts";
 
 type Limits = Resources["limits"];
@@ -37,7 +38,12 @@ function limitsOf(service: Cursor, deployed: Cursor | undefined): Limits {
 
 function reservationsOf(service: Cursor, deployed: Cursor | undefined): Reservations {
   const memory = one(deployed?.get("memory"), service.get("mem_reservation"), (at) => at.bytes());
-  return { cpuMillis: deployed?.get("cpus")?.cpuMillis() ?? 0, memoryBytes: memory ?? 0 };
+  return withoutUndefined({
+    cpuMillis: deployed?.get("cpus")?.cpuMillis() ?? 0,
+    memoryBytes: memory ?? 0,
+    generic: genericOf(deployed),
+    devices: deviceRequestsOf(service, deployed),
+  });
 }
 
 /** What two properties that mean the same say; when they differ, that is a problem. */

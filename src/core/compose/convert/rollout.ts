@@ -2,12 +2,17 @@ import type { Mount } from "../../../model/container.ts";
 import {
   failureActionSchema,
   rolloutRulesSchema,
+  type FailureAction,
   type RolloutRules,
   type UpdatePolicy,
 } from "../../../model/rollout.ts";
 import type { ServiceSpec } from "../../../model/service.ts";
 import { parseWindow, WINDOW_RULE, type Window } from "../../../model/window.ts";
 import { withoutUndefined, type Cursor } from "./cursor.ts";
+
+const ACTIONS = failureActionSchema.options;
+/** What goes back does not go back again. */
+const ACTIONS_BACK = ACTIONS.filter((action) => action !== "rollback");
 
 /** What decides whether an old and a new task may run at the same time. */
 export interface Overlap {
@@ -23,7 +28,7 @@ export function updatePolicyOf(service: Cursor, overlap: Overlap): UpdatePolicy 
   const deadline = service.get("x-orchd")?.get("rollout")?.get("progress_deadline");
   const safeOrder = canOverlap(overlap) ? "start-first" : "stop-first";
   return withoutUndefined({
-    ...policyOf(config, safeOrder),
+    ...policyOf(config, safeOrder, ACTIONS),
     progressDeadlineMs: deadline?.durationMs(),
   });
 }
@@ -31,19 +36,31 @@ export function updatePolicyOf(service: Cursor, overlap: Overlap): UpdatePolicy 
 /** How they are put back, where the file says so. */
 export function rollbackPolicyOf(service: Cursor, overlap: Overlap): UpdatePolicy | undefined {
   const config = service.get("deploy")?.get("rollback_config");
-  return config && policyOf(config, canOverlap(overlap) ? "start-first" : "stop-first");
+  const safeOrder = canOverlap(overlap) ? "start-first" : "stop-first";
+  return config && policyOf(config, safeOrder, ACTIONS_BACK);
 }
 
-function policyOf(config: Cursor | undefined, safeOrder: UpdatePolicy["order"]): UpdatePolicy {
+function actionIn(actions: readonly FailureAction[]) {
+  return (text: string) => actions.find((action) => action === text);
+}
+
+function ruleFor(actions: readonly FailureAction[]): string {
+  return `must be ${actions.slice(0, -1).join(", ")} or ${actions.at(-1)}`;
+}
+
+function policyOf(
+  config: Cursor | undefined,
+  safeOrder: UpdatePolicy["order"],
+  actions: readonly FailureAction[],
+): UpdatePolicy {
   const order = config?.get("order")?.text();
-  const { data } = failureActionSchema.safeParse(config?.get("failure_action")?.text());
   return withoutUndefined({
     order: order === "stop-first" || order === "start-first" ? order : safeOrder,
     parallelism: config?.get("parallelism")?.integer(0) ?? 1,
     delayMs: config?.get("delay")?.durationMs() ?? 0,
     monitorMs: config?.get("monitor")?.durationMs(),
     maxFailureRatio: config?.get("max_failure_ratio")?.parsed(parseRatio, RATIO_RULE),
-    failureAction: data,
+    failureAction: config?.get("failure_action")?.parsed(actionIn(actions), ruleFor(actions)),
   });
 }
 

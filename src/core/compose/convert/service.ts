@@ -1,11 +1,16 @@
-import { REPLICAS_MAX, type ServiceSpec } from "../../../model/service.ts";
+import { isGlobal, REPLICAS_MAX, serviceModeSchema } from "../../../model/service.ts";
+import type { ServiceSpec } from "../../../model/service.ts";
+import type { Resources } from "../../../model/container.ts";
 import { quoted } from "../problem.ts";
 import type { Loader } from "../read/loader.ts";
+import { autoscaleOf } from "./autoscale.ts";
 import { containerSpecOf } from "./container.ts";
-import type { Cursor } from "./cursor.ts";
+import { withoutUndefined, type Cursor } from "./cursor.ts";
+import { dependenciesOf } from "./dependencies.ts";
 import { imageOf } from "./image.ts";
+import { jobOf } from "./job.ts";
 import { pairsOf } from "./pairs.ts";
-import { placementOf } from "./placement.ts";
+import { placementOf, precedenceOf } from "./placement.ts";
 import { disconnectPolicyOf, restartPolicyOf } from "./policies.ts";
 import { portsOf, type PlacedPort } from "./ports.ts";
 import { resourcesOf } from "./resources.ts";
@@ -13,6 +18,8 @@ import { rollbackPolicyOf, rolloutRulesOf, updatePolicyOf } from "./rollout.ts";
 import type { Volumes } from "./volumes.ts";
 
 export interface ServiceContext {
+  /** The stack's name. */
+  stack: string;
   volumes: Volumes;
   loader: Loader;
 }
@@ -25,14 +32,16 @@ export interface ConvertedService {
 
 /** One service of a validated file. All problems are told, whatever else is wrong with it. */
 export function convertService(service: Cursor, context: ServiceContext): ConvertedService {
-  const { volumes, loader } = context;
+  const { stack, volumes, loader } = context;
   const image = imageOf(service) ?? "";
   const container = containerSpecOf(service, { image, volumes, loader });
   const ports = portsOf(service);
   const { mode, replicas } = scaleOf(service);
   const usesHostPorts =
     container.networkMode === "host" || ports.some(({ port }) => port.mode === "host");
-  const hasDevices = container.devices.length > 0;
+  const resources = resourcesOf(service);
+  const hasDevices = container.devices.length > 0 || reservesExclusively(resources);
+  const autoscale = autoscaleOf(service, { mode, resources });
   const overlap = { mounts: container.mounts, hasDevices, usesHostPorts };
   const rollback = rollbackPolicyOf(service, overlap);
   const rollout = rolloutRulesOf(service, { mode, replicas });
@@ -40,18 +49,28 @@ export function convertService(service: Cursor, context: ServiceContext): Conver
     mode,
     replicas,
     container,
-    resources: resourcesOf(service),
+    resources,
     ports: ports.map(({ port }) => port),
-    placement: placementOf(service),
+    placement: placementOf(service, stack),
     restart: restartPolicyOf(service),
     update: updatePolicyOf(service, overlap),
     ...(rollback === undefined ? {} : { rollback }),
     ...(rollout === undefined ? {} : { rollout }),
     disconnect: disconnectPolicyOf(service),
+    ...(autoscale === undefined ? {} : { autoscale }),
+    ...precedenceOf(service),
     labels: pairsOf(service.get("deploy")?.get("labels")),
     restarts: 0,
+    ...jobOf(service, { mode, replicas }),
+    ...withoutUndefined({ dependsOn: dependenciesOf(service) }),
   };
   return { spec, ports };
+}
+
+/** Whether it asks for devices that two tasks can't have at once; GPUs are shared. */
+function reservesExclusively({ reservations }: Resources): boolean {
+  const isGpu = (set: readonly string[]) => set.includes("gpu");
+  return (reservations.devices ?? []).some(({ capabilities }) => !capabilities.some(isGpu));
 }
 
 function scaleOf(service: Cursor): Pick<ServiceSpec, "mode" | "replicas"> {
@@ -59,9 +78,9 @@ function scaleOf(service: Cursor): Pick<ServiceSpec, "mode" | "replicas"> {
   const mode = modeOf(deploy?.get("mode"));
   const replicas = deploy?.get("replicas");
   const scale = service.get("scale");
-  if (mode === "global") {
+  if (isGlobal({ mode })) {
     for (const given of [replicas, scale]) {
-      given?.error("does not go with deploy.mode: global, which runs one task on each node");
+      given?.error(`does not go with deploy.mode: ${mode}, which runs one task on each node`);
     }
     return { mode, replicas: 1 };
   }
@@ -74,11 +93,10 @@ function scaleOf(service: Cursor): Pick<ServiceSpec, "mode" | "replicas"> {
 
 function modeOf(mode: Cursor | undefined): ServiceSpec["mode"] {
   const text = mode?.text();
-  if (text === "global") return "global";
-  if (text === "replicated-job" || text === "global-job") {
-    mode?.refuse(`is ${text}: jobs are not in this version`);
-  } else if (text !== undefined && text !== "replicated") {
-    mode?.error(`must be replicated or global, not ${quoted(text)}`);
-  }
+  if (text === undefined) return "replicated";
+  const { data } = serviceModeSchema.safeParse(text);
+  if (data !== undefined) return data;
+  const modes = "replicated, global, replicated-job or global-job";
+  mode?.error(`must be ${modes}, not ${quoted(text)}`);
   return "replicated";
 }

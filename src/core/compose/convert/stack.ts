@@ -1,11 +1,12 @@
-import { nearest } from "../../../lib/text.ts";
 import { SERVICE_NAME_PATTERN } from "../../../model/names.ts";
 import type { ServiceSpec } from "../../../model/service.ts";
 import { SERVICES_MAX, type StackSpec } from "../../../model/stack.ts";
 import { quoted } from "../problem.ts";
 import type { Loader } from "../read/loader.ts";
 import type { MapNode, Node } from "../yaml/tree.ts";
+import { refuseUnknownAffinity } from "./affinity.ts";
 import { Cursor } from "./cursor.ts";
+import { letComplete, refuseDependencies } from "./dependencies.ts";
 import { refuseSharedPorts, type PlacedPort } from "./ports.ts";
 import { convertService } from "./service.ts";
 import { volumesOf } from "./volumes.ts";
@@ -28,12 +29,14 @@ export function convertStack(root: MapNode, context: StackContext): StackSpec {
   for (const [key, service] of all) {
     if (!SERVICE_NAME_PATTERN.test(key)) refuseName(key, service);
     if (!service.isMap || inactive.has(service.node)) continue;
-    const converted = convertService(service, { volumes, loader });
+    const converted = convertService(service, { stack: name, volumes, loader });
     services.set(key, converted.spec);
     ports.set(key, converted.ports);
   }
   refuseSharedPorts(ports);
-  refuseUnknownDependencies(all);
+  refuseDependencies(all, services);
+  letComplete(services, all);
+  refuseUnknownAffinity(all);
   refuseCount(file, services.size, all.length);
   return {
     services: Object.fromEntries(services),
@@ -61,21 +64,5 @@ function refuseCount(file: Cursor, active: number, all: number): void {
   }
   if (active > SERVICES_MAX) {
     problems.error(at.keyAt, "services", `there are more than ${SERVICES_MAX} services`);
-  }
-}
-
-/** What `depends_on` and `links` name has to be there, even though it is no order here. */
-function refuseUnknownDependencies(all: readonly [string, Cursor][]): void {
-  const names = new Set(all.map(([name]) => name));
-  for (const [, service] of all) {
-    const dependencies = service.get("depends_on")?.entries("names") ?? [];
-    for (const [name, value] of dependencies) {
-      const optional = value.get("required")?.text() === "false";
-      if (names.has(name) || optional || value.findings.incomplete) continue;
-      const guess = nearest(name, names);
-      const hint = guess === undefined ? "" : `; did you mean ${guess}?`;
-      const message = `${value.path} names no service${hint}`;
-      value.findings.problems.error(value.keyAt, value.path, message);
-    }
   }
 }

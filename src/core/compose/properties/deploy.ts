@@ -1,11 +1,11 @@
-import { amount, choice, count, honoured, list, mapping, pairs, parts, refused } from "./shape.ts";
-import { scalar, text, texts, warned, type Property, type Shape } from "./shape.ts";
+import { amount, choice, count, honoured, list, mapping, pairs } from "./shape.ts";
+import { scalar, text, texts, warned, type Property } from "./shape.ts";
 
 const updateConfig = mapping("update_config", {
   parallelism: honoured(count),
   delay: honoured(text),
   order: honoured(choice("start-first", "stop-first")),
-  failure_action: honoured(choice("pause", "continue", "rollback")),
+  failure_action: honoured(text),
   monitor: honoured(text),
   max_failure_ratio: honoured(amount),
 });
@@ -14,34 +14,30 @@ const rollbackConfig = mapping("rollback_config", {
   parallelism: honoured(count),
   delay: honoured(text),
   order: honoured(choice("start-first", "stop-first")),
-  failure_action: honoured(choice("pause", "continue")),
+  failure_action: honoured(text),
   monitor: honoured(text),
   max_failure_ratio: honoured(amount),
 });
 
 const genericResources = list(
-  mapping(
-    "a generic resource",
-    parts({
-      discrete_resource_spec: mapping(
-        "discrete_resource_spec",
-        parts({ kind: text, value: amount }),
-      ),
-    }),
-  ),
+  mapping("a generic resource", {
+    discrete_resource_spec: honoured(
+      mapping("discrete_resource_spec", { kind: honoured(text), value: honoured(amount) }),
+    ),
+  }),
 );
 
 /** What a service may ask of a GPU or another device, by its driver. */
-export const deviceRequest: Readonly<Record<string, Shape>> = {
-  capabilities: texts,
-  count,
-  device_ids: texts,
-  driver: text,
-  options: { ...pairs },
+export const deviceRequest: Readonly<Record<string, Property>> = {
+  capabilities: honoured(texts),
+  count: honoured(count),
+  device_ids: honoured(texts),
+  driver: honoured(text),
+  options: warned("have no effect: a device is given as it is", { ...pairs }),
 };
 
 const devices = list(
-  mapping("a device reservation", parts(deviceRequest), { required: ["capabilities"] }),
+  mapping("a device reservation", deviceRequest, { required: ["capabilities"] }),
 );
 
 const resources = mapping("resources", {
@@ -52,15 +48,8 @@ const resources = mapping("resources", {
     mapping("reservations", {
       cpus: honoured(amount),
       memory: honoured(text),
-      generic_resources: refused(
-        "can't be reserved in this version; constrain the service to labelled nodes instead",
-        genericResources,
-      ),
-      devices: refused(
-        "can't be reserved in this version; name the device under devices, and constrain the " +
-          "service to the nodes that have it",
-        devices,
-      ),
+      generic_resources: honoured(genericResources),
+      devices: honoured(devices),
     }),
   ),
 });

@@ -88,7 +88,7 @@ const attachment: Shape = {
   }),
 };
 
-const gpus: Shape = either(choice("all"), list(mapping("a GPU", parts(deviceRequest))));
+const gpus: Shape = either(choice("all"), list(mapping("a GPU", deviceRequest)));
 
 const ioLimit = list(mapping("a limit of a device", parts({ path: text, rate: count })));
 const blkioConfig = mapping(
@@ -153,7 +153,7 @@ export const nodeProperties: Readonly<Record<string, Property>> = {
   mem_swappiness: refused("can't be set in this version; use memswap_limit", count),
   blkio_config: refused("can't be set in this version", blkioConfig),
   device_cgroup_rules: refused("can't be set in this version; name devices one by one", texts),
-  gpus: refused("can't be requested in this version; name the devices under devices", gpus),
+  gpus: honoured(gpus),
   storage_opt: refused("can't be set in this version", { map: { noun: "", properties: {} } }),
   cgroup_parent: refused("can't be chosen: orchd keeps its tasks' cgroups itself", text),
   runtime: refused("can't be chosen for a service; it is the node's own", text),

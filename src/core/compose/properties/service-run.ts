@@ -69,11 +69,13 @@ const develop: Shape = { ...scalar("null"), ...mapping("develop", parts({ watch 
 
 const dependency = mapping(
   "a dependency",
-  parts({
-    restart: flag,
-    required: scalar("boolean"),
-    condition: choice("service_started", "service_healthy", "service_completed_successfully"),
-  }),
+  {
+    restart: honoured(flag),
+    required: honoured(scalar("boolean")),
+    condition: honoured(
+      choice("service_started", "service_healthy", "service_completed_successfully"),
+    ),
+  },
   { required: ["condition"] },
 );
 
@@ -148,10 +150,7 @@ export const runProperties: Readonly<Record<string, Property>> = {
   stop_signal: honoured(text),
   stop_grace_period: honoured(text),
   extends: honoured(extendsShape),
-  depends_on: warned(
-    "is no order here: services start together, and one that fails is restarted until it works",
-    mergedBy("names", either(texts, dictionary(dependency))),
-  ),
+  depends_on: honoured(mergedBy("names", either(texts, dictionary(dependency)))),
   healthcheck: warned(
     "is not run in this version: a task counts as ready as soon as it runs",
     healthcheck,

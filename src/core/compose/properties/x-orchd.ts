@@ -1,19 +1,23 @@
-import { choice, count, either, flag, honoured, mapping, refused } from "./shape.ts";
-import { text, texts, type Property, type Shape } from "./shape.ts";
+import {
+  amount,
+  choice,
+  count,
+  either,
+  flag,
+  honoured,
+  list,
+  mapping,
+  parts,
+  refused,
+  text,
+  texts,
+  type Property,
+  type Shape,
+} from "./shape.ts";
 
 const NOTE = "is not in this version; remove it";
 
-const LATER = [
-  "autoscale",
-  "probes",
-  "ingress",
-  "schedule",
-  "priority",
-  "affinity",
-  "constraints",
-  "backup",
-  "runtime",
-];
+const LATER = ["probes", "ingress", "backup", "runtime"];
 
 /** Anything at all: it is refused as it stands. */
 const anything: Shape = {};
@@ -24,6 +28,22 @@ const disconnect = mapping("disconnect", {
   reconcile: honoured(choice("keep-original", "keep-replacement", "longest-running")),
 });
 
+const pace = mapping("a direction of autoscale", parts({ window: text, step: count }));
+
+/** Replicas that follow what there is to do. */
+const autoscale = mapping(
+  "autoscale",
+  {
+    min: honoured(count),
+    max: honoured(count),
+    cpu: honoured(amount),
+    memory: honoured(amount),
+    requests: honoured(amount),
+    up: honoured(pace),
+    down: honoured(pace),
+  },
+  { required: ["max"] },
+);
 /** How carefully a service goes from one revision to the next. */
 const rollout = mapping("rollout", {
   canary: honoured(count),
@@ -33,9 +53,54 @@ const rollout = mapping("rollout", {
   lock: honoured(flag),
 });
 
+/** How a job is done, beyond what `deploy` says. */
+const job = mapping("job", {
+  completions: honoured(count),
+  parallelism: honoured(count),
+  retries: honoured(count),
+  deadline: honoured(text),
+});
+
+/** When a job runs: a cron line, or one with what happens around it. */
+const schedule = either(
+  text,
+  mapping(
+    "schedule",
+    {
+      cron: honoured(text),
+      time_zone: honoured(text),
+      overlap: honoured(choice("allow", "skip", "replace")),
+      missed: honoured(choice("once", "skip", "all")),
+      deadline: honoured(text),
+      history: honoured(count),
+    },
+    { required: ["cron"] },
+  ),
+);
+
+/** Where tasks are to be as seen from those of another service. */
+const affinity = mapping(
+  "an affinity",
+  {
+    service: honoured(text),
+    relation: honoured(choice("near", "apart")),
+    key: honoured(text),
+    required: honoured(flag),
+  },
+  { required: ["service", "relation"] },
+);
+
 /** What stands under `x-orchd` of a service: what orchd has beyond the Compose Specification. */
 export const xOrchd: Shape = mapping("x-orchd", {
+  autoscale: honoured(autoscale),
   disconnect: honoured(disconnect),
   rollout: honoured(rollout),
+  job: honoured(job),
+  schedule: honoured(schedule),
+  constraints: honoured(texts),
+  affinity: honoured(list(affinity)),
+  strategy: honoured(choice("spread", "binpack")),
+  priority: honoured(count),
+  rebalance: honoured(choice("off", "gentle")),
   ...Object.fromEntries(LATER.map((name): [string, Property] => [name, refused(NOTE, anything)])),
 });

@@ -1,15 +1,5 @@
+import { bytesOfHost, isMappedIpv4 } from "../../../lib/ip.ts";
 import type { Address } from "../messages.ts";
-
-/**
- * The 4 or 16 bytes of an IP address; an IPv6 address that stands for an IPv4 one gives 4, since
- * memberlist compares the bytes.
- * @returns undefined when the text is no IP address, or one with a zone
- */
-export function bytesOfHost(host: string): Uint8Array | undefined {
-  if (!host.includes(":")) return bytesOfIpv4(host);
-  const bytes = bytesOfIpv6(host);
-  return bytes !== undefined && isMappedIpv4(bytes) ? bytes.subarray(12) : bytes;
-}
 
 /** The address as text, IPv6 as RFC 5952 says; undefined when it is not 4 or 16 bytes. */
 export function hostOfBytes(bytes: Uint8Array): string | undefined {
@@ -44,50 +34,6 @@ export function isMemberHost(bytes: Uint8Array): boolean {
 /** Whether the address means the machine that looks at it. */
 export function isLoopback(host: string): boolean {
   return host === "::1" || host.startsWith("127.");
-}
-
-function bytesOfIpv4(text: string): Uint8Array | undefined {
-  const parts = text.split(".");
-  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part))) {
-    return undefined;
-  }
-  const values = parts.map(Number);
-  return values.every((value) => value < 256) ? Uint8Array.from(values) : undefined;
-}
-
-function bytesOfIpv6(text: string): Uint8Array | undefined {
-  const halves = text.split("::");
-  if (halves.length > 2) return undefined;
-  const head = wordsOf(halves[0] ?? "", halves.length === 1);
-  const tail = wordsOf(halves[1] ?? "", true);
-  if (head === undefined || tail === undefined) return undefined;
-  const missing = 8 - head.length - tail.length;
-  if (halves.length === 2 ? missing < 1 : missing !== 0) return undefined;
-  const words = [...head, ...Array.from({ length: missing }, () => 0), ...tail];
-  return Uint8Array.from(words.flatMap((word) => [word >> 8, word & 0xff]));
-}
-
-/** The 16-bit words of one side of `::`; a dotted IPv4 address at the very end is two of them. */
-function wordsOf(text: string, isEnd: boolean): number[] | undefined {
-  if (text === "") return [];
-  const words: number[] = [];
-  for (const part of text.split(":")) {
-    if (/^[0-9a-fA-F]{1,4}$/.test(part)) {
-      words.push(Number.parseInt(part, 16));
-      continue;
-    }
-    const dotted = isEnd && text.endsWith(part) ? bytesOfIpv4(part) : undefined;
-    if (dotted === undefined) return undefined;
-    const [a = 0, b = 0, c = 0, d = 0] = dotted;
-    words.push(a * 256 + b, c * 256 + d);
-  }
-  return words;
-}
-
-function isMappedIpv4(bytes: Uint8Array): boolean {
-  return (
-    bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 255 && bytes[11] === 255
-  );
 }
 
 function textOfIpv6(bytes: Uint8Array): string {

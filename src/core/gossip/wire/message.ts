@@ -1,6 +1,6 @@
 import type { Address, Message, Versions } from "../messages.ts";
 import { assertNever } from "../../../lib/assert.ts";
-import { bytesOfHost } from "./address.ts";
+import { bytesOfHost } from "../../../lib/ip.ts";
 import { MsgpackWriter } from "./msgpack-writer.ts";
 import { TYPE } from "./message-type.ts";
 

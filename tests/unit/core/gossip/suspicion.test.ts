@@ -114,6 +114,11 @@ describe("the formulas are memberlist's", () => {
     expect(seconds).toEqual([30, 30, 60, 60, 90, 90]);
   });
 
+  test("with orchd's preset no member sends more entries a second in a larger cluster", () => {
+    const rates = [128, 129, 1000, 5000].map((n) => n / pushPullIntervalMs(orchd, n));
+    expect(rates.map((rate) => rate.toFixed(6))).toEqual(Array(4).fill((128 / 90_000).toFixed(6)));
+  });
+
   test("confirmations: none where there are too few; with orchd's preset half of them", () => {
     expect([2, 3, 4, 5, 100].map((n) => confirmationsWanted(lan, n))).toEqual([0, 0, 2, 2, 2]);
     expect([2, 3, 4, 5, 8, 100].map((n) => confirmationsWanted(orchd, n))).toEqual([

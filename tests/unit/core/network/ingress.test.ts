@@ -13,13 +13,15 @@ function rules(...endpoints: ReturnType<typeof at>[]): string[] {
 
 describe("published ports", () => {
   test("of one task lead straight to it", () => {
-    expect(rules(at(2))).toEqual(["tcp dport 8080 dnat to 10.210.1.2:80"]);
+    expect(rules(at(2))).toEqual([
+      'tcp dport 8080 counter dnat to 10.210.1.2:80 comment "8080/tcp"',
+    ]);
   });
 
   test("of several tasks are drawn by lot, in an order that does not depend on the input", () => {
     const expected = [
-      "tcp dport 8080 dnat to numgen random mod 3 map " +
-        "{ 0 : 10.210.1.2 . 80, 1 : 10.210.1.3 . 80, 2 : 10.210.1.4 . 80 }",
+      "tcp dport 8080 counter dnat to numgen random mod 3 map " +
+        '{ 0 : 10.210.1.2 . 80, 1 : 10.210.1.3 . 80, 2 : 10.210.1.4 . 80 } comment "8080/tcp"',
     ];
     expect(rules(at(4), at(2), at(3))).toEqual(expected);
     expect(rules(at(2), at(3), at(4))).toEqual(expected);
@@ -29,10 +31,10 @@ describe("published ports", () => {
     const udp = aPort({ protocol: "udp" });
     const local = aPort({ hostIp: "127.0.0.1" });
     expect(rules(at(2), at(2, udp), at(3, local), at(4, aPort({ published: 81 })))).toEqual([
-      "tcp dport 8080 dnat to 10.210.1.2:80",
-      "tcp dport 81 dnat to 10.210.1.4:80",
-      "udp dport 8080 dnat to 10.210.1.2:80",
-      "ip daddr 127.0.0.1 tcp dport 8080 dnat to 10.210.1.3:80",
+      'tcp dport 8080 counter dnat to 10.210.1.2:80 comment "8080/tcp"',
+      'tcp dport 81 counter dnat to 10.210.1.4:80 comment "81/tcp"',
+      'udp dport 8080 counter dnat to 10.210.1.2:80 comment "8080/udp"',
+      'ip daddr 127.0.0.1 tcp dport 8080 counter dnat to 10.210.1.3:80 comment "8080/tcp"',
     ]);
   });
 });
@@ -43,7 +45,7 @@ describe("the table", () => {
 delete table ip orchd
 table ip orchd {
   chain published {
-    tcp dport 8080 dnat to 10.210.1.2:80
+    tcp dport 8080 counter dnat to 10.210.1.2:80 comment "8080/tcp"
   }
   chain prerouting {
     type nat hook prerouting priority dstnat - 5; policy accept;

@@ -13,22 +13,14 @@ import {
   aService,
   aTask,
   aView,
+  aVolumeMount,
   anId,
   withNewImage,
 } from "../../../builders.ts";
 import { formatPlan } from "../../../plan-text.ts";
 
 const DOWN_AT = 100_000;
-const volume: Mount = {
-  type: "volume",
-  volume: "shop_data",
-  target: "/data",
-  readOnly: false,
-  noCopy: false,
-  external: false,
-  driverOptions: {},
-  labels: {},
-};
+const volume = aVolumeMount("shop_data");
 const bind: Mount = {
   type: "bind",
   source: "/srv",

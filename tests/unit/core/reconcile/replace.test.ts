@@ -3,7 +3,15 @@ import { planService } from "../../../../src/core/reconcile/service.ts";
 import { seededRandom } from "../../../../src/lib/random.ts";
 import type { ServiceSpec } from "../../../../src/model/service.ts";
 import type { Task } from "../../../../src/model/task.ts";
-import { aPendingTask, aRestart, aService, aTask, aView, withNewImage } from "../../../builders.ts";
+import {
+  aNode,
+  aPendingTask,
+  aRestart,
+  aService,
+  aTask,
+  aView,
+  withNewImage,
+} from "../../../builders.ts";
 import { formatPlan } from "../../../plan-text.ts";
 
 type Update = Partial<ServiceSpec["update"]>;
@@ -221,4 +229,30 @@ test("slots that are new and wait for a place do not hold up those that may give
   const waiting = (slot: number) =>
     aPendingTask(withNewImage(before), `new${slot}`, { slot: String(slot), message: "no room" });
   expect(plan(updated(), [old(1), old(2), waiting(3), waiting(4)])).toEqual([stage(1)]);
+});
+
+describe("a drained node with a deadline", () => {
+  const service = aService({
+    replicas: 2,
+    update: { order: "start-first", parallelism: 1, delayMs: 0 },
+  });
+  const tasks = [1, 2].map((slot) => aTask(service, `t${slot}`, { slot: String(slot) }));
+  const planAt = (now: number, drainBy?: number) => {
+    const until = drainBy === undefined ? {} : { drainBy };
+    const nodes = [aNode("n1", { availability: "drain", ...until }), aNode("n2")];
+    const view = aView({ services: [service], tasks, nodes });
+    return planService(view, service.id, now, seededRandom("test"));
+  };
+
+  test("is left slot by slot until then, and looked at again at its end", () => {
+    expect(formatPlan(planAt(10_000))).toEqual(["create a task in slot 1 of revision 1"]);
+    const plan = planAt(10_000, 60_000);
+    expect(plan.wakeAt).toBe(60_000);
+    expect(plan.actions).toHaveLength(1);
+  });
+
+  test("is left by everything at its end, replaced or not", () => {
+    const why = "node n1 is drained";
+    expect(formatPlan(planAt(60_000, 60_000))).toEqual([`stop t1: ${why}`, `stop t2: ${why}`]);
+  });
 });

@@ -1,9 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import {
-  HISTORY_PER_SLOT,
-  planService,
-  wantedTasks,
-} from "../../../../src/core/reconcile/service.ts";
+import { HISTORY_PER_SLOT } from "../../../../src/core/reconcile/attempt.ts";
+import { planService, wantedTasks } from "../../../../src/core/reconcile/service.ts";
 import { seededRandom } from "../../../../src/lib/random.ts";
 import type { Task } from "../../../../src/model/task.ts";
 import {

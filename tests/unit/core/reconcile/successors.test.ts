@@ -74,6 +74,18 @@ describe("tasks that an agent made while it was alone", () => {
     expect(takeUpSuccessors(later, n1, [aSuccessor()], 200)).toEqual([]);
   });
 
+  test("have an id of their own: one that two of them claim is the first one's", () => {
+    const other = aTask(web, "t5", { nodeId: n1, state: "running", slot: "5" });
+    const both = aView({ nodes: [aNode("n1")], services: [web], tasks: [before, other] });
+    const ended = aStatus("t5", { state: "failed", finishedAt: 50 });
+    const told = [aSuccessor(), aSuccessor({ predecessor: other.id, ended })];
+    const taken = takeUpSuccessors(both, n1, told, 100);
+    expect(taken.map(({ id, slot }) => [id, slot])).toEqual([
+      [before.id, "2"],
+      [anId("t2"), "2"],
+    ]);
+  });
+
   test("are one at most for a task, however many are told", () => {
     const told = [aSuccessor(), aSuccessor({ taskId: anId("t3") })];
     const taken = takeUpSuccessors(view, n1, told, 100);

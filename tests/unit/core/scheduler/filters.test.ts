@@ -13,6 +13,7 @@ import {
   aService,
   aTask,
   aView,
+  aVolumeMount,
   anId,
   reserving,
 } from "../../../builders.ts";
@@ -30,6 +31,11 @@ function refusal(spec: Partial<ServiceSpec>, node: Partial<Node> = {}, tasks: Ta
 const placement = (over: Partial<ServiceSpec["placement"]>) => ({
   placement: { constraints: [], spread: [], maxReplicasPerNode: 0, ...over },
 });
+
+const lora = (amount: number) => {
+  const { limits, reservations } = reserving(0);
+  return { resources: { limits, reservations: { ...reservations, generic: { lora: amount } } } };
+};
 
 describe("a node takes no task", () => {
   const zone = { key: "node.labels.zone", operator: "==", value: "north" } as const;
@@ -61,6 +67,31 @@ describe("a node takes no task", () => {
       {},
       [],
       "is linux/amd64, not windows",
+    ],
+    [
+      "whose image is there for another architecture",
+      {},
+      { foreignImages: { "localhost/web:1": "linux/arm64" } },
+      [],
+      "is linux/amd64, and has image localhost/web:1 for linux/arm64",
+    ],
+    [
+      "that reserves more of a named resource than is left",
+      lora(1),
+      { generic: { lora: 1 } },
+      [aTask(web, "a", { slot: "2" })],
+      "has 0 of resource lora free, not 1",
+    ],
+    [
+      "that names a device which is not there",
+      {
+        container: aContainer({
+          devices: [{ source: "/dev/fuse", target: "/dev/fuse", permissions: "rwm" }],
+        }),
+      },
+      { devices: [], deviceNodes: [] },
+      [],
+      "has no device /dev/fuse",
     ],
     [
       "that does not meet a constraint",
@@ -97,6 +128,13 @@ describe("a node takes no task", () => {
       [aTask(web, "a", { slot: "2" }), aTask(web, "b", { slot: "3" })],
       "has 1 cores free, not 1.5",
     ],
+    [
+      "with a volume that is to be removed there first",
+      { container: aContainer({ mounts: [aVolumeMount("shop_data")] }) },
+      { volumesToRemove: ["other", "shop_data"] },
+      [],
+      "has not yet removed the volume shop_data of a stack that was taken down",
+    ],
   ];
   for (const [when, spec, node, tasks, reason] of cases) {
     test(when, () => expect(refusal(spec, node, tasks)).toBe(reason));
@@ -123,6 +161,13 @@ describe("a node takes a task", () => {
       [aTask(web, "a", { state: "failed" })],
     ],
     ["below its share", placement({ maxReplicasPerNode: 2 }), {}, [aTask(web, "a")]],
+    ["that reserves what is left of a named resource", lora(2), { generic: { lora: 2 } }, []],
+    [
+      "whose image is always fetched, whatever is there",
+      { container: aContainer({ pullPolicy: "always" }) },
+      { foreignImages: { "localhost/web:1": "linux/arm64" } },
+      [],
+    ],
     ["whose published port is everybody's", { ports: [aPort()] }, {}, [aTask(web, "a")]],
   ];
   for (const [when, spec, node, tasks] of cases) {

@@ -195,8 +195,8 @@ describe("where a task may run", () => {
     const chosen = (...outOfTouch: string[]) => {
       const tasks = [aTask(service, "a"), aTask(service, "b", { slot: "2" }), task];
       const view = aView({ nodes, services: [service], tasks });
-      const isOut = (id: string) => outOfTouch.includes(shortId(id));
-      return schedule(view, [task], seededRandom("s"), isOut).placements.map((p) =>
+      const isOutOfTouch = (id: string) => outOfTouch.includes(shortId(id));
+      return schedule(view, [task], seededRandom("s"), { isOutOfTouch }).placements.map((p) =>
         shortId(p.nodeId),
       );
     };

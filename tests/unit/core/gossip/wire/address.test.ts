@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import {
-  bytesOfHost,
   canonicalHost,
   hostOfBytes,
   isMemberAddress,
 } from "../../../../../src/core/gossip/wire/address.ts";
+import { bytesOfHost } from "../../../../../src/lib/ip.ts";
 
 test("each address has one text", () => {
   const texts: [string, string][] = [

@@ -1,0 +1,75 @@
+import { readFileSync } from "node:fs";
+import type { Clock, Timer } from "../lib/clock.ts";
+
+/** A start takes less; what is done now and then is paid for again each time. */
+const EVERY_MS = 30_000;
+/** From Linux: include/uapi/asm-generic/mman-common.h. */
+const MADV_DONTNEED = 4;
+
+/** A range of addresses. */
+export interface Range {
+  start: number;
+  bytes: number;
+}
+
+/**
+ * The executable's machine code and constants in memory: what is mapped from its file, can't be
+ * written, and of which no page was changed before it was protected. Such pages, and no others, can
+ * be had again from the file.
+ * @param smaps the text of /proc/self/smaps
+ * @param executable path of the executable
+ */
+export function unchangedRanges(smaps: string, executable: string): Range[] {
+  const ranges: Range[] = [];
+  // A mapping's first line begins with its addresses; those of its figures follow.
+  for (const mapping of smaps.split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m)) {
+    const [, start = "", end = "", path] =
+      /^([0-9a-f]+)-([0-9a-f]+) r-[x-]p [0-9a-f]+ \S+ \d+ +(.+)$/m.exec(mapping) ?? [];
+    if (path !== executable || !/^Anonymous: +0 kB$/m.test(mapping)) continue;
+    const from = Number.parseInt(start, 16);
+    ranges.push({ start: from, bytes: Number.parseInt(end, 16) - from });
+  }
+  return ranges;
+}
+
+/**
+ * Gives back the pages of machine code that were needed at some time, for starting above all, now
+ * and then. The kernel keeps them in its cache of the file as long as it has room, and puts those
+ * back that are needed again; but it no longer counts them as this process's memory, and has them
+ * at hand for others. It takes some two milliseconds of each half minute.
+ * @returns how to end it
+ */
+export function keepReleasingCode(clock: Clock): () => void {
+  let madvise: ((start: number, bytes: number, advice: number) => number) | undefined;
+  let timer: Timer | undefined;
+  let isEnded = false;
+  const release = async () => {
+    madvise ??= await loadMadvise();
+    const smaps = readFileSync("/proc/self/smaps", "utf8");
+    for (const { start, bytes } of unchangedRanges(smaps, process.execPath)) {
+      if (madvise(start, bytes, MADV_DONTNEED) !== 0) return;
+    }
+    schedule();
+  };
+  const schedule = () => {
+    // Ended while the library was loaded: a timer more would keep the process from its end.
+    if (isEnded) return;
+    timer = clock.after(EVERY_MS, () => {
+      // No /proc, or another C library: the process keeps what it has, and is otherwise the same.
+      release().catch(() => undefined);
+    });
+  };
+  schedule();
+  return () => {
+    isEnded = true;
+    timer?.cancel();
+  };
+}
+
+async function loadMadvise() {
+  const { dlopen } = await import("bun:ffi");
+  const { symbols } = dlopen("libc.so.6", {
+    madvise: { args: ["u64", "u64", "i32"], returns: "i32" },
+  });
+  return (start: number, bytes: number, advice: number) => symbols.madvise(start, bytes, advice);
+}

@@ -1,0 +1,75 @@
+import { z } from "zod";
+import { nodeIdSchema, serviceIdSchema, taskIdSchema } from "./ids.ts";
+import { portSchema } from "./service.ts";
+
+/** How tasks of one node reach those of another. */
+export const networkModeSchema = z.enum(["vxlan", "host-gw", "wireguard"]);
+export type NetworkMode = z.infer<typeof networkModeSchema>;
+
+/** A node whose tasks have addresses. */
+export const mapNodeSchema = z.object({
+  id: nodeIdSchema,
+  hostname: z.string().max(253),
+  /** The address by which other nodes reach it. */
+  address: z.string().max(64),
+  /** The addresses of its tasks. */
+  subnet: z.cidrv4(),
+  /** Base 64; of a node that can take part in an encrypted network. */
+  wireguardKey: z.string().max(64).optional(),
+});
+export type MapNode = z.infer<typeof mapNodeSchema>;
+
+/** A Compose network as one service is attached to it. */
+export const attachmentSchema = z.object({
+  /** `shop_default`, or the bare name of an external one: two stacks that say the same share it. */
+  network: z.string().max(255),
+  /** Names by which the service is found there, beside its own. */
+  aliases: z.array(z.string().max(253)).max(64),
+  /** Whether tasks that are in such networks alone reach nothing outside the cluster. */
+  internal: z.boolean(),
+});
+export type Attachment = z.infer<typeof attachmentSchema>;
+
+export const mapServiceSchema = z.object({
+  id: serviceIdSchema,
+  stack: z.string(),
+  name: z.string(),
+  networks: z.array(attachmentSchema).max(64),
+  /** Stands for all its tasks; absent with `endpoint_mode: dnsrr`. */
+  virtualIp: z.ipv4().optional(),
+  /** What it publishes. */
+  ports: z.array(portSchema),
+  /** For how long a client's connections go to the same task, in milliseconds; absent means not. */
+  stickyMs: z.int().min(1).optional(),
+});
+export type MapService = z.infer<typeof mapServiceSchema>;
+
+/** A task that has an address and has not ended. */
+export const mapTaskSchema = z.object({
+  id: taskIdSchema,
+  serviceId: serviceIdSchema,
+  slot: z.string(),
+  nodeId: nodeIdSchema,
+  address: z.ipv4(),
+  /** Whether it gets traffic: one that starts or stops only sends. */
+  isReady: z.boolean(),
+  /** Where its revision differs from the newest one of the service. */
+  networks: z.array(z.string().max(255)).max(64).optional(),
+  ports: z.array(portSchema).optional(),
+});
+export type MapTask = z.infer<typeof mapTaskSchema>;
+
+/**
+ * Everything that a node needs to know so that its tasks find and reach others. A server makes it;
+ * a node puts what it knows better in its place: its own tasks, and which members are gone.
+ */
+export const networkMapSchema = z.object({
+  generation: z.int().min(0),
+  mode: networkModeSchema,
+  /** The addresses of all tasks and services: `10.210.0.0/16`. */
+  range: z.cidrv4(),
+  nodes: z.array(mapNodeSchema),
+  services: z.array(mapServiceSchema),
+  tasks: z.array(mapTaskSchema),
+});
+export type NetworkMap = z.infer<typeof networkMapSchema>;
