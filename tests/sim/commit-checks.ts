@@ -187,15 +187,23 @@ export function checkState(view: View, isAstray: (id: TaskId) => boolean): Probl
 function checkHolders(view: View, nodeId: NodeId, isAstray: (id: TaskId) => boolean): Problem {
   const node = view.nodes.get(nodeId);
   const exclusive = new Set(node?.devices?.filter((one) => one.exclusive).map(({ id }) => id));
-  const holders = new Set<string>();
+  const holders = new Map<string, Task>();
   for (const task of view.tasksOn(nodeId)) {
     const service = view.services.get(task.serviceId);
     if (service === undefined || !occupiesNode(task) || isAstray(task.id)) continue;
     const ports = specAt(service, task.revision).ports.filter(({ mode }) => mode === "host");
     const devices = (task.devices ?? []).filter((id) => exclusive.has(id));
     for (const what of [...ports.map((port) => `port ${port.published}`), ...devices]) {
-      if (holders.has(what)) return broken("S2", task, `holds ${what} beside another task`);
-      holders.add(what);
+      const other = holders.get(what);
+      // What is only made ready gets it from the one before it.
+      const isHandedOn =
+        other?.serviceId === task.serviceId &&
+        other.slot === task.slot &&
+        (isStaged(task) || isStaged(other));
+      if (other !== undefined && !isHandedOn) {
+        return broken("S2", task, `holds ${what} beside another task`);
+      }
+      holders.set(what, task);
     }
   }
   return undefined;
