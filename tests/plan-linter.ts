@@ -34,12 +34,11 @@ function lintAction(view: View, service: Service, after: Service, action: Action
     case "startTask": {
       const task = view.tasks.get(action.taskId);
       if (task === undefined || !isStaged(task)) return ["starts a task that is not staged"];
-      const others = view.tasksOf(task.serviceId).filter((other) => other.slot === task.slot);
-      const isAlone = others.every((other) => other === task || isTerminal(other.state));
-      const startFirst = policyInForce(after).order === "start-first";
-      return isAlone || startFirst || others.some((other) => isOutOfReach(view, other))
-        ? []
-        : [`starts ${task.id} beside another one`];
+      const beside = view.tasksOf(task.serviceId).find((other) => {
+        const isThere = !isTerminal(other.state) && !isStaged(other);
+        return isThere && other.slot === task.slot && !isOutOfReach(view, other);
+      });
+      return beside === undefined ? [] : [`starts ${task.id} beside ${beside.id}`];
     }
     case "stopTask": {
       const task = view.tasks.get(action.taskId);
