@@ -30,6 +30,8 @@ function formatAction(action: Action): string {
       return `start ${shortId(action.taskId)}`;
     case "stopTask":
       return `stop ${shortId(action.taskId)}: ${action.reason}`;
+    case "retireTask":
+      return `retire ${shortId(action.taskId)}`;
     case "removeTask":
       return `remove ${shortId(action.taskId)}`;
     case "deleteTask":

@@ -253,6 +253,20 @@ export const BUGS: readonly Bug[] = [
       ),
   },
   {
+    name: "wants-what-its-slot-has-gone-on-without",
+    breaks: ["T8", "retired"],
+    controllersStore: (store) =>
+      withCommit(store, (changes) => {
+        const isRetired = (change: Change) => {
+          if (change.kind !== "task" || change.op !== "put") return false;
+          const before = store.view().tasks.get(change.value.id);
+          const hasEnded = before?.desired === "running" && isTerminal(before.state);
+          return hasEnded && change.value.desired === "shutdown";
+        };
+        return store.commit(changes.filter((change) => !isRetired(change)));
+      }),
+  },
+  {
     name: "starts-what-is-only-staged",
     breaks: ["staged", "surge"],
     dispatcherStore: (store) =>

@@ -2,6 +2,7 @@ import type { AssignmentSet } from "../../src/model/assignment.ts";
 import type { NodeId, ServiceId, TaskId } from "../../src/model/ids.ts";
 import { specOf } from "../../src/model/service.ts";
 import { isTerminal } from "../../src/model/task.ts";
+import { supersededIn } from "../plan-linter.ts";
 import type { Commit } from "../../src/store/store.ts";
 import { CommitChecks, checkState } from "./commit-checks.ts";
 import type { Place } from "./cluster.ts";
@@ -29,6 +30,8 @@ export class Checks {
   /** Tasks that their agents made while no server was in reach. */
   readonly #alone = new Set<TaskId>();
   readonly #starts = new Map<TaskId, number>();
+  /** Tasks that had ended when the last server went, and whose slots went on without them. */
+  readonly #over = new Set<TaskId>();
   #checkedVersion = 0;
   #pausedAt = 0;
   #resumedAt = 0;
@@ -109,6 +112,14 @@ export class Checks {
     this.#resumedAt = now;
   }
 
+  /** No server is there from now on, and everybody knows what was decided. */
+  noteNoServer(): void {
+    const { view } = this.#disk;
+    for (const service of view.services.values()) {
+      for (const { id } of supersededIn(view, service)) this.#over.add(id);
+    }
+  }
+
   broken(invariant: Invariant, message: string): void {
     this.violation ??= { invariant, message };
   }
@@ -163,6 +174,9 @@ export class Checks {
       if (made === undefined) continue;
       this.#noteAlone(taskId);
       this.#slots.set(taskId, made);
+      const before = made.predecessor?.ended.taskId;
+      if (before === undefined || !this.#over.has(before)) continue;
+      this.broken("retired", `task ${taskId} goes on from ${before}, as its slot did elsewhere`);
     }
   }
 

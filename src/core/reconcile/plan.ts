@@ -15,6 +15,8 @@ export type Action =
   | { type: "startTask"; taskId: TaskId }
   /** Ask the task to end; its container is kept for its logs. */
   | { type: "stopTask"; taskId: TaskId; reason: string }
+  /** Nobody is to start the ended task again; its container is kept for its logs. */
+  | { type: "retireTask"; taskId: TaskId }
   /** Ask for the task and its container to go. */
   | { type: "removeTask"; taskId: TaskId }
   /** Nothing of it is left on any node: forget it. */
@@ -56,6 +58,8 @@ function changeOf(view: View, action: Action, now: number): Change[] {
       return withTask(view, action.taskId, (task) =>
         put.task(stopped(view, task, action.reason, now)),
       );
+    case "retireTask":
+      return endOf(view, action.taskId, now);
     case "removeTask":
       return withTask(view, action.taskId, (task) => put.task({ ...task, desired: "removed" }));
     case "deleteTask":

@@ -6,7 +6,7 @@ import { isServing } from "../../model/serving.ts";
 import { isTerminal, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { fillSlot, giveUpAbandoned, letGo, nextAttempt } from "./attempt.ts";
-import { removeSlot, stopSurplus, trimHistory } from "./attempt.ts";
+import { removeSlot, stopSurplus, trimHistory, withRetired } from "./attempt.ts";
 import { isNeeded, waitOf, withWaiting } from "./depends.ts";
 import { homesOf, surplusOf } from "./disconnect.ts";
 import { isOfSlot } from "./held.ts";
@@ -81,7 +81,7 @@ export function planService(
   for (const slot of sortedBy(slots.values(), (s) => s.slot)) {
     if (!kept.has(slot.slot)) plan.actions.push(...removeSlot(view, slot));
   }
-  return withWaiting(plan, view, service, waitsFor);
+  return withWaiting(withRetired(plan, filled), view, service, waitsFor);
 }
 
 function stopOutdated(view: View, service: Service, slot: Slot | undefined, task: Task): Action {

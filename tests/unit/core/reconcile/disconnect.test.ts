@@ -200,7 +200,10 @@ describe("when the node is back", () => {
 
   test("the replacement alone is left where the original has ended", () => {
     const ended = original(undefined, { state: "failed", finishedAt: BACK_AT });
-    expect(plan([ended, replacement()], { nodes, now: BACK_AT + 5000 })).toEqual([]);
+    const given = { nodes, now: BACK_AT + 5000 };
+    expect(plan([ended, replacement()], given)).toEqual(["retire original"]);
+    const retired = { ...ended, desired: "shutdown" as const };
+    expect(plan([retired, replacement()], given)).toEqual([]);
   });
 });
 
@@ -292,7 +295,10 @@ describe("a task on a node that is drained", () => {
       aTask(service, `failed${slot}`, { ...on("h2"), slot, state: "failed", finishedAt: 1 }),
       aTask(service, `task${slot}`, { ...on("h2"), slot, createdAt: 10 }),
     ]);
-    expect(plan(tasks, { service, nodes })).toEqual(["stage a task in slot 1 of revision 1"]);
+    expect(plan(tasks, { service, nodes })).toEqual([
+      "stage a task in slot 1 of revision 1",
+      "retire failed2",
+    ]);
   });
 
   test("ends at once where it can't go on elsewhere", () => {

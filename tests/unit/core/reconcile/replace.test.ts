@@ -63,7 +63,7 @@ describe("stop-first", () => {
     const staged = young(1, { desired: "prepared", state: "preparing" });
     const crashed = old(1, { state: "failed", finishedAt: 9_000 });
     const tasks = [crashed, staged, old(2), old(3), old(4)];
-    expect(plan(updated(), tasks)).toEqual(["start new1"]);
+    expect(plan(updated(), tasks)).toEqual(["start new1", "retire old1"]);
   });
 
   test("keeps the old task when the new one can't be made ready", () => {
