@@ -2,6 +2,7 @@ import type { Clock } from "../lib/clock.ts";
 import { OrchdError } from "../lib/errors.ts";
 import { freeAddress } from "../core/network/address.ts";
 import type { Assignment } from "../model/assignment.ts";
+import type { ContainerSpec, ImagePin } from "../model/container.ts";
 import type { TaskId } from "../model/ids.ts";
 import type { PortClaims } from "../net/ports.ts";
 import type { Runtime } from "../runtime/driver.ts";
@@ -11,6 +12,7 @@ import type { Grants } from "./grants.ts";
 import type { ImagePlatforms } from "./image-platforms.ts";
 import { Limit } from "./limit.ts";
 import type { TaskNetwork } from "./task-network.ts";
+import { findPin, findPinned } from "./pinned-image.ts";
 
 /** Containers made or started at once: more only makes a small machine's runtime fight itself. */
 export const STARTS_AT_ONCE = 4;
@@ -48,12 +50,15 @@ export class Executor {
     this.#options = options;
   }
 
-  /** Makes a task's container with everything that it needs. */
-  async create(given: Assignment): Promise<void> {
-    const { ports, machine, grants } = this.#options;
+  /**
+   * Makes a task's container with everything that it needs. Answers what its image is, where its
+   * assignment did not say so.
+   */
+  async create(given: Assignment): Promise<ImagePin | undefined> {
+    const { ports, runtime, machine, grants } = this.#options;
     const filled = await grants.prepare(given);
     const assignment = machine === undefined ? filled : withDevices(filled, machine());
-    const { taskId, container } = assignment;
+    const { taskId, container, pin } = assignment;
     if (container.networkMode === "bridge") {
       for (const port of assignment.ports) await ports.claim(port, taskId);
     }
@@ -63,8 +68,17 @@ export class Executor {
         await this.#options.runtime.ensureVolume(mount);
       }
     });
-    if (container.pullPolicy === "always") await this.#pull(assignment);
+    if (pin !== undefined) {
+      const image = await findPinned(runtime, assignment, pin, (name) =>
+        this.#pull(container, name),
+      );
+      await this.#createInTurn({ ...assignment, container: { ...container, image } });
+      return undefined;
+    }
+    if (container.pullPolicy === "always") await this.#pull(container);
     await this.#createContainer(assignment);
+    // The container is there; what its image is the next task may find out.
+    return findPin(runtime, assignment).catch(() => undefined);
   }
 
   /**
@@ -143,7 +157,7 @@ export class Executor {
     } catch (error) {
       if (!(error instanceof OrchdError) || error.code !== "notFound") throw error;
       if (assignment.container.pullPolicy !== "missing") throw error;
-      await this.#pull(assignment);
+      await this.#pull(assignment.container);
       await this.#createInTurn(assignment);
     }
   }
@@ -169,9 +183,9 @@ export class Executor {
   }
 
   /** In a line of its own: a slow registry must not hold up tasks whose image is here. */
-  async #pull({ container }: Assignment): Promise<void> {
+  async #pull({ image, platform }: ContainerSpec, reference = image): Promise<void> {
     const { runtime, images } = this.#options;
-    await this.#pulls.run(() => runtime.pullImage(container.image, container.platform));
+    await this.#pulls.run(() => runtime.pullImage(reference, platform));
     images.forget();
   }
 

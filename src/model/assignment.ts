@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { containerSpecSchema, resourcesSchema } from "./container.ts";
+import { containerSpecSchema, imagePinSchema, resourcesSchema } from "./container.ts";
 import { serviceIdSchema, taskIdSchema } from "./ids.ts";
 import { portSchema, restartPolicySchema } from "./service.ts";
 import { desiredStateSchema, taskStateSchema, taskStatusSchema } from "./task.ts";
@@ -16,6 +16,8 @@ export const assignmentSchema = z.object({
   /** The furthest state that the server knows of: a task that had ended is never started again. */
   state: taskStateSchema,
   container: containerSpecSchema,
+  /** What its image has to be; absent for the first task of a revision. */
+  pin: imagePinSchema.optional(),
   resources: resourcesSchema,
   ports: z.array(portSchema),
   /** Ids of the node's devices that the task gets beside those that its container names. */

@@ -56,6 +56,15 @@ export const ulimitSchema = z.object({
 });
 export type Ulimit = z.infer<typeof ulimitSchema>;
 
+/** What an image was when a revision was first made ready: its later tasks get that very one. */
+export const imagePinSchema = z.object({
+  /** Of the image's configuration: the same wherever the same archive was loaded. */
+  id: z.string().max(128),
+  /** By which its registry gives that very image. */
+  digest: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+});
+export type ImagePin = z.infer<typeof imagePinSchema>;
+
 export const pullPolicySchema = z.enum(["always", "missing", "never"]);
 export type PullPolicy = z.infer<typeof pullPolicySchema>;
 

@@ -30,6 +30,12 @@ export type RuntimeEvent =
   /** The stream began, or began again after a gap: look at everything afresh. */
   | { type: "resync" };
 
+export interface ImageIdentity {
+  id: string;
+  /** By which its registry gives it, the most general first; none for one of no registry. */
+  digests: string[];
+}
+
 export interface RuntimeInfo {
   name: string;
   version: string;
@@ -88,6 +94,8 @@ export interface Runtime {
   /** What running tasks use; of one that is not there, or does not run, nothing is said. */
   usage(taskIds: readonly TaskId[]): Promise<NodeUsage["tasks"]>;
 
+  /** What the image is; undefined for one that is not there. */
+  imageIdentity(reference: string): Promise<ImageIdentity | undefined>;
   hasImage(reference: string): Promise<boolean>;
   /** `linux/arm64`: what the image is made for; undefined where it is not here, or does not say. */
   imagePlatform(reference: string): Promise<string | undefined>;

@@ -2,7 +2,7 @@ import { createSocket } from "node:dgram";
 
 /*
  * `bun udp-end.ts serve PORT` answers each datagram. `bun udp-end.ts ask ADDRESS PORT CLIENTS` is
- * so many clients, each of which asks five times a second from one port for as long as it lives, and
+ * so many clients, each of which asks five times a second from one port while it lives, and
  * prints once a second how many of them have been answered since.
  */
 const ASK_EVERY_MS = 200;

@@ -123,6 +123,10 @@ export class SimulatedRuntime implements Runtime {
     throw new OrchdError("notFound", "no registry has this image");
   }
 
+  async imageIdentity(): Promise<undefined> {
+    return undefined;
+  }
+
   async hasImage(): Promise<boolean> {
     return true;
   }

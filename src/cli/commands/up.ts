@@ -9,6 +9,7 @@ import { collect, connect, newRemoteCommand, timeoutOption, printJson } from "..
 import { printLines, type Context, type RemoteOptions } from "../context.ts";
 import { conclude } from "../follow/conclude.ts";
 import { follow } from "../follow/follow.ts";
+import { replacedIn } from "../follow/held-up.ts";
 import { stuckReasonOf } from "../follow/stuck.ts";
 import { cleanText } from "../output/clean.ts";
 import { paintFor } from "../output/color.ts";
@@ -82,6 +83,7 @@ async function waitForStack(
     timeoutMs: options.timeout,
     json,
     open: (signal) => client.progress(stack, signal),
+    fresh: replacedIn(result),
     stuckReason: (service) => stuckReasonOf(client, service, spec.services[service.name]?.restart),
   });
   if (json) await printJson(io, { ...result, outcome: outcome.type });

@@ -17,6 +17,7 @@ import type {
   BridgeNetwork,
   ContainerStatus,
   CreateOptions,
+  ImageIdentity,
   Runtime,
   RuntimeEvent,
   RuntimeInfo,
@@ -187,6 +188,10 @@ export class FakeRuntime implements Runtime {
       if (status.state === "running") return openFakeExec(options);
       throw new OrchdError("runtime", "the container does not run, so nothing can be run in it");
     });
+  }
+
+  imageIdentity(reference: string): Promise<ImageIdentity | undefined> {
+    return this.#answer(() => this.#images.identity(reference));
   }
 
   hasImage(reference: string): Promise<boolean> {

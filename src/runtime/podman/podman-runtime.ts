@@ -18,6 +18,7 @@ import {
   type BridgeNetwork,
   type ContainerStatus,
   type CreateOptions,
+  type ImageIdentity,
   type Runtime,
   type RuntimeEvent,
   type RuntimeInfo,
@@ -27,7 +28,7 @@ import { inspectedSchema, listedSchema, statusOf, type Inspected } from "./conta
 import { createSpecOf } from "./create-spec.ts";
 import { openExec } from "./exec.ts";
 import { filtersOf, type PodmanHttp } from "./http.ts";
-import { hasImage, imagePlatform, listImages, loadImage } from "./images.ts";
+import { hasImage, imageIdentity, imagePlatform, listImages, loadImage } from "./images.ts";
 import { pullImage, qualifiedNameOf } from "./images.ts";
 import { readProcessLimits } from "./machine.ts";
 import { NodeNetwork } from "./network.ts";
@@ -174,6 +175,10 @@ export class PodmanRuntime implements Runtime {
       taskIds.map(async (taskId) => ({ taskId, containerId: await this.#findId(taskId) })),
     );
     return readUsage(this.#http, found);
+  }
+
+  imageIdentity(reference: string): Promise<ImageIdentity | undefined> {
+    return imageIdentity(this.#http, reference);
   }
 
   hasImage(reference: string): Promise<boolean> {

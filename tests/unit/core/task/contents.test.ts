@@ -30,6 +30,10 @@ describe("what a node needs", () => {
     ]);
   });
 
+  test("is there before a task is started that is only made ready", () => {
+    expect(needed({ desired: "prepared" })).toHaveLength(2);
+  });
+
   test("is nothing of a task that is to end, or will not be started again", () => {
     expect(needed({ desired: "shutdown" })).toEqual([]);
     expect(needed({ desired: "removed" })).toEqual([]);
