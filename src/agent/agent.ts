@@ -4,7 +4,6 @@ import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
 import { gatewayOf, parseSubnet } from "../core/network/address.ts";
 import type { PublishedEndpoint } from "../core/network/ingress.ts";
-import { awaitedPorts } from "../core/task/step.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
 import type { NodeFacts } from "../model/node.ts";
@@ -23,17 +22,16 @@ import { isTerminal, type TaskStatus } from "../model/task.ts";
 import type { NodeUsage } from "../model/usage.ts";
 import { connectTcp } from "../net/byte-stream.ts";
 import { PortClaims } from "../net/ports.ts";
-import { takesConnections } from "../net/probe.ts";
 import { forwardPackets } from "../net/sysctl.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import type { AgentState } from "../store/agent-state/agent-state.ts";
 import { Containers } from "./containers.ts";
 import { Executor } from "./executor.ts";
-import { FirstAnswer } from "./first-answer.ts";
 import { forwardTarget } from "./forward-target.ts";
 import type { MachineDevices } from "./give-devices.ts";
 import { ImagePlatforms } from "./image-platforms.ts";
 import { Ingress } from "./ingress.ts";
+import { Readiness } from "./readiness.ts";
 import { Reporter } from "./reporter.ts";
 import { Successors } from "./successors.ts";
 import { Worker } from "./worker.ts";
@@ -84,7 +82,7 @@ export class Agent implements AgentSession {
   readonly #images: ImagePlatforms;
   readonly #worker: Worker;
   readonly #reporter: Reporter;
-  readonly #firstAnswer: FirstAnswer;
+  readonly #readiness: Readiness;
   readonly #successors: Successors;
   readonly #ingress: Ingress | undefined;
   readonly #stopped = new AbortController();
@@ -114,19 +112,24 @@ export class Agent implements AgentSession {
       subnet: network && parseSubnet(network.subnet),
       withdraw: (taskId) => this.#withdraw(taskId),
     });
+    this.#readiness = new Readiness({
+      clock,
+      random,
+      runtime,
+      containers: this.#containers,
+      assignment: (taskId) => this.#worker.assignment(taskId),
+      status: (taskId) => this.#worker.status(taskId),
+      onNews: (taskId, news) => this.#worker.setHealth(taskId, news.health, news),
+    });
     this.#worker = new Worker({
       clock,
       log,
       containers: this.#containers,
       executor: this.#executor,
+      readiness: this.#readiness,
       onStarting: (status) => state.saveStatus([status]),
       onStatus: (status) => this.#onStatus(status),
       onForget: (taskId) => this.#onForget(taskId),
-    });
-    this.#firstAnswer = new FirstAnswer({
-      clock,
-      takesConnections,
-      onAnswer: (taskId) => this.#worker.setHealth(taskId, "none"),
     });
     this.#successors = new Successors({
       clock,
@@ -177,7 +180,7 @@ export class Agent implements AgentSession {
     this.#watchRetry?.cancel();
     this.#ingressRetry?.cancel();
     this.#worker.close();
-    this.#firstAnswer.close();
+    this.#readiness.close();
     this.#successors.close();
     this.#reporter.close();
     this.#options.server.goodbye(this.nodeId);
@@ -311,7 +314,7 @@ export class Agent implements AgentSession {
       const status = this.#worker.status(assignment.taskId);
       if (status?.state !== "running") continue;
       void this.#holdPorts(assignment);
-      if (status.health === "starting") this.#awaitAnswer(assignment.taskId);
+      this.#readiness.follow(assignment.taskId, false);
     }
   }
 
@@ -328,13 +331,12 @@ export class Agent implements AgentSession {
 
   #onStatus(status: TaskStatus): void {
     this.#reporter.report(status);
-    if (status.state === "running" && status.health === "starting") {
-      this.#awaitAnswer(status.taskId);
-    } else if (status.state === "running") {
-      void this.#refreshIngress();
+    if (status.state === "running") {
+      this.#readiness.follow(status.taskId, true);
+      if (status.health !== "starting") void this.#refreshIngress();
     } else if (isTerminal(status.state)) {
       this.#successors.consider(status.taskId);
-      this.#firstAnswer.forget(status.taskId);
+      this.#readiness.forget(status.taskId);
       void this.#executor.release(status.taskId);
       void this.#refreshIngress();
     }
@@ -360,14 +362,8 @@ export class Agent implements AgentSession {
     this.#worker.assign(set);
   }
 
-  #awaitAnswer(taskId: TaskId): void {
-    const assignment = this.#worker.assignment(taskId);
-    const container = this.#containers.get(taskId);
-    if (assignment === undefined || container?.address === undefined) return;
-    this.#firstAnswer.await(taskId, container.address, awaitedPorts(assignment, container));
-  }
-
   #onForget(taskId: TaskId): void {
+    this.#readiness.forget(taskId);
     this.#withdrawn.delete(taskId);
     this.#options.state.deleteStatus([taskId]);
   }

@@ -43,6 +43,8 @@ export const taskStatusSchema = z.object({
   exitCode: z.int().optional(),
   /** The task's own address on the node's network. */
   address: z.string().max(64).optional(),
+  /** Said of `running` alone: its node is about to end it for its health, as `message` says. */
+  ending: z.boolean().optional(),
 });
 export type TaskStatus = z.infer<typeof taskStatusSchema>;
 
@@ -67,7 +69,7 @@ export const taskSchema = z.object({
   desired: desiredStateSchema,
   /** When it was ready for traffic first, by the server's clock. */
   readyAt: at.optional(),
-  ...taskStatusSchema.omit({ taskId: true }).shape,
+  ...taskStatusSchema.omit({ taskId: true, ending: true }).shape,
   version: z.int(),
 });
 export type Task = z.infer<typeof taskSchema>;
@@ -135,7 +137,7 @@ export function withStatus(task: Task, status: TaskStatus): Task {
   const after = rankOf(status.state);
   if (after < before) return task;
   if (isTerminal(task.state) && status.state !== "removed") return task;
-  const { taskId: _, ...reported } = status;
+  const { taskId: _, ending: __, ...reported } = status;
   const next: Task = { ...task, ...dropUndefined(reported) };
   const isToldToEnd = task.desired !== "running" && status.message === "";
   if (isToldToEnd || (status.state === "removed" && isTerminal(task.state))) {

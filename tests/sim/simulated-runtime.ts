@@ -2,6 +2,7 @@ import { OrchdError } from "../../src/lib/errors.ts";
 import type { TaskId } from "../../src/model/ids.ts";
 import type { ExecSession, ImageSummary, LogLine } from "../../src/model/session.ts";
 import type {
+  CommandResult,
   ContainerStatus,
   CreateOptions,
   Runtime,
@@ -121,6 +122,22 @@ export class SimulatedRuntime implements Runtime {
 
   async pullImage(): Promise<void> {
     throw new OrchdError("notFound", "no registry has this image");
+  }
+
+  imageHealthcheck(): Promise<undefined> {
+    return this.#call("", 10, () => undefined);
+  }
+
+  async run(taskId: TaskId): Promise<CommandResult> {
+    const { ok, output } = await this.answer(taskId);
+    return { end: "exited", exitCode: ok ? 0 : 1, output };
+  }
+
+  answer(taskId: TaskId): Promise<{ ok: boolean; output: string }> {
+    return this.#call("", 10, () => ({
+      ok: this.#find(taskId).isWell === true,
+      output: "as asked",
+    }));
   }
 
   async hasImage(): Promise<boolean> {

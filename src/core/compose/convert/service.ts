@@ -11,6 +11,7 @@ import { imageOf } from "./image.ts";
 import { jobOf } from "./job.ts";
 import { pairsOf } from "./pairs.ts";
 import { placementOf, precedenceOf } from "./placement.ts";
+import { probesOf } from "./probes.ts";
 import { disconnectPolicyOf, restartPolicyOf } from "./policies.ts";
 import { portsOf, type PlacedPort } from "./ports.ts";
 import { resourcesOf } from "./resources.ts";
@@ -34,8 +35,11 @@ export interface ConvertedService {
 export function convertService(service: Cursor, context: ServiceContext): ConvertedService {
   const { stack, volumes, loader } = context;
   const image = imageOf(service) ?? "";
-  const container = containerSpecOf(service, { image, volumes, loader });
+  const made = containerSpecOf(service, { image, volumes, loader });
   const ports = portsOf(service);
+  const { networkMode } = made;
+  const probes = probesOf(service, { networkMode, ports: ports.map(({ port }) => port) });
+  const container = { ...made, ...(probes === undefined ? {} : { probes }) };
   const { mode, replicas } = scaleOf(service);
   const usesHostPorts =
     container.networkMode === "host" || ports.some(({ port }) => port.mode === "host");

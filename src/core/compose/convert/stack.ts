@@ -6,7 +6,7 @@ import type { Loader } from "../read/loader.ts";
 import type { MapNode, Node } from "../yaml/tree.ts";
 import { refuseUnknownAffinity } from "./affinity.ts";
 import { Cursor } from "./cursor.ts";
-import { letComplete, refuseDependencies } from "./dependencies.ts";
+import { letComplete, refuseDependencies, warnOfNoHealth } from "./dependencies.ts";
 import { refuseSharedPorts, type PlacedPort } from "./ports.ts";
 import { convertService } from "./service.ts";
 import { volumesOf } from "./volumes.ts";
@@ -36,6 +36,7 @@ export function convertStack(root: MapNode, context: StackContext): StackSpec {
   refuseSharedPorts(ports);
   refuseDependencies(all, services);
   letComplete(services, all);
+  warnOfNoHealth(services, all);
   refuseUnknownAffinity(all);
   refuseCount(file, services.size, all.length);
   return {
