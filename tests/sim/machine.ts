@@ -10,6 +10,8 @@ export interface Container extends ContainerStatus {
   program: string;
   /** Whether it passes checks. */
   isWell?: boolean;
+  /** When it failed one last. */
+  failedAt?: number;
 }
 
 export interface MachineOptions {
@@ -131,7 +133,8 @@ export class Machine {
       clock.after(delayMs, () => {
         if (container.startedAt === startedAt) container.isWell = isWell;
       });
-    turn(true, happens(random, 0.1) ? between(random, 0, 20_000) : between(random, 0, 2000));
+    const wellAfterMs = between(random, 0, happens(random, 0.1) ? 20_000 : 2000);
+    if (program !== "sick") turn(true, wellAfterMs);
     if (program === "sickly") turn(false, between(random, 5000, 40_000));
     if (program === "job") endAfter(between(random, 0, 3000), 0);
     if (program === "long-job") endAfter(between(random, 3000, 80_000), 0);

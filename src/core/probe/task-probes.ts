@@ -161,6 +161,7 @@ function afterStartup(task: TaskProbes, now: number): { task: TaskProbes; news?:
 }
 
 function healthOf(probes: EffectiveProbes, states: TaskProbes["states"]): Health | undefined {
+  if (states.startup !== undefined) return "starting";
   const gate = states.ready ?? states.healthcheck;
   if (gate === undefined) return probes.startup === undefined ? undefined : "healthy";
   switch (gate.verdict) {

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { OrchdError } from "../../lib/errors.ts";
 import type { CommandOptions, CommandResult } from "../driver.ts";
@@ -7,6 +7,7 @@ import { endGroup, endSession } from "./process-group.ts";
 
 /** A command that prints more is ended: whoever runs it wants its last words alone. */
 const PRINTED_BYTES_MAX = 1024 * 1024;
+const LEFT_BEHIND_CHECK_MS = 250;
 /** What a background process of the command may still print when the command itself has ended. */
 const AFTERWORD_MS = 50;
 
@@ -49,13 +50,14 @@ export async function runCommand(
     child.kill("SIGKILL");
   };
   const onAbort = () => end("timedOut");
+  const watch = setInterval(() => endLeftBehind(pidFile), LEFT_BEHIND_CHECK_MS);
   signal.addEventListener("abort", onAbort);
   if (signal.aborted) onAbort();
   const onFlood = () => end("flooded");
   const streams = [child.stdout, child.stderr].map((stream) => tail.follow(stream, onFlood));
   try {
     const exitCode = await child.exited;
-    const pid = takePid(pidFile);
+    const pid = readPid(pidFile);
     // What it left in the background would be one process more at each check.
     if (pid !== undefined) endGroup(pid);
     await Promise.race([Promise.all(streams.map(({ done }) => done)), Bun.sleep(AFTERWORD_MS)]);
@@ -63,7 +65,9 @@ export async function runCommand(
     if (pid === undefined) return notStarted(tail.text());
     return { end: "exited", exitCode, output: tail.text() };
   } finally {
+    clearInterval(watch);
     signal.removeEventListener("abort", onAbort);
+    rmSync(pidFile, { force: true });
     for (const stream of streams) stream.cancel();
   }
 }
@@ -73,18 +77,23 @@ function notStarted(output: string): CommandResult {
   if (/container .*does not exist|stopped container|not running/i.test(output)) {
     throw new OrchdError("runtime", `nothing can be run in the container: ${sentenceOf(output)}`);
   }
-  return { end: "notStarted", output: sentenceOf(output) };
+  // The runtime logs its errors, with quotes within quotes.
+  return { end: "notStarted", output: sentenceOf(output.replaceAll('\\"', '"')) };
 }
 
-function takePid(path: string): number | undefined {
+/** The runtime waits for whoever still has the command's output open, when that has ended. */
+function endLeftBehind(pidFile: string): void {
+  const pid = readPid(pidFile);
+  if (pid !== undefined && !existsSync(`/proc/${pid}`)) endGroup(pid);
+}
+
+function readPid(path: string): number | undefined {
   try {
     const pid = Number(readFileSync(path, "utf8"));
     return Number.isSafeInteger(pid) && pid > 1 ? pid : undefined;
   } catch {
-    // Not written: the command was never started.
+    // Not written, or not yet: the command was not started.
     return undefined;
-  } finally {
-    rmSync(path, { force: true });
   }
 }
 
