@@ -55,6 +55,8 @@ export type AgentMemory = Pick<
 export interface AgentOptions {
   nodeId: NodeId;
   clock: Clock;
+  /** Milliseconds since some moment, which never jump; absent means the clock's. */
+  monotonicNow?: () => number;
   random: Random;
   log: Log;
   runtime: Runtime;
@@ -114,6 +116,7 @@ export class Agent implements AgentSession {
     });
     this.#readiness = new Readiness({
       clock,
+      monotonicNow: options.monotonicNow,
       random,
       runtime,
       containers: this.#containers,

@@ -23,6 +23,8 @@ const GIVING_UP_MS = 5000;
 
 export interface ProberOptions {
   clock: Clock;
+  /** Whole milliseconds since some moment, which never jump: clocks of machines are set. */
+  now(): number;
   random: Random;
   /**
    * Asks a task once, and gives up when told to.
@@ -59,13 +61,13 @@ export class Prober {
   follow(
     taskId: TaskId,
     probes: EffectiveProbes,
-    how: { startedAt: number; isNew: boolean; health: Health },
+    how: { ranMs: number; isNew: boolean; health: Health },
   ): void {
     if (this.#followed.has(taskId)) return;
-    const { clock, random } = this.#options;
-    const { startedAt: since, isNew, health } = how;
-    const phase = random.next();
-    const task = beginProbes(probes, { now: clock.now(), since, phase, isNew, health });
+    const { isNew, health } = how;
+    const now = this.#options.now();
+    const phase = this.#options.random.next();
+    const task = beginProbes(probes, { now, since: now - how.ranMs, phase, isNew, health });
     const gone = new AbortController();
     const followed = { task, busy: new Set<ProbeRole>(), timer: undefined, gone };
     this.#followed.set(taskId, followed);
@@ -89,15 +91,15 @@ export class Prober {
     followed.timer = undefined;
     const [next] = dueRoles(followed.task, followed.busy);
     if (next === undefined) return;
-    const delayMs = Math.max(0, next.at - clock.now());
-    followed.timer = clock.after(delayMs, () => this.#askDue(taskId, followed));
+    const delayMs = Math.max(0, next.at - this.#options.now());
+    followed.timer = clock.after(delayMs, () => this.#askDue(taskId, followed, next.at));
   }
 
-  #askDue(taskId: TaskId, followed: Followed): void {
+  /** Asks what is due at that time: a timer that is a little early is early enough. */
+  #askDue(taskId: TaskId, followed: Followed, until: number): void {
     if (!this.#options.isWanted(taskId)) return this.forget(taskId);
-    const now = this.#options.clock.now();
     for (const { role, at } of dueRoles(followed.task, followed.busy)) {
-      if (at > now) break;
+      if (at > until) break;
       followed.busy.add(role);
       void this.#ask(taskId, followed, role, at);
     }
@@ -105,7 +107,6 @@ export class Prober {
   }
 
   async #ask(taskId: TaskId, followed: Followed, role: ProbeRole, dueAt: number): Promise<void> {
-    const { clock } = this.#options;
     const probe = followed.task.probes[role];
     if (probe === undefined) return;
     const line = probe.check.type === "exec" ? this.#commands : this.#connections;
@@ -113,7 +114,7 @@ export class Prober {
     let outcome: { result: CheckResult } | { trouble: unknown };
     try {
       const result = await line.run(() => {
-        startedAt = clock.now();
+        startedAt = this.#options.now();
         this.#options.onLateness?.(startedAt - dueAt);
         return this.#checkInTime(taskId, probe.check, probe.timeoutMs, followed.gone.signal);
       });
@@ -124,7 +125,7 @@ export class Prober {
     followed.busy.delete(role);
     if (followed.gone.signal.aborted) return;
     if (!this.#options.isWanted(taskId)) return this.forget(taskId);
-    const now = clock.now();
+    const now = this.#options.now();
     const { task, news } =
       "result" in outcome
         ? withResult(followed.task, role, outcome.result, { startedAt, now })

@@ -26,6 +26,8 @@ const LEARN_RETRY_MS = 5000;
 
 export interface ReadinessOptions {
   clock: Clock;
+  /** See `ProberOptions`; fractions are dropped. Absent means the clock's. */
+  monotonicNow?: (() => number) | undefined;
   random: Random;
   runtime: Pick<Runtime, "run" | "answer" | "imageHealthcheck">;
   containers: Containers;
@@ -49,10 +51,11 @@ export class Readiness {
   #closed = false;
 
   constructor(options: ReadinessOptions) {
-    const { clock, random, onNews, onLateness } = options;
+    const { clock, random, onNews, onLateness, monotonicNow = () => clock.now() } = options;
     this.#options = options;
     this.#prober = new Prober({
       clock,
+      now: () => Math.floor(monotonicNow()),
       random: random.split("probes"),
       check: (taskId, check, signal) => this.#check(taskId, check, signal),
       isWanted: (taskId) => this.#isWanted(taskId),
@@ -93,7 +96,8 @@ export class Readiness {
     if (probes === undefined) return void this.#followLater(assignment, isNew);
     const { startedAt = status.since, health } = status;
     if (Object.keys(probes).length > 0) {
-      this.#prober.follow(taskId, probes, { startedAt, isNew, health });
+      const ranMs = Math.max(0, this.#options.clock.now() - startedAt);
+      this.#prober.follow(taskId, probes, { ranMs, isNew, health });
     }
     if (health === "starting" && !gatesTraffic(probes)) this.#awaitAnswer(assignment);
   }

@@ -111,6 +111,7 @@ export class AgentRole {
     this.#agent = new Agent({
       nodeId: identity.nodeId,
       clock,
+      monotonicNow: () => performance.now(),
       random: systemRandom,
       log,
       runtime,

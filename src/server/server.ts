@@ -233,6 +233,7 @@ export class Server {
     const agent = new Agent({
       nodeId,
       clock: systemClock,
+      monotonicNow: () => performance.now(),
       random: systemRandom,
       log,
       runtime,

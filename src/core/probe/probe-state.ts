@@ -2,7 +2,7 @@ import type { Probe } from "../../model/probe.ts";
 
 /**
  * One probe of one task, as far as it is: time and results in, and when it is due next and what it
- * has found out. Times are milliseconds since 1970, by the node's clock.
+ * has found out. Times are whole milliseconds since some moment, and never jump.
  */
 export interface ProbeState {
   /** When it began: what start periods are counted from. */
@@ -48,7 +48,7 @@ export function resumeProbe(
   verdict: "passing" | "failing",
   { now, phase }: { now: number; phase: number },
 ): ProbeState {
-  const dueAt = now + probe.intervalMs * phase;
+  const dueAt = now + Math.round(probe.intervalMs * phase);
   return { since: now, dueAt, hasStarted: true, successes: 0, failures: 0, verdict };
 }
 
@@ -92,7 +92,7 @@ function delayAfter(
   { now, phase, isFirstPass }: { now: number; phase: number; isFirstPass: boolean },
 ): number {
   // Tasks that became ready together are not asked together for ever.
-  if (isFirstPass) return probe.intervalMs * (0.5 + phase / 2);
+  if (isFirstPass) return Math.round(probe.intervalMs * (0.5 + phase / 2));
   const leftMs = graceEnd(probe, state) - now;
   if (state.hasStarted || leftMs <= 0) return probe.intervalMs;
   return Math.min(eagerDelay(probe, now - state.since), leftMs);
@@ -101,5 +101,5 @@ function delayAfter(
 /** The longer a task takes to start, the less it matters to know at once that it has. */
 function eagerDelay({ check, startIntervalMs }: Probe, sinceMs: number): number {
   const { part, leastMs } = check.type === "exec" ? EAGER.exec : EAGER.socket;
-  return Math.min(Math.max(leastMs, sinceMs * part), startIntervalMs);
+  return Math.min(Math.max(leastMs, Math.round(sinceMs * part)), startIntervalMs);
 }

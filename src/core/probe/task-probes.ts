@@ -73,7 +73,7 @@ export function beginProbes(probes: EffectiveProbes, beginning: Beginning): Task
   }
   if (probes.live !== undefined) {
     // Nobody waits to hear that a task lives, so it is given the time of one interval.
-    const dueAt = now + probes.live.intervalMs * (isNew ? 1 : phase);
+    const dueAt = now + Math.round(probes.live.intervalMs * (isNew ? 1 : phase));
     states.live = { ...beginProbe(probes.live, since, now), dueAt };
   }
   return { ...base, states, health: healthOf(probes, states) };

@@ -15,6 +15,7 @@ function aProber(check: (taskId: TaskId, signal: AbortSignal) => Promise<CheckRe
   const unwanted = new Set<TaskId>();
   const prober = new Prober({
     clock,
+    now: () => clock.now(),
     random: seededRandom("prober"),
     check: async (taskId, _, signal) => {
       world.asked.push(clock.now());
@@ -37,8 +38,8 @@ function aProber(check: (taskId: TaskId, signal: AbortSignal) => Promise<CheckRe
   return { prober, world, pass, unwanted };
 }
 
-const found = { startedAt: 0, isNew: false, health: "healthy" } as const;
-const fresh = { startedAt: 0, isNew: true, health: "starting" } as const;
+const found = { ranMs: 0, isNew: false, health: "healthy" } as const;
+const fresh = { ranMs: 0, isNew: true, health: "starting" } as const;
 const fine = { ok: true, output: "" };
 const EXEC: Check = { type: "exec", command: ["x"] };
 

@@ -17,7 +17,12 @@ describe("a program's output", () => {
   });
 
   test("shows no secret of the environment, nor one in an address", () => {
-    const environment = { DB_PASSWORD: "hunter2!", API_TOKEN: "hunter2!more", NAME: "web", KEY: "abc" };
+    const environment = {
+      DB_PASSWORD: "hunter2!",
+      API_TOKEN: "hunter2!more",
+      NAME: "web",
+      KEY: "abc",
+    };
     const output = "web: login hunter2! failed, hunter2!more, abc, postgres://me:pw@db/x";
     expect(cleanOutput(output, environment)).toBe(
       "web: login *** failed, ***, abc, postgres://***@db/x",
@@ -25,7 +30,12 @@ describe("a program's output", () => {
   });
 
   test("of any bytes at all is bounded and takes no long time", () => {
-    const hostile = ["\u001b]".repeat(2000), "\u001b[".repeat(2000), "://".repeat(1300), "\n".repeat(4096)];
+    const hostile = [
+      "\u001b]".repeat(2000),
+      "\u001b[".repeat(2000),
+      "://".repeat(1300),
+      "\n".repeat(4096),
+    ];
     for (const text of hostile) expect(cleanOutput(text).length).toBeLessThanOrEqual(400);
   });
 });

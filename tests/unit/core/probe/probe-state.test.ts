@@ -30,7 +30,9 @@ describe("a probe", () => {
 
   test("that is a command asks far less often", () => {
     const { asked } = ask(aProbe({ check: EXEC, intervalMs: 30_000 }), () => false, 29_999);
-    expect(asked).toEqual([500, 1000, 1500, 2250, 3375, 5063, 7594, 11_391, 16_391, 21_391, 26_391]);
+    expect(asked).toEqual([
+      500, 1000, 1500, 2250, 3375, 5063, 7595, 11_393, 16_393, 21_393, 26_393,
+    ]);
   });
 
   test("counts failures from one interval after the start on, as Docker does", () => {

@@ -104,7 +104,11 @@ describe("a task with ready and live", () => {
 
 describe("a task with startup", () => {
   test("is asked nothing else before it has passed", () => {
-    const task = new Probed({ startup: aProbe({ intervalMs: 1000, failures: 30 }), ready: probe, live: probe });
+    const task = new Probed({
+      startup: aProbe({ intervalMs: 1000, failures: 30 }),
+      ready: probe,
+      live: probe,
+    });
     task.pass(20_000, "startup", "ready", "live");
     expect([...task.asked.keys()]).toEqual(["startup"]);
     task.pass(2000);

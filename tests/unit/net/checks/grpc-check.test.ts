@@ -30,10 +30,7 @@ async function program(answer: (stream: ServerHttp2Stream, request: Buffer) => v
 
 /** Answers as gRPC does: the message in its frame, and how it went in the trailers. */
 function reply(stream: ServerHttp2Stream, message: number[], status = "0", reason = ""): void {
-  stream.respond(
-    { ":status": 200, "content-type": "application/grpc" },
-    { waitForTrailers: true },
-  );
+  stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
   stream.on("wantTrailers", () =>
     stream.sendTrailers({ "grpc-status": status, "grpc-message": reason }),
   );
@@ -82,13 +79,17 @@ describe("a check by gRPC", () => {
   });
 
   test("of something else fails: plain HTTP, another protocol, silence, nothing", async () => {
-    const { port } = await program((stream) => stream.respond({ ":status": 404 }, { endStream: true }));
+    const { port } = await program((stream) =>
+      stream.respond({ ":status": 404 }, { endStream: true }),
+    );
     expect(await check(port)).toMatchObject({ ok: false });
     expect(await check(await answering("HTTP/1.1 400 Bad Request\r\n\r\n"))).toMatchObject({
       ok: false,
     });
     expect(await check(await serve(() => {}), "", 100)).toMatchObject({ ok: false });
-    expect(await check(await serve((socket) => void socket.destroy()))).toMatchObject({ ok: false });
+    expect(await check(await serve((socket) => void socket.destroy()))).toMatchObject({
+      ok: false,
+    });
     expect(await check(await closedPort())).toMatchObject({ ok: false });
   });
 

@@ -79,7 +79,10 @@ describe("a check by HTTP", () => {
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     atEnd(() => server.close());
     const { port } = server.address() as AddressInfo;
-    expect(await check(port, { scheme: "https" })).toEqual({ ok: true, output: "HTTP 200: sealed" });
+    expect(await check(port, { scheme: "https" })).toEqual({
+      ok: true,
+      output: "HTTP 200: sealed",
+    });
     expect(await check(port)).toMatchObject({ ok: false });
   });
 
@@ -132,7 +135,9 @@ describe("a server that means no good", () => {
   });
 
   test("and sends a head without end is left", async () => {
-    const port = await serve((socket) => void socket.write(`HTTP/1.1 200 OK\r\n${"a".repeat(1e5)}`));
+    const port = await serve(
+      (socket) => void socket.write(`HTTP/1.1 200 OK\r\n${"a".repeat(1e5)}`),
+    );
     expect(await check(port)).toMatchObject({ ok: false });
   });
 
@@ -143,7 +148,9 @@ describe("a server that means no good", () => {
   });
 
   test("and breaks the connection fails", async () => {
-    const broken = await serve((socket) => socket.once("data", () => void socket.resetAndDestroy()));
+    const broken = await serve((socket) =>
+      socket.once("data", () => void socket.resetAndDestroy()),
+    );
     expect(await check(broken)).toMatchObject({ ok: false });
     const closed = await serve((socket) => void socket.end());
     const output = `port ${closed} closed the connection unanswered`;
