@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { resolve } from "node:path";
 import type { ApiClient } from "../api/client.ts";
 import { OrchdError } from "../lib/errors.ts";
+import type { Strategy } from "../model/service.ts";
 import type { BuildInfo } from "./build-info.ts";
 import { chooseServer } from "./contexts/choose-server.ts";
 import type { Io } from "./io.ts";
@@ -21,6 +22,8 @@ export interface ServerOptions {
   advertise?: string;
   /** How much the machine has of what people gave a name. */
   resources?: Record<string, number>;
+  /** How tasks are placed whose service says nothing of it. */
+  strategy: Strategy;
 }
 
 /** What `orchd join` was asked to be. */

@@ -11,6 +11,7 @@ import { SERVER_SUBNET } from "../core/network/subnets.ts";
 import { put } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { NodeFacts } from "../model/node.ts";
+import type { Strategy } from "../model/service.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
 import { DeviceWatch } from "../agent/device-watch.ts";
@@ -55,6 +56,8 @@ export interface ServerOptions {
   advertise?: string;
   /** How much this machine has of what people gave a name. */
   resources?: Readonly<Record<string, number>>;
+  /** How tasks are placed whose service says nothing of it; absent: `spread`. */
+  strategy?: Strategy;
   version: VersionInfo;
   log: Log;
 }
@@ -111,6 +114,7 @@ export class Server {
       sessions: () => this.#dispatcher.sessions(),
       isOutOfTouch: (nodeId) => this.#health.isOutOfTouch(nodeId),
       hasImage: (nodeId, image) => this.#images.has(nodeId, image),
+      strategy: options.strategy,
     });
     this.#autoscaler = new Autoscaler({
       store,
@@ -174,7 +178,7 @@ export class Server {
       joins: this.#joins,
       onMember: (nodeId, { after }) => {
         if (after === undefined) this.#health.forgetMember(nodeId);
-        else this.#health.noteMember(nodeId, after.state, systemClock.now());
+        else this.#health.noteMember(nodeId, after.state);
       },
       onMoved: (address) => void this.#tellFacts({ address }),
     });

@@ -1,6 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { isIP } from "node:net";
 import { SERVER_PORT } from "../../model/server-address.ts";
+import { STRATEGIES, type Strategy } from "../../model/service.ts";
 import {
   gossipPortOption,
   newCommand,
@@ -22,6 +23,7 @@ interface ServerFlags {
   advertise?: string;
   gossipPort: number;
   resource?: string[];
+  strategy: Strategy;
 }
 
 const LISTEN_DEFAULT = { host: "0.0.0.0", port: SERVER_PORT };
@@ -56,6 +58,11 @@ export function serverCommand(context: Context): Command {
     )
     .option("--advertise <ip>", "the address that others are told (default: found out)", parseIp)
     .addOption(resourceOption())
+    .addOption(
+      new Option("--strategy <name>", "how tasks are placed whose file says nothing of it")
+        .choices(STRATEGIES)
+        .default("spread"),
+    )
     .addOption(gossipPortOption())
     .action(async (given: ServerFlags) => {
       const { dataDir, runDir, podmanSocket, listen, gossipPort, resource, ...flags } = given;
