@@ -55,8 +55,6 @@ export type AgentMemory = Pick<
 export interface AgentOptions {
   nodeId: NodeId;
   clock: Clock;
-  /** Milliseconds since some moment, which never jump; absent means the clock's. */
-  monotonicNow?: () => number;
   random: Random;
   log: Log;
   runtime: Runtime;
@@ -116,7 +114,6 @@ export class Agent implements AgentSession {
     });
     this.#readiness = new Readiness({
       clock,
-      monotonicNow: options.monotonicNow,
       random,
       runtime,
       containers: this.#containers,

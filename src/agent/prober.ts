@@ -23,8 +23,6 @@ const GIVING_UP_MS = 5000;
 
 export interface ProberOptions {
   clock: Clock;
-  /** Whole milliseconds since some moment, which never jump: clocks of machines are set. */
-  now(): number;
   random: Random;
   /**
    * Asks a task once, and gives up when told to.
@@ -65,7 +63,7 @@ export class Prober {
   ): void {
     if (this.#followed.has(taskId)) return;
     const { isNew, health } = how;
-    const now = this.#options.now();
+    const now = this.#now();
     const phase = this.#options.random.next();
     const task = beginProbes(probes, { now, since: now - how.ranMs, phase, isNew, health });
     const gone = new AbortController();
@@ -91,7 +89,7 @@ export class Prober {
     followed.timer = undefined;
     const [next] = dueRoles(followed.task, followed.busy);
     if (next === undefined) return;
-    const delayMs = Math.max(0, next.at - this.#options.now());
+    const delayMs = Math.max(0, next.at - this.#now());
     followed.timer = clock.after(delayMs, () => this.#askDue(taskId, followed, next.at));
   }
 
@@ -114,7 +112,7 @@ export class Prober {
     let outcome: { result: CheckResult } | { trouble: unknown };
     try {
       const result = await line.run(() => {
-        startedAt = this.#options.now();
+        startedAt = this.#now();
         this.#options.onLateness?.(startedAt - dueAt);
         return this.#checkInTime(taskId, probe.check, probe.timeoutMs, followed.gone.signal);
       });
@@ -125,7 +123,7 @@ export class Prober {
     followed.busy.delete(role);
     if (followed.gone.signal.aborted) return;
     if (!this.#options.isWanted(taskId)) return this.forget(taskId);
-    const now = this.#options.now();
+    const now = this.#now();
     const { task, news } =
       "result" in outcome
         ? withResult(followed.task, role, outcome.result, { startedAt, now })
@@ -133,6 +131,11 @@ export class Prober {
     followed.task = task;
     this.#schedule(taskId, followed);
     if (news !== undefined) this.#options.onNews(taskId, news);
+  }
+
+  /** In whole milliseconds of a clock that never jumps: those of machines are set. */
+  #now(): number {
+    return Math.floor(this.#options.clock.monotonicNow());
   }
 
   /** Resolves at the latest some seconds after the time is over, whoever is asked. */

@@ -26,8 +26,6 @@ const LEARN_RETRY_MS = 5000;
 
 export interface ReadinessOptions {
   clock: Clock;
-  /** See `ProberOptions`; fractions are dropped. Absent means the clock's. */
-  monotonicNow?: (() => number) | undefined;
   random: Random;
   runtime: Pick<Runtime, "run" | "answer" | "imageHealthcheck">;
   containers: Containers;
@@ -51,11 +49,10 @@ export class Readiness {
   #closed = false;
 
   constructor(options: ReadinessOptions) {
-    const { clock, random, onNews, onLateness, monotonicNow = () => clock.now() } = options;
+    const { clock, random, onNews, onLateness } = options;
     this.#options = options;
     this.#prober = new Prober({
       clock,
-      now: () => Math.floor(monotonicNow()),
       random: random.split("probes"),
       check: (taskId, check, signal) => this.#check(taskId, check, signal),
       isWanted: (taskId) => this.#isWanted(taskId),

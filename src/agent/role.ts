@@ -111,7 +111,6 @@ export class AgentRole {
     this.#agent = new Agent({
       nodeId: identity.nodeId,
       clock,
-      monotonicNow: () => performance.now(),
       random: systemRandom,
       log,
       runtime,

@@ -237,7 +237,6 @@ export class Server {
     const agent = new Agent({
       nodeId,
       clock: systemClock,
-      monotonicNow: () => performance.now(),
       random: systemRandom,
       log,
       runtime,

@@ -15,7 +15,6 @@ function aProber(check: (taskId: TaskId, signal: AbortSignal) => Promise<CheckRe
   const unwanted = new Set<TaskId>();
   const prober = new Prober({
     clock,
-    now: () => clock.now(),
     random: seededRandom("prober"),
     check: async (taskId, _, signal) => {
       world.asked.push(clock.now());

@@ -95,7 +95,7 @@ describe("a task with a health check", () => {
     expect(statusOf(rig)?.state).toBe("failed");
   });
 
-  test("that was being ended when the agent died is told as unhealthy by the next life", async () => {
+  test("that was being ended when the agent died is unhealthy for the next life", async () => {
     const rig = await aNodeWith({ healthcheck });
     setWell(rig, false);
     while (rig.disk.statuses.get(anId("t"))?.ending !== true) await rig.pass(50);

@@ -177,7 +177,7 @@ describe("include and extends", () => {
 });
 
 test("the report has every property once, in the order of the file", () => {
-  const text = `${WEB}    labels: {a: b}\n    healthcheck: {test: x}\n    secrets: [s]\n`;
+  const text = `${WEB}    labels: {a: b}\n    attach: false\n    secrets: [s]\n`;
   expect(loadText(text).report).toEqual([
     { path: "services", status: "honoured", message: "", file: "compose.yaml", line: 1, column: 1 },
     {
@@ -197,9 +197,9 @@ test("the report has every property once, in the order of the file", () => {
       column: 5,
     },
     {
-      path: "services.web.healthcheck",
+      path: "services.web.attach",
       status: "warned",
-      message: "is not run in this version: a task counts as ready as soon as it runs",
+      message: "has no effect: orchd up never shows logs; use orchd logs -f",
       file: "compose.yaml",
       line: 5,
       column: 5,

@@ -96,11 +96,9 @@ describe("a check by gRPC", () => {
   test("that is answered without end is left", async () => {
     const { port } = await program((stream) => {
       stream.respond({ ":status": 200, "content-type": "application/grpc" });
-      const pour = () => {
-        while (!stream.destroyed && stream.write(Buffer.alloc(16_384))) continue;
-      };
-      stream.on("drain", pour);
-      pour();
+      const pour = setInterval(() => stream.write(Buffer.alloc(700)), 1);
+      atEnd(() => clearInterval(pour));
+      stream.on("close", () => clearInterval(pour));
     });
     expect(await check(port)).toMatchObject({ ok: false });
   });
