@@ -32,8 +32,6 @@ export interface ProberOptions {
   /** Whether the task runs, and is to. */
   isWanted(taskId: TaskId): boolean;
   onNews(taskId: TaskId, news: HealthNews): void;
-  /** Hears of each check that was done: how long after it was due, in milliseconds. */
-  onLateness?(lateMs: number): void;
 }
 
 interface Followed {
@@ -99,21 +97,20 @@ export class Prober {
     for (const { role, at } of dueRoles(followed.task, followed.busy)) {
       if (at > until) break;
       followed.busy.add(role);
-      void this.#ask(taskId, followed, role, at);
+      void this.#ask(taskId, followed, role);
     }
     this.#schedule(taskId, followed);
   }
 
-  async #ask(taskId: TaskId, followed: Followed, role: ProbeRole, dueAt: number): Promise<void> {
+  async #ask(taskId: TaskId, followed: Followed, role: ProbeRole): Promise<void> {
     const probe = followed.task.probes[role];
     if (probe === undefined) return;
     const line = probe.check.type === "exec" ? this.#commands : this.#connections;
-    let startedAt = dueAt;
+    let startedAt = this.#now();
     let outcome: { result: CheckResult } | { trouble: unknown };
     try {
       const result = await line.run(() => {
         startedAt = this.#now();
-        this.#options.onLateness?.(startedAt - dueAt);
         return this.#checkInTime(taskId, probe.check, probe.timeoutMs, followed.gone.signal);
       });
       outcome = { result };

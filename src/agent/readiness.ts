@@ -32,7 +32,6 @@ export interface ReadinessOptions {
   assignment: (taskId: TaskId) => Assignment | undefined;
   status: (taskId: TaskId) => TaskStatus | undefined;
   onNews: (taskId: TaskId, news: HealthNews) => void;
-  onLateness?: (lateMs: number) => void;
 }
 
 /**
@@ -49,7 +48,7 @@ export class Readiness {
   #closed = false;
 
   constructor(options: ReadinessOptions) {
-    const { clock, random, onNews, onLateness } = options;
+    const { clock, random, onNews } = options;
     this.#options = options;
     this.#prober = new Prober({
       clock,
@@ -57,7 +56,6 @@ export class Readiness {
       check: (taskId, check, signal) => this.#check(taskId, check, signal),
       isWanted: (taskId) => this.#isWanted(taskId),
       onNews,
-      ...(onLateness === undefined ? {} : { onLateness }),
     });
     this.#firstAnswer = new FirstAnswer({
       clock,

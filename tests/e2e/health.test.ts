@@ -27,7 +27,7 @@ describe("tasks whose health is asked for", () => {
   });
   afterAll(async () => host.stop());
 
-  test("one with a healthcheck that turns bad is started again, and everybody can see why", async () => {
+  test("one with a healthcheck that turns bad is started again, and people see why", async () => {
     const check = "cat /www/index.html || { echo no page; exit 1; }";
     const healthcheck = `{ test: "${check}", interval: 1s, retries: 2 }`;
     await host.mustUp(aStack("sick", `healthcheck: ${healthcheck}\n`));

@@ -10,7 +10,7 @@ import { settled, VirtualClock } from "../../sim/virtual-clock.ts";
 /** A prober whose checks do as the test says, in virtual time. */
 function aProber(check: (taskId: TaskId, signal: AbortSignal) => Promise<CheckResult>) {
   const clock = new VirtualClock(0);
-  const world = { asked: [] as number[], late: [] as number[], told: [] as string[], atOnce: 0 };
+  const world = { asked: [] as number[], told: [] as string[], atOnce: 0 };
   let running = 0;
   const unwanted = new Set<TaskId>();
   const prober = new Prober({
@@ -27,7 +27,6 @@ function aProber(check: (taskId: TaskId, signal: AbortSignal) => Promise<CheckRe
     },
     isWanted: (taskId) => !unwanted.has(taskId),
     onNews: (_, { health, message }) => world.told.push([health, message].join(" ").trim()),
-    onLateness: (lateMs) => world.late.push(lateMs),
   });
   const pass = async (ms: number) => {
     await settled();
@@ -43,7 +42,7 @@ const fine = { ok: true, output: "" };
 const EXEC: Check = { type: "exec", command: ["x"] };
 
 describe("tasks that are followed", () => {
-  test("are asked at their interval, spread over it, and on time", async () => {
+  test("are asked at their interval, spread over it", async () => {
     const { prober, world, pass } = aProber(async () => fine);
     const probe = aProbe({ intervalMs: 10_000 });
     for (let i = 0; i < 200; i++) prober.follow(anId(`t${i}`), { ready: probe }, found);
@@ -53,7 +52,6 @@ describe("tasks that are followed", () => {
       return world.asked.filter((at) => Math.floor(at / 1000) === second).length;
     });
     expect(Math.max(...inEachSecond)).toBeLessThan(40);
-    expect(Math.max(...world.late)).toBe(0);
     await pass(10_000);
     expect(world.asked).toHaveLength(400);
   });
