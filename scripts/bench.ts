@@ -5,6 +5,7 @@ import { formatFigures, reaches, type Figure } from "./bench/figure.ts";
 import { benchAgents } from "./bench/agents.ts";
 import { benchCommands } from "./bench/commands.ts";
 import { benchCrash } from "./bench/crash.ts";
+import { benchDns } from "./bench/dns.ts";
 import { benchFailover } from "./bench/failover.ts";
 import { benchGossip } from "./bench/gossip.ts";
 import { benchIdle } from "./bench/idle.ts";
@@ -47,6 +48,7 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   gossip: async () => benchGossip(isFull),
   failover: async () => benchFailover(faults),
   scheduler: benchScheduler,
+  dns: benchDns,
   million: async () => benchMillion(nodes, tasks),
 };
 const ONLY_WHEN_NAMED = new Set(["million"]);

@@ -4,8 +4,11 @@ import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
 import { gatewayOf, parseSubnet } from "../core/network/address.ts";
 import type { PublishedEndpoint } from "../core/network/ingress.ts";
+import { contentsNeeded } from "../core/task/contents.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
+import type { NetworkSource } from "../model/network-change.ts";
+import { contentIdOf, type ContentRef } from "../model/item.ts";
 import type { NodeFacts } from "../model/node.ts";
 import type {
   AgentSession,
@@ -26,14 +29,21 @@ import { forwardPackets } from "../net/sysctl.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import type { AgentState } from "../store/agent-state/agent-state.ts";
 import { Containers } from "./containers.ts";
+import { Contents, type ContentMemory } from "./contents.ts";
 import { Executor } from "./executor.ts";
 import { forwardTarget } from "./forward-target.ts";
+import { Grants } from "./grants.ts";
 import type { MachineDevices } from "./give-devices.ts";
 import { ImagePlatforms } from "./image-platforms.ts";
 import { Ingress } from "./ingress.ts";
+import { NameServer } from "./name-server.ts";
+import { NetworkTable } from "./network-table.ts";
+import { ownTasksOf } from "./own-tasks.ts";
+import type { MemoryDirectory } from "./memory-directory.ts";
 import { Readiness } from "./readiness.ts";
 import { Reporter } from "./reporter.ts";
 import { Successors } from "./successors.ts";
+import { TaskFiles } from "./task-files.ts";
 import { Worker } from "./worker.ts";
 
 const SAVE_RETRY_MS = 1000;
@@ -44,13 +54,22 @@ const INGRESS_RETRY_MS = 5000;
 export interface AgentNetwork {
   interfaceName: string;
   subnet: string;
+  /** Whether tasks find each other by name; absent for a runtime whose tasks ask nobody. */
+  servesNames?: boolean;
 }
 
 /** What the agent needs of its own disk: every write is durable when it returns. */
 export type AgentMemory = Pick<
   AgentState,
-  "assignments" | "saveAssignments" | "statuses" | "saveStatus" | "deleteStatus"
->;
+  | "assignments"
+  | "saveAssignments"
+  | "statuses"
+  | "saveStatus"
+  | "deleteStatus"
+  | "networkMap"
+  | "saveNetworkMap"
+> &
+  ContentMemory;
 
 export interface AgentOptions {
   nodeId: NodeId;
@@ -63,6 +82,12 @@ export interface AgentOptions {
   facts: NodeFacts;
   /** Undefined for a runtime that gives its tasks no network. */
   network: AgentNetwork | undefined;
+  /** How the node keeps the contents of secrets and configs; absent means that it has none. */
+  secrets?: {
+    key: Uint8Array;
+    /** Where their files are; absent where containers have no files. */
+    directory?: MemoryDirectory;
+  };
   /** What the machine has that tasks are given; absent means nothing. */
   machine?: () => MachineDevices;
   /** Hears of what the node says of itself when that changes. */
@@ -75,16 +100,21 @@ export interface AgentOptions {
  */
 export class Agent implements AgentSession {
   readonly nodeId: NodeId;
+  /** What this node knows of the cluster's network; absent where its tasks have none. */
+  readonly networkTable: NetworkTable | undefined;
   readonly #options: AgentOptions;
   readonly #containers: Containers;
   readonly #ports = new PortClaims();
   readonly #executor: Executor;
   readonly #images: ImagePlatforms;
+  readonly #contents: Contents | undefined;
+  readonly #grants: Grants;
   readonly #worker: Worker;
   readonly #reporter: Reporter;
   readonly #readiness: Readiness;
   readonly #successors: Successors;
   readonly #ingress: Ingress | undefined;
+  readonly #names: NameServer | undefined;
   readonly #stopped = new AbortController();
   /** Tasks on their way out: no new connection goes to them. */
   readonly #withdrawn = new Set<TaskId>();
@@ -93,7 +123,7 @@ export class Agent implements AgentSession {
   #ingressRetry: Timer | undefined;
 
   constructor(options: AgentOptions) {
-    const { clock, log, random, runtime, state, server, nodeId, network } = options;
+    const { clock, log, random, runtime, state, server, nodeId, network, secrets } = options;
     this.nodeId = nodeId;
     this.#options = options;
     this.#containers = new Containers(runtime, (taskId) => this.#worker.poke(taskId));
@@ -102,14 +132,23 @@ export class Agent implements AgentSession {
       platform: options.facts.platform,
       onForeign: (foreignImages) => options.onFacts?.({ foreignImages }),
     });
+    this.#contents = secrets && new Contents(state, secrets.key, log);
+    const directory = secrets?.directory;
+    this.#grants = new Grants({
+      node: { id: nodeId, ...options.facts },
+      contents: this.#contents,
+      files: directory === undefined ? undefined : new TaskFiles(directory),
+    });
     this.#executor = new Executor({
       clock,
       runtime,
       containers: this.#containers,
       images: this.#images,
+      grants: this.#grants,
       machine: options.machine,
       ports: this.#ports,
       subnet: network && parseSubnet(network.subnet),
+      resolver: network?.servesNames === true ? () => this.#names?.resolver() : undefined,
       withdraw: (taskId) => this.#withdraw(taskId),
     });
     this.#readiness = new Readiness({
@@ -146,6 +185,41 @@ export class Agent implements AgentSession {
       send: (statuses) => server.report(nodeId, statuses),
     });
     this.#ingress = network && new Ingress(network, () => this.#endpoints());
+    this.networkTable = network && this.#newTable(network);
+    this.#names = network && this.networkTable && this.#newNames(network, this.networkTable);
+  }
+
+  #newTable({ subnet }: AgentNetwork): NetworkTable {
+    const { nodeId: id, facts, clock, log, state: memory, server } = this.#options;
+    const { hostname, address, wireguardKey } = facts;
+    const key = wireguardKey === undefined ? {} : { wireguardKey };
+    return new NetworkTable({
+      self: { id, hostname, address, subnet, ...key },
+      clock,
+      log,
+      memory,
+      ownTasks: () => ownTasksOf(this.#worker, this.#containers, this.#withdrawn),
+      isLed: () => server.leads(),
+    });
+  }
+
+  #newNames(network: AgentNetwork, source: NetworkTable): NameServer | undefined {
+    const { clock, random, log } = this.#options;
+    const subnet = parseSubnet(network.subnet);
+    if (network.servesNames !== true || subnet === undefined) return undefined;
+    return new NameServer({
+      bridge: {
+        name: network.interfaceName,
+        address: gatewayOf(subnet),
+        prefix: subnet.prefix,
+      },
+      source,
+      serversOf: (taskId) => this.#worker.assignment(taskId)?.container.dns ?? [],
+      clock,
+      now: () => performance.now(),
+      random,
+      log,
+    });
   }
 
   /** Takes up what was there before, connects, and works until `stop`. */
@@ -168,7 +242,10 @@ export class Agent implements AgentSession {
     this.#worker.beginSession();
     await server.hello(this, facts, {
       onResume: () => this.#resumeSession(),
-      onLost: () => this.#successors.considerAll(),
+      onLost: () => {
+        this.networkTable?.lost();
+        this.#successors.considerAll();
+      },
     });
     this.#reportAll();
   }
@@ -183,6 +260,8 @@ export class Agent implements AgentSession {
     this.#readiness.close();
     this.#successors.close();
     this.#reporter.close();
+    this.#names?.close();
+    this.networkTable?.close();
     this.#options.server.goodbye(this.nodeId);
     await this.#ports.close();
   }
@@ -204,6 +283,12 @@ export class Agent implements AgentSession {
       return;
     }
     this.#worker.assign(set);
+    this.networkTable?.refreshOwn();
+    this.#contents?.retain(contentsNeeded(set.assignments));
+  }
+
+  network(source: NetworkSource): void {
+    this.networkTable?.take(source);
   }
 
   successors(): Successor[] {
@@ -263,6 +348,21 @@ export class Agent implements AgentSession {
     });
   }
 
+  async lackedContents(refs: readonly ContentRef[]): Promise<ContentRef[]> {
+    return this.#contents?.lacked(refs) ?? [...refs];
+  }
+
+  async takeContent(ref: ContentRef, bytes: Uint8Array | undefined): Promise<void> {
+    const id = contentIdOf(ref);
+    const users = [...this.#worker.assignments()].filter((one) => contentsNeeded([one]).has(id));
+    if (users.length === 0 || this.#contents === undefined) {
+      const message = "no task of the node needs this content";
+      throw new OrchdError("conflict", message, { retryable: true });
+    }
+    this.#contents.take(ref, bytes);
+    for (const { taskId } of users) this.#worker.poke(taskId);
+  }
+
   async forward(taskId: TaskId, port: number): Promise<ByteStream> {
     const assignment = this.#worker.assignment(taskId);
     const container = this.#containers.get(taskId);
@@ -290,6 +390,7 @@ export class Agent implements AgentSession {
     const gateway = gatewayOf(parsed);
     await this.#options.runtime.ensureNetwork({ name: interfaceName, subnet, gateway });
     await forwardPackets();
+    await this.#names?.start();
   }
 
   /** Follows the runtime for as long as the agent lives: after a failed look it looks again. */
@@ -307,7 +408,12 @@ export class Agent implements AgentSession {
   }
 
   #onListed(): void {
+    this.#grants.sweep((taskId) => {
+      const isKnown = this.#worker.assignment(taskId) !== undefined;
+      return isKnown || this.#containers.get(taskId) !== undefined;
+    });
     this.#worker.pokeAll();
+    this.networkTable?.refreshOwn();
     this.#ingress?.doubt();
     void this.#refreshIngress();
     for (const assignment of this.#worker.assignments()) {
@@ -331,6 +437,7 @@ export class Agent implements AgentSession {
 
   #onStatus(status: TaskStatus): void {
     this.#reporter.report(status);
+    this.networkTable?.refreshOwn();
     if (status.state === "running") {
       this.#readiness.follow(status.taskId, true);
       if (status.health !== "starting") void this.#refreshIngress();
@@ -360,6 +467,7 @@ export class Agent implements AgentSession {
     }
     log.info(`task ${given.taskId} has ended: ${made.taskId} takes its place, with no server`);
     this.#worker.assign(set);
+    this.networkTable?.refreshOwn();
   }
 
   #onForget(taskId: TaskId): void {
@@ -371,6 +479,7 @@ export class Agent implements AgentSession {
   /** Takes a task out of the tables. It ends all the same where the tables can't be changed. */
   async #withdraw(taskId: TaskId): Promise<void> {
     this.#withdrawn.add(taskId);
+    this.networkTable?.refreshOwn();
     await this.#refreshIngress();
   }
 

@@ -4,9 +4,10 @@ import { freeAddress, type Subnet } from "../core/network/address.ts";
 import type { Assignment } from "../model/assignment.ts";
 import type { TaskId } from "../model/ids.ts";
 import type { PortClaims } from "../net/ports.ts";
-import type { Runtime } from "../runtime/driver.ts";
+import type { Resolver, Runtime } from "../runtime/driver.ts";
 import type { Containers } from "./containers.ts";
 import { withDevices, type MachineDevices } from "./give-devices.ts";
+import type { Grants } from "./grants.ts";
 import type { ImagePlatforms } from "./image-platforms.ts";
 import { Limit } from "./limit.ts";
 
@@ -23,6 +24,10 @@ export interface ExecutorOptions {
   /** The node's own network; undefined for a runtime without one. */
   subnet: Subnet | undefined;
   images: ImagePlatforms;
+  /** What tasks read. */
+  grants: Grants;
+  /** What containers are told of names; absent means what the machine itself is told. */
+  resolver?: (() => Resolver | undefined) | undefined;
   /** What the machine has that tasks are given; absent means nothing. */
   machine?: (() => MachineDevices) | undefined;
   /** Takes a task out of all tables, before it gets its signal. */
@@ -46,8 +51,9 @@ export class Executor {
 
   /** Makes a task's container with everything that it needs. */
   async create(given: Assignment): Promise<void> {
-    const { ports, machine } = this.#options;
-    const assignment = machine === undefined ? given : withDevices(given, machine());
+    const { ports, machine, grants } = this.#options;
+    const filled = await grants.prepare(given);
+    const assignment = machine === undefined ? filled : withDevices(filled, machine());
     const { taskId, container } = assignment;
     if (container.networkMode === "bridge") {
       for (const port of assignment.ports) await ports.claim(port, taskId);
@@ -109,10 +115,11 @@ export class Executor {
     await this.release(taskId);
   }
 
-  /** Gives back a task's address and ports. */
+  /** Gives back a task's address and ports, and removes the files that it read. */
   async release(taskId: TaskId): Promise<void> {
     this.#unstarted.delete(taskId);
     this.#addresses.delete(taskId);
+    this.#options.grants.release(taskId);
     await this.#options.ports.release(taskId);
   }
 
@@ -152,8 +159,12 @@ export class Executor {
   async #createOnce(assignment: Assignment): Promise<void> {
     const { taskId } = assignment;
     const address = this.#addressFor(assignment);
-    const options = address === undefined ? { assignment } : { assignment, address };
-    const containerId = await this.#options.runtime.create(options);
+    const resolver = this.#options.resolver?.();
+    const containerId = await this.#options.runtime.create({
+      assignment,
+      ...(address === undefined ? {} : { address }),
+      ...(resolver === undefined ? {} : { resolver }),
+    });
     const known = { taskId, containerId, state: "created" as const };
     this.#options.containers.set(address === undefined ? known : { ...known, address });
   }

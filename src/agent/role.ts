@@ -6,10 +6,12 @@ import { systemRandom } from "../lib/random.ts";
 import { TrustedClock } from "../lib/trusted-clock.ts";
 import type { Identity } from "../model/join.ts";
 import type { NodeFacts } from "../model/node.ts";
+import { conflictOf } from "../core/network/routes.ts";
 import { discoverServers } from "../net/discovery/discover.ts";
 import { discoveryKeyOf } from "../net/discovery/message.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
 import { ownAddress, watchOwnAddress } from "../net/own-address.ts";
+import { ownRoutes } from "../net/routes.ts";
 import { SERVER_NAME } from "../model/server-address.ts";
 import { caDigestOf, issuedAt } from "../pki/read.ts";
 import { openRuntime, type RuntimeKind } from "../runtime/open.ts";
@@ -19,11 +21,13 @@ import { ServerConnection } from "../session/server-connection.ts";
 import { openAgentState, type AgentState } from "../store/agent-state/agent-state.ts";
 import { makePrivateDirectory } from "../store/private-directory.ts";
 import { Agent } from "./agent.ts";
+import { contentKeyOf } from "./contents.ts";
 import { DeviceWatch } from "./device-watch.ts";
 import { enrol } from "./enrol.ts";
 import { readFacts } from "./facts.ts";
 import { renewCertificate } from "./join.ts";
 import { Membership } from "./membership.ts";
+import { memoryDirectory, type MemoryDirectory } from "./memory-directory.ts";
 import { Renewal } from "./renewal.ts";
 import { Reachability } from "./reachability.ts";
 
@@ -59,6 +63,8 @@ interface Machine {
   lock: { release: () => void } | undefined;
   /** Absent where the runtime can give no devices. */
   devices: DeviceWatch | undefined;
+  /** For files that are in memory alone; absent where containers have no files. */
+  directory: MemoryDirectory | undefined;
 }
 
 /**
@@ -77,6 +83,11 @@ export class AgentRole {
   /** Where members gossip, as the latest welcome told. */
   #peers: readonly string[] = [];
   #reachability: Reachability | undefined;
+  /** What gossip has trouble with. */
+  #notes: string[] = [];
+  /** The cluster's range, as this machine's routes were held against it last. */
+  #range = "";
+  #conflict: string | undefined;
   readonly #renewal: Renewal;
   #unwatch = () => {};
 
@@ -91,7 +102,7 @@ export class AgentRole {
     this.#runtime = runtime;
     this.#facts = facts;
     const { log } = options;
-    const { state, clock, devices } = machine;
+    const { state, clock, devices, directory } = machine;
     this.#renewal = new Renewal({ clock: systemClock, log, renew: () => this.#renew() });
     this.#connection = new ServerConnection({
       clock,
@@ -108,6 +119,7 @@ export class AgentRole {
       onTime: (serverTime, roundTripMs) => clock.learn(serverTime + roundTripMs / 2),
     });
     const { subnet } = identity;
+    const servesNames = options.runtime === "podman";
     this.#agent = new Agent({
       nodeId: identity.nodeId,
       clock,
@@ -117,7 +129,11 @@ export class AgentRole {
       state,
       server: this.#connection,
       facts,
-      network: subnet === undefined ? undefined : { interfaceName: INTERFACE, subnet },
+      secrets: {
+        key: contentKeyOf(identity.key),
+        ...(directory === undefined ? {} : { directory }),
+      },
+      network: subnet === undefined ? undefined : { interfaceName: INTERFACE, subnet, servesNames },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
       onFacts: (news) => this.#tellFacts(news),
     });
@@ -162,7 +178,8 @@ export class AgentRole {
       ...socket,
     });
     const own = { ...(await facts(runtime)), hostname: identity.name, notes: [] };
-    const machine = { state, clock, lock, devices };
+    const directory = kind === "podman" ? memoryDirectory(runDir, nodeId) : undefined;
+    const machine = { state, clock, lock, devices, directory };
     const role = new AgentRole(options, machine, { identity, runtime, facts: own });
     await role.#begin();
     return role;
@@ -184,6 +201,8 @@ export class AgentRole {
   async #begin(): Promise<void> {
     const { advertise, gossipPort, log } = this.#options;
     await this.#agent.takeUp();
+    this.#agent.networkTable?.subscribe(() => this.#checkRange());
+    this.#checkRange();
     this.#machine.devices?.watch((found) => this.#tellFacts(found));
     // Resolves at the first session, or not at all when the agent stops before.
     this.#agent.connect().catch(() => undefined);
@@ -196,8 +215,10 @@ export class AgentRole {
       clock: systemClock,
       random: systemRandom,
       log,
-      onChange: () => {},
+      onChange: (change) => this.#agent.networkTable?.noteMember(change),
+      onNotice: (notice) => this.#agent.networkTable?.hear(notice),
     });
+    this.#agent.networkTable?.announceBy(this.#membership);
     // A welcome may have come meanwhile.
     this.#membership.useKeys(this.#identity.gossipKeys);
     const { trouble } = this.#membership;
@@ -221,7 +242,21 @@ export class AgentRole {
   }
 
   #note(notes: string[]): void {
-    this.#tellFacts({ notes });
+    this.#notes = notes;
+    const routes = this.#conflict === undefined ? [] : [this.#conflict];
+    this.#tellFacts({ notes: [...routes, ...notes] });
+  }
+
+  /** A node whose machine routes the cluster's range elsewhere goes on, and people are told. */
+  #checkRange(): void {
+    const { generation = 0, range } = this.#agent.networkTable?.current() ?? {};
+    if (range === undefined || generation === 0 || range === this.#range) return;
+    this.#range = range;
+    const conflict = conflictOf(range, ownRoutes());
+    if (conflict === this.#conflict) return;
+    this.#conflict = conflict;
+    if (conflict !== undefined) this.#options.log.warn(conflict);
+    this.#note(this.#notes);
   }
 
   #tellFacts(news: Partial<NodeFacts>): void {

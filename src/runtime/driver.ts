@@ -40,6 +40,16 @@ export interface CreateOptions {
   assignment: Assignment;
   /** A free address on the node's own network, for tasks in network mode `bridge`. */
   address?: string;
+  /** The node's name server, for tasks in that mode; absent where it has none. */
+  resolver?: Resolver;
+}
+
+/** What a container is told of names. */
+export interface Resolver {
+  /** The one name server that it asks. */
+  server: string;
+  /** Domains that are tried behind a name, where the task does not say which. */
+  search: readonly string[];
 }
 
 export interface CommandOptions {

@@ -3,6 +3,7 @@ import { OrchdError } from "../lib/errors.ts";
 import { equalJson } from "../lib/order.ts";
 import { takeUpSuccessors } from "../core/reconcile/successors.ts";
 import { put } from "../model/change.ts";
+import type { AssignmentSet } from "../model/assignment.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { Node, NodeFacts } from "../model/node.ts";
 import type { AgentSession, ServerSession } from "../model/session.ts";
@@ -36,6 +37,8 @@ export class Dispatcher implements ServerSession {
   readonly #unwatch: () => void;
   readonly #health: SessionWatcher | undefined;
   readonly #onSession: (session: AgentSession) => void;
+  /** Hears of each set that an agent is handed, when all that it holds is durable. */
+  onAssigned: (session: AgentSession, set: AssignmentSet) => void = () => {};
   #ownNodeId: NodeId | undefined;
 
   /** @param onSession called when an agent's session has begun */
@@ -182,5 +185,6 @@ export class Dispatcher implements ServerSession {
     const set = assignmentSetOf(this.#store.view(), session.nodeId);
     await this.#store.commit([]);
     session.assign(set);
+    this.onAssigned(session, set);
   }
 }

@@ -117,7 +117,7 @@ export class PodmanRuntime implements Runtime {
   }
 
   async create(options: CreateOptions): Promise<string> {
-    const { assignment, address } = options;
+    const { assignment, address, resolver } = options;
     await makeSources(assignment.container.mounts);
     const spec = createSpecOf({
       assignment,
@@ -125,6 +125,7 @@ export class PodmanRuntime implements Runtime {
       network: this.#network.bridge,
       limits: this.#limits,
       ...(address === undefined ? {} : { address }),
+      ...(resolver === undefined ? {} : { resolver }),
     });
     const id = await this.#network.within(() => this.#createOrAdopt(spec, options));
     this.#ids.set(assignment.taskId, id);
