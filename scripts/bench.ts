@@ -10,6 +10,7 @@ import { benchFailover } from "./bench/failover.ts";
 import { benchGossip } from "./bench/gossip.ts";
 import { benchIdle } from "./bench/idle.ts";
 import { benchMillion } from "./bench/million.ts";
+import { benchNetwork } from "./bench/network.ts";
 import { benchScheduler } from "./bench/scheduler.ts";
 import { benchLoneAgent } from "./bench/lone-agent.ts";
 import { benchProbes } from "./bench/probes.ts";
@@ -47,6 +48,7 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   probes: async () => benchProbes(idleMs),
   gossip: async () => benchGossip(isFull),
   failover: async () => benchFailover(faults),
+  network: benchNetwork,
   scheduler: benchScheduler,
   dns: benchDns,
   million: async () => benchMillion(nodes, tasks),

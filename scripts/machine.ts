@@ -24,6 +24,9 @@ export const TEST_PARTS: readonly Part[] = [
   { program: "serf", package: "serf" },
   { program: "dig", package: "bind9-dnsutils" },
   { program: "faketime", package: "faketime" },
+  { program: "wg", package: "wireguard-tools" },
+  { program: "wireguard-go", package: "wireguard-go" },
+  { program: "tcpdump", package: "tcpdump" },
 ];
 /** What the example image is made of; a dynamically linked one would find no libraries there. */
 export const BUSYBOX = "/bin/busybox";

@@ -2,8 +2,6 @@ import type { Clock, Timer } from "../lib/clock.ts";
 import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
-import { gatewayOf, parseSubnet } from "../core/network/address.ts";
-import type { PublishedEndpoint } from "../core/network/ingress.ts";
 import { contentsNeeded } from "../core/task/contents.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
@@ -25,7 +23,6 @@ import { isTerminal, type TaskStatus } from "../model/task.ts";
 import type { NodeUsage } from "../model/usage.ts";
 import { connectTcp } from "../net/byte-stream.ts";
 import { PortClaims } from "../net/ports.ts";
-import { forwardPackets } from "../net/sysctl.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import type { AgentState } from "../store/agent-state/agent-state.ts";
 import { Containers } from "./containers.ts";
@@ -35,28 +32,18 @@ import { forwardTarget } from "./forward-target.ts";
 import { Grants } from "./grants.ts";
 import type { MachineDevices } from "./give-devices.ts";
 import { ImagePlatforms } from "./image-platforms.ts";
-import { Ingress } from "./ingress.ts";
-import { NameServer } from "./name-server.ts";
-import { NetworkTable } from "./network-table.ts";
+import type { NetworkTable } from "./network-table.ts";
 import { ownTasksOf } from "./own-tasks.ts";
 import type { MemoryDirectory } from "./memory-directory.ts";
 import { Readiness } from "./readiness.ts";
 import { Reporter } from "./reporter.ts";
 import { Successors } from "./successors.ts";
 import { TaskFiles } from "./task-files.ts";
+import { TaskNetwork, type AgentNetwork } from "./task-network.ts";
 import { Worker } from "./worker.ts";
 
 const SAVE_RETRY_MS = 1000;
 const WATCH_RETRY_MS = 1000;
-const INGRESS_RETRY_MS = 5000;
-
-/** The node's own network, made on the runtime under the interface's name. */
-export interface AgentNetwork {
-  interfaceName: string;
-  subnet: string;
-  /** Whether tasks find each other by name; absent for a runtime whose tasks ask nobody. */
-  servesNames?: boolean;
-}
 
 /** What the agent needs of its own disk: every write is durable when it returns. */
 export type AgentMemory = Pick<
@@ -92,6 +79,8 @@ export interface AgentOptions {
   machine?: () => MachineDevices;
   /** Hears of what the node says of itself when that changes. */
   onFacts?(news: Pick<NodeFacts, "foreignImages">): void;
+  /** Hears what people should put right about the node's network, when that changes. */
+  onNetworkNotes?: (notes: string[]) => void;
 }
 
 /**
@@ -101,7 +90,6 @@ export interface AgentOptions {
 export class Agent implements AgentSession {
   readonly nodeId: NodeId;
   /** What this node knows of the cluster's network; absent where its tasks have none. */
-  readonly networkTable: NetworkTable | undefined;
   readonly #options: AgentOptions;
   readonly #containers: Containers;
   readonly #ports = new PortClaims();
@@ -113,20 +101,22 @@ export class Agent implements AgentSession {
   readonly #reporter: Reporter;
   readonly #readiness: Readiness;
   readonly #successors: Successors;
-  readonly #ingress: Ingress | undefined;
-  readonly #names: NameServer | undefined;
+  readonly #network: TaskNetwork | undefined;
   readonly #stopped = new AbortController();
   /** Tasks on their way out: no new connection goes to them. */
   readonly #withdrawn = new Set<TaskId>();
   #saveRetry: Timer | undefined;
   #watchRetry: Timer | undefined;
-  #ingressRetry: Timer | undefined;
 
   constructor(options: AgentOptions) {
     const { clock, log, random, runtime, state, server, nodeId, network, secrets } = options;
     this.nodeId = nodeId;
     this.#options = options;
-    this.#containers = new Containers(runtime, (taskId) => this.#worker.poke(taskId));
+    this.#containers = new Containers(runtime, (taskId) => {
+      this.#worker.poke(taskId);
+      this.networkTable?.refreshOwn();
+      void this.#network?.leaveIfEmpty();
+    });
     this.#images = new ImagePlatforms({
       runtime,
       platform: options.facts.platform,
@@ -147,8 +137,7 @@ export class Agent implements AgentSession {
       grants: this.#grants,
       machine: options.machine,
       ports: this.#ports,
-      subnet: network && parseSubnet(network.subnet),
-      resolver: network?.servesNames === true ? () => this.#names?.resolver() : undefined,
+      network: () => this.#network,
       withdraw: (taskId) => this.#withdraw(taskId),
     });
     this.#readiness = new Readiness({
@@ -184,42 +173,32 @@ export class Agent implements AgentSession {
       save: (statuses) => state.saveStatus(statuses),
       send: (statuses) => server.report(nodeId, statuses),
     });
-    this.#ingress = network && new Ingress(network, () => this.#endpoints());
-    this.networkTable = network && this.#newTable(network);
-    this.#names = network && this.networkTable && this.#newNames(network, this.networkTable);
+    this.#network = network && this.#newNetwork(network);
   }
 
-  #newTable({ subnet }: AgentNetwork): NetworkTable {
-    const { nodeId: id, facts, clock, log, state: memory, server } = this.#options;
-    const { hostname, address, wireguardKey } = facts;
-    const key = wireguardKey === undefined ? {} : { wireguardKey };
-    return new NetworkTable({
-      self: { id, hostname, address, subnet, ...key },
+  #newNetwork(network: AgentNetwork): TaskNetwork {
+    const { nodeId, facts, clock, random, log, runtime, state, server } = this.#options;
+    return new TaskNetwork({
+      nodeId,
+      network,
+      facts,
       clock,
-      log,
-      memory,
-      ownTasks: () => ownTasksOf(this.#worker, this.#containers, this.#withdrawn),
-      isLed: () => server.leads(),
-    });
-  }
-
-  #newNames(network: AgentNetwork, source: NetworkTable): NameServer | undefined {
-    const { clock, random, log } = this.#options;
-    const subnet = parseSubnet(network.subnet);
-    if (network.servesNames !== true || subnet === undefined) return undefined;
-    return new NameServer({
-      bridge: {
-        name: network.interfaceName,
-        address: gatewayOf(subnet),
-        prefix: subnet.prefix,
-      },
-      source,
-      serversOf: (taskId) => this.#worker.assignment(taskId)?.container.dns ?? [],
-      clock,
-      now: () => performance.now(),
       random,
       log,
+      runtime,
+      ports: this.#ports,
+      memory: state,
+      ownTasks: () => ownTasksOf(this.#worker, this.#containers, this.#withdrawn),
+      serversOf: (taskId) => this.#worker.assignment(taskId)?.container.dns ?? [],
+      isLed: () => server.leads(),
+      isEmpty: () => this.#containers.isListed && this.#containers.isEmpty,
+      onNotes: (notes) => this.#options.onNetworkNotes?.(notes),
     });
+  }
+
+  /** What this node knows of the cluster's network; undefined where its tasks have none. */
+  get networkTable(): NetworkTable | undefined {
+    return this.#network?.table;
   }
 
   /** Takes up what was there before, connects, and works until `stop`. */
@@ -230,9 +209,9 @@ export class Agent implements AgentSession {
 
   /** Goes on with what the node's own disk remembers, with or without a server. */
   async takeUp(): Promise<void> {
-    const { state, network } = this.#options;
+    const { state } = this.#options;
     this.#worker.restore(state.assignments(), state.statuses());
-    if (network !== undefined) await this.#prepareNetwork(network);
+    await this.#network?.prepare();
     void this.#watchRuntime();
   }
 
@@ -246,6 +225,7 @@ export class Agent implements AgentSession {
         this.networkTable?.lost();
         this.#successors.considerAll();
       },
+      onRemoved: () => this.#network?.removed(),
     });
     this.#reportAll();
   }
@@ -255,13 +235,11 @@ export class Agent implements AgentSession {
     this.#stopped.abort();
     this.#saveRetry?.cancel();
     this.#watchRetry?.cancel();
-    this.#ingressRetry?.cancel();
     this.#worker.close();
     this.#readiness.close();
     this.#successors.close();
     this.#reporter.close();
-    this.#names?.close();
-    this.networkTable?.close();
+    this.#network?.close();
     this.#options.server.goodbye(this.nodeId);
     await this.#ports.close();
   }
@@ -311,7 +289,7 @@ export class Agent implements AgentSession {
     const running = taskIds.filter((taskId) => this.#worker.status(taskId)?.state === "running");
     const [tasks, connections] = await Promise.all([
       this.#options.runtime.usage(running),
-      this.#ingress?.connections() ?? {},
+      this.#network?.connections() ?? {},
     ]);
     return { at: performance.now(), tasks, connections };
   }
@@ -374,23 +352,13 @@ export class Agent implements AgentSession {
 
   /** The server may be another one, or one that was put back from a backup: it hears everything. */
   #resumeSession(): void {
+    void this.#network?.resume();
     this.#worker.beginSession();
     this.#reportAll();
   }
 
   #reportAll(): void {
     for (const status of this.#worker.statuses()) this.#reporter.report(status);
-  }
-
-  async #prepareNetwork({ interfaceName, subnet }: AgentNetwork): Promise<void> {
-    const parsed = parseSubnet(subnet);
-    if (parsed === undefined) {
-      throw new OrchdError("invalid", `${subnet} is not an IPv4 network such as 10.210.1.0/24`);
-    }
-    const gateway = gatewayOf(parsed);
-    await this.#options.runtime.ensureNetwork({ name: interfaceName, subnet, gateway });
-    await forwardPackets();
-    await this.#names?.start();
   }
 
   /** Follows the runtime for as long as the agent lives: after a failed look it looks again. */
@@ -413,9 +381,7 @@ export class Agent implements AgentSession {
       return isKnown || this.#containers.get(taskId) !== undefined;
     });
     this.#worker.pokeAll();
-    this.networkTable?.refreshOwn();
-    this.#ingress?.doubt();
-    void this.#refreshIngress();
+    this.#network?.doubt();
     for (const assignment of this.#worker.assignments()) {
       const status = this.#worker.status(assignment.taskId);
       if (status?.state !== "running") continue;
@@ -438,14 +404,11 @@ export class Agent implements AgentSession {
   #onStatus(status: TaskStatus): void {
     this.#reporter.report(status);
     this.networkTable?.refreshOwn();
-    if (status.state === "running") {
-      this.#readiness.follow(status.taskId, true);
-      if (status.health !== "starting") void this.#refreshIngress();
-    } else if (isTerminal(status.state)) {
+    if (status.state === "running") this.#readiness.follow(status.taskId, true);
+    else if (isTerminal(status.state)) {
       this.#successors.consider(status.taskId);
       this.#readiness.forget(status.taskId);
       void this.#executor.release(status.taskId);
-      void this.#refreshIngress();
     }
   }
 
@@ -474,34 +437,12 @@ export class Agent implements AgentSession {
     this.#readiness.forget(taskId);
     this.#withdrawn.delete(taskId);
     this.#options.state.deleteStatus([taskId]);
+    void this.#network?.leaveIfEmpty();
   }
 
   /** Takes a task out of the tables. It ends all the same where the tables can't be changed. */
   async #withdraw(taskId: TaskId): Promise<void> {
     this.#withdrawn.add(taskId);
-    this.networkTable?.refreshOwn();
-    await this.#refreshIngress();
-  }
-
-  async #refreshIngress(): Promise<void> {
-    try {
-      await this.#ingress?.refresh();
-    } catch (error) {
-      const { log, clock } = this.#options;
-      log.error(`published ports are not up to date: ${messageChainOf(error)}`);
-      this.#ingressRetry?.cancel();
-      if (this.#stopped.signal.aborted) return;
-      this.#ingressRetry = clock.after(INGRESS_RETRY_MS, () => void this.#refreshIngress());
-    }
-  }
-
-  *#endpoints(): Iterable<PublishedEndpoint> {
-    for (const assignment of this.#worker.assignments()) {
-      const { taskId, ports } = assignment;
-      if (ports.length === 0 || this.#withdrawn.has(taskId)) continue;
-      const address = this.#containers.get(taskId)?.address;
-      if (address === undefined || !this.#worker.isServing(taskId)) continue;
-      for (const port of ports) yield { port, address };
-    }
+    await this.#network?.keepUp();
   }
 }

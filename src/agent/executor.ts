@@ -1,15 +1,16 @@
 import type { Clock } from "../lib/clock.ts";
 import { OrchdError } from "../lib/errors.ts";
-import { freeAddress, type Subnet } from "../core/network/address.ts";
+import { freeAddress } from "../core/network/address.ts";
 import type { Assignment } from "../model/assignment.ts";
 import type { TaskId } from "../model/ids.ts";
 import type { PortClaims } from "../net/ports.ts";
-import type { Resolver, Runtime } from "../runtime/driver.ts";
+import type { Runtime } from "../runtime/driver.ts";
 import type { Containers } from "./containers.ts";
 import { withDevices, type MachineDevices } from "./give-devices.ts";
 import type { Grants } from "./grants.ts";
 import type { ImagePlatforms } from "./image-platforms.ts";
 import { Limit } from "./limit.ts";
+import type { TaskNetwork } from "./task-network.ts";
 
 /** Containers made or started at once: more only makes a small machine's runtime fight itself. */
 export const STARTS_AT_ONCE = 4;
@@ -22,12 +23,10 @@ export interface ExecutorOptions {
   containers: Containers;
   ports: PortClaims;
   /** The node's own network; undefined for a runtime without one. */
-  subnet: Subnet | undefined;
+  network: () => Pick<TaskNetwork, "subnet" | "resolver"> | undefined;
   images: ImagePlatforms;
   /** What tasks read. */
   grants: Grants;
-  /** What containers are told of names; absent means what the machine itself is told. */
-  resolver?: (() => Resolver | undefined) | undefined;
   /** What the machine has that tasks are given; absent means nothing. */
   machine?: (() => MachineDevices) | undefined;
   /** Takes a task out of all tables, before it gets its signal. */
@@ -159,7 +158,7 @@ export class Executor {
   async #createOnce(assignment: Assignment): Promise<void> {
     const { taskId } = assignment;
     const address = this.#addressFor(assignment);
-    const resolver = this.#options.resolver?.();
+    const resolver = this.#options.network()?.resolver();
     const containerId = await this.#options.runtime.create({
       assignment,
       ...(address === undefined ? {} : { address }),
@@ -177,7 +176,8 @@ export class Executor {
   }
 
   #addressFor({ taskId, container }: Assignment): string | undefined {
-    const { subnet, containers } = this.#options;
+    const { network, containers } = this.#options;
+    const subnet = network()?.subnet;
     if (subnet === undefined || container.networkMode !== "bridge") return undefined;
     const held = this.#addresses.get(taskId);
     if (held !== undefined) return held;

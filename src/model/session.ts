@@ -149,6 +149,8 @@ export interface SessionEvents {
   onResume(): void;
   /** There is no session any more. */
   onLost(): void;
+  /** There will be none: the node was removed from the cluster. */
+  onRemoved?(): void;
 }
 
 /** The agent's end: what it tells the server. */

@@ -74,6 +74,8 @@ export interface BridgeNetwork {
   /** `10.210.1.0/24` */
   subnet: string;
   gateway: string;
+  /** The largest packet that gets through to other nodes; absent leaves it to the runtime. */
+  mtu?: number;
 }
 
 /**
@@ -123,6 +125,8 @@ export interface Runtime {
   images(): Promise<ImageSummary[]>;
 
   ensureNetwork(network: BridgeNetwork): Promise<void>;
+  /** Removes a network that orchd made and no container is in; one of somebody else stays. */
+  removeNetwork(name: string): Promise<void>;
   ensureVolume(mount: Extract<Mount, { type: "volume" }>): Promise<void>;
   /** Removes a volume that orchd made; one of somebody else is left and told as `conflict`. */
   removeVolume(name: string): Promise<void>;

@@ -13,8 +13,8 @@ import { put } from "../model/change.ts";
 import { CLUSTER_RANGE_DEFAULT } from "../model/cluster.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { NetworkMode } from "../model/network-map.ts";
-import type { NodeFacts } from "../model/node.ts";
 import type { Strategy } from "../model/service.ts";
+import { NOTES_MAX, type NodeFacts } from "../model/node.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
 import { contentKeyOf } from "../agent/contents.ts";
@@ -46,6 +46,7 @@ import { Joins } from "./joins.ts";
 import { type ListenOptions, Remote } from "./remote.ts";
 import { Tokens } from "./tokens.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
+import { NODE_BRIDGE, NodeNetwork } from "../net/node-network.ts";
 import { ownAddress } from "../net/own-address.ts";
 import { ownRoutes } from "../net/routes.ts";
 import { NodeHealth } from "./node-health.ts";
@@ -85,8 +86,6 @@ interface OwnAgent {
   facts: NodeFacts;
   devices: DeviceWatch | undefined;
 }
-
-const INTERFACE = "orchd0";
 
 /** The control plane, with an agent on the same machine unless it was told otherwise. */
 export class Server {
@@ -266,9 +265,9 @@ export class Server {
   async startAgent(): Promise<void> {
     const { dataDir, runDir, runtime: kind, podmanSocket, advertise, log, version } = this.#options;
     const subnet = serverSubnet(clusterIn(this.#store.view()).range);
-    const ours = { interfaceName: INTERFACE, subnet, servesNames: true };
-    const network = kind === "podman" ? ours : undefined;
-    if (network !== undefined) this.#lock = await lockNetwork(INTERFACE);
+    const kernel = kind === "podman" ? NodeNetwork.of(dataDir) : undefined;
+    const network = kernel && { interfaceName: NODE_BRIDGE, subnet, kernel };
+    if (network !== undefined) this.#lock = await lockNetwork(NODE_BRIDGE);
     const state = openAgentState(join(dataDir, "agent.db"));
     const nodeId = this.#ownNodeId(state);
     this.#dispatcher.setOwnNode(nodeId);
@@ -282,6 +281,7 @@ export class Server {
       orchdVersion: version.version,
       resources: this.#options.resources ?? {},
       devices: devices?.found,
+      wireguardKey: await kernel?.wireguardKey(),
     });
     const directory = kind === "podman" ? { directory: memoryDirectory(runDir, nodeId) } : {};
     const agent = new Agent({
@@ -297,6 +297,7 @@ export class Server {
       secrets: { key: await ownContentKey(state), ...directory },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
       onFacts: (news) => void this.#tellFacts(news),
+      onNetworkNotes: (notes) => void this.#tellFacts({ notes: notes.slice(0, NOTES_MAX) }),
     });
     this.#agent = { agent, runtime, state, facts, devices };
     devices?.watch((found) => void this.#tellFacts(found));

@@ -230,6 +230,10 @@ export class PodmanRuntime implements Runtime {
     return this.#network.ensure(network);
   }
 
+  removeNetwork(name: string): Promise<void> {
+    return this.#network.remove(name);
+  }
+
   ensureVolume(mount: Extract<Mount, { type: "volume" }>): Promise<void> {
     return ensureVolume(this.#http, mount, this.#nodeId);
   }
