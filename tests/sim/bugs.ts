@@ -62,7 +62,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "ignores-constraints",
-    breaks: ["S3"],
+    breaks: ["S3", "S13"],
     controllersStore: (store) =>
       withServices(store, (service) => ({
         ...service,

@@ -304,7 +304,7 @@ class Run {
     const { container, replicas } = spec;
     const policy = restartOf(spec);
     const program = container.image.split(":")[0] ?? "";
-    const neverRuns = ["broken", "missing", "crashing"].includes(program);
+    const neverRuns = ["broken", "missing", "crashing", "sickly"].includes(program);
     if (!neverRuns && (program !== "job" || policy.condition !== "any")) return false;
     if (isGlobal(spec)) await this.#do(removal(service.stack));
     else if (replicas > 0) await this.#do(scale(service, 0));
