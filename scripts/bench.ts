@@ -5,10 +5,12 @@ import { formatFigures, reaches, type Figure } from "./bench/figure.ts";
 import { benchAgents } from "./bench/agents.ts";
 import { benchCommands } from "./bench/commands.ts";
 import { benchCrash } from "./bench/crash.ts";
+import { benchDns } from "./bench/dns.ts";
 import { benchFailover } from "./bench/failover.ts";
 import { benchGossip } from "./bench/gossip.ts";
 import { benchIdle } from "./bench/idle.ts";
 import { benchMillion } from "./bench/million.ts";
+import { benchNetwork } from "./bench/network.ts";
 import { benchScheduler } from "./bench/scheduler.ts";
 import { benchLoneAgent } from "./bench/lone-agent.ts";
 import { benchUp } from "./bench/up.ts";
@@ -44,7 +46,9 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   agent: async () => benchLoneAgent(idleMs),
   gossip: async () => benchGossip(isFull),
   failover: async () => benchFailover(faults),
+  network: benchNetwork,
   scheduler: benchScheduler,
+  dns: benchDns,
   million: async () => benchMillion(nodes, tasks),
 };
 const ONLY_WHEN_NAMED = new Set(["million"]);

@@ -48,6 +48,8 @@ class LightAgent implements AgentSession {
     return [];
   }
 
+  network(): void {}
+
   assign({ assignments }: AssignmentSet): void {
     const statuses: TaskStatus[] = [];
     const now = Date.now();
@@ -84,6 +86,8 @@ class LightAgent implements AgentSession {
   removeVolumes = nothing;
   forward = nothing;
   usage = nothing;
+  lackedContents = nothing;
+  takeContent = nothing;
   close = () => {};
 }
 

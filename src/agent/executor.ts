@@ -1,6 +1,6 @@
 import type { Clock } from "../lib/clock.ts";
 import { OrchdError } from "../lib/errors.ts";
-import { freeAddress, type Subnet } from "../core/network/address.ts";
+import { freeAddress } from "../core/network/address.ts";
 import type { Assignment } from "../model/assignment.ts";
 import type { ContainerSpec, ImagePin } from "../model/container.ts";
 import type { TaskId } from "../model/ids.ts";
@@ -8,9 +8,11 @@ import type { PortClaims } from "../net/ports.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import type { Containers } from "./containers.ts";
 import { withDevices, type MachineDevices } from "./give-devices.ts";
+import type { Grants } from "./grants.ts";
 import type { ImagePlatforms } from "./image-platforms.ts";
 import { Limit } from "./limit.ts";
 import { findPin, findPinned } from "./pinned-image.ts";
+import type { TaskNetwork } from "./task-network.ts";
 
 /** Containers made or started at once: more only makes a small machine's runtime fight itself. */
 export const STARTS_AT_ONCE = 4;
@@ -23,8 +25,10 @@ export interface ExecutorOptions {
   containers: Containers;
   ports: PortClaims;
   /** The node's own network; undefined for a runtime without one. */
-  subnet: Subnet | undefined;
+  network: () => Pick<TaskNetwork, "subnet" | "resolver"> | undefined;
   images: ImagePlatforms;
+  /** What tasks read. */
+  grants: Grants;
   /** What the machine has that tasks are given; absent means nothing. */
   machine?: (() => MachineDevices) | undefined;
   /** Takes a task out of all tables, before it gets its signal. */
@@ -51,8 +55,9 @@ export class Executor {
    * assignment did not say so.
    */
   async create(given: Assignment): Promise<ImagePin | undefined> {
-    const { ports, runtime, machine } = this.#options;
-    const assignment = machine === undefined ? given : withDevices(given, machine());
+    const { ports, runtime, machine, grants } = this.#options;
+    const filled = await grants.prepare(given);
+    const assignment = machine === undefined ? filled : withDevices(filled, machine());
     const { taskId, container, pin } = assignment;
     if (container.networkMode === "bridge") {
       for (const port of assignment.ports) await ports.claim(port, taskId);
@@ -123,10 +128,11 @@ export class Executor {
     await this.release(taskId);
   }
 
-  /** Gives back a task's address and ports. */
+  /** Gives back a task's address and ports, and removes the files that it read. */
   async release(taskId: TaskId): Promise<void> {
     this.#unstarted.delete(taskId);
     this.#addresses.delete(taskId);
+    this.#options.grants.release(taskId);
     await this.#options.ports.release(taskId);
   }
 
@@ -166,8 +172,12 @@ export class Executor {
   async #createOnce(assignment: Assignment): Promise<void> {
     const { taskId } = assignment;
     const address = this.#addressFor(assignment);
-    const options = address === undefined ? { assignment } : { assignment, address };
-    const containerId = await this.#options.runtime.create(options);
+    const resolver = this.#options.network()?.resolver();
+    const containerId = await this.#options.runtime.create({
+      assignment,
+      ...(address === undefined ? {} : { address }),
+      ...(resolver === undefined ? {} : { resolver }),
+    });
     const known = { taskId, containerId, state: "created" as const };
     this.#options.containers.set(address === undefined ? known : { ...known, address });
   }
@@ -180,7 +190,8 @@ export class Executor {
   }
 
   #addressFor({ taskId, container }: Assignment): string | undefined {
-    const { subnet, containers } = this.#options;
+    const { network, containers } = this.#options;
+    const subnet = network()?.subnet;
     if (subnet === undefined || container.networkMode !== "bridge") return undefined;
     const held = this.#addresses.get(taskId);
     if (held !== undefined) return held;

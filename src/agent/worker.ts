@@ -202,7 +202,9 @@ export class Worker {
     }
     runner.retryMs = Math.min(Math.max(RETRY_FIRST_MS, runner.retryMs * 2), RETRY_MAX_MS);
     const what = step?.type ?? "look";
-    log.warn(`task ${taskId}: ${what} is tried again: ${messageChainOf(error)}`);
+    // A task may wait for weeks, as for a secret of a server that is away: that is logged once.
+    const isKnown = final && this.#statuses.get(taskId)?.message === formatTrouble(error);
+    if (!isKnown) log.warn(`task ${taskId}: ${what} is tried again: ${messageChainOf(error)}`);
     if (final) this.#tellWhatItWaitsFor(taskId, error);
     runner.retry?.cancel();
     if (!this.#closed) runner.retry = clock.after(runner.retryMs, () => this.poke(taskId));

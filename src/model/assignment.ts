@@ -26,6 +26,8 @@ export const assignmentSchema = z.object({
   restart: restartPolicySchema.optional(),
   /** Failed attempts at the slot in a row before this one. */
   failures: z.int().min(0).default(0),
+  /** Labels of the service, where its container or what it reads is filled in with them. */
+  serviceLabels: z.record(z.string().max(4096), z.string().max(32_768)).optional(),
   /** Only of a task that the agent made itself: the last of its slot that the server knows of. */
   predecessor: z
     /** How that one ended, and when this one was made. */

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { deviceRequestSchema } from "./device.ts";
+import { grantSchema, GRANTS_MAX } from "./item.ts";
 
 /** What a container is made of, free of Compose spelling: sizes in bytes, times in milliseconds. */
 
@@ -93,6 +94,8 @@ export const containerSpecSchema = z.object({
   securityOptions: textList,
   devices: z.array(deviceSchema).max(256),
   mounts: z.array(mountSchema).max(256),
+  /** Secrets and configs that it reads. */
+  grants: z.array(grantSchema).max(GRANTS_MAX).optional(),
   sysctls: textMap,
   ulimits: z.array(ulimitSchema).max(32),
   shmSizeBytes: bytes.optional(),

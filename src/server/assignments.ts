@@ -1,9 +1,10 @@
 import { sortedBy } from "../lib/order.ts";
+import { isFilledIn } from "../core/task/expand.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { Applied } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
 import { pinOf } from "../model/image-pin.ts";
-import { restartOf, specAt } from "../model/service.ts";
+import { restartOf, specAt, specOf, type Service, type ServiceSpec } from "../model/service.ts";
 import type { Task } from "../model/task.ts";
 import type { View } from "../model/view.ts";
 
@@ -23,9 +24,20 @@ export function assignmentSetOf(view: View, nodeId: NodeId): AssignmentSet {
     const pin = node === undefined ? undefined : pinOf(service, task.revision, node);
     const what = { container, ...(pin === undefined ? {} : { pin }), resources, ports, restart };
     const given = task.devices === undefined ? {} : { devices: task.devices };
-    assignments.push({ ...who, desired, state, ...what, ...given, failures });
+    const labels = labelsFor(service, spec);
+    assignments.push({ ...who, desired, state, ...what, ...given, ...labels, failures });
   }
   return { generation: view.version, assignments };
+}
+
+/** Whether a spec is filled in for each task: asked again and again, and never another answer. */
+const filledIn = new WeakMap<ServiceSpec, boolean>();
+
+/** Only what is filled in needs them. */
+function labelsFor(service: Service, spec: ServiceSpec): Pick<Assignment, "serviceLabels"> {
+  const known = filledIn.get(spec) ?? isFilledIn(spec.container);
+  filledIn.set(spec, known);
+  return known ? { serviceLabels: specOf(service).labels } : {};
 }
 
 /** The nodes whose assignment set is another after this write: reports of agents change none. */

@@ -3,6 +3,7 @@ import { OrchdError } from "../lib/errors.ts";
 import { equalJson } from "../lib/order.ts";
 import { takeUpSuccessors } from "../core/reconcile/successors.ts";
 import { put, type Change } from "../model/change.ts";
+import type { AssignmentSet } from "../model/assignment.ts";
 import type { NodeId, ServiceId } from "../model/ids.ts";
 import { withPin } from "../model/image-pin.ts";
 import type { Node, NodeFacts } from "../model/node.ts";
@@ -39,6 +40,8 @@ export class Dispatcher implements ServerSession {
   readonly #unwatch: () => void;
   readonly #health: SessionWatcher | undefined;
   readonly #onSession: (session: AgentSession) => void;
+  /** Hears of each set that an agent is handed, when all that it holds is durable. */
+  onAssigned: (session: AgentSession, set: AssignmentSet) => void = () => {};
   #ownNodeId: NodeId | undefined;
 
   /** @param onSession called when an agent's session has begun */
@@ -186,6 +189,7 @@ export class Dispatcher implements ServerSession {
     const set = assignmentSetOf(this.#store.view(), session.nodeId);
     await this.#store.commit([]);
     session.assign(set);
+    this.onAssigned(session, set);
   }
 }
 

@@ -4,18 +4,24 @@ import { join } from "node:path";
 import { assert } from "../lib/assert.ts";
 import { systemClock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
-import { messageChainOf } from "../lib/errors.ts";
+import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { systemRandom } from "../lib/random.ts";
-import { SERVER_SUBNET } from "../core/network/subnets.ts";
+import { conflictOf } from "../core/network/routes.ts";
+import { serverSubnet } from "../core/network/subnets.ts";
 import { put } from "../model/change.ts";
+import { CLUSTER_RANGE_DEFAULT } from "../model/cluster.ts";
 import type { NodeId } from "../model/ids.ts";
-import type { NodeFacts } from "../model/node.ts";
+import type { NetworkMode } from "../model/network-map.ts";
 import type { Strategy } from "../model/service.ts";
+import { NOTES_MAX, type NodeFacts } from "../model/node.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
+import { contentKeyOf } from "../agent/contents.ts";
 import { DeviceWatch } from "../agent/device-watch.ts";
 import { readFacts } from "../agent/facts.ts";
+import { memoryDirectory } from "../agent/memory-directory.ts";
+import { newKey } from "../pki/keys.ts";
 import { createApi } from "../api/api.ts";
 import type { ApiEnv } from "../api/env.ts";
 import { serveApi, type ApiListener } from "../api/listen.ts";
@@ -25,6 +31,7 @@ import type { Runtime } from "../runtime/driver.ts";
 import { openAgentState, type AgentState } from "../store/agent-state/agent-state.ts";
 import { openSqliteStore, type SqliteStore } from "../store/sqlite/sqlite-store.ts";
 import { Autoscaler } from "./autoscaler.ts";
+import { clusterIn } from "./cluster-keys.ts";
 import { Controllers } from "./controllers.ts";
 import { commitFresh } from "./commit-fresh.ts";
 import { Dispatcher } from "./dispatcher.ts";
@@ -34,12 +41,17 @@ import { explainNode } from "./explain-node.ts";
 import { ensureCluster, firstToken } from "./first-start.ts";
 import { GossipKeys } from "./gossip-keys.ts";
 import { ImageIndex } from "./image-index.ts";
+import { NetworkFeed } from "./network-feed.ts";
 import { Joins } from "./joins.ts";
 import { type ListenOptions, Remote } from "./remote.ts";
 import { Tokens } from "./tokens.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
+import { NODE_BRIDGE, NodeNetwork } from "../net/node-network.ts";
 import { ownAddress } from "../net/own-address.ts";
+import { ownRoutes } from "../net/routes.ts";
 import { NodeHealth } from "./node-health.ts";
+import { VirtualIps } from "./virtual-ips.ts";
+import { Secrets } from "./vault/secrets.ts";
 import { Writes } from "./writes.ts";
 
 export interface ServerOptions {
@@ -56,6 +68,10 @@ export interface ServerOptions {
   advertise?: string;
   /** How much this machine has of what people gave a name. */
   resources?: Readonly<Record<string, number>>;
+  /** Where the addresses of tasks and services are from: chosen when the cluster is made. */
+  clusterRange?: string;
+  /** How tasks of one node reach those of another; absent means as it was. */
+  network?: NetworkMode;
   /** How tasks are placed whose service says nothing of it; absent: `spread`. */
   strategy?: Strategy;
   version: VersionInfo;
@@ -71,8 +87,6 @@ interface OwnAgent {
   devices: DeviceWatch | undefined;
 }
 
-const NODE_NETWORK = { interfaceName: "orchd0", subnet: SERVER_SUBNET };
-
 /** The control plane, with an agent on the same machine unless it was told otherwise. */
 export class Server {
   readonly socketPath: string;
@@ -80,11 +94,14 @@ export class Server {
   readonly #store: SqliteStore;
   readonly #health: NodeHealth;
   readonly #images: ImageIndex;
+  readonly #network: NetworkFeed;
   readonly #dispatcher: Dispatcher;
   readonly #controllers: Controllers;
   readonly #autoscaler: Autoscaler;
+  readonly #virtualIps: VirtualIps;
   readonly #tokens: Tokens;
   readonly #joins: Joins;
+  #secrets: Secrets | undefined;
   #listening: ApiListener | undefined;
   #api: Hono<ApiEnv> | undefined;
   #remote: Remote | undefined;
@@ -105,6 +122,12 @@ export class Server {
     this.#images = new ImageIndex({ store, log: options.log });
     this.#dispatcher = new Dispatcher(store, systemClock, this.#health, (session) => {
       void this.#images.learn(session);
+      this.#network.greet(session);
+    });
+    this.#network = new NetworkFeed({
+      store,
+      clock: systemClock,
+      sessions: () => this.#dispatcher.sessions(),
     });
     this.#controllers = new Controllers({
       store,
@@ -122,6 +145,7 @@ export class Server {
       log: options.log,
       session: (nodeId) => this.#dispatcher.session(nodeId),
     });
+    this.#virtualIps = new VirtualIps({ store, clock: systemClock, log: options.log });
     const servers = () => this.addresses();
     const deps = { store, clock: systemClock, random: systemRandom, servers };
     this.#tokens = new Tokens(deps);
@@ -137,7 +161,9 @@ export class Server {
     await makePrivateDirectory(options.runDir, "--run-dir");
     const server = new Server(options, await openSqliteStore(join(options.dataDir, "server.db")));
     try {
-      await ensureCluster(server.#store, systemClock);
+      server.#checkRange();
+      const { clusterRange: range, network: mode } = options;
+      await ensureCluster(server.#store, systemClock, { range, mode });
       await server.#listen();
     } catch (error) {
       // Whoever tries again, with another port, finds the state free.
@@ -147,7 +173,23 @@ export class Server {
     server.#controllers.start();
     server.#health.start();
     server.#autoscaler.start();
+    server.#virtualIps.start();
     return server;
+  }
+
+  /**
+   * A new cluster takes no range that leads elsewhere from here. One that is there goes on.
+   * @throws OrchdError `conflict`
+   */
+  #checkRange(): void {
+    const { agent, runtime, clusterRange, log } = this.#options;
+    if (!agent || runtime !== "podman") return;
+    const known = this.#store.view().cluster;
+    const range = known?.range ?? clusterRange ?? CLUSTER_RANGE_DEFAULT;
+    const conflict = conflictOf(range, ownRoutes());
+    if (conflict === undefined) return;
+    if (known === undefined) throw new OrchdError("conflict", conflict);
+    log.warn(conflict);
   }
 
   /** Where others reach this server, as `ip:port`; nowhere when it listens on its socket alone. */
@@ -176,12 +218,16 @@ export class Server {
       dispatcher: this.#dispatcher,
       tokens: this.#tokens,
       joins: this.#joins,
-      onMember: (nodeId, { after }) => {
+      onMember: (nodeId, change) => {
+        const { after } = change;
+        agent?.agent.networkTable?.noteMember(change);
         if (after === undefined) this.#health.forgetMember(nodeId);
         else this.#health.noteMember(nodeId, after.state);
       },
+      onNotice: (notice) => agent?.agent.networkTable?.hear(notice),
       onMoved: (address) => void this.#tellFacts({ address }),
     });
+    agent?.agent.networkTable?.announceBy(this.#remote);
     this.#firstToken = await firstToken(this.#store, systemClock, systemRandom);
   }
 
@@ -218,8 +264,10 @@ export class Server {
    */
   async startAgent(): Promise<void> {
     const { dataDir, runDir, runtime: kind, podmanSocket, advertise, log, version } = this.#options;
-    const network = kind === "podman" ? NODE_NETWORK : undefined;
-    if (network !== undefined) this.#lock = await lockNetwork(network.interfaceName);
+    const subnet = serverSubnet(clusterIn(this.#store.view()).range);
+    const kernel = kind === "podman" ? NodeNetwork.of(dataDir) : undefined;
+    const network = kernel && { interfaceName: NODE_BRIDGE, subnet, kernel };
+    if (network !== undefined) this.#lock = await lockNetwork(NODE_BRIDGE);
     const state = openAgentState(join(dataDir, "agent.db"));
     const nodeId = this.#ownNodeId(state);
     this.#dispatcher.setOwnNode(nodeId);
@@ -233,7 +281,9 @@ export class Server {
       orchdVersion: version.version,
       resources: this.#options.resources ?? {},
       devices: devices?.found,
+      wireguardKey: await kernel?.wireguardKey(),
     });
+    const directory = kind === "podman" ? { directory: memoryDirectory(runDir, nodeId) } : {};
     const agent = new Agent({
       nodeId,
       clock: systemClock,
@@ -244,21 +294,23 @@ export class Server {
       server: this.#dispatcher,
       facts,
       network,
+      secrets: { key: await ownContentKey(state), ...directory },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
       onFacts: (news) => void this.#tellFacts(news),
+      onNetworkNotes: (notes) => void this.#tellFacts({ notes: notes.slice(0, NOTES_MAX) }),
     });
     this.#agent = { agent, runtime, state, facts, devices };
     devices?.watch((found) => void this.#tellFacts(found));
     await agent.start();
-    if (kind === "podman") await this.#noteSubnet(nodeId);
+    if (kind === "podman") await this.#noteSubnet(nodeId, subnet);
   }
 
   /** Other nodes get their ranges by joining; this one has its own by being the server's. */
-  async #noteSubnet(nodeId: NodeId): Promise<void> {
+  async #noteSubnet(nodeId: NodeId, subnet: string): Promise<void> {
     await commitFresh(this.#store, (view) => {
       const node = view.nodes.get(nodeId);
-      if (node === undefined || node.subnet === SERVER_SUBNET) return [];
-      return [put.node({ ...node, subnet: SERVER_SUBNET })];
+      if (node === undefined || node.subnet === subnet) return [];
+      return [put.node({ ...node, subnet })];
     });
   }
 
@@ -269,7 +321,9 @@ export class Server {
     this.#controllers.close();
     this.#health.close();
     this.#images.close();
+    this.#network.close();
     this.#autoscaler.close();
+    this.#virtualIps.close();
     if (this.#agent !== undefined) {
       const { agent, runtime, state, devices } = this.#agent;
       devices?.close();
@@ -278,6 +332,7 @@ export class Server {
       state.close();
     }
     this.#lock?.release();
+    this.#secrets?.close();
     this.#dispatcher.close();
     await this.#store.close();
   }
@@ -303,15 +358,35 @@ export class Server {
     return nodeId;
   }
 
+  async #openSecrets(): Promise<Secrets> {
+    const secrets = await Secrets.open({
+      store: this.#store,
+      clock: systemClock,
+      random: systemRandom,
+      log: this.#options.log,
+      dataDir: this.#options.dataDir,
+      session: (nodeId) => this.#dispatcher.session(nodeId),
+    });
+    this.#secrets = secrets;
+    this.#dispatcher.onAssigned = (session, set) => secrets.courier.onAssigned(session, set);
+    return secrets;
+  }
+
   async #listen(): Promise<void> {
     const store = this.#store;
-    const writes = new Writes(store, systemClock, systemRandom);
+    const secrets = await this.#openSecrets();
+    const uploaded = (id: string) => secrets.items.uploaded(id);
+    const writes = new Writes(store, systemClock, systemRandom, uploaded);
     const api = createApi({
       store,
       version: this.#options.version,
       clock: systemClock,
       log: this.#options.log,
-      applyStack: (name, spec, options) => writes.applyStack(name, spec, options),
+      applyStack: async (name, spec, options) => {
+        const result = await writes.applyStack(name, spec, options);
+        secrets.items.forget(spec);
+        return result;
+      },
       removeStack: (name, options) => writes.removeStack(name, options),
       scale: (replicas) => writes.scale(replicas),
       restart: (id) => writes.restart(id),
@@ -332,6 +407,7 @@ export class Server {
       rotateToken: (id) => this.#tokens.rotate(id),
       revokeToken: (id) => this.#tokens.revoke(id),
       gossipKeys: new GossipKeys(store),
+      secrets: secrets.forPeople(),
       session: (nodeId: NodeId) => this.#dispatcher.session(nodeId),
       sessions: () => this.#dispatcher.sessions(),
     });
@@ -353,4 +429,11 @@ export class Server {
         return explainNode(view, target.node, this.#health.verdict(target.node.id).reason, now);
     }
   }
+}
+
+/** This machine joins no cluster, but keeps a key as nodes that do. */
+async function ownContentKey(state: AgentState): Promise<Uint8Array> {
+  const key = state.loadKey() ?? (await newKey());
+  state.saveKey(key);
+  return contentKeyOf(key);
 }

@@ -481,5 +481,11 @@ function methodsOf(state: AgentMemory): AgentMemory {
     statuses: () => state.statuses(),
     saveStatus: (statuses) => state.saveStatus(statuses),
     deleteStatus: (taskIds) => state.deleteStatus(taskIds),
+    networkMap: () => state.networkMap(),
+    saveNetworkMap: (map) => state.saveNetworkMap(map),
+    contentIds: () => state.contentIds(),
+    loadContent: (id) => state.loadContent(id),
+    saveContent: (id, sealed) => state.saveContent(id, sealed),
+    deleteContents: (ids) => state.deleteContents(ids),
   };
 }

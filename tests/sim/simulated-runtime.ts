@@ -135,6 +135,8 @@ export class SimulatedRuntime implements Runtime {
 
   async ensureNetwork(): Promise<void> {}
 
+  async removeNetwork(): Promise<void> {}
+
   async ensureVolume(): Promise<void> {}
 
   async removeVolume(): Promise<void> {}

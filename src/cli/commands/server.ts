@@ -1,5 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { isIP } from "node:net";
+import { CLUSTER_RANGE_DEFAULT } from "../../model/cluster.ts";
+import { type NetworkMode, networkModeSchema } from "../../model/network-map.ts";
 import { SERVER_PORT } from "../../model/server-address.ts";
 import { STRATEGIES, type Strategy } from "../../model/service.ts";
 import {
@@ -23,6 +25,8 @@ interface ServerFlags {
   advertise?: string;
   gossipPort: number;
   resource?: string[];
+  clusterRange?: string;
+  network?: NetworkMode;
   strategy: Strategy;
 }
 
@@ -57,6 +61,17 @@ export function serverCommand(context: Context): Command {
         .argParser(parseListen),
     )
     .option("--advertise <ip>", "the address that others are told (default: found out)", parseIp)
+    .option(
+      "--cluster-range <cidr>",
+      "where the addresses of tasks and services are from, chosen when the cluster is made " +
+        `(default: ${CLUSTER_RANGE_DEFAULT})`,
+    )
+    .addOption(
+      new Option(
+        "--network <mode>",
+        "how tasks of one node reach those of another (default: vxlan, or as it was)",
+      ).choices(networkModeSchema.options),
+    )
     .addOption(resourceOption())
     .addOption(
       new Option("--strategy <name>", "how tasks are placed whose file says nothing of it")

@@ -4,6 +4,7 @@ import type { StackSpec } from "../../model/stack.ts";
 import type { ApplyResult } from "../../model/summary.ts";
 import { loadProject, withProjectOptions, type ProjectOptions } from "../compose/load-project.ts";
 import { formatRefusal, printProblems } from "../compose/print-problems.ts";
+import { sendContents } from "../compose/send-contents.ts";
 import { collect, connect, newRemoteCommand, timeoutOption, printJson } from "../context.ts";
 import { printLines, type Context, type RemoteOptions } from "../context.ts";
 import { conclude } from "../follow/conclude.ts";
@@ -41,7 +42,7 @@ export function upCommand(context: Context): Command {
 
 async function up(context: Context, options: UpOptions): Promise<number> {
   const { io } = context;
-  const { name, spec, problems } = await loadProject(context, options);
+  const { name, spec, contents, problems } = await loadProject(context, options);
   const { formatProblem } = await import("../../core/compose/load.ts");
   const errors = await printProblems(io, problems, formatProblem);
   if (spec === undefined || errors > 0) {
@@ -50,7 +51,8 @@ async function up(context: Context, options: UpOptions): Promise<number> {
   }
   const client = await connect(context, options);
   const dryRun = options.dryRun === true;
-  const result = await client.apply(name, spec, { dryRun, prune: options.prune === true });
+  const sent = await sendContents(client, spec, contents);
+  const result = await client.apply(name, sent, { dryRun, prune: options.prune === true });
   await tellOrphans(context, result);
   if (dryRun) {
     await printPlan(context, result, options.json === true);

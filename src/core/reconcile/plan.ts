@@ -6,6 +6,7 @@ import { isOutOfReach } from "../../model/serving.ts";
 import type { Task } from "../../model/task.ts";
 import { isTerminal } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
+import { leaveItems } from "./items.ts";
 
 /** One item of a plan; executing it leaves nothing to decide. */
 export type Action =
@@ -80,7 +81,8 @@ function changeOf(view: View, action: Action, now: number): Change[] {
     }
     case "deleteStack": {
       const stack = view.stacks.get(action.name);
-      return stack === undefined ? [] : [remove.stack(stack)];
+      if (stack === undefined) return [];
+      return [remove.stack(stack), ...leaveItems(view, stack.name)];
     }
   }
 }

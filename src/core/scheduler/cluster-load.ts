@@ -89,6 +89,9 @@ export class ClusterLoad {
       case "token":
       case "cluster":
       case "stack":
+      case "vault":
+      case "item":
+      case "content":
         return undefined;
     }
   }

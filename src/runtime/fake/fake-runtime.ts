@@ -230,6 +230,12 @@ export class FakeRuntime implements Runtime {
     });
   }
 
+  removeNetwork(name: string): Promise<void> {
+    return this.#answer(() => {
+      if (this.#network?.name === name) this.#network = undefined;
+    });
+  }
+
   ensureVolume(mount: Extract<Mount, { type: "volume" }>): Promise<void> {
     return this.#answer(() => {
       if (mount.volume === "" || this.#volumes.has(mount.volume)) return;

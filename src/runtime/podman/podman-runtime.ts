@@ -107,7 +107,7 @@ export class PodmanRuntime implements Runtime {
   }
 
   async create(options: CreateOptions): Promise<string> {
-    const { assignment, address } = options;
+    const { assignment, address, resolver } = options;
     await makeSources(assignment.container.mounts);
     const spec = createSpecOf({
       assignment,
@@ -115,6 +115,7 @@ export class PodmanRuntime implements Runtime {
       network: this.#network.bridge,
       limits: this.#limits,
       ...(address === undefined ? {} : { address }),
+      ...(resolver === undefined ? {} : { resolver }),
     });
     const id = await this.#network.within(() => this.#createOrAdopt(spec, options));
     this.#ids.set(assignment.taskId, id);
@@ -202,6 +203,10 @@ export class PodmanRuntime implements Runtime {
 
   ensureNetwork(network: BridgeNetwork): Promise<void> {
     return this.#network.ensure(network);
+  }
+
+  removeNetwork(name: string): Promise<void> {
+    return this.#network.remove(name);
   }
 
   ensureVolume(mount: Extract<Mount, { type: "volume" }>): Promise<void> {
