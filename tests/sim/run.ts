@@ -129,8 +129,10 @@ class Run {
     const { clock, checks, places } = this.#cluster;
     const random = this.#random.split("alone");
     if (checks.violation !== undefined || !happens(random, 0.3)) return;
+    checks.noteOver();
+    // Agents are told of what was decided last.
+    await this.#pass(clock.now() + 5000);
     this.#cluster.killServer();
-    checks.noteNoServer();
     const place = oneOf(random, places);
     this.#cluster.cutPower(place, happens(random, 0.5));
     await this.#pass(clock.now() + 5000);
