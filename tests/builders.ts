@@ -3,12 +3,16 @@ import type { Assignment } from "../src/model/assignment.ts";
 import type { Cluster } from "../src/model/cluster.ts";
 import type { ContainerSpec, Mount } from "../src/model/container.ts";
 import { put } from "../src/model/change.ts";
+import type { NetworkChange } from "../src/model/network-change.ts";
+import type { MapNode, MapService, MapTask, NetworkMap } from "../src/model/network-map.ts";
 import type { Node } from "../src/model/node.ts";
 import type { Port, Service, ServiceSpec } from "../src/model/service.ts";
 import type { Stack } from "../src/model/stack.ts";
 import type { Task, TaskStatus } from "../src/model/task.ts";
 import type { Token } from "../src/model/token.ts";
 import { MemoryView } from "../src/model/view.ts";
+
+const RANGE = "10.210.0.0/16";
 
 /** A valid id that a reader can tell apart: `web` becomes `webxxxxxxxxx`. */
 export function anId<Name extends string>(name: string): Brand<Name> {
@@ -95,6 +99,7 @@ export function aSpec(over: Partial<ServiceSpec> = {}): ServiceSpec {
     container: aContainer(),
     resources: { limits: {}, reservations: { cpuMillis: 0, memoryBytes: 0 } },
     ports: [],
+    networks: [],
     placement: { constraints: [], spread: [], maxReplicasPerNode: 0 },
     restart: aRestart(),
     update: { order: "stop-first", parallelism: 1, delayMs: 0 },
@@ -191,6 +196,8 @@ export function aCluster(over: Partial<Cluster> = {}): Cluster {
     caCertificate: "the CA's certificate",
     caKey: "the CA's key",
     gossipKeys: [`${"a".repeat(43)}=`],
+    range: RANGE,
+    networkMode: "vxlan",
     createdAt: 0,
     version: 0,
     ...over,
@@ -258,6 +265,37 @@ export function anAssignment(name: string, over: Partial<Assignment> = {}): Assi
     failures: 0,
     ...over,
   };
+}
+
+/** The map of a network without tasks: node n1 and `shop/web`. */
+export function aMap(over: Partial<NetworkMap> = {}): NetworkMap {
+  const nodes = [aMapNode("n1")];
+  const services = [aMapService("web")];
+  return { generation: 1, mode: "vxlan", range: RANGE, nodes, services, tasks: [], ...over };
+}
+
+/** n1 has the second network of the range, n2 the third. */
+export function aMapNode(name: string, over: Partial<MapNode> = {}): MapNode {
+  const number = Number(name.slice(1));
+  const subnet = `10.210.${number}.0/24`;
+  return { id: anId(name), hostname: name, address: `192.0.2.${number}`, subnet, ...over };
+}
+
+/** A service of the stack shop, in its default network. */
+export function aMapService(name: string, over: Partial<MapService> = {}): MapService {
+  const networks = [{ network: "shop_default", aliases: [], internal: false }];
+  return { id: anId(name), stack: "shop", name, networks, ports: [], ...over };
+}
+
+/** A ready task of `shop/web` on n1. */
+export function aMapTask(name: string, over: Partial<MapTask> = {}): MapTask {
+  const where = { nodeId: anId<"node">("n1"), address: "10.210.1.2" };
+  return { id: anId(name), serviceId: anId("web"), slot: "1", ...where, isReady: true, ...over };
+}
+
+/** What makes a map whole, or with `base` changes one. */
+export function aNetworkChange(over: Partial<NetworkChange> = {}): NetworkChange {
+  return { ...aMap(), removed: { nodes: [], services: [], tasks: [] }, ...over };
 }
 
 export function aStatus(name: string, over: Partial<TaskStatus> = {}): TaskStatus {

@@ -48,6 +48,8 @@ class LightAgent implements AgentSession {
     return [];
   }
 
+  network(): void {}
+
   assign({ assignments }: AssignmentSet): void {
     const statuses: TaskStatus[] = [];
     const now = Date.now();

@@ -7,6 +7,7 @@ import type { PublishedEndpoint } from "../core/network/ingress.ts";
 import { awaitedPorts } from "../core/task/step.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
+import type { NetworkSource } from "../model/network-change.ts";
 import type { NodeFacts } from "../model/node.ts";
 import type {
   AgentSession,
@@ -34,6 +35,8 @@ import { forwardTarget } from "./forward-target.ts";
 import type { MachineDevices } from "./give-devices.ts";
 import { ImagePlatforms } from "./image-platforms.ts";
 import { Ingress } from "./ingress.ts";
+import { NetworkTable } from "./network-table.ts";
+import { ownTasksOf } from "./own-tasks.ts";
 import { Reporter } from "./reporter.ts";
 import { Successors } from "./successors.ts";
 import { Worker } from "./worker.ts";
@@ -51,7 +54,13 @@ export interface AgentNetwork {
 /** What the agent needs of its own disk: every write is durable when it returns. */
 export type AgentMemory = Pick<
   AgentState,
-  "assignments" | "saveAssignments" | "statuses" | "saveStatus" | "deleteStatus"
+  | "assignments"
+  | "saveAssignments"
+  | "statuses"
+  | "saveStatus"
+  | "deleteStatus"
+  | "networkMap"
+  | "saveNetworkMap"
 >;
 
 export interface AgentOptions {
@@ -77,6 +86,8 @@ export interface AgentOptions {
  */
 export class Agent implements AgentSession {
   readonly nodeId: NodeId;
+  /** What this node knows of the cluster's network; absent where its tasks have none. */
+  readonly networkTable: NetworkTable | undefined;
   readonly #options: AgentOptions;
   readonly #containers: Containers;
   readonly #ports = new PortClaims();
@@ -143,6 +154,20 @@ export class Agent implements AgentSession {
       send: (statuses) => server.report(nodeId, statuses),
     });
     this.#ingress = network && new Ingress(network, () => this.#endpoints());
+    this.networkTable = network && this.#newTable(network);
+  }
+
+  #newTable({ subnet }: AgentNetwork): NetworkTable {
+    const { nodeId: id, facts, clock, log, state: memory } = this.#options;
+    const { hostname, address, wireguardKey } = facts;
+    const key = wireguardKey === undefined ? {} : { wireguardKey };
+    return new NetworkTable({
+      self: { id, hostname, address, subnet, ...key },
+      clock,
+      log,
+      memory,
+      ownTasks: () => ownTasksOf(this.#worker, this.#containers, this.#withdrawn),
+    });
   }
 
   /** Takes up what was there before, connects, and works until `stop`. */
@@ -180,6 +205,7 @@ export class Agent implements AgentSession {
     this.#firstAnswer.close();
     this.#successors.close();
     this.#reporter.close();
+    this.networkTable?.close();
     this.#options.server.goodbye(this.nodeId);
     await this.#ports.close();
   }
@@ -201,6 +227,11 @@ export class Agent implements AgentSession {
       return;
     }
     this.#worker.assign(set);
+    this.networkTable?.refreshOwn();
+  }
+
+  network(source: NetworkSource): void {
+    this.networkTable?.take(source);
   }
 
   successors(): Successor[] {
@@ -305,6 +336,7 @@ export class Agent implements AgentSession {
 
   #onListed(): void {
     this.#worker.pokeAll();
+    this.networkTable?.refreshOwn();
     this.#ingress?.doubt();
     void this.#refreshIngress();
     for (const assignment of this.#worker.assignments()) {
@@ -328,6 +360,7 @@ export class Agent implements AgentSession {
 
   #onStatus(status: TaskStatus): void {
     this.#reporter.report(status);
+    this.networkTable?.refreshOwn();
     if (status.state === "running" && status.health === "starting") {
       this.#awaitAnswer(status.taskId);
     } else if (status.state === "running") {
@@ -358,6 +391,7 @@ export class Agent implements AgentSession {
     }
     log.info(`task ${given.taskId} has ended: ${made.taskId} takes its place, with no server`);
     this.#worker.assign(set);
+    this.networkTable?.refreshOwn();
   }
 
   #awaitAnswer(taskId: TaskId): void {
@@ -375,6 +409,7 @@ export class Agent implements AgentSession {
   /** Takes a task out of the tables. It ends all the same where the tables can't be changed. */
   async #withdraw(taskId: TaskId): Promise<void> {
     this.#withdrawn.add(taskId);
+    this.networkTable?.refreshOwn();
     await this.#refreshIngress();
   }
 

@@ -196,7 +196,7 @@ export class AgentRole {
       clock: systemClock,
       random: systemRandom,
       log,
-      onChange: () => {},
+      onChange: (change) => this.#agent.networkTable?.noteMember(change),
     });
     // A welcome may have come meanwhile.
     this.#membership.useKeys(this.#identity.gossipKeys);

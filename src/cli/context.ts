@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { resolve } from "node:path";
 import type { ApiClient } from "../api/client.ts";
 import { OrchdError } from "../lib/errors.ts";
+import type { NetworkMode } from "../model/network-map.ts";
 import type { BuildInfo } from "./build-info.ts";
 import { chooseServer } from "./contexts/choose-server.ts";
 import type { Io } from "./io.ts";
@@ -21,6 +22,10 @@ export interface ServerOptions {
   advertise?: string;
   /** How much the machine has of what people gave a name. */
   resources?: Record<string, number>;
+  /** Where the addresses of tasks and services are from: chosen when the cluster is made. */
+  clusterRange?: string;
+  /** How tasks of one node reach those of another; absent means as it was. */
+  network?: NetworkMode;
 }
 
 /** What `orchd join` was asked to be. */

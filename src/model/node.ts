@@ -26,6 +26,8 @@ export const nodeFactsSchema = z.object({
   deviceNodes: z.array(z.string().max(255)).max(1024).optional(),
   /** Images that are here for another platform than the node's, by reference: `linux/arm64`. */
   foreignImages: z.record(z.string().max(512), z.string().max(64)).optional(),
+  /** Public key, base 64; of a node that can take part in an encrypted network. */
+  wireguardKey: z.string().max(64).optional(),
   /** Version of orchd on the node. */
   orchdVersion: z.string().max(64),
   /** What the agent found out that people should put right, such as ports that are blocked. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { attachmentSchema, ATTACHMENTS_MAX } from "./attachment.ts";
 import { autoscalePolicySchema } from "./autoscale.ts";
 import { containerSpecSchema, resourcesSchema } from "./container.ts";
 import { DEPENDENCIES_MAX, dependencySchema } from "./dependency.ts";
@@ -10,9 +11,14 @@ import type { UpdatePolicy } from "./rollout.ts";
 import { equalJson } from "../lib/order.ts";
 
 export const REPLICAS_MAX = 10_000;
+/** Ports of one service. */
+export const PORTS_MAX = 1024;
 export const REVISIONS_KEPT = 10;
 export const PRIORITY_MIN = -1000;
 export const PRIORITY_MAX = 1000;
+
+/** A day: for longer the kernel would have to remember too many clients. */
+export const STICKY_MAX_MS = 86_400_000;
 
 const milliseconds = z.int().min(0);
 
@@ -120,7 +126,16 @@ export const serviceSpecSchema = z.object({
   replicas: z.int().min(0).max(REPLICAS_MAX),
   container: containerSpecSchema,
   resources: resourcesSchema,
-  ports: z.array(portSchema).max(1024),
+  ports: z.array(portSchema).max(PORTS_MAX),
+  /**
+   * The networks that its tasks are in. None means the default one of the stack, where tasks have
+   * a network of their own at all; specs of before networks were known have none.
+   */
+  networks: z.array(attachmentSchema).max(ATTACHMENTS_MAX).default([]),
+  /** Whether its name stands for one address or for those of all tasks; absent means `vip`. */
+  endpointMode: z.enum(["vip", "dnsrr"]).optional(),
+  /** For how long a client's connections go to the same task, in milliseconds; absent means not. */
+  stickyMs: z.int().min(1).max(STICKY_MAX_MS).optional(),
   placement: placementSchema,
   restart: restartPolicySchema,
   update: updatePolicySchema,
@@ -169,6 +184,8 @@ export const serviceSchema = z.object({
   /** How the newest template is brought to all slots; absent before the first change of it. */
   rollout: rolloutSchema.optional(),
   createdAt: z.int(),
+  /** Stands for all its tasks as long as the service lives, whether its spec has a use for it. */
+  virtualIp: z.ipv4().optional(),
   /** Slots whose tasks can't move, to the node that holds what ties them. */
   homes: z.record(z.string(), nodeIdSchema).optional(),
   /** Replicas that the autoscaler found right; no revision comes of it. */
@@ -259,7 +276,10 @@ export function sameTemplate(before: ServiceSpec, after: ServiceSpec): boolean {
   return equalJson(templateOf(before), templateOf(after));
 }
 
-/** The part of a spec that a running task carries: a change here needs a new task. */
+/**
+ * The part of a spec that a running task carries: a change here needs a new task. Networks and
+ * their aliases are not of it: every task has a route to every other, and rules say who may use it.
+ */
 function templateOf(spec: ServiceSpec) {
   return {
     mode: spec.mode,

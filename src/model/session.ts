@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { AssignmentSet } from "./assignment.ts";
 import type { NodeId, TaskId } from "./ids.ts";
+import type { NetworkSource } from "./network-change.ts";
 import type { NodeFacts } from "./node.ts";
 import type { Successor } from "./successor.ts";
 import type { TaskStatus } from "./task.ts";
@@ -86,6 +87,8 @@ export interface AgentSession {
   successors(): readonly Successor[];
   /** Hands over the node's whole assignment set. */
   assign(set: AssignmentSet): void;
+  /** Says that the map of the cluster's network is another one: the agent takes what it lacks. */
+  network(source: NetworkSource): void;
   logs(taskId: TaskId, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine>;
   exec(taskId: TaskId, options: ExecOptions): Promise<ExecSession>;
   images(): Promise<ImageSummary[]>;

@@ -4,12 +4,15 @@ import { join } from "node:path";
 import { assert } from "../lib/assert.ts";
 import { systemClock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
-import { messageChainOf } from "../lib/errors.ts";
+import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { systemRandom } from "../lib/random.ts";
-import { SERVER_SUBNET } from "../core/network/subnets.ts";
+import { conflictOf } from "../core/network/routes.ts";
+import { serverSubnet } from "../core/network/subnets.ts";
 import { put } from "../model/change.ts";
+import { CLUSTER_RANGE_DEFAULT } from "../model/cluster.ts";
 import type { NodeId } from "../model/ids.ts";
+import type { NetworkMode } from "../model/network-map.ts";
 import type { NodeFacts } from "../model/node.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
@@ -24,6 +27,7 @@ import type { Runtime } from "../runtime/driver.ts";
 import { openAgentState, type AgentState } from "../store/agent-state/agent-state.ts";
 import { openSqliteStore, type SqliteStore } from "../store/sqlite/sqlite-store.ts";
 import { Autoscaler } from "./autoscaler.ts";
+import { clusterIn } from "./cluster-keys.ts";
 import { Controllers } from "./controllers.ts";
 import { commitFresh } from "./commit-fresh.ts";
 import { Dispatcher } from "./dispatcher.ts";
@@ -33,12 +37,15 @@ import { explainNode } from "./explain-node.ts";
 import { ensureCluster, firstToken } from "./first-start.ts";
 import { GossipKeys } from "./gossip-keys.ts";
 import { ImageIndex } from "./image-index.ts";
+import { NetworkFeed } from "./network-feed.ts";
 import { Joins } from "./joins.ts";
 import { type ListenOptions, Remote } from "./remote.ts";
 import { Tokens } from "./tokens.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
 import { ownAddress } from "../net/own-address.ts";
+import { ownRoutes } from "../net/routes.ts";
 import { NodeHealth } from "./node-health.ts";
+import { VirtualIps } from "./virtual-ips.ts";
 import { Writes } from "./writes.ts";
 
 export interface ServerOptions {
@@ -55,6 +62,10 @@ export interface ServerOptions {
   advertise?: string;
   /** How much this machine has of what people gave a name. */
   resources?: Readonly<Record<string, number>>;
+  /** Where the addresses of tasks and services are from: chosen when the cluster is made. */
+  clusterRange?: string;
+  /** How tasks of one node reach those of another; absent means as it was. */
+  network?: NetworkMode;
   version: VersionInfo;
   log: Log;
 }
@@ -68,7 +79,7 @@ interface OwnAgent {
   devices: DeviceWatch | undefined;
 }
 
-const NODE_NETWORK = { interfaceName: "orchd0", subnet: SERVER_SUBNET };
+const INTERFACE = "orchd0";
 
 /** The control plane, with an agent on the same machine unless it was told otherwise. */
 export class Server {
@@ -77,9 +88,11 @@ export class Server {
   readonly #store: SqliteStore;
   readonly #health: NodeHealth;
   readonly #images: ImageIndex;
+  readonly #network: NetworkFeed;
   readonly #dispatcher: Dispatcher;
   readonly #controllers: Controllers;
   readonly #autoscaler: Autoscaler;
+  readonly #virtualIps: VirtualIps;
   readonly #tokens: Tokens;
   readonly #joins: Joins;
   #listening: ApiListener | undefined;
@@ -102,6 +115,12 @@ export class Server {
     this.#images = new ImageIndex({ store, log: options.log });
     this.#dispatcher = new Dispatcher(store, systemClock, this.#health, (session) => {
       void this.#images.learn(session);
+      this.#network.greet(session);
+    });
+    this.#network = new NetworkFeed({
+      store,
+      clock: systemClock,
+      sessions: () => this.#dispatcher.sessions(),
     });
     this.#controllers = new Controllers({
       store,
@@ -118,6 +137,7 @@ export class Server {
       log: options.log,
       session: (nodeId) => this.#dispatcher.session(nodeId),
     });
+    this.#virtualIps = new VirtualIps({ store, clock: systemClock, log: options.log });
     const servers = () => this.addresses();
     const deps = { store, clock: systemClock, random: systemRandom, servers };
     this.#tokens = new Tokens(deps);
@@ -133,7 +153,9 @@ export class Server {
     await makePrivateDirectory(options.runDir, "--run-dir");
     const server = new Server(options, await openSqliteStore(join(options.dataDir, "server.db")));
     try {
-      await ensureCluster(server.#store, systemClock);
+      server.#checkRange();
+      const { clusterRange: range, network: mode } = options;
+      await ensureCluster(server.#store, systemClock, { range, mode });
       await server.#listen();
     } catch (error) {
       // Whoever tries again, with another port, finds the state free.
@@ -143,7 +165,23 @@ export class Server {
     server.#controllers.start();
     server.#health.start();
     server.#autoscaler.start();
+    server.#virtualIps.start();
     return server;
+  }
+
+  /**
+   * A new cluster takes no range that leads elsewhere from here. One that is there goes on.
+   * @throws OrchdError `conflict`
+   */
+  #checkRange(): void {
+    const { agent, runtime, clusterRange, log } = this.#options;
+    if (!agent || runtime !== "podman") return;
+    const known = this.#store.view().cluster;
+    const range = known?.range ?? clusterRange ?? CLUSTER_RANGE_DEFAULT;
+    const conflict = conflictOf(range, ownRoutes());
+    if (conflict === undefined) return;
+    if (known === undefined) throw new OrchdError("conflict", conflict);
+    log.warn(conflict);
   }
 
   /** Where others reach this server, as `ip:port`; nowhere when it listens on its socket alone. */
@@ -172,7 +210,9 @@ export class Server {
       dispatcher: this.#dispatcher,
       tokens: this.#tokens,
       joins: this.#joins,
-      onMember: (nodeId, { after }) => {
+      onMember: (nodeId, change) => {
+        const { after } = change;
+        agent?.agent.networkTable?.noteMember(change);
         if (after === undefined) this.#health.forgetMember(nodeId);
         else this.#health.noteMember(nodeId, after.state);
       },
@@ -214,8 +254,9 @@ export class Server {
    */
   async startAgent(): Promise<void> {
     const { dataDir, runDir, runtime: kind, podmanSocket, advertise, log, version } = this.#options;
-    const network = kind === "podman" ? NODE_NETWORK : undefined;
-    if (network !== undefined) this.#lock = await lockNetwork(network.interfaceName);
+    const subnet = serverSubnet(clusterIn(this.#store.view()).range);
+    const network = kind === "podman" ? { interfaceName: INTERFACE, subnet } : undefined;
+    if (network !== undefined) this.#lock = await lockNetwork(INTERFACE);
     const state = openAgentState(join(dataDir, "agent.db"));
     const nodeId = this.#ownNodeId(state);
     this.#dispatcher.setOwnNode(nodeId);
@@ -246,15 +287,15 @@ export class Server {
     this.#agent = { agent, runtime, state, facts, devices };
     devices?.watch((found) => void this.#tellFacts(found));
     await agent.start();
-    if (kind === "podman") await this.#noteSubnet(nodeId);
+    if (kind === "podman") await this.#noteSubnet(nodeId, subnet);
   }
 
   /** Other nodes get their ranges by joining; this one has its own by being the server's. */
-  async #noteSubnet(nodeId: NodeId): Promise<void> {
+  async #noteSubnet(nodeId: NodeId, subnet: string): Promise<void> {
     await commitFresh(this.#store, (view) => {
       const node = view.nodes.get(nodeId);
-      if (node === undefined || node.subnet === SERVER_SUBNET) return [];
-      return [put.node({ ...node, subnet: SERVER_SUBNET })];
+      if (node === undefined || node.subnet === subnet) return [];
+      return [put.node({ ...node, subnet })];
     });
   }
 
@@ -265,7 +306,9 @@ export class Server {
     this.#controllers.close();
     this.#health.close();
     this.#images.close();
+    this.#network.close();
     this.#autoscaler.close();
+    this.#virtualIps.close();
     if (this.#agent !== undefined) {
       const { agent, runtime, state, devices } = this.#agent;
       devices?.close();

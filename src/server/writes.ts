@@ -19,6 +19,7 @@ import type { ApplyResult } from "../model/summary.ts";
 import type { View } from "../model/view.ts";
 import type { Store } from "../store/store.ts";
 import { commitFresh } from "./commit-fresh.ts";
+import { withVirtualIps } from "./virtual-ips.ts";
 
 /** What people may change, each as one commit: all of it, durably, or nothing. */
 export class Writes {
@@ -42,7 +43,8 @@ export class Writes {
     await commitFresh(this.#store, (view) => {
       const plan = this.#plan(view, name, spec, options.prune);
       result = { stack: name, plan: plan.lines, orphans: plan.orphans };
-      return options.dryRun ? [] : plan.changes;
+      const changes = withVirtualIps(view, plan.changes);
+      return options.dryRun ? [] : changes;
     });
     return result;
   }

@@ -3,6 +3,7 @@ import { OrchdError } from "../lib/errors.ts";
 import { jsonDepthOf } from "../lib/json-depth.ts";
 import { assignmentSchema } from "../model/assignment.ts";
 import { taskIdSchema } from "../model/ids.ts";
+import { networkChangeSchema } from "../model/network-change.ts";
 import { nodeFactsSchema } from "../model/node.ts";
 import { execOptionsSchema, logOptionsSchema } from "../model/session.ts";
 import { SUCCESSORS_MAX, successorSchema } from "../model/successor.ts";
@@ -68,14 +69,19 @@ export const upFrameSchema = z.discriminatedUnion("type", [
     facts: nodeFactsSchema,
     /** What the agent made by itself while it had no server. */
     successors: z.array(successorSchema).max(SUCCESSORS_MAX).default([]),
+    /** Frames that came into the protocol later and that this agent takes: `network`. */
+    takes: z.array(z.string().max(32)).max(32).default([]),
   }),
   z.object({
     type: z.literal("statuses"),
     sequence: count,
     statuses: z.array(taskStatusSchema).max(10_000),
   }),
-  /** Asks for the whole set: what a change builds on is not what the agent has. */
-  z.object({ type: z.literal("whole") }),
+  /** Asks for the whole of it: what a change builds on is not what the agent has. */
+  z.object({
+    type: z.literal("whole"),
+    of: z.enum(["assignments", "network"]).default("assignments"),
+  }),
   z.object({ type: z.literal("time"), id: count }),
   grant,
 ]);
@@ -94,6 +100,12 @@ export const downFrameSchema = z.discriminatedUnion("type", [
     /** Whether more of the same generation follows. */
     more: z.boolean(),
   }),
+  z.object({
+    type: z.literal("network"),
+    ...networkChangeSchema.shape,
+    /** Whether more of the same change follows. */
+    more: z.boolean(),
+  }),
   /** The statuses are on disk. */
   z.object({ type: z.literal("ack"), sequence: count }),
   /** The statuses are not, and are to be sent again. */
@@ -107,6 +119,7 @@ export const downFrameSchema = z.discriminatedUnion("type", [
 export type DownFrame = z.infer<typeof downFrameSchema>;
 export type WelcomeFrame = Extract<DownFrame, { type: "welcome" }>;
 export type AssignmentsFrame = Extract<DownFrame, { type: "assignments" }>;
+export type NetworkFrame = Extract<DownFrame, { type: "network" }>;
 
 /** @throws OrchdError `invalid`, which tells the place of the fault and repeats nothing of it */
 export function parseFrame<T>(schema: z.ZodType<T>, text: string, charactersMax: number): T {

@@ -3,6 +3,7 @@ import type { Clock } from "../lib/clock.ts";
 import { messageOf, OrchdError } from "../lib/errors.ts";
 import type { AssignmentSet } from "../model/assignment.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
+import type { NetworkSource } from "../model/network-change.ts";
 import type { NodeFacts } from "../model/node.ts";
 import {
   type AgentSession,
@@ -28,6 +29,7 @@ import {
   type WelcomeFrame,
 } from "./frames.ts";
 import type { Link } from "./link.ts";
+import { NetworkSender } from "./network-sender.ts";
 import { readLogs, readResult, startExec, startForward, upload } from "./remote-calls.ts";
 import type { SessionStream } from "./session-stream.ts";
 
@@ -43,6 +45,7 @@ export interface Hello {
   instance: string;
   facts: NodeFacts;
   successors: readonly Successor[];
+  takes: readonly string[];
 }
 
 export interface RemoteAgentOptions {
@@ -62,6 +65,7 @@ export class RemoteAgent implements AgentSession {
   readonly #options: RemoteAgentOptions;
   readonly #connection: Connection<UpFrame, DownFrame>;
   readonly #sets = new AssignmentSender();
+  readonly #network = new NetworkSender();
   #hello: Hello | undefined;
   #isWelcome = false;
   #reports = Promise.resolve();
@@ -78,7 +82,7 @@ export class RemoteAgent implements AgentSession {
       charactersMax: TEXT_UP_MAX,
       pings: false,
       onFrame: (frame) => this.#onFrame(frame),
-      nextBulk: () => (this.#isWelcome ? this.#sets.next() : undefined),
+      nextBulk: () => (this.#isWelcome ? (this.#sets.next() ?? this.#network.next()) : undefined),
       onEnd: (code, reason) => options.onEnd(code, reason),
     });
   }
@@ -111,6 +115,13 @@ export class RemoteAgent implements AgentSession {
   /** Never waits: the newest set takes the place of one that the agent has not read yet. */
   assign(set: AssignmentSet): void {
     this.#sets.offer(set);
+    this.#connection.pump();
+  }
+
+  /** As `assign`. An agent from before there were maps gets none. */
+  network(source: NetworkSource): void {
+    if (this.#hello?.takes.includes("network") !== true) return;
+    this.#network.offer(source);
     this.#connection.pump();
   }
 
@@ -192,7 +203,8 @@ export class RemoteAgent implements AgentSession {
         if (!this.#connection.isOpen) return;
         return this.#onStatuses(frame.sequence, frame.statuses);
       case "whole":
-        this.#sets.sendWhole();
+        if (frame.of === "network") this.#network.sendWhole();
+        else this.#sets.sendWhole();
         return this.#connection.pump();
       case "time": {
         const serverTime = this.#options.clock.now();
@@ -203,9 +215,9 @@ export class RemoteAgent implements AgentSession {
     }
   }
 
-  #onHello({ protocol, instance, facts, successors }: Hello): void {
+  #onHello({ protocol, instance, facts, successors, takes }: Hello): void {
     if (this.#hello !== undefined) throw new OrchdError("invalid", "the agent said hello twice");
-    this.#hello = { protocol, instance, facts, successors };
+    this.#hello = { protocol, instance, facts, successors, takes };
     this.#options.onHello(this.#hello);
   }
 

@@ -445,6 +445,8 @@ function methodsOf(state: AgentMemory): AgentMemory {
     statuses: () => state.statuses(),
     saveStatus: (statuses) => state.saveStatus(statuses),
     deleteStatus: (taskIds) => state.deleteStatus(taskIds),
+    networkMap: () => state.networkMap(),
+    saveNetworkMap: (map) => state.saveNetworkMap(map),
   };
 }
 

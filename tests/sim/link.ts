@@ -136,6 +136,8 @@ export class Link implements ServerSession {
       assign: (set) => {
         if (!server.isDead) this.#deliver(agent, session, set);
       },
+      // Simulated nodes have no network, and so hear of none.
+      network: () => {},
       removeVolumes: async (names) => {
         if (this.#connection?.session !== session) throw away();
         await agent.removeVolumes(names);

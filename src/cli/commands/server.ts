@@ -1,5 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { isIP } from "node:net";
+import { CLUSTER_RANGE_DEFAULT } from "../../model/cluster.ts";
+import { type NetworkMode, networkModeSchema } from "../../model/network-map.ts";
 import { SERVER_PORT } from "../../model/server-address.ts";
 import {
   gossipPortOption,
@@ -22,6 +24,8 @@ interface ServerFlags {
   advertise?: string;
   gossipPort: number;
   resource?: string[];
+  clusterRange?: string;
+  network?: NetworkMode;
 }
 
 const LISTEN_DEFAULT = { host: "0.0.0.0", port: SERVER_PORT };
@@ -55,6 +59,17 @@ export function serverCommand(context: Context): Command {
         .argParser(parseListen),
     )
     .option("--advertise <ip>", "the address that others are told (default: found out)", parseIp)
+    .option(
+      "--cluster-range <cidr>",
+      "where the addresses of tasks and services are from, chosen when the cluster is made " +
+        `(default: ${CLUSTER_RANGE_DEFAULT})`,
+    )
+    .addOption(
+      new Option(
+        "--network <mode>",
+        "how tasks of one node reach those of another (default: vxlan, or as it was)",
+      ).choices(networkModeSchema.options),
+    )
     .addOption(resourceOption())
     .addOption(gossipPortOption())
     .action(async (given: ServerFlags) => {

@@ -79,7 +79,7 @@ function stepToRunning(
         return report(assignment, "failed", now, "its container lost its state, as after a reboot");
       }
       return rankOf(state) < rankOf("starting")
-        ? report(assignment, "starting", now)
+        ? reportStarting(assignment, container, now)
         : { type: "start" };
     case "running":
       return status?.state === "running" ? undefined : reportRunning(assignment, container, now);
@@ -128,6 +128,14 @@ function report(assignment: Assignment, state: TaskState, now: number, message =
     type: "report",
     status: { taskId: assignment.taskId, state, health: "none", message, since: now, ...finished },
   };
+}
+
+/** With its address, so that others know the task before its program begins. */
+function reportStarting(assignment: Assignment, container: FoundContainer, now: number): Step {
+  const step = report(assignment, "starting", now);
+  const { address } = container;
+  if (step.type !== "report" || address === undefined) return step;
+  return { ...step, status: { ...step.status, address } };
 }
 
 function reportRunning(assignment: Assignment, container: FoundContainer, now: number): Step {

@@ -4,7 +4,8 @@ import type { NodeId, TaskId } from "../../model/ids.ts";
 import type { Identity } from "../../model/join.ts";
 import type { TaskStatus } from "../../model/task.ts";
 import type { Db } from "../database-file.ts";
-import { agentTable, assignmentTable, identityTable, statusTable } from "./schema.ts";
+import type { MapRow } from "./network-rows.ts";
+import { agentTable, assignmentTable, identityTable, networkTable, statusTable } from "./schema.ts";
 
 /** Everything that the file holds, in memory. */
 export interface AgentRows {
@@ -19,6 +20,8 @@ export interface AgentRows {
   clockFloor: number | undefined;
   assignments: Map<TaskId, Assignment>;
   statuses: Map<TaskId, TaskStatus>;
+  /** The network's map by key; empty until one has come. */
+  network: Map<string, MapRow>;
 }
 
 export type Statements = ReturnType<typeof prepareStatements>;
@@ -42,6 +45,15 @@ export function prepareStatements(db: Db) {
       .onConflictDoUpdate({ target: statusTable.taskId, set: { body: sql`excluded.body` } })
       .prepare(),
     deleteStatus: db.delete(statusTable).where(eq(statusTable.taskId, taskId)).prepare(),
+    putNetwork: db
+      .insert(networkTable)
+      .values({ key: sql.placeholder("key"), body })
+      .onConflictDoUpdate({ target: networkTable.key, set: { body: sql`excluded.body` } })
+      .prepare(),
+    deleteNetwork: db
+      .delete(networkTable)
+      .where(eq(networkTable.key, sql.placeholder("key")))
+      .prepare(),
     putIdentity: db
       .insert(identityTable)
       .values({ id: 1, key: sql.placeholder("key"), body })

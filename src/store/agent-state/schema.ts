@@ -21,6 +21,15 @@ export const statusTable = sqliteTable("status", {
   body: text("body").notNull(),
 });
 
+/**
+ * The map of the cluster's network, a row for each node, service and task of it, so that a change
+ * writes little. The key says which: `node/ID`; the row `map` has what belongs to all of it.
+ */
+export const networkTable = sqliteTable("network", {
+  key: text("key").primaryKey(),
+  body: text("body").notNull(),
+});
+
 /** At most one row: the node's key, and after joining all else that makes it a node. */
 export const identityTable = sqliteTable("identity", {
   id: integer("id").primaryKey(),

@@ -109,6 +109,8 @@ export class FakeAgent implements AgentSession {
 
   assign(): void {}
 
+  network(): void {}
+
   async *logs(taskId: string, options: LogOptions, signal: AbortSignal): AsyncGenerator<LogLine> {
     this.asked.push(options);
     if (this.failure !== undefined) throw this.failure;

@@ -104,6 +104,7 @@ export class Rig {
       nodeId: anId("n1"),
       successors: () => [],
       assign: (set) => this.sets.push(set),
+      network: unused,
       removeVolumes: (names) => this.removeVolumes(names),
       logs: unused,
       exec: unused,

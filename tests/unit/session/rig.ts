@@ -2,6 +2,7 @@ import type { Log } from "../../../src/lib/log.ts";
 import { seededRandom } from "../../../src/lib/random.ts";
 import type { AssignmentSet } from "../../../src/model/assignment.ts";
 import type { NodeId, TaskId } from "../../../src/model/ids.ts";
+import type { NetworkChange, NetworkSource } from "../../../src/model/network-change.ts";
 import type { NodeFacts } from "../../../src/model/node.ts";
 import type {
   AgentSession,
@@ -74,6 +75,7 @@ export class FakeServer implements ServerSession {
 export class ScriptedAgent implements AgentSession {
   readonly nodeId = anId<"node">("n1");
   readonly sets: AssignmentSet[] = [];
+  readonly changes: NetworkChange[] = [];
   readonly asked: unknown[] = [];
   logLines: (signal: AbortSignal) => AsyncIterable<LogLine> = () => linesOf([]);
   execSession: () => Promise<ExecSession> = () => Promise.reject(new Error("no exec laid down"));
@@ -86,6 +88,10 @@ export class ScriptedAgent implements AgentSession {
 
   assign(set: AssignmentSet): void {
     this.sets.push(set);
+  }
+
+  network(source: NetworkSource): void {
+    this.changes.push(source.since(this.changes.at(-1)?.generation));
   }
 
   logs(_taskId: string, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine> {

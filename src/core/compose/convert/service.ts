@@ -12,7 +12,8 @@ import { jobOf } from "./job.ts";
 import { pairsOf } from "./pairs.ts";
 import { placementOf, precedenceOf } from "./placement.ts";
 import { disconnectPolicyOf, restartPolicyOf } from "./policies.ts";
-import { portsOf, type PlacedPort } from "./ports.ts";
+import { attachmentsOf, type Networks } from "./networks.ts";
+import { endpointModeOf, portsOf, stickyMsOf, type PlacedPort } from "./ports.ts";
 import { resourcesOf } from "./resources.ts";
 import { rollbackPolicyOf, rolloutRulesOf, updatePolicyOf } from "./rollout.ts";
 import type { Volumes } from "./volumes.ts";
@@ -20,6 +21,7 @@ import type { Volumes } from "./volumes.ts";
 export interface ServiceContext {
   /** The stack's name. */
   stack: string;
+  networks: Networks;
   volumes: Volumes;
   loader: Loader;
 }
@@ -32,7 +34,7 @@ export interface ConvertedService {
 
 /** One service of a validated file. All problems are told, whatever else is wrong with it. */
 export function convertService(service: Cursor, context: ServiceContext): ConvertedService {
-  const { stack, volumes, loader } = context;
+  const { stack, networks, volumes, loader } = context;
   const image = imageOf(service) ?? "";
   const container = containerSpecOf(service, { image, volumes, loader });
   const ports = portsOf(service);
@@ -51,6 +53,9 @@ export function convertService(service: Cursor, context: ServiceContext): Conver
     container,
     resources,
     ports: ports.map(({ port }) => port),
+    networks: attachmentsOf(service, networks),
+    ...withoutUndefined({ endpointMode: endpointModeOf(service, ports) }),
+    ...withoutUndefined({ stickyMs: stickyMsOf(service) }),
     placement: placementOf(service, stack),
     restart: restartPolicyOf(service),
     update: updatePolicyOf(service, overlap),

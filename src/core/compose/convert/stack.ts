@@ -7,6 +7,8 @@ import type { MapNode, Node } from "../yaml/tree.ts";
 import { refuseUnknownAffinity } from "./affinity.ts";
 import { Cursor } from "./cursor.ts";
 import { letComplete, refuseDependencies } from "./dependencies.ts";
+import { applyLinks } from "./links.ts";
+import { networksOf } from "./networks.ts";
 import { refuseSharedPorts, type PlacedPort } from "./ports.ts";
 import { convertService } from "./service.ts";
 import { volumesOf } from "./volumes.ts";
@@ -23,17 +25,19 @@ export function convertStack(root: MapNode, context: StackContext): StackSpec {
   const { name, inactive, loader } = context;
   const file = new Cursor(root, "", loader.findings);
   const volumes = volumesOf(file.get("volumes"), name);
+  const networks = networksOf(file.get("networks"), name);
   const services = new Map<string, ServiceSpec>();
   const ports = new Map<string, PlacedPort[]>();
   const all = file.get("services")?.entries() ?? [];
   for (const [key, service] of all) {
     if (!SERVICE_NAME_PATTERN.test(key)) refuseName(key, service);
     if (!service.isMap || inactive.has(service.node)) continue;
-    const converted = convertService(service, { stack: name, volumes, loader });
+    const converted = convertService(service, { stack: name, networks, volumes, loader });
     services.set(key, converted.spec);
     ports.set(key, converted.ports);
   }
   refuseSharedPorts(ports);
+  applyLinks(all, services);
   refuseDependencies(all, services);
   letComplete(services, all);
   refuseUnknownAffinity(all);

@@ -99,6 +99,7 @@ export const xOrchd: Shape = mapping("x-orchd", {
   schedule: honoured(schedule),
   constraints: honoured(texts),
   affinity: honoured(list(affinity)),
+  sticky: honoured(text),
   strategy: honoured(choice("spread", "binpack")),
   priority: honoured(count),
   rebalance: honoured(choice("off", "gentle")),
