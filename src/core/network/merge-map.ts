@@ -5,7 +5,7 @@ import type { MovingMap } from "../../model/network-change.ts";
 import type { MapNode, MapService, MapTask, NetworkMap } from "../../model/network-map.ts";
 
 /** A task of this node that has an address, as the node itself knows it. */
-export interface OwnTask extends Omit<MapTask, "nodeId" | "networks" | "ports"> {
+export interface OwnTask extends Omit<MapTask, "nodeId" | "networks" | "ports" | "ingress"> {
   stack: string;
   service: string;
   /** What it publishes, by its own revision. */
@@ -56,6 +56,7 @@ function ownMapTask(
     address,
     isReady,
     ...(told?.networks === undefined ? {} : { networks: told.networks }),
+    ...(told?.ingress === undefined ? {} : { ingress: told.ingress }),
     ...(equalJson(ports, service.ports) ? {} : { ports }),
   };
 }

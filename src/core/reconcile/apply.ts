@@ -10,6 +10,7 @@ import type { PlanLine } from "../../model/summary.ts";
 import type { View } from "../../model/view.ts";
 import { problemsBetween, withRestarts } from "./apply-dependencies.ts";
 import { describeChange } from "./describe.ts";
+import { problemsOfRules } from "./ingress.ts";
 import { assignPorts } from "./ports.ts";
 
 export interface ApplyPlan {
@@ -43,6 +44,7 @@ export function planApply(
   }
   const { specs, problems } = assignPorts(view, name, spec.services);
   plan.problems.push(...problems, ...problemsBetween(view, name, spec.services));
+  plan.problems.push(...problemsOfRules(view, name, spec.services));
   for (const [serviceName, wanted] of sortedBy(countRestarts(view, name, specs), ([key]) => key)) {
     const tooLarge = refuseCanary(formatServiceName(name, serviceName), wanted);
     if (tooLarge !== undefined) plan.problems.push(tooLarge);

@@ -7,6 +7,7 @@ import type { MapNode, Node } from "../yaml/tree.ts";
 import { refuseUnknownAffinity } from "./affinity.ts";
 import { Cursor } from "./cursor.ts";
 import { letComplete, refuseDependencies } from "./dependencies.ts";
+import { refuseSharedRules } from "./ingress.ts";
 import { applyLinks } from "./links.ts";
 import { networksOf } from "./networks.ts";
 import { refuseSharedPorts, type PlacedPort } from "./ports.ts";
@@ -37,6 +38,7 @@ export function convertStack(root: MapNode, context: StackContext): StackSpec {
     ports.set(key, converted.ports);
   }
   refuseSharedPorts(ports);
+  refuseSharedRules(all, services);
   applyLinks(all, services);
   refuseDependencies(all, services);
   letComplete(services, all);
