@@ -15,7 +15,7 @@ export const ANY_HOST = "*";
 
 /** Requests for a host and a path that go to a service, on port 80 or 443 of every node. */
 export const ingressRuleSchema = z.object({
-  /** In lower case: `shop.example.org`, `*.example.org` for one label more, an IPv4 address, `*`. */
+  /** In lower case: `shop.example.org`, `*.example.org` for one label more, an address, `*`. */
   host: z.string().max(253),
   /** Begins with `/`, and ends with none unless it is all: `/`, `/api`. */
   path: z.string().max(INGRESS_PATH_MAX),
@@ -77,7 +77,10 @@ export function parseIngressPath(text: string): Parsed<string> {
   const path = text.replace(/(?<=[^/])\/$/, "");
   const hasDots = path.split("/").some((segment) => segment === "." || segment === "..");
   if (path.length > INGRESS_PATH_MAX || !PATH_PATTERN.test(path) || hasDots) {
-    return { ok: false, problem: "must be a path such as /api, of plain letters, digits and marks" };
+    return {
+      ok: false,
+      problem: "must be a path such as /api, of plain letters, digits and marks",
+    };
   }
   return { ok: true, value: path };
 }

@@ -18,10 +18,7 @@ import type { PlacedPort } from "./ports.ts";
 const PORT_MAX = 65_535;
 
 /** `x-orchd.ingress`, one rule or several: undefined where no requests come to it that way. */
-export function ingressOf(
-  service: Cursor,
-  ports: readonly PlacedPort[],
-): ServiceSpec["ingress"] {
+export function ingressOf(service: Cursor, ports: readonly PlacedPort[]): ServiceSpec["ingress"] {
   const given = service.get("x-orchd")?.get("ingress");
   if (given === undefined) return undefined;
   const mode = service.get("network_mode")?.text() ?? "bridge";

@@ -1,0 +1,80 @@
+import type { Socket, SocketHandler } from "bun";
+import { plainAddress, type Wire, type WireHandler } from "./wire.ts";
+
+/** What waits to go out when the other side reads slowly, and who is told of the connection. */
+export class BunWire implements Wire {
+  readonly remoteAddress: string;
+  readonly #socket: Socket<BunWire>;
+  handler: WireHandler;
+  #waiting: Uint8Array[] = [];
+  #isEnding = false;
+  isClosed = false;
+
+  constructor(socket: Socket<BunWire>, handler: WireHandler) {
+    this.#socket = socket;
+    this.handler = handler;
+    this.remoteAddress = plainAddress(socket.remoteAddress);
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.isClosed || this.#isEnding) return true;
+    if (this.#waiting.length > 0) {
+      this.#waiting.push(bytes);
+      return false;
+    }
+    const written = Math.max(0, this.#socket.write(bytes));
+    if (written >= bytes.length) return true;
+    this.#waiting.push(bytes.subarray(written));
+    return false;
+  }
+
+  end(): void {
+    this.#isEnding = true;
+    if (this.#waiting.length === 0 && !this.isClosed) this.#socket.shutdown();
+  }
+
+  destroy(): void {
+    if (!this.isClosed) this.#socket.end();
+  }
+
+  pause(): void {
+    if (!this.isClosed) this.#socket.pause();
+  }
+
+  resume(): void {
+    if (!this.isClosed) this.#socket.resume();
+  }
+
+  /** There may be room again. */
+  drain(): void {
+    if (this.#waiting.length === 0) return;
+    for (let first = this.#waiting[0]; first !== undefined; first = this.#waiting[0]) {
+      const written = Math.max(0, this.#socket.write(first));
+      if (this.isClosed) return;
+      if (written < first.length) {
+        this.#waiting[0] = first.subarray(written);
+        return;
+      }
+      this.#waiting.shift();
+    }
+    if (this.#isEnding) this.#socket.shutdown();
+    else this.handler.onDrain();
+  }
+
+  closed(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.#waiting = [];
+    this.handler.onClose();
+  }
+}
+
+/** For all sockets whose data is a wire. */
+export const WIRE_EVENTS: SocketHandler<BunWire> = {
+  data: (socket, bytes) => socket.data.handler.onData(bytes),
+  drain: (socket) => socket.data.drain(),
+  end: (socket) => socket.data.handler.onEnd(),
+  close: (socket) => socket.data.closed(),
+  // A broken connection closes as well, and that is what counts.
+  error: () => {},
+};
