@@ -7,6 +7,7 @@ import type { PublishedEndpoint } from "../core/network/ingress.ts";
 import { awaitedPorts } from "../core/task/step.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
+import type { HostCertificatesAnswer, HostCertificatesRequest } from "../model/join.ts";
 import type { NetworkSource } from "../model/network-change.ts";
 import type { NodeFacts } from "../model/node.ts";
 import type {
@@ -33,6 +34,7 @@ import { Executor } from "./executor.ts";
 import { FirstAnswer } from "./first-answer.ts";
 import { forwardTarget } from "./forward-target.ts";
 import type { MachineDevices } from "./give-devices.ts";
+import { HttpIngress, type IngressChoice } from "./http-ingress.ts";
 import { ImagePlatforms } from "./image-platforms.ts";
 import { Ingress } from "./ingress.ts";
 import { NetworkTable } from "./network-table.ts";
@@ -49,6 +51,15 @@ const INGRESS_RETRY_MS = 5000;
 export interface AgentNetwork {
   interfaceName: string;
   subnet: string;
+}
+
+/** How the node takes requests for services. */
+export interface AgentIngress {
+  choice: IngressChoice;
+  /** Where certificates for hosts are kept. */
+  certificatesPath: string;
+  /** Has a server issue certificates for hosts. */
+  certify: (request: HostCertificatesRequest) => Promise<HostCertificatesAnswer>;
 }
 
 /** What the agent needs of its own disk: every write is durable when it returns. */
@@ -74,10 +85,12 @@ export interface AgentOptions {
   facts: NodeFacts;
   /** Undefined for a runtime that gives its tasks no network. */
   network: AgentNetwork | undefined;
+  /** Absent where the node takes no requests for services. */
+  ingress?: AgentIngress;
   /** What the machine has that tasks are given; absent means nothing. */
   machine?: () => MachineDevices;
   /** Hears of what the node says of itself when that changes. */
-  onFacts?(news: Pick<NodeFacts, "foreignImages">): void;
+  onFacts?(news: Partial<Pick<NodeFacts, "foreignImages" | "ingress">>): void;
 }
 
 /**
@@ -98,6 +111,7 @@ export class Agent implements AgentSession {
   readonly #firstAnswer: FirstAnswer;
   readonly #successors: Successors;
   readonly #ingress: Ingress | undefined;
+  #httpIngress: HttpIngress | undefined;
   readonly #stopped = new AbortController();
   /** Tasks on their way out: no new connection goes to them. */
   readonly #withdrawn = new Set<TaskId>();
@@ -170,6 +184,14 @@ export class Agent implements AgentSession {
     });
   }
 
+  #newHttpIngress(): HttpIngress | undefined {
+    const { ingress, clock, random, log } = this.#options;
+    const table = this.networkTable;
+    if (ingress === undefined || table === undefined) return undefined;
+    const onFacts = (facts: NodeFacts["ingress"]) => this.#options.onFacts?.({ ingress: facts });
+    return new HttpIngress({ ...ingress, clock, random, log, table, onFacts });
+  }
+
   /** Takes up what was there before, connects, and works until `stop`. */
   async start(): Promise<void> {
     await this.takeUp();
@@ -181,6 +203,7 @@ export class Agent implements AgentSession {
     const { state, network } = this.#options;
     this.#worker.restore(state.assignments(), state.statuses());
     if (network !== undefined) await this.#prepareNetwork(network);
+    this.#httpIngress = this.#newHttpIngress();
     void this.#watchRuntime();
   }
 
@@ -205,6 +228,7 @@ export class Agent implements AgentSession {
     this.#firstAnswer.close();
     this.#successors.close();
     this.#reporter.close();
+    await this.#httpIngress?.close();
     this.networkTable?.close();
     this.#options.server.goodbye(this.nodeId);
     await this.#ports.close();

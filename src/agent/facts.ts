@@ -15,15 +15,18 @@ export interface FactsOptions {
   resources: Readonly<Record<string, number>>;
   /** What it has that tasks can be given; absent where its runtime can give nothing. */
   devices: FoundDevices | undefined;
+  /** Where it takes requests for services. */
+  ingress: NodeFacts["ingress"];
 }
 
 /** What this machine is. */
 export function readFacts(options: FactsOptions): NodeFacts {
-  const { runtime, address, orchdVersion, resources, devices } = options;
+  const { runtime, address, orchdVersion, resources, devices, ingress } = options;
   return {
     generic: { ...resources },
     foreignImages: {},
     ...devices,
+    ...(ingress === undefined ? {} : { ingress }),
     hostname: hostname(),
     address,
     platform: { os: "linux", arch: ARCHITECTURES[arch()] ?? arch() },

@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { systemClock } from "../lib/clock.ts";
-import { messageChainOf } from "../lib/errors.ts";
+import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { systemRandom } from "../lib/random.ts";
 import { TrustedClock } from "../lib/trusted-clock.ts";
-import type { Identity } from "../model/join.ts";
+import type { HostCertificatesAnswer, HostCertificatesRequest, Identity } from "../model/join.ts";
 import type { NodeFacts } from "../model/node.ts";
 import { discoverServers } from "../net/discovery/discover.ts";
 import { discoveryKeyOf } from "../net/discovery/message.ts";
@@ -22,7 +22,8 @@ import { Agent } from "./agent.ts";
 import { DeviceWatch } from "./device-watch.ts";
 import { enrol } from "./enrol.ts";
 import { readFacts } from "./facts.ts";
-import { renewCertificate } from "./join.ts";
+import { factsOf, type IngressChoice } from "./http-ingress.ts";
+import { askForHostCertificates, renewCertificate } from "./join.ts";
 import { Membership } from "./membership.ts";
 import { Renewal } from "./renewal.ts";
 import { Reachability } from "./reachability.ts";
@@ -48,6 +49,8 @@ export interface AgentRoleOptions {
   advertise: string | undefined;
   /** UDP and TCP: where it meets the other members of the cluster. */
   gossipPort: number;
+  /** Where it takes requests for services. */
+  ingress: IngressChoice;
   orchdVersion: string;
   log: Log;
 }
@@ -118,6 +121,11 @@ export class AgentRole {
       server: this.#connection,
       facts,
       network: subnet === undefined ? undefined : { interfaceName: INTERFACE, subnet },
+      ingress: {
+        choice: options.ingress,
+        certificatesPath: join(options.dataDir, "host-certificates.json"),
+        certify: (request) => this.#certifyHosts(request),
+      },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
       onFacts: (news) => this.#tellFacts(news),
     });
@@ -136,11 +144,14 @@ export class AgentRole {
     const clock = newClock(state, log);
     const devices = kind === "podman" ? await DeviceWatch.begin(systemClock) : undefined;
     const { token, servers, labels, resources = {}, orchdVersion } = options;
+    // Without a network of their own, tasks have no address that requests could be sent to.
+    const ingress = kind === "podman" ? factsOf(options.ingress, []) : undefined;
     const facts = async (opened?: Runtime) => {
       const info = (await opened?.info()) ?? { name: kind, version: "" };
       const address = advertise ?? ownAddress();
       const found = devices?.found;
-      return readFacts({ runtime: info, address, orchdVersion, resources, devices: found });
+      const shown = { runtime: info, address, orchdVersion, resources, ingress };
+      return readFacts({ ...shown, devices: found });
     };
     const identity = await enrol({
       state,
@@ -261,14 +272,24 @@ export class AgentRole {
 
   /** Gets a new certificate for the same key from the first server that gives one. */
   async #renew(): Promise<void> {
-    let problem: unknown;
+    const { certificate, serverTime } = await this.#askServers((server) =>
+      renewCertificate(this.#identity, server),
+    );
+    this.#machine.clock.learn(serverTime);
+    this.#save({ ...this.#identity, certificate });
+    this.#options.log.info("the node has a new certificate");
+  }
+
+  #certifyHosts(request: HostCertificatesRequest): Promise<HostCertificatesAnswer> {
+    return this.#askServers((server) => askForHostCertificates(this.#identity, server, request));
+  }
+
+  /** What the first server answers that can be reached. */
+  async #askServers<T>(ask: (server: string) => Promise<T>): Promise<T> {
+    let problem: unknown = new OrchdError("unreachable", "no address of a server is known");
     for (const server of this.#identity.servers) {
       try {
-        const { certificate, serverTime } = await renewCertificate(this.#identity, server);
-        this.#machine.clock.learn(serverTime);
-        this.#save({ ...this.#identity, certificate });
-        this.#options.log.info("the node has a new certificate");
-        return;
+        return await ask(server);
       } catch (error) {
         // Another server may be in reach; what the last one said is told.
         problem = error;

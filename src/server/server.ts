@@ -16,6 +16,7 @@ import type { NetworkMode } from "../model/network-map.ts";
 import type { NodeFacts } from "../model/node.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
+import { factsOf, INGRESS_CHOICE_DEFAULT, type IngressChoice } from "../agent/http-ingress.ts";
 import { DeviceWatch } from "../agent/device-watch.ts";
 import { readFacts } from "../agent/facts.ts";
 import { createApi } from "../api/api.ts";
@@ -36,6 +37,7 @@ import { explainService, explainTask } from "./explain.ts";
 import { explainNode } from "./explain-node.ts";
 import { ensureCluster, firstToken } from "./first-start.ts";
 import { GossipKeys } from "./gossip-keys.ts";
+import { certifyHosts } from "./host-certificates.ts";
 import { ImageIndex } from "./image-index.ts";
 import { NetworkFeed } from "./network-feed.ts";
 import { Joins } from "./joins.ts";
@@ -66,6 +68,8 @@ export interface ServerOptions {
   clusterRange?: string;
   /** How tasks of one node reach those of another; absent means as it was. */
   network?: NetworkMode;
+  /** Where this machine takes requests for services; absent means the usual ports. */
+  ingress?: IngressChoice;
   version: VersionInfo;
   log: Log;
 }
@@ -264,12 +268,14 @@ export class Server {
     const shared = { clock: systemClock, random: systemRandom };
     const runtime = await openRuntime(kind, { nodeId, runDir, ...shared, ...socket });
     const devices = kind === "podman" ? await DeviceWatch.begin(systemClock) : undefined;
+    const { ingress: choice = INGRESS_CHOICE_DEFAULT } = this.#options;
     const facts = readFacts({
       runtime: await runtime.info(),
       address: advertise ?? ownAddress(),
       orchdVersion: version.version,
       resources: this.#options.resources ?? {},
       devices: devices?.found,
+      ingress: network === undefined ? undefined : factsOf(choice, []),
     });
     const agent = new Agent({
       nodeId,
@@ -281,6 +287,11 @@ export class Server {
       server: this.#dispatcher,
       facts,
       network,
+      ingress: {
+        choice,
+        certificatesPath: join(dataDir, "host-certificates.json"),
+        certify: (request) => certifyHosts(this.#store, systemClock, request),
+      },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
       onFacts: (news) => void this.#tellFacts(news),
     });
