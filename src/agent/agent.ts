@@ -172,7 +172,7 @@ export class Agent implements AgentSession {
   }
 
   #newTable({ subnet }: AgentNetwork): NetworkTable {
-    const { nodeId: id, facts, clock, log, state: memory } = this.#options;
+    const { nodeId: id, facts, clock, log, state: memory, server } = this.#options;
     const { hostname, address, wireguardKey } = facts;
     const key = wireguardKey === undefined ? {} : { wireguardKey };
     return new NetworkTable({
@@ -181,6 +181,7 @@ export class Agent implements AgentSession {
       log,
       memory,
       ownTasks: () => ownTasksOf(this.#worker, this.#containers, this.#withdrawn),
+      isLed: () => server.leads(),
     });
   }
 
@@ -213,7 +214,10 @@ export class Agent implements AgentSession {
     this.#worker.beginSession();
     await server.hello(this, facts, {
       onResume: () => this.#resumeSession(),
-      onLost: () => this.#successors.considerAll(),
+      onLost: () => {
+        this.networkTable?.lost();
+        this.#successors.considerAll();
+      },
     });
     this.#reportAll();
   }

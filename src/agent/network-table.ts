@@ -3,6 +3,8 @@ import { messageChainOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { equalJson } from "../lib/order.ts";
 import { mergeMap, type OwnTask } from "../core/network/merge-map.ts";
+import { formatNotice, newsBetween, NOTICE_TASKS_MAX } from "../core/network/task-notice.ts";
+import { parseNotice, type TaskNews } from "../core/network/task-notice.ts";
 import { CLUSTER_RANGE_DEFAULT } from "../model/cluster.ts";
 import { type NodeId, nodeIdSchema } from "../model/ids.ts";
 import {
@@ -13,6 +15,8 @@ import {
 } from "../model/network-change.ts";
 import type { MapNode, NetworkMap } from "../model/network-map.ts";
 import type { MemberChange } from "../net/gossip/gossip-member.ts";
+import { Departed } from "./departed.ts";
+import { PeerNews } from "./peer-news.ts";
 import type { AgentState } from "../store/agent-state/agent-state.ts";
 
 /** Which tasks are ready changes often: it is written down this seldom. */
@@ -28,12 +32,23 @@ export interface NetworkTableOptions {
   memory: Pick<AgentState, "networkMap" | "saveNetworkMap">;
   /** The tasks of this node as they are now; undefined before that is known. */
   ownTasks(): OwnTask[] | undefined;
+  /** Whether a session with a server is under way. */
+  isLed(): boolean;
 }
+
+/** How nodes tell each other of their tasks, beside the server's map. */
+export interface Announcer {
+  /** To all, or to the member of that name alone. */
+  notify(notice: string, only?: string): void;
+}
+
+/** A notice longer than this is nobody's. */
+const NOTICE_MAX = 2048;
 
 /**
  * What this node knows of the cluster's network: the last map that a server told, from the disk
- * after a start without one, with what the node knows better: its own tasks, and members that are
- * gone.
+ * after a start without one, with what the node knows better: its own tasks, what other nodes say
+ * of theirs by gossip, and members that are gone.
  */
 export class NetworkTable {
   readonly #options: NetworkTableOptions;
@@ -41,7 +56,10 @@ export class NetworkTable {
   /** The generation that the server of this process told; undefined until it has. */
   #told: number | undefined;
   #own: OwnTask[] | undefined;
-  readonly #gone = new Set<NodeId>();
+  readonly #gone: Departed;
+  readonly #heard: PeerNews;
+  #announcer: Announcer | undefined;
+  #version = 0;
   #merged: NetworkMap | undefined;
   readonly #listeners = new Set<() => void>();
   #isTelling = false;
@@ -55,6 +73,10 @@ export class NetworkTable {
       saved === undefined
         ? new MovingMap({ mode: "vxlan", range: CLUSTER_RANGE_DEFAULT })
         : MovingMap.of(saved);
+    const { clock } = options;
+    const isLed = () => options.isLed();
+    this.#heard = new PeerNews({ clock, isLed, onForget: () => this.#changed() });
+    this.#gone = new Departed({ clock, isLed, onChange: () => this.#changed() });
   }
 
   get nodeId(): NodeId {
@@ -64,7 +86,9 @@ export class NetworkTable {
   /** The map as it is true here and now. It is never changed in place. */
   current(): NetworkMap {
     const { self } = this.#options;
-    this.#merged ??= mergeMap(this.#map, { self, own: this.#own, gone: this.#gone });
+    const { nodes: gone } = this.#gone;
+    const { news: heard } = this.#heard;
+    this.#merged ??= mergeMap(this.#map, { self, own: this.#own, gone, heard });
     return this.#merged;
   }
 
@@ -78,6 +102,10 @@ export class NetworkTable {
   take(source: NetworkSource): void {
     const change = source.since(this.#told);
     this.#told = change.generation;
+    if (change.base === undefined) {
+      this.#heard.ageSoon();
+      this.#gone.onLed();
+    }
     if (isEmptyChange(change)) return;
     this.#map.take(change);
     this.#changed();
@@ -88,26 +116,61 @@ export class NetworkTable {
   refreshOwn(): void {
     const own = this.#options.ownTasks();
     if (equalJson(own, this.#own)) return;
+    this.#announce(newsBetween(this.#own ?? [], own ?? []));
     this.#own = own;
     this.#changed();
   }
 
+  /** Gossip has begun: others hear of this node's tasks from now on. */
+  announceBy(announcer: Announcer): void {
+    this.#announcer = announcer;
+    if (!this.#options.isLed()) this.#announce(newsBetween([], this.#own ?? []));
+  }
+
+  /** What a node told all of its own tasks. */
+  hear(text: string): void {
+    const notice = text.length > NOTICE_MAX ? undefined : parseNotice(text);
+    if (notice === undefined || notice.nodeId === this.nodeId) return;
+    if (this.#heard.take(notice, this.#map)) this.#changed();
+  }
+
   /** A member that is dead or has left takes no traffic, until it is seen alive again. */
-  noteMember({ node, after }: MemberChange): void {
+  noteMember({ node, before, after }: MemberChange): void {
     const nodeId = nodeIdSchema.safeParse(node).data;
     if (nodeId === undefined || nodeId === this.nodeId || after === undefined) return;
+    // Who was away may have missed what was told meanwhile, and nobody else can tell it.
+    const isBack = after.state === "alive" && before?.state !== "alive";
+    if (isBack && before?.state !== "suspect" && !this.#options.isLed()) {
+      this.#announce(newsBetween([], this.#own ?? []), node);
+    }
     const isGone = after.state === "dead" || after.state === "left";
-    if (isGone === this.#gone.has(nodeId)) return;
-    if (isGone) this.#gone.add(nodeId);
-    else this.#gone.delete(nodeId);
-    this.#changed();
+    if (this.#gone.note(nodeId, isGone)) this.#changed();
+  }
+
+  /** There is no server any more. */
+  lost(): void {
+    this.#gone.onLost();
   }
 
   /** Writes down what waits. */
   close(): void {
     this.#isClosed = true;
     if (this.#save !== undefined) this.#saveNow();
+    this.#heard.close();
+    this.#gone.close();
     this.#listeners.clear();
+  }
+
+  #announce(news: readonly TaskNews[], only?: string): void {
+    if (this.#announcer === undefined) return;
+    const { clock } = this.#options;
+    for (let from = 0; from < news.length; from += NOTICE_TASKS_MAX) {
+      // Later lives of this node go on from the clock, which is never set back by much.
+      this.#version = Math.max(Math.floor(clock.now()), this.#version + 1);
+      const tasks = news.slice(from, from + NOTICE_TASKS_MAX);
+      const notice = formatNotice({ nodeId: this.nodeId, version: this.#version, tasks });
+      this.#announcer.notify(notice, only);
+    }
   }
 
   #changed(): void {

@@ -6,10 +6,12 @@ import { systemRandom } from "../lib/random.ts";
 import { TrustedClock } from "../lib/trusted-clock.ts";
 import type { HostCertificatesAnswer, HostCertificatesRequest, Identity } from "../model/join.ts";
 import type { NodeFacts } from "../model/node.ts";
+import { conflictOf } from "../core/network/routes.ts";
 import { discoverServers } from "../net/discovery/discover.ts";
 import { discoveryKeyOf } from "../net/discovery/message.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
 import { ownAddress, watchOwnAddress } from "../net/own-address.ts";
+import { ownRoutes } from "../net/routes.ts";
 import { SERVER_NAME } from "../model/server-address.ts";
 import { caDigestOf, issuedAt } from "../pki/read.ts";
 import { openRuntime, type RuntimeKind } from "../runtime/open.ts";
@@ -22,7 +24,7 @@ import { Agent } from "./agent.ts";
 import { DeviceWatch } from "./device-watch.ts";
 import { enrol } from "./enrol.ts";
 import { readFacts } from "./facts.ts";
-import { factsOf, type IngressChoice } from "./http-ingress.ts";
+import { factsOf, INGRESS_CHOICE_DEFAULT, type IngressChoice } from "./http-ingress.ts";
 import { askForHostCertificates, renewCertificate } from "./join.ts";
 import { Membership } from "./membership.ts";
 import { Renewal } from "./renewal.ts";
@@ -49,8 +51,8 @@ export interface AgentRoleOptions {
   advertise: string | undefined;
   /** UDP and TCP: where it meets the other members of the cluster. */
   gossipPort: number;
-  /** Where it takes requests for services. */
-  ingress: IngressChoice;
+  /** Where it takes requests for services; absent means the usual ports. */
+  ingress?: IngressChoice;
   orchdVersion: string;
   log: Log;
 }
@@ -80,6 +82,11 @@ export class AgentRole {
   /** Where members gossip, as the latest welcome told. */
   #peers: readonly string[] = [];
   #reachability: Reachability | undefined;
+  /** What gossip has trouble with. */
+  #notes: string[] = [];
+  /** The cluster's range, as this machine's routes were held against it last. */
+  #range = "";
+  #conflict: string | undefined;
   readonly #renewal: Renewal;
   #unwatch = () => {};
 
@@ -122,7 +129,7 @@ export class AgentRole {
       facts,
       network: subnet === undefined ? undefined : { interfaceName: INTERFACE, subnet },
       ingress: {
-        choice: options.ingress,
+        choice: options.ingress ?? INGRESS_CHOICE_DEFAULT,
         certificatesPath: join(options.dataDir, "host-certificates.json"),
         certify: (request) => this.#certifyHosts(request),
       },
@@ -145,7 +152,8 @@ export class AgentRole {
     const devices = kind === "podman" ? await DeviceWatch.begin(systemClock) : undefined;
     const { token, servers, labels, resources = {}, orchdVersion } = options;
     // Without a network of their own, tasks have no address that requests could be sent to.
-    const ingress = kind === "podman" ? factsOf(options.ingress, []) : undefined;
+    const choice = options.ingress ?? INGRESS_CHOICE_DEFAULT;
+    const ingress = kind === "podman" ? factsOf(choice, []) : undefined;
     const facts = async (opened?: Runtime) => {
       const info = (await opened?.info()) ?? { name: kind, version: "" };
       const address = advertise ?? ownAddress();
@@ -195,6 +203,8 @@ export class AgentRole {
   async #begin(): Promise<void> {
     const { advertise, gossipPort, log } = this.#options;
     await this.#agent.takeUp();
+    this.#agent.networkTable?.subscribe(() => this.#checkRange());
+    this.#checkRange();
     this.#machine.devices?.watch((found) => this.#tellFacts(found));
     // Resolves at the first session, or not at all when the agent stops before.
     this.#agent.connect().catch(() => undefined);
@@ -208,7 +218,9 @@ export class AgentRole {
       random: systemRandom,
       log,
       onChange: (change) => this.#agent.networkTable?.noteMember(change),
+      onNotice: (notice) => this.#agent.networkTable?.hear(notice),
     });
+    this.#agent.networkTable?.announceBy(this.#membership);
     // A welcome may have come meanwhile.
     this.#membership.useKeys(this.#identity.gossipKeys);
     const { trouble } = this.#membership;
@@ -232,7 +244,21 @@ export class AgentRole {
   }
 
   #note(notes: string[]): void {
-    this.#tellFacts({ notes });
+    this.#notes = notes;
+    const routes = this.#conflict === undefined ? [] : [this.#conflict];
+    this.#tellFacts({ notes: [...routes, ...notes] });
+  }
+
+  /** A node whose machine routes the cluster's range elsewhere goes on, and people are told. */
+  #checkRange(): void {
+    const { generation = 0, range } = this.#agent.networkTable?.current() ?? {};
+    if (range === undefined || generation === 0 || range === this.#range) return;
+    this.#range = range;
+    const conflict = conflictOf(range, ownRoutes());
+    if (conflict === this.#conflict) return;
+    this.#conflict = conflict;
+    if (conflict !== undefined) this.#options.log.warn(conflict);
+    this.#note(this.#notes);
   }
 
   #tellFacts(news: Partial<NodeFacts>): void {

@@ -14,6 +14,7 @@ import { keyringRoutes } from "./routes/keyring.ts";
 import { logRoutes } from "./routes/logs.ts";
 import { lookRoutes } from "./routes/look.ts";
 import { nodeRoutes } from "./routes/nodes.ts";
+import { networkRoutes } from "./routes/networks.ts";
 import { openApiRoutes } from "./routes/openapi.ts";
 import { rolloutRoutes } from "./routes/rollouts.ts";
 import { serviceRoutes } from "./routes/services.ts";
@@ -44,6 +45,7 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   app.route("/v1", rolloutRoutes(deps));
   app.route("/v1", lookRoutes(deps, new EventLog(deps.store, deps.clock)));
   app.route("/v1", nodeRoutes(deps));
+  app.route("/v1", networkRoutes(deps));
   app.route("/v1", logRoutes(deps));
   app.route("/v1", execRoutes(deps));
   app.route("/v1", forwardRoutes(deps));

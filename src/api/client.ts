@@ -7,6 +7,7 @@ import type {
   LogOptions,
 } from "../model/session.ts";
 import type { KeySummary } from "../model/keyring.ts";
+import type { NetworkInspection, NetworkSummary } from "../model/network-summary.ts";
 import type { NewToken, TokenRequest, TokenSummary } from "../model/token.ts";
 import type { StackSpec } from "../model/stack.ts";
 import type {
@@ -203,6 +204,15 @@ export class ApiClient {
 
   nodes(): Promise<NodeSummary[]> {
     return this.#get("/v1/nodes");
+  }
+
+  networks(): Promise<NetworkSummary[]> {
+    return this.#get("/v1/networks");
+  }
+
+  /** Fails with `notFound` and a suggestion. */
+  network(name: string): Promise<NetworkInspection> {
+    return this.#get(`/v1/networks/${encodeURIComponent(name)}`);
   }
 
   tokens(): Promise<TokenSummary[]> {

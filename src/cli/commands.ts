@@ -10,6 +10,7 @@ export type Completes =
   | "log"
   | "anything"
   | "node"
+  | "network"
   | "file"
   | "context"
   | "key"
@@ -152,6 +153,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: "show a node; drain, pause, activate, label or remove nodes",
     completes: "node",
     load: async () => (await import("./commands/node.ts")).nodeCommand,
+  },
+  {
+    name: "network",
+    summary: "list networks; show who is in one, and by which names and addresses",
+    completes: "network",
+    load: async () => (await import("./commands/network.ts")).networkCommand,
   },
   {
     name: "context",

@@ -5,6 +5,7 @@ import { isConverged, wantedTasks } from "../core/reconcile/service.ts";
 import { replaceAt } from "../core/reconcile/disconnect.ts";
 import { slotsOf, type Slot } from "../core/reconcile/slot.ts";
 import { explainPlacement } from "../core/scheduler/schedule.ts";
+import { networkFacts } from "./explain-network.ts";
 import { jobFacts, nextForJob, summaryOfJob } from "./explain-job.ts";
 import { formatWait } from "../model/home.ts";
 import { formatServiceName } from "../model/names.ts";
@@ -94,6 +95,7 @@ export function explainService(
       { label: "revision", value: `${revision}, ${formatDuration(now - at)} ago` },
       { label: "restart", value: formatRestart(restartOf(spec)) },
       ...(isJob(spec) ? [] : [{ label: "order of replacement", value: spec.update.order }]),
+      ...networkFacts(view, service),
       ...factsOfScale(service, autoscaling),
       ...(spec.priority === undefined ? [] : [{ label: "priority", value: String(spec.priority) }]),
     ],

@@ -14,6 +14,7 @@ import { CLUSTER_RANGE_DEFAULT } from "../model/cluster.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { NetworkMode } from "../model/network-map.ts";
 import type { NodeFacts } from "../model/node.ts";
+import type { Strategy } from "../model/service.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
 import { factsOf, INGRESS_CHOICE_DEFAULT, type IngressChoice } from "../agent/http-ingress.ts";
@@ -70,6 +71,8 @@ export interface ServerOptions {
   network?: NetworkMode;
   /** Where this machine takes requests for services; absent means the usual ports. */
   ingress?: IngressChoice;
+  /** How tasks are placed whose service says nothing of it; absent: `spread`. */
+  strategy?: Strategy;
   version: VersionInfo;
   log: Log;
 }
@@ -134,6 +137,7 @@ export class Server {
       sessions: () => this.#dispatcher.sessions(),
       isOutOfTouch: (nodeId) => this.#health.isOutOfTouch(nodeId),
       hasImage: (nodeId, image) => this.#images.has(nodeId, image),
+      strategy: options.strategy,
     });
     this.#autoscaler = new Autoscaler({
       store,
@@ -220,8 +224,10 @@ export class Server {
         if (after === undefined) this.#health.forgetMember(nodeId);
         else this.#health.noteMember(nodeId, after.state);
       },
+      onNotice: (notice) => agent?.agent.networkTable?.hear(notice),
       onMoved: (address) => void this.#tellFacts({ address }),
     });
+    agent?.agent.networkTable?.announceBy(this.#remote);
     this.#firstToken = await firstToken(this.#store, systemClock, systemRandom);
   }
 

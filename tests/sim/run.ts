@@ -365,7 +365,8 @@ class Run {
   /** Whether all that a service lacks are tasks that wait for the only node that can hold them. */
   #waitsForNode(service: Service): boolean {
     const { view } = this.#cluster.disk;
-    if (tieOf(specOf(service)) === undefined) return false;
+    const spec = specOf(service);
+    if (tieOf(spec) === undefined && !isGlobal(spec)) return false;
     return view.tasksOf(service.id).every((task) => {
       if (isTerminal(task.state) || isServing(view, task)) return true;
       return downNodeOf(view, task) !== undefined || task.message.startsWith("waits for node");

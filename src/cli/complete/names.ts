@@ -45,7 +45,7 @@ function candidate(value: string): Candidate {
   return { value, description: "" };
 }
 
-type NameKind = "stack" | "service" | "replicas" | "task" | "log" | "key" | "anything" | "node";
+type NameKind = Exclude<Completes, "file" | "context" | "none" | readonly string[]>;
 
 async function namesFor(client: ApiClient, kind: NameKind, current: string): Promise<string[]> {
   switch (kind) {
@@ -63,6 +63,8 @@ async function namesFor(client: ApiClient, kind: NameKind, current: string): Pro
       return (await client.keyring(false)).map((key) => key.fingerprint);
     case "node":
       return nodeNames(client);
+    case "network":
+      return (await client.networks()).map((network) => network.name);
     case "anything":
       return both(both(serviceNames(client, current), taskNames(client)), nodeNames(client));
   }

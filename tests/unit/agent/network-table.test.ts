@@ -2,6 +2,12 @@ import { describe, expect, test } from "bun:test";
 import { NetworkTable } from "../../../src/agent/network-table.ts";
 import type { OwnTask } from "../../../src/core/network/merge-map.ts";
 import type { Member } from "../../../src/core/gossip/member.ts";
+import {
+  formatNotice,
+  parseNotice,
+  type TaskNews,
+  type TaskNotice,
+} from "../../../src/core/network/task-notice.ts";
 import { silentLog } from "../../../src/lib/log.ts";
 import type { NetworkChange } from "../../../src/model/network-change.ts";
 import type { NetworkMap } from "../../../src/model/network-map.ts";
@@ -22,6 +28,7 @@ class Rig {
   readonly table: NetworkTable;
   own: OwnTask[] | undefined;
   told = 0;
+  isLed = false;
   readonly disk: Disk;
 
   constructor(disk: Disk = { map: undefined, writes: 0 }) {
@@ -39,6 +46,7 @@ class Rig {
         },
       },
       ownTasks: () => this.own,
+      isLed: () => this.isLed,
     });
     this.table.subscribe(() => (this.told += 1));
   }
@@ -47,9 +55,15 @@ class Rig {
     this.table.take({ since: () => aNetworkChange(over) });
   }
 
-  member(node: string, state: Member["state"] | "forgotten"): void {
+  member(node: string, state: Member["state"] | "forgotten", from?: Member["state"]): void {
     const after = state === "forgotten" ? undefined : ({ state } as Member);
-    this.table.noteMember({ node: anId(node), before: undefined, after });
+    const before = from === undefined ? undefined : ({ state: from } as Member);
+    this.table.noteMember({ node: anId(node), before, after });
+  }
+
+  /** The node says this of tasks, by gossip. */
+  hear(node: string, version: number, ...tasks: TaskNews[]): void {
+    this.table.hear(formatNotice({ nodeId: anId(node), version, tasks }));
   }
 
   setOwn(...own: OwnTask[]): void {
@@ -148,6 +162,153 @@ describe("what a node knows of the network", () => {
     expect([rig.told, rig.tasks]).toEqual([2, ["a ready", "b"]]);
   });
 });
+
+describe("with a server", () => {
+  test("a member that gossip takes for dead is back soon, if the server says so", async () => {
+    const rig = new Rig();
+    rig.isLed = true;
+    const two = { nodes: [aMapNode("n1"), aMapNode("n2")], tasks: [onN2("b")] };
+    rig.take(two);
+    rig.member("n2", "dead");
+    await rig.pass(10_000);
+    expect(rig.tasks).toEqual(["b"]);
+    await rig.pass(10_000);
+    expect(rig.tasks).toEqual(["b ready"]);
+    rig.isLed = false;
+    rig.table.lost();
+    expect(rig.tasks).toEqual(["b"]);
+    rig.isLed = true;
+    rig.take({ ...two, tasks: [{ ...onN2("b"), isReady: false }] });
+    await rig.pass(60_000);
+    expect(rig.tasks).toEqual(["b"]);
+    rig.member("n2", "alive");
+    rig.take(two);
+    expect(rig.tasks).toEqual(["b ready"]);
+  });
+
+  test("what a node said of its tasks counts until the map has had time to tell it", async () => {
+    const rig = new Rig();
+    rig.isLed = true;
+    rig.take({ nodes: [aMapNode("n1"), aMapNode("n2")], tasks: [onN2("b")] });
+    rig.hear("n2", 1, { ...onN2("b"), isReady: false });
+    expect(rig.tasks).toEqual(["b"]);
+    await rig.pass(10_000);
+    expect(rig.tasks).toEqual(["b"]);
+    await rig.pass(30_000);
+    expect(rig.tasks).toEqual(["b ready"]);
+  });
+});
+
+describe("what other nodes say of their tasks", () => {
+  const nodes = [aMapNode("n1"), aMapNode("n2"), aMapNode("n3")];
+
+  test("counts before the map while there is no server, the newest of each task", async () => {
+    const rig = new Rig();
+    rig.take({ nodes, tasks: [onN2("a"), onN2("b")] });
+    rig.hear("n2", 5, { ...onN2("a"), isReady: false }, { id: anId("b") }, onN2("c"));
+    expect(rig.tasks).toEqual(["a", "c ready"]);
+    rig.hear("n2", 4, onN2("a"));
+    rig.hear("n2", 5, onN2("b"));
+    await rig.pass(600_000);
+    expect(rig.tasks).toEqual(["a", "c ready"]);
+    rig.hear("n2", 6, onN2("a"));
+    rig.member("n2", "dead");
+    expect(rig.tasks).toEqual(["a", "c"]);
+    rig.member("n2", "alive");
+    expect(rig.tasks).toEqual(["a ready", "c ready"]);
+  });
+
+  test("counts for a while yet when a session begins: its node may have none", async () => {
+    const rig = new Rig();
+    rig.take({ nodes, tasks: [onN2("a")] });
+    rig.hear("n2", 5, { id: anId("a") });
+    await rig.pass(60_000);
+    rig.isLed = true;
+    rig.take({ nodes, tasks: [onN2("a")] });
+    await rig.pass(14_000);
+    expect(rig.tasks).toEqual([]);
+    await rig.pass(20_000);
+    expect(rig.tasks).toEqual(["a ready"]);
+  });
+
+  test("is nothing about tasks and addresses of other nodes, or of nobody", () => {
+    const rig = new Rig();
+    rig.take({ nodes, tasks: [onN2("a")] });
+    rig.setOwn(anOwnTask("own"));
+    rig.hear("n3", 1, { id: anId("a") }, { ...onN2("a"), address: "10.210.3.2" });
+    rig.hear("n3", 2, { ...onN2("x"), address: "10.210.2.9" });
+    rig.hear("n1", 3, { id: anId("own") });
+    rig.hear("n9", 4, { ...onN2("y"), address: "10.210.9.2" });
+    rig.hear("n2", 5, { ...onN2("z"), serviceId: anId("nobody") });
+    rig.hear("n2", 6, { ...onN2("a"), serviceId: anId("nobody") });
+    for (const text of ["", "[]", "{", "null", '["n2",1,[[]]]', "[".repeat(5000)]) {
+      rig.table.hear(text);
+    }
+    expect(rig.tasks).toEqual(["a ready", "own ready"]);
+  });
+
+  test("is bounded, however much they say", () => {
+    const rig = new Rig();
+    rig.take({ nodes, tasks: [] });
+    for (let i = 0; i < 5000; i++) rig.hear("n2", i + 1, onN2(`t${i}`));
+    expect(rig.tasks.length).toBe(4096);
+  });
+
+  test("stays known of tasks that are there, however many others have come and gone", () => {
+    const rig = new Rig();
+    rig.take({ nodes, tasks: [onN2("a")] });
+    rig.hear("n2", 1, { id: anId("a") }, onN2("b"));
+    for (let i = 0; i < 5000; i++) rig.hear("n2", i + 2, { id: anId(`t${i}`) });
+    expect(rig.tasks).toEqual(["b ready"]);
+  });
+});
+
+describe("what a node tells others of its tasks", () => {
+  test("is each change of who is ready, in notices of bounded size", () => {
+    const rig = new Rig();
+    rig.isLed = true;
+    const said: TaskNotice[] = [];
+    rig.setOwn(anOwnTask("a"));
+    rig.table.announceBy({ notify: (text) => said.push(parseNotice(text) ?? fail()) });
+    expect(said).toEqual([]);
+    rig.setOwn(anOwnTask("a", { isReady: false }), anOwnTask("b"));
+    rig.setOwn(anOwnTask("b", { ports: [aPort()] }));
+    const { id, serviceId, slot, address } = anOwnTask("a");
+    expect(said.map(({ tasks }) => tasks)).toEqual([
+      [
+        { id, serviceId, slot, address, isReady: false },
+        { id: anId("b"), serviceId, slot, address, isReady: true },
+      ],
+      [{ id }],
+    ]);
+    const versions = said.map(({ version }) => version);
+    expect(versions).toEqual([...new Set(versions)].sort((a, b) => a - b));
+    const texts: string[] = [];
+    rig.table.announceBy({ notify: (text) => texts.push(text) });
+    const slots = { slot: "abcdefghijkl@1000000" };
+    rig.setOwn(...Array.from({ length: 100 }, (_, i) => anOwnTask(`t${i}`, slots)));
+    expect(texts.length).toBeGreaterThan(10);
+    expect(Math.max(...texts.map((text) => text.length))).toBeLessThanOrEqual(1024);
+  });
+
+  test("is everything to a member that is back, while there is no server to do so", () => {
+    const rig = new Rig();
+    const said: (string | undefined)[] = [];
+    rig.setOwn(anOwnTask("a"));
+    rig.table.announceBy({ notify: (_, only) => said.push(only) });
+    expect(said).toEqual([undefined]);
+    rig.member("n2", "alive", "dead");
+    rig.member("n2", "alive", "suspect");
+    rig.member("n3", "dead", "alive");
+    rig.isLed = true;
+    rig.member("n3", "alive", "dead");
+    expect(said).toEqual([undefined, anId("n2")]);
+  });
+});
+
+function fail(): never {
+  throw new Error("a notice that nobody understands");
+}
 
 describe("the map on the disk", () => {
   test("is there after a start without a server", async () => {

@@ -118,6 +118,8 @@ describe("orchd server", () => {
         listen: { host: "0.0.0.0", port: 6770, gossipPort: 7946 },
         runtime: "podman",
         agent: true,
+        strategy: "spread",
+        ingress: { http: 80, https: 443, log: false },
       },
     ]);
   });
@@ -132,6 +134,8 @@ describe("orchd server", () => {
         listen: { host: "0.0.0.0", port: 6770, gossipPort: 7946 },
         runtime: "fake",
         agent: false,
+        strategy: "spread",
+        ingress: { http: 80, https: 443, log: false },
         podmanSocket: "/home/ann/p.sock",
       },
     ]);
@@ -204,6 +208,7 @@ describe("orchd join", () => {
     advertise: undefined,
     gossipPort: 7946,
     podmanSocket: undefined,
+    ingress: { http: 80, https: 443, log: false },
   };
 
   test("needs no word after the first start", async () => {
