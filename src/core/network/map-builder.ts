@@ -6,7 +6,7 @@ import { keyOfRule } from "../../model/ingress-rule.ts";
 import { mapNodeSchema } from "../../model/network-map.ts";
 import type { MapNode, MapService, MapTask, NetworkMap } from "../../model/network-map.ts";
 import type { Node } from "../../model/node.ts";
-import { isOfTemplate, specAt, specOf } from "../../model/service.ts";
+import { isOfTemplate, specAt, sameTemplate, specOf } from "../../model/service.ts";
 import type { Service, ServiceSpec } from "../../model/service.ts";
 import { attachmentsOf, wantsVirtualIp } from "../../model/service-network.ts";
 import { isReady, isTerminal, type Task } from "../../model/task.ts";
@@ -218,12 +218,14 @@ function mapNodeOf(node: Node): MapNode | undefined {
 function ownPartOf(service: Service, task: Task): Pick<MapTask, "networks" | "ports" | "ingress"> {
   if (isOfTemplate(service, task.revision)) return {};
   const [spec, current] = [specAt(service, task.revision), specOf(service)];
+  // A task takes requests where the newest rules say that were made for tasks like it.
+  const { ingress } = service.revisions.find((one) => sameTemplate(one.spec, spec))?.spec ?? spec;
   const namesOf = (one: typeof spec) => attachmentsOf(service.stack, one).map((a) => a.network);
   const networks = namesOf(spec);
   return {
     ...(equalJson(networks, namesOf(current)) ? {} : { networks }),
     ...(equalJson(spec.ports, current.ports) ? {} : { ports: spec.ports }),
-    ...(samePorts(spec.ingress, current.ingress) ? {} : { ingress: spec.ingress }),
+    ...(samePorts(ingress, current.ingress) ? {} : { ingress }),
   };
 }
 
