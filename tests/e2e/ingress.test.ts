@@ -1,0 +1,142 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { once } from "node:events";
+import { join } from "node:path";
+import { aStack, HELLO, Host } from "../../scripts/lab/host.ts";
+import { signalInside } from "../../scripts/lab/lab.ts";
+import { root } from "../../scripts/project.ts";
+import type { Explanation, ServiceSummary, TaskSummary } from "../../src/model/summary.ts";
+
+const PER_SECOND = 200;
+const RULES = `    x-orchd:
+      ingress:
+        - { host: hello.example, port: 8080 }
+        - { host: secure.example, port: 8080, tls: cluster, redirect: true }
+`;
+const STACK = HELLO.replace("    deploy:\n", `${RULES}    deploy:\n`);
+const RENEWED = STACK.replace("GREETING: Hello", "GREETING: Welcome");
+
+/** Visitors of a host's page: see visit.ts. */
+class Visitors {
+  readonly #process: ReturnType<Host["lab"]["spawn"]>;
+  #said = "";
+
+  constructor(host: Host, url: string, name: string, perSecond: number) {
+    const script = join(root, "scripts", "lab", "visit.ts");
+    this.#process = host.lab.spawn(["node", "--import", "tsx", script, url, name, `${perSecond}`], {
+      workingDir: root,
+    });
+    for (const stream of [this.#process.stdout, this.#process.stderr]) {
+      stream?.setEncoding("utf8").on("data", (text: string) => (this.#said += text));
+    }
+  }
+
+  /** Resolves when they ended by themselves, or with `stop` when they were told to. */
+  async end(): Promise<{ asked: number; failed: string[]; certificates: string[] }> {
+    await once(this.#process, "close");
+    const all = (word: string) =>
+      [...this.#said.matchAll(new RegExp(`^${word} (.*)$`, "gm"))].map(([, what = ""]) => what);
+    const [asked] = all("asked");
+    if (asked === undefined) throw new Error(`the visitors ended early: ${this.#said}`);
+    return { asked: Number(asked), failed: all("failed"), certificates: all("certificate") };
+  }
+
+  async stop(): ReturnType<Visitors["end"]> {
+    const end = this.end();
+    this.#process.stdin?.end();
+    return end;
+  }
+}
+
+describe("a service that takes requests by its host's name", () => {
+  let host: Host;
+  beforeAll(async () => {
+    host = await Host.withServer();
+    await host.mustUp(STACK);
+  });
+  afterAll(async () => host.stop());
+
+  /** Asks until one answer is right, as certificates and ports follow a moment later. */
+  async function visitUntilGood(url: string, name: string): Promise<string[]> {
+    let certificates: string[] = [];
+    await host.waitFor(`${url} answers for ${name}`, async () => {
+      const said = await new Visitors(host, url, name, 0).end();
+      certificates = said.certificates;
+      return said.failed.length === 0;
+    });
+    return certificates;
+  }
+
+  test("is found on the node's port 80, and with a certificate of the cluster on 443", async () => {
+    await visitUntilGood("http://127.0.0.1/", "hello.example");
+    const names = await visitUntilGood("https://127.0.0.1/", "secure.example");
+    expect(names).toEqual(["secure.example"]);
+  });
+
+  test("answers no other name, and sends who wants HTTPS there", async () => {
+    const of = async (name: string) =>
+      (await new Visitors(host, "http://127.0.0.1/", name, 0).end()).failed;
+    expect(await of("other.example")).toEqual(["404"]);
+    expect(await of("secure.example")).toEqual(["308"]);
+  });
+
+  test("loses none of 200 requests a second while its tasks are replaced, scaled and killed", async () => {
+    const visitors = new Visitors(host, "http://127.0.0.1/", "hello.example", PER_SECOND);
+    const before = await host.containers("hello");
+    await host.mustUp(RENEWED);
+    const after = await host.containers("hello");
+    await host.must("scale", "hello/web-app=5");
+    const [victim = ""] = (await host.containers("hello"))[0]?.split(" ") ?? [];
+    await host.podman("kill", victim);
+    await host.waitConverged("hello/web-app");
+    await host.must("scale", "hello/web-app=2");
+    const { asked, failed } = await visitors.stop();
+    expect(failed).toEqual([]);
+    expect(asked).toBeGreaterThan(PER_SECOND);
+    expect(after.filter((one) => before.includes(one))).toEqual([]);
+  }, 120_000);
+
+  test("goes on with its tasks when a rule changes", async () => {
+    const before = await host.containers("hello");
+    const text = RENEWED.replace("host: hello.example", "host: renamed.example");
+    await host.mustUp(text.replace("replicas: 3", "replicas: 2"));
+    await visitUntilGood("http://127.0.0.1/", "renamed.example");
+    const after = await host.containers("hello");
+    expect(after.filter((one) => before.includes(one))).toHaveLength(2);
+  });
+
+  test("tells where it is found", async () => {
+    const urls = ["http://renamed.example/", "https://secure.example/"];
+    const [task] = await host.json<TaskSummary[]>("ps", "hello");
+    expect(task?.urls).toEqual(urls);
+    const [service] = await host.json<ServiceSummary[]>("services", "hello");
+    expect(service?.urls).toEqual(urls);
+    const { facts } = await host.json<Explanation>("explain", "hello/web-app");
+    expect(facts.filter(({ label }) => label === "address").map(({ value }) => value)).toEqual(
+      urls.map((url) => `${url} to port 8080 of its tasks`),
+    );
+  });
+
+  test("keeps its name: another service is refused it, and told whose it is", async () => {
+    const rule = "x-orchd: { ingress: { host: renamed.example, port: 80 } }";
+    const { code, stderr, stdout } = await host.up(aStack("other", rule));
+    expect(code).not.toBe(0);
+    expect(stdout + stderr).toContain(
+      "other/app can't take renamed.example/: hello/web-app does already",
+    );
+  });
+
+  test("leaves the ports when nobody wants them, and tells who has one that it wants", async () => {
+    await host.must("down", "hello");
+    const squatter = host.lab.spawn(["busybox", "httpd", "-f", "-p", "80"]);
+    await host.mustUp(STACK);
+    const problem = "HTTP: port 80 is in use by another program on this machine";
+    await host.waitFor("explain tells of it", async () => {
+      const { facts } = await host.json<Explanation>("explain", "hello/web-app");
+      return facts.some(
+        ({ label, value }) => label === "no requests on" && value.endsWith(problem),
+      );
+    });
+    signalInside(squatter, "SIGKILL");
+    await visitUntilGood("http://127.0.0.1/", "hello.example");
+  });
+});
