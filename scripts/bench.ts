@@ -8,6 +8,7 @@ import { benchCrash } from "./bench/crash.ts";
 import { benchFailover } from "./bench/failover.ts";
 import { benchGossip } from "./bench/gossip.ts";
 import { benchIdle } from "./bench/idle.ts";
+import { benchIngress } from "./bench/ingress.ts";
 import { benchMillion } from "./bench/million.ts";
 import { benchScheduler } from "./bench/scheduler.ts";
 import { benchLoneAgent } from "./bench/lone-agent.ts";
@@ -43,6 +44,7 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   agents: async () => benchAgents(agents, idleMs),
   agent: async () => benchLoneAgent(idleMs),
   gossip: async () => benchGossip(isFull),
+  ingress: benchIngress,
   failover: async () => benchFailover(faults),
   scheduler: benchScheduler,
   million: async () => benchMillion(nodes, tasks),

@@ -1,5 +1,6 @@
 import * as http from "node:http";
 import * as https from "node:https";
+import { TLSSocket } from "node:tls";
 
 /*
  * `visit.ts URL HOST PER-SECOND`: asks this address for a host's page, so often whatever the
@@ -61,9 +62,8 @@ function visit(): void {
     if (why !== "200") console.log(`failed ${why}`);
   };
   const request = (isSecure ? https : http).request(ask, (response) => {
-    if ("getPeerCertificate" in response.socket) {
-      const socket = response.socket as import("node:tls").TLSSocket;
-      certificates.add(`${socket.getPeerCertificate().subject.CN}`);
+    if (response.socket instanceof TLSSocket) {
+      certificates.add(String(response.socket.getPeerCertificate().subject.CN));
     }
     response.resume();
     response.on("end", () => over(String(response.statusCode)));

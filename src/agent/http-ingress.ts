@@ -74,8 +74,8 @@ export class HttpIngress {
   constructor(options: HttpIngressOptions) {
     this.#options = options;
     this.#told = factsOf(options.choice, []);
-    this.#unsubscribe = options.table.subscribe(() => this.refresh());
-    this.refresh();
+    this.#unsubscribe = options.table.subscribe(() => void this.refresh());
+    void this.refresh();
   }
 
   /** Resolves when the ports and routes are as the map said at the time of the call, or later. */
@@ -208,5 +208,6 @@ function shortList(hosts: readonly string[]): string {
 /** One request, in the order of the log format that is common to web servers. */
 function formatServed(served: Served): string {
   const { client, method, host, path, status, bytes, tookMs, endpoint = "-" } = served;
-  return `${client} "${method} ${host}${path}" ${status} ${bytes} ${Math.round(tookMs)}ms ${endpoint}`;
+  const what = `"${method} ${host}${path}" ${status} ${bytes}`;
+  return `${client} ${what} ${Math.round(tookMs)}ms ${endpoint}`;
 }

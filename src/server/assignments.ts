@@ -14,13 +14,14 @@ export function assignmentSetOf(view: View, nodeId: NodeId): AssignmentSet {
     const service = view.services.get(task.serviceId);
     if (service === undefined) continue;
     const spec = specAt(service, task.revision);
-    const { container, resources, ports } = spec;
+    const { container, resources, ports, ingress } = spec;
     const restart = restartOf(spec);
     const { serviceId, stack, service: name, slot, revision, desired, state, failures } = task;
     const who = { taskId: task.id, serviceId, stack, service: name, slot, revision };
     const what = { container, resources, ports, restart };
     const given = task.devices === undefined ? {} : { devices: task.devices };
-    assignments.push({ ...who, desired, state, ...what, ...given, failures });
+    const taken = ingress === undefined ? {} : { requestPorts: ingress.map(({ port }) => port) };
+    assignments.push({ ...who, desired, state, ...what, ...taken, ...given, failures });
   }
   return { generation: view.version, assignments };
 }

@@ -12,7 +12,8 @@ const RULES = `    x-orchd:
         - { host: hello.example, port: 8080 }
         - { host: secure.example, port: 8080, tls: cluster, redirect: true }
 `;
-const STACK = HELLO.replace("    deploy:\n", `${RULES}    deploy:\n`);
+/** It publishes no port: who wants its page comes by a name. */
+const STACK = HELLO.replace(/    ports:\n(?: {6}.*\n)+/, RULES);
 const RENEWED = STACK.replace("GREETING: Hello", "GREETING: Welcome");
 
 /** Visitors of a host's page: see visit.ts. */
@@ -66,7 +67,7 @@ describe("a service that takes requests by its host's name", () => {
     return certificates;
   }
 
-  test("is found on the node's port 80, and with a certificate of the cluster on 443", async () => {
+  test("is found on port 80, and with a certificate of the cluster on 443", async () => {
     await visitUntilGood("http://127.0.0.1/", "hello.example");
     const names = await visitUntilGood("https://127.0.0.1/", "secure.example");
     expect(names).toEqual(["secure.example"]);
@@ -79,7 +80,7 @@ describe("a service that takes requests by its host's name", () => {
     expect(await of("secure.example")).toEqual(["308"]);
   });
 
-  test("loses none of 200 requests a second while its tasks are replaced, scaled and killed", async () => {
+  test("loses none of 200 requests a second while tasks are replaced, scaled, killed", async () => {
     const visitors = new Visitors(host, "http://127.0.0.1/", "hello.example", PER_SECOND);
     const before = await host.containers("hello");
     await host.mustUp(RENEWED);

@@ -70,7 +70,7 @@ export class ChunkScanner {
   #next(byte: number): At {
     switch (this.#at) {
       case At.Size:
-        return this.#size_(byte);
+        return this.#digit(byte);
       case At.Extension:
         return this.#extension(byte);
       case At.SizeEnd:
@@ -93,7 +93,7 @@ export class ChunkScanner {
     }
   }
 
-  #size_(byte: number): At {
+  #digit(byte: number): At {
     const digit = digitOf(byte);
     if (digit >= 0 && this.#digits < SIZE_DIGITS_MAX) {
       this.#size = this.#size * 16 + digit;

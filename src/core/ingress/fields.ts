@@ -10,7 +10,11 @@ export type TakeField = (name: string, value: string) => "keep" | "drop" | Field
 const FIELDS_MAX = 128;
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** What no head may have anywhere: control characters, and line ends that are not CR LF. */
-const FORBIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]|\r(?!\n)|(?<!\r)\n/;
+const FORBIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]|\r[^\n]|[^\r]\n/;
+/** Names that were seen, with what they are in lower case: most requests have the same ones. */
+const names = new Map<string, string>();
+const NAMES_MAX = 512;
+const NAME_LENGTH_MAX = 64;
 
 /** Whether the text of a head has nothing in it that two parsers could take differently. */
 export function isPlainHead(text: string): boolean {
@@ -34,8 +38,9 @@ export function readFields(text: string, start: number, take: TakeField): string
     if (count >= FIELDS_MAX) return { status: 431, why: `over ${FIELDS_MAX} header fields` };
     const colon = text.indexOf(":", at);
     const name = colon < 0 || colon > end ? "" : text.slice(at, colon);
-    if (!TOKEN.test(name)) return { status: 400, why: "a header line without a proper name" };
-    const taken = take(name.toLowerCase(), text.slice(colon + 1, end).trim());
+    const lower = names.get(name) ?? lowerOf(name);
+    if (lower === "") return { status: 400, why: "a header line without a proper name" };
+    const taken = take(lower, text.slice(colon + 1, end).trim());
     if (typeof taken === "object") return taken;
     if (taken === "drop") {
       if (from < at) kept += text.slice(from, at);
@@ -43,6 +48,15 @@ export function readFields(text: string, start: number, take: TakeField): string
     }
     at = end + 2;
   }
+}
+
+/** Empty for what is no name. */
+function lowerOf(name: string): string {
+  if (!TOKEN.test(name)) return "";
+  const lower = name.toLowerCase();
+  // Names that somebody made up to fill this up are few, and no longer kept then.
+  if (names.size < NAMES_MAX && name.length <= NAME_LENGTH_MAX) names.set(name, lower);
+  return lower;
 }
 
 /** The lines without those of the named fields. */

@@ -1,4 +1,4 @@
-import { type FieldsProblem, isPlainHead, readFields } from "./fields.ts";
+import { isPlainHead, readFields } from "./fields.ts";
 import { type BodyLength, Framing } from "./framing.ts";
 
 /** The head of an answer, as much of it as passing on needs. */
@@ -39,22 +39,27 @@ export function parseResponseHead(text: string, method: string): ResponseHead | 
     if (name === "connection") connection += `,${value.toLowerCase()}`;
     else if (name === "upgrade") upgrade = value;
     else return HOP_BY_HOP.has(name) ? "drop" : "keep";
-    return "drop" as "drop" | FieldsProblem;
+    return "drop";
   });
   if (typeof fields !== "string") return undefined;
   const status = Number(digits);
-  const tokens = connection.split(/[ \t]*,[ \t]*/);
-  const keepsAlive = minor === "0" ? tokens.includes("keep-alive") : !tokens.includes("close");
+  const isKept =
+    minor === "0" ? hasToken(connection, "keep-alive") : !hasToken(connection, "close");
   const body = bodyOf(framing, status, method);
   return {
     status,
     reason,
-    keepsAlive: keepsAlive && body !== "untilClose",
+    keepsAlive: isKept && body !== "untilClose",
     body,
     upgrade: status === 101 ? upgrade : undefined,
     lengthLine: hasLengthLine(status, method, framing) ? framing.line() : "",
     fields,
   };
+}
+
+/** Whether a list that is parted by commas has the word. */
+function hasToken(list: string, token: string): boolean {
+  return list.includes(token) && list.split(",").some((one) => one.trim() === token);
 }
 
 /** RFC 9112, section 6.3. */

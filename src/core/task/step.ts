@@ -157,7 +157,7 @@ function reportRunning(assignment: Assignment, container: FoundContainer, now: n
 export function awaitedPorts(assignment: Assignment, container: FoundContainer): number[] {
   if (container.address === undefined) return [];
   const tcp = assignment.ports.filter((port) => port.protocol === "tcp");
-  return [...new Set(tcp.map((port) => port.target))];
+  return [...new Set([...tcp.map((port) => port.target), ...(assignment.requestPorts ?? [])])];
 }
 
 function reportExit(assignment: Assignment, container: FoundContainer, now: number): Step {

@@ -8,6 +8,7 @@ export class BunWire implements Wire {
   handler: WireHandler;
   #waiting: Uint8Array[] = [];
   #isEnding = false;
+  #isPaused = false;
   isClosed = false;
 
   constructor(socket: Socket<BunWire>, handler: WireHandler) {
@@ -38,11 +39,16 @@ export class BunWire implements Wire {
   }
 
   pause(): void {
-    if (!this.isClosed) this.#socket.pause();
+    if (this.isClosed || this.#isPaused) return;
+    this.#isPaused = true;
+    this.#socket.pause();
   }
 
   resume(): void {
-    if (!this.isClosed) this.#socket.resume();
+    // It is asked for after each request, and mostly needless.
+    if (this.isClosed || !this.#isPaused) return;
+    this.#isPaused = false;
+    this.#socket.resume();
   }
 
   /** There may be room again. */

@@ -20,7 +20,7 @@ function draws(names: string, { loads = {}, tried = [], wanted }: Over = {}) {
   const counts: Record<string, number> = {};
   for (let i = 0; i < 1000; i++) {
     const chosen = chooseEndpoint({
-      endpoints: [...names].map(anEndpoint),
+      endpoints: names.split("").map(anEndpoint),
       loadOf: ({ key }) => ({ outstanding: 0, asideUntil: 0, ...loads[key] }),
       tried: new Set(tried),
       wanted,

@@ -1,6 +1,7 @@
 import { createServer, type RequestListener, type Server } from "node:http";
 import * as net from "node:net";
 import { type Clock, systemClock } from "../../../../src/lib/clock.ts";
+import { messageOf } from "../../../../src/lib/errors.ts";
 import { seededRandom } from "../../../../src/lib/random.ts";
 import { RouteTable } from "../../../../src/core/ingress/route-table.ts";
 import type { IngressRule } from "../../../../src/model/ingress-rule.ts";
@@ -181,9 +182,9 @@ export class RawClient {
     while (!isThere(this.heard)) {
       if (Date.now() > deadline) throw new Error(`heard ${JSON.stringify(this.heard)}`);
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, 50);
+        const timer = systemClock.after(50, resolve);
         this.#wake = () => {
-          clearTimeout(timer);
+          timer.cancel();
           resolve();
         };
       });
@@ -209,10 +210,18 @@ export async function until(what: string, isSo: () => boolean): Promise<void> {
   const deadline = Date.now() + 4500;
   while (!isSo()) {
     if (Date.now() > deadline) throw new Error(`waited in vain until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await new Promise<void>((resolve) => void systemClock.after(10, resolve));
   }
 }
 
 export function statusOf(answer: string): number {
   return Number(/^HTTP\/1\.1 (\d{3}) /.exec(answer)?.[1]);
+}
+
+/** Why it failed; empty where it did not. */
+export function failureOf(promise: Promise<unknown>): Promise<string> {
+  return promise.then(
+    () => "",
+    (error: unknown) => messageOf(error) || "failed",
+  );
 }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { request } from "node:http";
+import type { Socket } from "node:net";
 import { seededRandom } from "../../../../src/lib/random.ts";
 import { answerTo, ProxyRig, RawClient, statusOf, until } from "./rig.ts";
 
@@ -91,7 +92,7 @@ describe("a large body", () => {
   });
 
   test("waits at the client while the task does not read", async () => {
-    const sockets: import("node:net").Socket[] = [];
+    const sockets: Socket[] = [];
     const port = await rig.raw((socket) => {
       socket.pause();
       sockets.push(socket);
@@ -167,7 +168,7 @@ describe("a WebSocket", () => {
     socket.addEventListener("message", (event: MessageEvent<ArrayBuffer>) => {
       got.push(digest(event.data));
     });
-    await new Promise((resolve) => void socket.addEventListener("open", resolve));
+    await new Promise((resolve) => socket.addEventListener("open", resolve));
     const sent = [1, 125, 126, 70_000, 3 * MIB].map((length) => {
       const bytes = someBytes(length + Math.floor(random.next() * 100));
       socket.send(bytes);
