@@ -9,12 +9,19 @@ export class BunWire implements Wire {
   #waiting: Uint8Array[] = [];
   #isEnding = false;
   #isPaused = false;
+  /** Whether our end was told to the other side, and whether it told its own. */
+  #isShut = false;
+  #hasEnded = false;
   isClosed = false;
 
   constructor(socket: Socket<BunWire>, handler: WireHandler) {
     this.#socket = socket;
     this.handler = handler;
     this.remoteAddress = plainAddress(socket.remoteAddress);
+  }
+
+  get waiting(): number {
+    return this.#waiting.reduce((sum, { length }) => sum + length, 0);
   }
 
   write(bytes: Uint8Array): boolean {
@@ -31,7 +38,15 @@ export class BunWire implements Wire {
 
   end(): void {
     this.#isEnding = true;
-    if (this.#waiting.length === 0 && !this.isClosed) this.#socket.shutdown();
+    if (this.#waiting.length === 0) this.#shut();
+  }
+
+  #shut(): void {
+    if (this.isClosed || this.#isShut) return;
+    this.#isShut = true;
+    this.#socket.shutdown();
+    // Nothing goes either way any more: a socket that stays half open keeps its descriptor.
+    if (this.#hasEnded) this.#socket.end();
   }
 
   destroy(): void {
@@ -63,8 +78,14 @@ export class BunWire implements Wire {
       }
       this.#waiting.shift();
     }
-    if (this.#isEnding) this.#socket.shutdown();
-    else this.handler.onDrain();
+    if (this.#isEnding) this.#shut();
+    this.handler.onDrain();
+  }
+
+  ended(): void {
+    this.#hasEnded = true;
+    this.handler.onEnd();
+    if (this.#isShut) this.destroy();
   }
 
   closed(): void {
@@ -79,7 +100,7 @@ export class BunWire implements Wire {
 export const WIRE_EVENTS: SocketHandler<BunWire> = {
   data: (socket, bytes) => socket.data.handler.onData(bytes),
   drain: (socket) => socket.data.drain(),
-  end: (socket) => socket.data.handler.onEnd(),
+  end: (socket) => socket.data.ended(),
   close: (socket) => socket.data.closed(),
   // A broken connection closes as well, and that is what counts.
   error: () => {},

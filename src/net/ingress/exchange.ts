@@ -76,6 +76,9 @@ export class Exchange implements BackUser {
   #hasAnswer = false;
   #response: ResponseHead | undefined;
   #answer: BodyFeed | undefined;
+  /** Of the two ways of a tunnel, which have ended. */
+  #clientEnded = false;
+  #backEnded = false;
   /** Whether the client may ask for more on its connection. */
   #keepsClient = false;
   #deadline: number;
@@ -91,10 +94,6 @@ export class Exchange implements BackUser {
 
   get endpointKey(): string | undefined {
     return this.#endpoint?.key;
-  }
-
-  get isTunnel(): boolean {
-    return this.#phase === "tunnel";
   }
 
   /** @param first what came behind the head */
@@ -158,8 +157,9 @@ export class Exchange implements BackUser {
   }
 
   onBackEnd(): void {
-    if (this.#phase === "tunnel") this.#front.endWay();
-    else this.onBackClose();
+    if (this.#phase !== "tunnel") return this.onBackClose();
+    this.#backEnded = true;
+    this.#front.endWay();
   }
 
   onBackClose(): void {
@@ -167,6 +167,7 @@ export class Exchange implements BackUser {
     this.#back = undefined;
     if (back !== undefined) back.destroy();
     if (this.#phase === "asking") this.#again("ended the connection without an answer");
+    else if (this.#phase === "tunnel" && this.#backEnded) this.#endTunnel();
     else if (this.#phase === "tunnel") this.#over(() => this.#breakOff());
     else if (this.#phase === "answering") {
       if (this.#response?.body === "untilClose") this.#finish(false);
@@ -221,12 +222,26 @@ export class Exchange implements BackUser {
 
   /** The client ends its way: a request in the making has nobody who waits for its answer. */
   clientEnded(): void {
-    if (this.#phase === "tunnel") this.#back?.end();
-    else this.#over(() => this.#breakOff());
+    if (this.#phase !== "tunnel") return this.#over(() => this.#breakOff());
+    this.#clientEnded = true;
+    this.#back?.end();
   }
 
   clientClosed(): void {
-    this.#over(() => {});
+    if (this.#phase === "tunnel" && this.#clientEnded && this.#backEnded) this.#endTunnel();
+    else this.#over(() => this.#breakOff());
+  }
+
+  /** What still waits to go out, either way, goes: both connections end by themselves. */
+  #endTunnel(): void {
+    if (this.#back !== undefined) this.#back.user = undefined;
+    this.#back = undefined;
+    this.#over(() => this.#front.finish(101, this.#sent, false));
+  }
+
+  /** Bytes of the answer's body that were handed to the client. */
+  get #sent(): number {
+    return this.#answer?.bytes ?? 0;
   }
 
   /** Gives up what takes too long. */
@@ -243,7 +258,7 @@ export class Exchange implements BackUser {
   }
 
   onBackData(bytes: Buffer): void {
-    if (this.#phase === "tunnel") return this.#toClient(bytes);
+    if (this.#phase === "tunnel") return this.#passOn(bytes);
     if (this.#phase === "answering") return this.#passOn(bytes);
     this.#hasAnswer = true;
     const all = this.#partial.length === 0 ? bytes : Buffer.concat([this.#partial, bytes]);
@@ -311,7 +326,7 @@ export class Exchange implements BackUser {
     this.#response = response;
     this.#answer = new BodyFeed("untilClose");
     this.#front.write(Buffer.from(formatResponse(response, ""), "latin1"));
-    if (rest.length > 0) this.#toClient(rest);
+    if (rest.length > 0) this.#passOn(rest);
   }
 
   /** @param before what goes out together with the first bytes of the body */
@@ -344,7 +359,7 @@ export class Exchange implements BackUser {
       if (isReusable) this.#tools.upstreams.release(back);
       else back.destroy();
     }
-    this.#front.finish(response.status, this.#answer?.bytes ?? 0, this.#keepsClient);
+    this.#front.finish(response.status, this.#sent, this.#keepsClient);
   }
 
   /** The request can't be brought to its end. */
@@ -358,7 +373,7 @@ export class Exchange implements BackUser {
   }
 
   #breakOff(): void {
-    this.#front.breakOff(this.#response?.status ?? 499, this.#answer?.bytes ?? 0);
+    this.#front.breakOff(this.#response?.status ?? 499, this.#sent);
   }
 
   #over(then: () => void): void {

@@ -58,8 +58,8 @@ export class FrontConnection implements WireHandler, FrontSide {
   #startedAt: number;
   /** When the client is given up; of no meaning while a request is served. */
   #deadline: number;
-  /** Since when the client has not read what waits for it. */
-  #stalledAt: number | undefined;
+  /** What waits for the client, and since when it takes nothing of it. */
+  #stall: { waiting: number; since: number } | undefined;
   #isReading = false;
 
   /** @param wire makes the client's connection, for which this is the handler */
@@ -89,8 +89,9 @@ export class FrontConnection implements WireHandler, FrontSide {
   }
 
   onDrain(): void {
-    this.#stalledAt = undefined;
-    if (this.#exchange !== undefined) this.#exchange.clientDrained();
+    this.#stall = undefined;
+    if (this.#state === "leaving") this.#deadline = this.#tools.now() + LEAVE_MS;
+    else if (this.#exchange !== undefined) this.#exchange.clientDrained();
     else this.#readHeads();
   }
 
@@ -102,33 +103,33 @@ export class FrontConnection implements WireHandler, FrontSide {
   onClose(): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
-    const exchange = this.#exchange;
-    this.#exchange = undefined;
-    exchange?.clientClosed();
+    this.#exchange?.clientClosed();
     this.#tools.onClose(this);
   }
 
   /** Gives up what takes too long. */
   check(now: number): void {
-    if (this.#stalledAt !== undefined && now - this.#stalledAt > STALL_MS) this.destroy();
-    else if (this.#state === "serving") this.#exchange?.check(now);
-    else if (now < this.#deadline) return;
+    if (this.#stall !== undefined) this.#checkStall(this.#stall, now);
+    if (this.#state === "serving") this.#exchange?.check(now);
+    else if (this.#stall !== undefined || now < this.#deadline) return;
     else if (this.#state === "reading") this.#refuseNow(408, "the head did not come in time");
     else this.destroy();
+  }
+
+  /** However slowly: a client that takes some of its answer is there. */
+  #checkStall(stall: { waiting: number; since: number }, now: number): void {
+    const { waiting } = this.#wire;
+    if (waiting !== stall.waiting) this.#stall = { waiting, since: now };
+    else if (now - stall.since > STALL_MS) this.destroy();
   }
 
   destroy(): void {
     this.#wire.destroy();
   }
 
-  /** Takes no more requests: one that waits is closed, one that is served ends its connection. */
-  retire(): void {
-    if (this.#state === "waiting" || this.#state === "reading") this.destroy();
-  }
-
   write(bytes: Uint8Array): boolean {
     const isTaken = this.#wire.write(bytes);
-    if (!isTaken) this.#stalledAt ??= this.#tools.now();
+    if (!isTaken) this.#stall ??= { waiting: this.#wire.waiting, since: this.#tools.now() };
     return isTaken;
   }
 
@@ -180,7 +181,7 @@ export class FrontConnection implements WireHandler, FrontSide {
 
   #canRead(): boolean {
     const isBetween = this.#state === "waiting" || this.#state === "reading";
-    return isBetween && this.#stalledAt === undefined && this.#ahead.length > 0;
+    return isBetween && this.#stall === undefined && this.#ahead.length > 0;
   }
 
   /** Answers whether there was a whole one. */

@@ -6,6 +6,8 @@ import type { Proxy } from "./proxy.ts";
 import { TlsWire } from "./tls-wire.ts";
 
 const HANDSHAKE_MS = 10_000;
+/** After so much silence the kernel asks whether the client is still there. */
+const KEEPALIVE_MS = 60_000;
 
 /** A key with the certificate that goes with it, both PEM. */
 export interface Credentials {
@@ -40,6 +42,7 @@ export function listenHttp(proxy: Proxy, hostname: string, port: number): Listen
         ...WIRE_EVENTS,
         open: (socket) => {
           socket.setNoDelay(true);
+          socket.setKeepAlive(true, KEEPALIVE_MS);
           proxy.accept(false, (handler) => (socket.data = new BunWire(socket, handler)));
         },
       },
@@ -87,6 +90,7 @@ export async function listenHttps(
     },
     (socket) => {
       socket.setNoDelay(true);
+      socket.setKeepAlive(true, KEEPALIVE_MS);
       proxy.accept(true, (handler) => new TlsWire(socket, handler));
     },
   );

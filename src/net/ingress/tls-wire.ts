@@ -17,6 +17,10 @@ export class TlsWire implements Wire {
     socket.on("error", () => {});
   }
 
+  get waiting(): number {
+    return this.#socket.writableLength;
+  }
+
   write(bytes: Uint8Array): boolean {
     return !this.#socket.writable || this.#socket.write(bytes);
   }

@@ -1,6 +1,8 @@
 /** A connection, as little of it as passing requests on needs. */
 export interface Wire {
   readonly remoteAddress: string;
+  /** Bytes that were written and have not gone out. */
+  readonly waiting: number;
   /** Takes all of it; answers false when it is more than goes out now, and `onDrain` follows. */
   write(bytes: Uint8Array): boolean;
   /** Says that nothing more comes, once what was written has gone; the other side may go on. */
@@ -14,6 +16,7 @@ export interface Wire {
 
 export interface WireHandler {
   onData(bytes: Buffer): void;
+  /** All that was written has gone out, after a time when it had not. */
   onDrain(): void;
   /** The other side says that nothing more comes. */
   onEnd(): void;

@@ -119,7 +119,7 @@ describe("an assignment set", () => {
   test("tells on which ports a task takes requests by its own revision's rules", () => {
     const old = aService({ ingress: [anIngressRule({ port: 80 })] });
     const web = withNewImage(old, { ingress: [anIngressRule({ port: 81 })] });
-    const tasks = [aTask(web, "a"), aTask(web, "b", { slot: "2", revision: 2 })];
+    const tasks = [aTask(old, "a"), aTask(web, "b", { slot: "2" })];
     const { assignments } = assignmentSetOf(aView({ services: [web], tasks }), anId("n1"));
     expect(assignments.map(({ requestPorts }) => requestPorts)).toEqual([[80], [81]]);
   });

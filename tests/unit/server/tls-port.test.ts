@@ -237,7 +237,7 @@ describe("with its certificate", () => {
     expect((await post({ csr: "secret words" })).text).not.toContain("secret words");
   });
 
-  test("a node gets certificates for hosts that services want certified, and no other", async () => {
+  test("a node gets certificates for hosts that services want so, and no other", async () => {
     rig = await PortRig.open();
     const node = await aJoinedNode(rig.cluster, "a");
     const ingress = [

@@ -180,7 +180,7 @@ export class RawClient {
   async until(isThere: (heard: string) => boolean): Promise<string> {
     const deadline = Date.now() + 4500;
     while (!isThere(this.heard)) {
-      if (Date.now() > deadline) throw new Error(`heard ${JSON.stringify(this.heard)}`);
+      if (Date.now() > deadline) throw new Error(`heard ${JSON.stringify(this.heard.slice(-500))}`);
       await new Promise<void>((resolve) => {
         const timer = systemClock.after(50, resolve);
         this.#wake = () => {
