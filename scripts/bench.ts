@@ -5,11 +5,13 @@ import { formatFigures, reaches, type Figure } from "./bench/figure.ts";
 import { benchAgents } from "./bench/agents.ts";
 import { benchCommands } from "./bench/commands.ts";
 import { benchCrash } from "./bench/crash.ts";
+import { benchDns } from "./bench/dns.ts";
 import { benchFailover } from "./bench/failover.ts";
 import { benchGossip } from "./bench/gossip.ts";
 import { benchIdle } from "./bench/idle.ts";
 import { benchIngress } from "./bench/ingress.ts";
 import { benchMillion } from "./bench/million.ts";
+import { benchNetwork } from "./bench/network.ts";
 import { benchScheduler } from "./bench/scheduler.ts";
 import { benchLoneAgent } from "./bench/lone-agent.ts";
 import { benchUp } from "./bench/up.ts";
@@ -46,7 +48,9 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   gossip: async () => benchGossip(isFull),
   ingress: benchIngress,
   failover: async () => benchFailover(faults),
+  network: benchNetwork,
   scheduler: benchScheduler,
+  dns: benchDns,
   million: async () => benchMillion(nodes, tasks),
 };
 const ONLY_WHEN_NAMED = new Set(["million"]);

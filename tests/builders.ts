@@ -6,11 +6,13 @@ import { put } from "../src/model/change.ts";
 import type { IngressRule } from "../src/model/ingress-rule.ts";
 import type { NetworkChange } from "../src/model/network-change.ts";
 import type { MapNode, MapService, MapTask, NetworkMap } from "../src/model/network-map.ts";
+import type { Content, Grant, Item } from "../src/model/item.ts";
 import type { Node } from "../src/model/node.ts";
 import type { Port, Service, ServiceSpec } from "../src/model/service.ts";
 import type { Stack } from "../src/model/stack.ts";
 import type { Task, TaskStatus } from "../src/model/task.ts";
 import type { Token } from "../src/model/token.ts";
+import type { Vault } from "../src/model/vault.ts";
 import { MemoryView } from "../src/model/view.ts";
 
 const RANGE = "10.210.0.0/16";
@@ -219,6 +221,49 @@ export function aToken(name: string, over: Partial<Token> = {}): Token {
   };
 }
 
+/** A vault that nothing opens. */
+export function aVault(over: Partial<Vault> = {}): Vault {
+  return {
+    id: "vault",
+    keyNumber: 1,
+    sealedKey: "sealed",
+    protection: { by: "keyFile" },
+    keyAt: 0,
+    version: 0,
+    ...over,
+  };
+}
+
+/** The secret `shop_pass` in its first version; its digest says `one`. */
+export function anItem(over: Partial<Item> = {}): Item {
+  return {
+    id: anId("pass"),
+    kind: "secret",
+    name: "shop_pass",
+    stack: "shop",
+    labels: {},
+    isTemplate: false,
+    createdAt: 0,
+    versions: [{ number: 1, at: 0, sizeBytes: 3, digest: "0".repeat(52) }],
+    version: 0,
+    ...over,
+  };
+}
+
+/** A service's share in that secret, at this version of it. */
+export function aGrant(number: number, over: Partial<Grant> = {}): Grant {
+  return {
+    kind: "secret",
+    name: "shop_pass",
+    target: "/run/secrets/pass",
+    uid: 0,
+    gid: 0,
+    mode: 0o444,
+    content: { id: anId("pass"), number },
+    ...over,
+  };
+}
+
 export interface World {
   cluster?: Cluster;
   tokens?: Token[];
@@ -226,6 +271,8 @@ export interface World {
   stacks?: Stack[];
   services?: Service[];
   tasks?: Task[];
+  items?: Item[];
+  contents?: Content[];
 }
 
 /** A view at version 1 that holds all of these; node n1 where none is named. */
@@ -236,6 +283,8 @@ export function aView({
   stacks = [],
   services = [],
   tasks = [],
+  items = [],
+  contents = [],
 }: World): MemoryView {
   const view = new MemoryView();
   const changes = [
@@ -245,6 +294,8 @@ export function aView({
     ...stacks.map(put.stack),
     ...services.map(put.service),
     ...tasks.map(put.task),
+    ...items.map(put.item),
+    ...contents.map(put.content),
   ];
   view.apply(changes, 1);
   return view;

@@ -86,6 +86,8 @@ class LightAgent implements AgentSession {
   removeVolumes = nothing;
   forward = nothing;
   usage = nothing;
+  lackedContents = nothing;
+  takeContent = nothing;
   close = () => {};
 }
 

@@ -2,13 +2,13 @@ import type { Clock, Timer } from "../lib/clock.ts";
 import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
-import { gatewayOf, parseSubnet } from "../core/network/address.ts";
-import type { PublishedEndpoint } from "../core/network/ingress.ts";
+import { contentsNeeded } from "../core/task/contents.ts";
 import { awaitedPorts } from "../core/task/step.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
 import type { HostCertificatesAnswer, HostCertificatesRequest } from "../model/join.ts";
 import type { NetworkSource } from "../model/network-change.ts";
+import { contentIdOf, type ContentRef } from "../model/item.ts";
 import type { NodeFacts } from "../model/node.ts";
 import type {
   AgentSession,
@@ -26,32 +26,28 @@ import type { NodeUsage } from "../model/usage.ts";
 import { connectTcp } from "../net/byte-stream.ts";
 import { PortClaims } from "../net/ports.ts";
 import { takesConnections } from "../net/probe.ts";
-import { forwardPackets } from "../net/sysctl.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import type { AgentState } from "../store/agent-state/agent-state.ts";
 import { Containers } from "./containers.ts";
+import { Contents, type ContentMemory } from "./contents.ts";
 import { Executor } from "./executor.ts";
 import { FirstAnswer } from "./first-answer.ts";
 import { forwardTarget } from "./forward-target.ts";
+import { Grants } from "./grants.ts";
 import type { MachineDevices } from "./give-devices.ts";
 import { HttpIngress, type IngressChoice } from "./http-ingress.ts";
 import { ImagePlatforms } from "./image-platforms.ts";
-import { Ingress } from "./ingress.ts";
-import { NetworkTable } from "./network-table.ts";
+import type { NetworkTable } from "./network-table.ts";
 import { ownTasksOf } from "./own-tasks.ts";
+import type { MemoryDirectory } from "./memory-directory.ts";
 import { Reporter } from "./reporter.ts";
 import { Successors } from "./successors.ts";
+import { TaskFiles } from "./task-files.ts";
+import { TaskNetwork, type AgentNetwork } from "./task-network.ts";
 import { Worker } from "./worker.ts";
 
 const SAVE_RETRY_MS = 1000;
 const WATCH_RETRY_MS = 1000;
-const INGRESS_RETRY_MS = 5000;
-
-/** The node's own network, made on the runtime under the interface's name. */
-export interface AgentNetwork {
-  interfaceName: string;
-  subnet: string;
-}
 
 /** How the node takes requests for services. */
 export interface AgentIngress {
@@ -72,7 +68,8 @@ export type AgentMemory = Pick<
   | "deleteStatus"
   | "networkMap"
   | "saveNetworkMap"
->;
+> &
+  ContentMemory;
 
 export interface AgentOptions {
   nodeId: NodeId;
@@ -87,10 +84,18 @@ export interface AgentOptions {
   network: AgentNetwork | undefined;
   /** Absent where the node takes no requests for services. */
   ingress?: AgentIngress;
+  /** How the node keeps the contents of secrets and configs; absent means that it has none. */
+  secrets?: {
+    key: Uint8Array;
+    /** Where their files are; absent where containers have no files. */
+    directory?: MemoryDirectory;
+  };
   /** What the machine has that tasks are given; absent means nothing. */
   machine?: () => MachineDevices;
   /** Hears of what the node says of itself when that changes. */
   onFacts?(news: Partial<Pick<NodeFacts, "foreignImages" | "ingress">>): void;
+  /** Hears what people should put right about the node's network, when that changes. */
+  onNetworkNotes?: (notes: string[]) => void;
 }
 
 /**
@@ -100,43 +105,55 @@ export interface AgentOptions {
 export class Agent implements AgentSession {
   readonly nodeId: NodeId;
   /** What this node knows of the cluster's network; absent where its tasks have none. */
-  readonly networkTable: NetworkTable | undefined;
   readonly #options: AgentOptions;
   readonly #containers: Containers;
   readonly #ports = new PortClaims();
   readonly #executor: Executor;
   readonly #images: ImagePlatforms;
+  readonly #contents: Contents | undefined;
+  readonly #grants: Grants;
   readonly #worker: Worker;
   readonly #reporter: Reporter;
   readonly #firstAnswer: FirstAnswer;
   readonly #successors: Successors;
-  readonly #ingress: Ingress | undefined;
   #httpIngress: HttpIngress | undefined;
+  readonly #network: TaskNetwork | undefined;
   readonly #stopped = new AbortController();
   /** Tasks on their way out: no new connection goes to them. */
   readonly #withdrawn = new Set<TaskId>();
   #saveRetry: Timer | undefined;
   #watchRetry: Timer | undefined;
-  #ingressRetry: Timer | undefined;
 
   constructor(options: AgentOptions) {
-    const { clock, log, random, runtime, state, server, nodeId, network } = options;
+    const { clock, log, random, runtime, state, server, nodeId, network, secrets } = options;
     this.nodeId = nodeId;
     this.#options = options;
-    this.#containers = new Containers(runtime, (taskId) => this.#worker.poke(taskId));
+    this.#containers = new Containers(runtime, (taskId) => {
+      this.#worker.poke(taskId);
+      this.networkTable?.refreshOwn();
+      void this.#network?.leaveIfEmpty();
+    });
     this.#images = new ImagePlatforms({
       runtime,
       platform: options.facts.platform,
       onForeign: (foreignImages) => options.onFacts?.({ foreignImages }),
+    });
+    this.#contents = secrets && new Contents(state, secrets.key, log);
+    const directory = secrets?.directory;
+    this.#grants = new Grants({
+      node: { id: nodeId, ...options.facts },
+      contents: this.#contents,
+      files: directory === undefined ? undefined : new TaskFiles(directory),
     });
     this.#executor = new Executor({
       clock,
       runtime,
       containers: this.#containers,
       images: this.#images,
+      grants: this.#grants,
       machine: options.machine,
       ports: this.#ports,
-      subnet: network && parseSubnet(network.subnet),
+      network: () => this.#network,
       withdraw: (taskId) => this.#withdraw(taskId),
     });
     this.#worker = new Worker({
@@ -167,21 +184,26 @@ export class Agent implements AgentSession {
       save: (statuses) => state.saveStatus(statuses),
       send: (statuses) => server.report(nodeId, statuses),
     });
-    this.#ingress = network && new Ingress(network, () => this.#endpoints());
-    this.networkTable = network && this.#newTable(network);
+    this.#network = network && this.#newNetwork(network);
   }
 
-  #newTable({ subnet }: AgentNetwork): NetworkTable {
-    const { nodeId: id, facts, clock, log, state: memory, server } = this.#options;
-    const { hostname, address, wireguardKey } = facts;
-    const key = wireguardKey === undefined ? {} : { wireguardKey };
-    return new NetworkTable({
-      self: { id, hostname, address, subnet, ...key },
+  #newNetwork(network: AgentNetwork): TaskNetwork {
+    const { nodeId, facts, clock, random, log, runtime, state, server } = this.#options;
+    return new TaskNetwork({
+      nodeId,
+      network,
+      facts,
       clock,
+      random,
       log,
-      memory,
+      runtime,
+      ports: this.#ports,
+      memory: state,
       ownTasks: () => ownTasksOf(this.#worker, this.#containers, this.#withdrawn),
+      serversOf: (taskId) => this.#worker.assignment(taskId)?.container.dns ?? [],
       isLed: () => server.leads(),
+      isEmpty: () => this.#containers.isListed && this.#containers.isEmpty,
+      onNotes: (notes) => this.#options.onNetworkNotes?.(notes),
     });
   }
 
@@ -193,6 +215,11 @@ export class Agent implements AgentSession {
     return new HttpIngress({ ...ingress, clock, random, log, table, onFacts });
   }
 
+  /** What this node knows of the cluster's network; undefined where its tasks have none. */
+  get networkTable(): NetworkTable | undefined {
+    return this.#network?.table;
+  }
+
   /** Takes up what was there before, connects, and works until `stop`. */
   async start(): Promise<void> {
     await this.takeUp();
@@ -201,9 +228,9 @@ export class Agent implements AgentSession {
 
   /** Goes on with what the node's own disk remembers, with or without a server. */
   async takeUp(): Promise<void> {
-    const { state, network } = this.#options;
+    const { state } = this.#options;
     this.#worker.restore(state.assignments(), state.statuses());
-    if (network !== undefined) await this.#prepareNetwork(network);
+    await this.#network?.prepare();
     this.#httpIngress = this.#newHttpIngress();
     void this.#watchRuntime();
   }
@@ -218,6 +245,7 @@ export class Agent implements AgentSession {
         this.networkTable?.lost();
         this.#successors.considerAll();
       },
+      onRemoved: () => this.#network?.removed(),
     });
     this.#reportAll();
   }
@@ -227,13 +255,12 @@ export class Agent implements AgentSession {
     this.#stopped.abort();
     this.#saveRetry?.cancel();
     this.#watchRetry?.cancel();
-    this.#ingressRetry?.cancel();
     this.#worker.close();
     this.#firstAnswer.close();
     this.#successors.close();
     this.#reporter.close();
     await this.#httpIngress?.close();
-    this.networkTable?.close();
+    this.#network?.close();
     this.#options.server.goodbye(this.nodeId);
     await this.#ports.close();
   }
@@ -256,6 +283,7 @@ export class Agent implements AgentSession {
     }
     this.#worker.assign(set);
     this.networkTable?.refreshOwn();
+    this.#contents?.retain(contentsNeeded(set.assignments));
   }
 
   network(source: NetworkSource): void {
@@ -282,7 +310,7 @@ export class Agent implements AgentSession {
     const running = taskIds.filter((taskId) => this.#worker.status(taskId)?.state === "running");
     const [tasks, connections] = await Promise.all([
       this.#options.runtime.usage(running),
-      this.#ingress?.connections() ?? {},
+      this.#network?.connections() ?? {},
     ]);
     return { at: performance.now(), tasks, connections };
   }
@@ -319,6 +347,21 @@ export class Agent implements AgentSession {
     });
   }
 
+  async lackedContents(refs: readonly ContentRef[]): Promise<ContentRef[]> {
+    return this.#contents?.lacked(refs) ?? [...refs];
+  }
+
+  async takeContent(ref: ContentRef, bytes: Uint8Array | undefined): Promise<void> {
+    const id = contentIdOf(ref);
+    const users = [...this.#worker.assignments()].filter((one) => contentsNeeded([one]).has(id));
+    if (users.length === 0 || this.#contents === undefined) {
+      const message = "no task of the node needs this content";
+      throw new OrchdError("conflict", message, { retryable: true });
+    }
+    this.#contents.take(ref, bytes);
+    for (const { taskId } of users) this.#worker.poke(taskId);
+  }
+
   async forward(taskId: TaskId, port: number): Promise<ByteStream> {
     const assignment = this.#worker.assignment(taskId);
     const container = this.#containers.get(taskId);
@@ -330,22 +373,13 @@ export class Agent implements AgentSession {
 
   /** The server may be another one, or one that was put back from a backup: it hears everything. */
   #resumeSession(): void {
+    void this.#network?.resume();
     this.#worker.beginSession();
     this.#reportAll();
   }
 
   #reportAll(): void {
     for (const status of this.#worker.statuses()) this.#reporter.report(status);
-  }
-
-  async #prepareNetwork({ interfaceName, subnet }: AgentNetwork): Promise<void> {
-    const parsed = parseSubnet(subnet);
-    if (parsed === undefined) {
-      throw new OrchdError("invalid", `${subnet} is not an IPv4 network such as 10.210.1.0/24`);
-    }
-    const gateway = gatewayOf(parsed);
-    await this.#options.runtime.ensureNetwork({ name: interfaceName, subnet, gateway });
-    await forwardPackets();
   }
 
   /** Follows the runtime for as long as the agent lives: after a failed look it looks again. */
@@ -363,10 +397,12 @@ export class Agent implements AgentSession {
   }
 
   #onListed(): void {
+    this.#grants.sweep((taskId) => {
+      const isKnown = this.#worker.assignment(taskId) !== undefined;
+      return isKnown || this.#containers.get(taskId) !== undefined;
+    });
     this.#worker.pokeAll();
-    this.networkTable?.refreshOwn();
-    this.#ingress?.doubt();
-    void this.#refreshIngress();
+    this.#network?.doubt();
     for (const assignment of this.#worker.assignments()) {
       const status = this.#worker.status(assignment.taskId);
       if (status?.state !== "running") continue;
@@ -391,13 +427,10 @@ export class Agent implements AgentSession {
     this.networkTable?.refreshOwn();
     if (status.state === "running" && status.health === "starting") {
       this.#awaitAnswer(status.taskId);
-    } else if (status.state === "running") {
-      void this.#refreshIngress();
     } else if (isTerminal(status.state)) {
       this.#successors.consider(status.taskId);
       this.#firstAnswer.forget(status.taskId);
       void this.#executor.release(status.taskId);
-      void this.#refreshIngress();
     }
   }
 
@@ -432,34 +465,12 @@ export class Agent implements AgentSession {
   #onForget(taskId: TaskId): void {
     this.#withdrawn.delete(taskId);
     this.#options.state.deleteStatus([taskId]);
+    void this.#network?.leaveIfEmpty();
   }
 
   /** Takes a task out of the tables. It ends all the same where the tables can't be changed. */
   async #withdraw(taskId: TaskId): Promise<void> {
     this.#withdrawn.add(taskId);
-    this.networkTable?.refreshOwn();
-    await this.#refreshIngress();
-  }
-
-  async #refreshIngress(): Promise<void> {
-    try {
-      await this.#ingress?.refresh();
-    } catch (error) {
-      const { log, clock } = this.#options;
-      log.error(`published ports are not up to date: ${messageChainOf(error)}`);
-      this.#ingressRetry?.cancel();
-      if (this.#stopped.signal.aborted) return;
-      this.#ingressRetry = clock.after(INGRESS_RETRY_MS, () => void this.#refreshIngress());
-    }
-  }
-
-  *#endpoints(): Iterable<PublishedEndpoint> {
-    for (const assignment of this.#worker.assignments()) {
-      const { taskId, ports } = assignment;
-      if (ports.length === 0 || this.#withdrawn.has(taskId)) continue;
-      const address = this.#containers.get(taskId)?.address;
-      if (address === undefined || !this.#worker.isServing(taskId)) continue;
-      for (const port of ports) yield { port, address };
-    }
+    await this.#network?.keepUp();
   }
 }

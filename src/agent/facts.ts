@@ -15,17 +15,20 @@ export interface FactsOptions {
   resources: Readonly<Record<string, number>>;
   /** What it has that tasks can be given; absent where its runtime can give nothing. */
   devices: FoundDevices | undefined;
+  /** Of a machine that can take part in an encrypted network. */
+  wireguardKey?: string | undefined;
   /** Where it takes requests for services. */
   ingress: NodeFacts["ingress"];
 }
 
 /** What this machine is. */
 export function readFacts(options: FactsOptions): NodeFacts {
-  const { runtime, address, orchdVersion, resources, devices, ingress } = options;
+  const { runtime, address, orchdVersion, resources, devices, ingress, wireguardKey } = options;
   return {
     generic: { ...resources },
     foreignImages: {},
     ...devices,
+    ...(wireguardKey === undefined ? {} : { wireguardKey }),
     ...(ingress === undefined ? {} : { ingress }),
     hostname: hostname(),
     address,

@@ -5,11 +5,12 @@ import type { Log } from "../lib/log.ts";
 import { systemRandom } from "../lib/random.ts";
 import { TrustedClock } from "../lib/trusted-clock.ts";
 import type { HostCertificatesAnswer, HostCertificatesRequest, Identity } from "../model/join.ts";
-import type { NodeFacts } from "../model/node.ts";
+import { NOTES_MAX, type NodeFacts } from "../model/node.ts";
 import { conflictOf } from "../core/network/routes.ts";
 import { discoverServers } from "../net/discovery/discover.ts";
 import { discoveryKeyOf } from "../net/discovery/message.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
+import { NODE_BRIDGE, NodeNetwork } from "../net/node-network.ts";
 import { ownAddress, watchOwnAddress } from "../net/own-address.ts";
 import { ownRoutes } from "../net/routes.ts";
 import { SERVER_NAME } from "../model/server-address.ts";
@@ -21,16 +22,17 @@ import { ServerConnection } from "../session/server-connection.ts";
 import { openAgentState, type AgentState } from "../store/agent-state/agent-state.ts";
 import { makePrivateDirectory } from "../store/private-directory.ts";
 import { Agent } from "./agent.ts";
+import { contentKeyOf } from "./contents.ts";
 import { DeviceWatch } from "./device-watch.ts";
 import { enrol } from "./enrol.ts";
 import { readFacts } from "./facts.ts";
 import { factsOf, INGRESS_CHOICE_DEFAULT, type IngressChoice } from "./http-ingress.ts";
 import { askForHostCertificates, renewCertificate } from "./join.ts";
 import { Membership } from "./membership.ts";
+import { memoryDirectory, type MemoryDirectory } from "./memory-directory.ts";
 import { Renewal } from "./renewal.ts";
 import { Reachability } from "./reachability.ts";
 
-const INTERFACE = "orchd0";
 const FIND_TIMEOUT_MS = 3000;
 
 export interface AgentRoleOptions {
@@ -64,6 +66,10 @@ interface Machine {
   lock: { release: () => void } | undefined;
   /** Absent where the runtime can give no devices. */
   devices: DeviceWatch | undefined;
+  /** For files that are in memory alone; absent where containers have no files. */
+  directory: MemoryDirectory | undefined;
+  /** Absent where tasks send no packets. */
+  network: NodeNetwork | undefined;
 }
 
 /**
@@ -82,13 +88,12 @@ export class AgentRole {
   /** Where members gossip, as the latest welcome told. */
   #peers: readonly string[] = [];
   #reachability: Reachability | undefined;
-  /** What gossip has trouble with. */
-  #notes: string[] = [];
   /** The cluster's range, as this machine's routes were held against it last. */
   #range = "";
   #conflict: string | undefined;
   readonly #renewal: Renewal;
   #unwatch = () => {};
+  readonly #notes = new Map<string, readonly string[]>();
 
   private constructor(
     options: AgentRoleOptions,
@@ -101,7 +106,7 @@ export class AgentRole {
     this.#runtime = runtime;
     this.#facts = facts;
     const { log } = options;
-    const { state, clock, devices } = machine;
+    const { state, clock, devices, directory, network: kernel } = machine;
     this.#renewal = new Renewal({ clock: systemClock, log, renew: () => this.#renew() });
     this.#connection = new ServerConnection({
       clock,
@@ -127,7 +132,14 @@ export class AgentRole {
       state,
       server: this.#connection,
       facts,
-      network: subnet === undefined ? undefined : { interfaceName: INTERFACE, subnet },
+      secrets: {
+        key: contentKeyOf(identity.key),
+        ...(directory === undefined ? {} : { directory }),
+      },
+      network:
+        subnet === undefined
+          ? undefined
+          : { interfaceName: NODE_BRIDGE, subnet, ...(kernel && { kernel }) },
       ingress: {
         choice: options.ingress ?? INGRESS_CHOICE_DEFAULT,
         certificatesPath: join(options.dataDir, "host-certificates.json"),
@@ -135,6 +147,7 @@ export class AgentRole {
       },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
       onFacts: (news) => this.#tellFacts(news),
+      onNetworkNotes: (notes) => this.#note("network", notes),
     });
   }
 
@@ -146,10 +159,12 @@ export class AgentRole {
     const { dataDir, runDir, runtime: kind, advertise, name, log } = options;
     await makePrivateDirectory(dataDir, "--data-dir");
     await makePrivateDirectory(runDir, "--run-dir");
-    const lock = kind === "podman" ? await lockNetwork(INTERFACE) : undefined;
+    const lock = kind === "podman" ? await lockNetwork(NODE_BRIDGE) : undefined;
     const state = openAgentState(join(dataDir, "agent.db"));
     const clock = newClock(state, log);
     const devices = kind === "podman" ? await DeviceWatch.begin(systemClock) : undefined;
+    const network = kind === "podman" ? NodeNetwork.of(dataDir) : undefined;
+    const wireguardKey = await network?.wireguardKey();
     const { token, servers, labels, resources = {}, orchdVersion } = options;
     // Without a network of their own, tasks have no address that requests could be sent to.
     const choice = options.ingress ?? INGRESS_CHOICE_DEFAULT;
@@ -158,8 +173,8 @@ export class AgentRole {
       const info = (await opened?.info()) ?? { name: kind, version: "" };
       const address = advertise ?? ownAddress();
       const found = devices?.found;
-      const shown = { runtime: info, address, orchdVersion, resources, ingress };
-      return readFacts({ ...shown, devices: found });
+      const own = { runtime: info, address, devices: found, wireguardKey, ingress };
+      return readFacts({ ...own, orchdVersion, resources });
     };
     const identity = await enrol({
       state,
@@ -181,7 +196,8 @@ export class AgentRole {
       ...socket,
     });
     const own = { ...(await facts(runtime)), hostname: identity.name, notes: [] };
-    const machine = { state, clock, lock, devices };
+    const directory = kind === "podman" ? memoryDirectory(runDir, nodeId) : undefined;
+    const machine = { state, clock, lock, devices, directory, network };
     const role = new AgentRole(options, machine, { identity, runtime, facts: own });
     await role.#begin();
     return role;
@@ -225,7 +241,7 @@ export class AgentRole {
     this.#membership.useKeys(this.#identity.gossipKeys);
     const { trouble } = this.#membership;
     if (trouble === undefined) this.#reachability = this.#newReachability(this.#membership);
-    else this.#note([trouble]);
+    else this.#note("gossip", [trouble]);
     this.#meet();
     if (advertise === undefined) {
       this.#unwatch = watchOwnAddress(systemClock, (address) => this.#moveTo(address));
@@ -239,14 +255,13 @@ export class AgentRole {
       clock: systemClock,
       log: this.#options.log,
       isConnected: () => this.#connection.isConnected,
-      onChange: (notes) => this.#note(notes),
+      onChange: (notes) => this.#note("gossip", notes),
     });
   }
 
-  #note(notes: string[]): void {
-    this.#notes = notes;
-    const routes = this.#conflict === undefined ? [] : [this.#conflict];
-    this.#tellFacts({ notes: [...routes, ...notes] });
+  #note(about: "gossip" | "network" | "routes", notes: readonly string[]): void {
+    this.#notes.set(about, notes);
+    this.#tellFacts({ notes: [...this.#notes.values()].flat().slice(0, NOTES_MAX) });
   }
 
   /** A node whose machine routes the cluster's range elsewhere goes on, and people are told. */
@@ -258,7 +273,7 @@ export class AgentRole {
     if (conflict === this.#conflict) return;
     this.#conflict = conflict;
     if (conflict !== undefined) this.#options.log.warn(conflict);
-    this.#note(this.#notes);
+    this.#note("routes", conflict === undefined ? [] : [conflict]);
   }
 
   #tellFacts(news: Partial<NodeFacts>): void {

@@ -3,6 +3,7 @@ import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { planStep, type Step } from "../core/task/step.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
+import type { ImagePin } from "../model/container.ts";
 import type { TaskId } from "../model/ids.ts";
 import { isFit, type Health, type TaskStatus } from "../model/task.ts";
 import type { Containers } from "./containers.ts";
@@ -43,6 +44,8 @@ export class Worker {
   readonly #options: WorkerOptions;
   readonly #assignments = new Map<TaskId, Assignment>();
   readonly #statuses = new Map<TaskId, TaskStatus>();
+  /** What the images are of tasks that were made here without being told that. */
+  readonly #pins = new Map<TaskId, ImagePin>();
   readonly #runners = new Map<TaskId, Runner>();
   #generation = -1;
   #closed = false;
@@ -157,9 +160,10 @@ export class Worker {
         return this.#setStatus(step.status);
       case "forget":
         this.#statuses.delete(taskId);
+        this.#pins.delete(taskId);
         return this.#options.onForget(taskId);
       case "create":
-        if (assignment !== undefined) await executor.create(assignment);
+        if (assignment !== undefined) this.#notePin(taskId, await executor.create(assignment));
         return;
       case "start":
         if (assignment !== undefined) await executor.start(assignment);
@@ -172,8 +176,15 @@ export class Worker {
   }
 
   #setStatus(status: TaskStatus): void {
-    this.#statuses.set(status.taskId, status);
-    this.#options.onStatus(status);
+    const image = this.#pins.get(status.taskId);
+    const told = image === undefined ? status : { ...status, image };
+    this.#statuses.set(status.taskId, told);
+    this.#options.onStatus(told);
+  }
+
+  /** What was found out goes with every later word of the task: any one may get lost. */
+  #notePin(taskId: TaskId, pin: ImagePin | undefined): void {
+    if (pin !== undefined) this.#pins.set(taskId, pin);
   }
 
   /**
@@ -191,7 +202,9 @@ export class Worker {
     }
     runner.retryMs = Math.min(Math.max(RETRY_FIRST_MS, runner.retryMs * 2), RETRY_MAX_MS);
     const what = step?.type ?? "look";
-    log.warn(`task ${taskId}: ${what} is tried again: ${messageChainOf(error)}`);
+    // A task may wait for weeks, as for a secret of a server that is away: that is logged once.
+    const isKnown = final && this.#statuses.get(taskId)?.message === formatTrouble(error);
+    if (!isKnown) log.warn(`task ${taskId}: ${what} is tried again: ${messageChainOf(error)}`);
     if (final) this.#tellWhatItWaitsFor(taskId, error);
     runner.retry?.cancel();
     if (!this.#closed) runner.retry = clock.after(runner.retryMs, () => this.poke(taskId));

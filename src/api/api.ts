@@ -9,6 +9,7 @@ import { execRoutes } from "./routes/exec.ts";
 import { forwardRoutes } from "./routes/forward.ts";
 import { guarded } from "./guard.ts";
 import { imageRoutes } from "./routes/images.ts";
+import { itemRoutes } from "./routes/items.ts";
 import { joinRoutes } from "./routes/join.ts";
 import { keyringRoutes } from "./routes/keyring.ts";
 import { logRoutes } from "./routes/logs.ts";
@@ -20,6 +21,7 @@ import { rolloutRoutes } from "./routes/rollouts.ts";
 import { serviceRoutes } from "./routes/services.ts";
 import { stackRoutes } from "./routes/stacks.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
+import { vaultRoutes } from "./routes/vault.ts";
 import { versionRoutes } from "./routes/version.ts";
 
 export const BODY_BYTES_MAX = 4 * 1024 * 1024;
@@ -53,6 +55,8 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   app.route("/v1", joinRoutes(deps));
   app.route("/v1", tokenRoutes(deps));
   app.route("/v1", keyringRoutes(deps));
+  app.route("/v1", itemRoutes(deps));
+  app.route("/v1", vaultRoutes(deps));
   app.route("/v1", openApiRoutes(deps, app));
 
   app.onError((error, c) => answerProblem(c, error, deps.log));

@@ -3,6 +3,7 @@ import type { Log } from "../lib/log.ts";
 import type { RolloutOrder } from "../core/reconcile/rollout-orders.ts";
 import type { LabelChange } from "../core/reconcile/node.ts";
 import type { NodeId, ServiceId, TokenId } from "../model/ids.ts";
+import type { ItemKind, ItemRequest } from "../model/item.ts";
 import type { JoinAnswer, JoinRequest } from "../model/join.ts";
 import type { KeySummary } from "../model/keyring.ts";
 import type { Node } from "../model/node.ts";
@@ -10,6 +11,7 @@ import type { AgentSession } from "../model/session.ts";
 import type { StackSpec } from "../model/stack.ts";
 import type { ApplyResult, Explanation, VersionInfo } from "../model/summary.ts";
 import type { NewToken, TokenRequest } from "../model/token.ts";
+import type { VaultStatus } from "../model/vault.ts";
 import type { Store } from "../store/store.ts";
 import type { Target } from "./read/target.ts";
 
@@ -68,6 +70,27 @@ export interface ApiDeps {
     install(key?: string): Promise<KeySummary>;
     use(fingerprint: string): Promise<void>;
     remove(fingerprint: string): Promise<void>;
+  };
+  /** Secrets and configs, and what opens them. */
+  secrets: {
+    /** Keeps a content until it is used; answers the id to use it by. */
+    upload(bytes: Uint8Array): string;
+    create(kind: ItemKind, request: ItemRequest): Promise<void>;
+    /** Answers whether it is another content, and the services that get new tasks. */
+    update(
+      kind: ItemKind,
+      name: string,
+      upload: string,
+    ): Promise<{ changed: boolean; services: string[] }>;
+    remove(kind: ItemKind, name: string): Promise<void>;
+    /** What a config holds, in its newest version where none is named. */
+    configContent(name: string, number: number | undefined): Uint8Array;
+    status(): VaultStatus;
+    unlock(passphrase: string | undefined): Promise<void>;
+    rotateKey(): Promise<void>;
+    protect(passphrase: string | undefined): Promise<void>;
+    /** Forgets every secret and config, where nobody can open them any more. */
+    reset(): Promise<void>;
   };
   /** The agent of a node, while it is connected. */
   session(node: NodeId): AgentSession | undefined;

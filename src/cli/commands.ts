@@ -14,6 +14,8 @@ export type Completes =
   | "file"
   | "context"
   | "key"
+  | "secret"
+  | "config"
   | "none"
   | readonly string[];
 
@@ -165,6 +167,30 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: "keep servers on other machines by name",
     completes: "context",
     load: async () => (await import("./commands/context.ts")).contextCommand,
+  },
+  {
+    name: "secret",
+    summary: "keep secrets for services: create, list, update, remove",
+    completes: "secret",
+    load: async () => (await import("./commands/secret.ts")).secretCommand,
+  },
+  {
+    name: "config",
+    summary: "keep configuration files for services",
+    completes: "config",
+    load: async () => (await import("./commands/config.ts")).configCommand,
+  },
+  {
+    name: "unlock",
+    summary: "open the secrets of a server that started locked",
+    completes: "none",
+    load: async () => (await import("./commands/unlock.ts")).unlockCommand,
+  },
+  {
+    name: "autolock",
+    summary: "choose what opens the secrets: a key file or a passphrase",
+    completes: "none",
+    load: async () => (await import("./commands/autolock.ts")).autolockCommand,
   },
   {
     name: "keyring",

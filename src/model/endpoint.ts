@@ -26,6 +26,7 @@ function reasonOut(view: View, task: Task): string | undefined {
   if (isServing(view, task)) return undefined;
   const node = downNodeOf(view, task);
   if (node !== undefined) return `is on node ${node.hostname}, which is down`;
+  if (task.desired === "prepared") return "starts when the one before it has ended";
   if (task.desired !== "running") return "is on its way out";
   if (task.nodeId === undefined) return "has no node yet";
   if (task.state !== "running") return `is ${task.state}`;

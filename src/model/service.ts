@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { attachmentSchema, ATTACHMENTS_MAX } from "./attachment.ts";
 import { autoscalePolicySchema } from "./autoscale.ts";
-import { containerSpecSchema, resourcesSchema } from "./container.ts";
+import { containerSpecSchema, imagePinSchema, resourcesSchema } from "./container.ts";
 import { DEPENDENCIES_MAX, dependencySchema } from "./dependency.ts";
 import { nodeIdSchema, serviceIdSchema } from "./ids.ts";
 import { INGRESS_RULES_MAX, ingressRuleSchema } from "./ingress-rule.ts";
@@ -175,6 +175,8 @@ export const revisionSchema = z.object({
   /** Milliseconds since 1970. */
   at: z.int(),
   spec: serviceSpecSchema,
+  /** What its image was when its first task was made ready, by platform: `linux/arm64`. */
+  pins: z.record(z.string(), imagePinSchema).optional(),
 });
 export type Revision = z.infer<typeof revisionSchema>;
 

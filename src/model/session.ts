@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { AssignmentSet } from "./assignment.ts";
 import type { NodeId, TaskId } from "./ids.ts";
 import type { NetworkSource } from "./network-change.ts";
+import type { ContentRef } from "./item.ts";
 import type { NodeFacts } from "./node.ts";
 import type { Successor } from "./successor.ts";
 import type { TaskStatus } from "./task.ts";
@@ -99,6 +100,13 @@ export interface AgentSession {
    * @throws OrchdError `conflict` (retryable) while a task of the node may hold one
    */
   removeVolumes(names: readonly string[]): Promise<void>;
+  /** Which of these contents the node does not have. */
+  lackedContents(refs: readonly ContentRef[]): Promise<ContentRef[]>;
+  /**
+   * Hands over a content that a task of the node needs; undefined when there is none any more.
+   * @throws OrchdError `conflict` (retryable) when no task there needs it, `noSpace`
+   */
+  takeContent(ref: ContentRef, bytes: Uint8Array | undefined): Promise<void>;
   /**
    * Connects to a TCP port of a running task.
    * @throws OrchdError `conflict` when the task can't be reached at all, `unreachable` when nothing
@@ -141,6 +149,8 @@ export interface SessionEvents {
   onResume(): void;
   /** There is no session any more. */
   onLost(): void;
+  /** There will be none: the node was removed from the cluster. */
+  onRemoved?(): void;
 }
 
 /** The agent's end: what it tells the server. */

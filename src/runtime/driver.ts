@@ -30,6 +30,12 @@ export type RuntimeEvent =
   /** The stream began, or began again after a gap: look at everything afresh. */
   | { type: "resync" };
 
+export interface ImageIdentity {
+  id: string;
+  /** By which its registry gives it, the most general first; none for one of no registry. */
+  digests: string[];
+}
+
 export interface RuntimeInfo {
   name: string;
   version: string;
@@ -39,6 +45,16 @@ export interface CreateOptions {
   assignment: Assignment;
   /** A free address on the node's own network, for tasks in network mode `bridge`. */
   address?: string;
+  /** The node's name server, for tasks in that mode; absent where it has none. */
+  resolver?: Resolver;
+}
+
+/** What a container is told of names. */
+export interface Resolver {
+  /** The one name server that it asks. */
+  server: string;
+  /** Domains that are tried behind a name, where the task does not say which. */
+  search: readonly string[];
 }
 
 /** The node's own bridge network. */
@@ -48,6 +64,8 @@ export interface BridgeNetwork {
   /** `10.210.1.0/24` */
   subnet: string;
   gateway: string;
+  /** The largest packet that gets through to other nodes; absent leaves it to the runtime. */
+  mtu?: number;
 }
 
 /**
@@ -76,6 +94,8 @@ export interface Runtime {
   /** What running tasks use; of one that is not there, or does not run, nothing is said. */
   usage(taskIds: readonly TaskId[]): Promise<NodeUsage["tasks"]>;
 
+  /** What the image is; undefined for one that is not there. */
+  imageIdentity(reference: string): Promise<ImageIdentity | undefined>;
   hasImage(reference: string): Promise<boolean>;
   /** `linux/arm64`: what the image is made for; undefined where it is not here, or does not say. */
   imagePlatform(reference: string): Promise<string | undefined>;
@@ -86,6 +106,8 @@ export interface Runtime {
   images(): Promise<ImageSummary[]>;
 
   ensureNetwork(network: BridgeNetwork): Promise<void>;
+  /** Removes a network that orchd made and no container is in; one of somebody else stays. */
+  removeNetwork(name: string): Promise<void>;
   ensureVolume(mount: Extract<Mount, { type: "volume" }>): Promise<void>;
   /** Removes a volume that orchd made; one of somebody else is left and told as `conflict`. */
   removeVolume(name: string): Promise<void>;

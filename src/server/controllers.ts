@@ -145,9 +145,12 @@ export class Controllers {
         return this.#stacks.touch(applied.after?.name ?? applied.before?.name ?? "");
       case "node":
         return this.#onNode(applied.after);
-      // Who may come in is nothing that a service waits for.
+      // Nothing that a service waits for: one that reads other contents is itself changed.
       case "token":
       case "cluster":
+      case "vault":
+      case "item":
+      case "content":
         return undefined;
     }
   }

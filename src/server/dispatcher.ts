@@ -2,11 +2,15 @@ import type { Clock } from "../lib/clock.ts";
 import { OrchdError } from "../lib/errors.ts";
 import { equalJson } from "../lib/order.ts";
 import { takeUpSuccessors } from "../core/reconcile/successors.ts";
-import { put } from "../model/change.ts";
-import type { NodeId } from "../model/ids.ts";
+import type { AssignmentSet } from "../model/assignment.ts";
+import { put, type Change } from "../model/change.ts";
+import type { NodeId, ServiceId } from "../model/ids.ts";
+import { withPin } from "../model/image-pin.ts";
 import type { Node, NodeFacts } from "../model/node.ts";
 import type { AgentSession, ServerSession } from "../model/session.ts";
 import { inServerTime, withReadiness, withStatus, type TaskStatus } from "../model/task.ts";
+import type { Service } from "../model/service.ts";
+import type { View } from "../model/view.ts";
 import type { Commit, Store } from "../store/store.ts";
 import { assignmentSetOf, nodesTouchedBy } from "./assignments.ts";
 import { commitFresh } from "./commit-fresh.ts";
@@ -36,6 +40,8 @@ export class Dispatcher implements ServerSession {
   readonly #unwatch: () => void;
   readonly #health: SessionWatcher | undefined;
   readonly #onSession: (session: AgentSession) => void;
+  /** Hears of each set that an agent is handed, when all that it holds is durable. */
+  onAssigned: (session: AgentSession, set: AssignmentSet) => void = () => {};
   #ownNodeId: NodeId | undefined;
 
   /** @param onSession called when an agent's session has begun */
@@ -101,8 +107,9 @@ export class Dispatcher implements ServerSession {
   }
 
   #writeReport(nodeId: NodeId, statuses: readonly TaskStatus[]): Promise<void> {
-    return commitFresh(this.#store, (view) =>
-      statuses.flatMap((status) => {
+    return commitFresh(this.#store, (view) => [
+      ...pinsIn(view, nodeId, statuses),
+      ...statuses.flatMap((status) => {
         const task = view.tasks.get(status.taskId);
         // An agent speaks for the tasks of its own node alone.
         if (task === undefined || task.nodeId !== nodeId) return [];
@@ -110,7 +117,7 @@ export class Dispatcher implements ServerSession {
         const next = withStatus(task, inServerTime(task, status, now));
         return next === task ? [] : [put.task(withReadiness(next, now))];
       }),
-    );
+    ]);
   }
 
   /** Only the agent of this very process asks, and for it the server is always there. */
@@ -182,5 +189,21 @@ export class Dispatcher implements ServerSession {
     const set = assignmentSetOf(this.#store.view(), session.nodeId);
     await this.#store.commit([]);
     session.assign(set);
+    this.onAssigned(session, set);
   }
+}
+
+/** The services whose image was made ready for the first time on a platform. */
+function pinsIn(view: View, nodeId: NodeId, statuses: readonly TaskStatus[]): Change[] {
+  const node = view.nodes.get(nodeId);
+  const pinned = new Map<ServiceId, Service>();
+  for (const { taskId, image } of statuses) {
+    const task = view.tasks.get(taskId);
+    if (image === undefined || node === undefined || task?.nodeId !== nodeId) continue;
+    const service = pinned.get(task.serviceId) ?? view.services.get(task.serviceId);
+    if (service === undefined) continue;
+    const next = withPin(service, task.revision, node, image);
+    if (next !== service) pinned.set(service.id, next);
+  }
+  return [...pinned.values()].map(put.service);
 }

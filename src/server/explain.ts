@@ -19,7 +19,7 @@ import {
 } from "../model/service.ts";
 import type { Explanation } from "../model/summary.ts";
 import { downNodeOf, isServing } from "../model/serving.ts";
-import { formatTaskName, isTerminal, type Task } from "../model/task.ts";
+import { formatTaskName, isLive, isTerminal, type Task } from "../model/task.ts";
 import type { View } from "../model/view.ts";
 
 type Facts = Explanation["facts"];
@@ -69,7 +69,7 @@ export function explainService(
   const tasks = view.tasksOf(service.id);
   const wanted = wantedTasks(view, service);
   const ready = tasks.filter((task) => isServing(view, task)).length;
-  const stuck = tasks.find((task) => task.state === "pending" && task.desired === "running");
+  const stuck = tasks.find((task) => task.state === "pending" && isLive(task));
   const { revision, at } = currentRevision(service);
   const done = isConverged(view, service);
   const worst = tasks.find((task) => task.message !== "" && task.revision === revision);
@@ -96,6 +96,7 @@ export function explainService(
       { label: "restart", value: formatRestart(restartOf(spec)) },
       ...(isJob(spec) ? [] : [{ label: "order of replacement", value: spec.update.order }]),
       ...networkFacts(view, service),
+      ...rolloutFacts(service),
       ...factsOfScale(service, autoscaling),
       ...(spec.priority === undefined ? [] : [{ label: "priority", value: String(spec.priority) }]),
     ],
@@ -103,6 +104,15 @@ export function explainService(
     history: historyOf(view, tasks),
     next: nextForJob(service, now) ?? nexts.find((text) => text !== "") ?? "",
   };
+}
+
+/** How far the latest change of the template is; nothing where there never was one. */
+function rolloutFacts({ rollout }: Service): Facts {
+  if (rollout === undefined) return [];
+  const { state, from, to, failed, slots, message } = rollout;
+  const many = failed.length === 0 ? "" : `, ${failed.length} of ${plural(slots, "slot")} failed`;
+  const why = message === "" ? "" : `: ${message}`;
+  return [{ label: "rollout", value: `${from} to ${to} is ${state}${many}${why}` }];
 }
 
 /** Between which bounds the service scales itself, and what was decided last. */

@@ -13,13 +13,16 @@ import { put } from "../model/change.ts";
 import { CLUSTER_RANGE_DEFAULT } from "../model/cluster.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { NetworkMode } from "../model/network-map.ts";
-import type { NodeFacts } from "../model/node.ts";
 import type { Strategy } from "../model/service.ts";
+import { NOTES_MAX, type NodeFacts } from "../model/node.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
+import { contentKeyOf } from "../agent/contents.ts";
 import { factsOf, INGRESS_CHOICE_DEFAULT, type IngressChoice } from "../agent/http-ingress.ts";
 import { DeviceWatch } from "../agent/device-watch.ts";
 import { readFacts } from "../agent/facts.ts";
+import { memoryDirectory } from "../agent/memory-directory.ts";
+import { newKey } from "../pki/keys.ts";
 import { createApi } from "../api/api.ts";
 import type { ApiEnv } from "../api/env.ts";
 import { serveApi, type ApiListener } from "../api/listen.ts";
@@ -45,10 +48,12 @@ import { Joins } from "./joins.ts";
 import { type ListenOptions, Remote } from "./remote.ts";
 import { Tokens } from "./tokens.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
+import { NODE_BRIDGE, NodeNetwork } from "../net/node-network.ts";
 import { ownAddress } from "../net/own-address.ts";
 import { ownRoutes } from "../net/routes.ts";
 import { NodeHealth } from "./node-health.ts";
 import { VirtualIps } from "./virtual-ips.ts";
+import { Secrets } from "./vault/secrets.ts";
 import { Writes } from "./writes.ts";
 
 export interface ServerOptions {
@@ -86,8 +91,6 @@ interface OwnAgent {
   devices: DeviceWatch | undefined;
 }
 
-const INTERFACE = "orchd0";
-
 /** The control plane, with an agent on the same machine unless it was told otherwise. */
 export class Server {
   readonly socketPath: string;
@@ -102,6 +105,7 @@ export class Server {
   readonly #virtualIps: VirtualIps;
   readonly #tokens: Tokens;
   readonly #joins: Joins;
+  #secrets: Secrets | undefined;
   #listening: ApiListener | undefined;
   #api: Hono<ApiEnv> | undefined;
   #remote: Remote | undefined;
@@ -265,8 +269,9 @@ export class Server {
   async startAgent(): Promise<void> {
     const { dataDir, runDir, runtime: kind, podmanSocket, advertise, log, version } = this.#options;
     const subnet = serverSubnet(clusterIn(this.#store.view()).range);
-    const network = kind === "podman" ? { interfaceName: INTERFACE, subnet } : undefined;
-    if (network !== undefined) this.#lock = await lockNetwork(INTERFACE);
+    const kernel = kind === "podman" ? NodeNetwork.of(dataDir) : undefined;
+    const network = kernel && { interfaceName: NODE_BRIDGE, subnet, kernel };
+    if (network !== undefined) this.#lock = await lockNetwork(NODE_BRIDGE);
     const state = openAgentState(join(dataDir, "agent.db"));
     const nodeId = this.#ownNodeId(state);
     this.#dispatcher.setOwnNode(nodeId);
@@ -281,8 +286,10 @@ export class Server {
       orchdVersion: version.version,
       resources: this.#options.resources ?? {},
       devices: devices?.found,
+      wireguardKey: await kernel?.wireguardKey(),
       ingress: network === undefined ? undefined : factsOf(choice, []),
     });
+    const directory = kind === "podman" ? { directory: memoryDirectory(runDir, nodeId) } : {};
     const agent = new Agent({
       nodeId,
       clock: systemClock,
@@ -298,8 +305,10 @@ export class Server {
         certificatesPath: join(dataDir, "host-certificates.json"),
         certify: (request) => certifyHosts(this.#store, systemClock, request),
       },
+      secrets: { key: await ownContentKey(state), ...directory },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
       onFacts: (news) => void this.#tellFacts(news),
+      onNetworkNotes: (notes) => void this.#tellFacts({ notes: notes.slice(0, NOTES_MAX) }),
     });
     this.#agent = { agent, runtime, state, facts, devices };
     devices?.watch((found) => void this.#tellFacts(found));
@@ -334,6 +343,7 @@ export class Server {
       state.close();
     }
     this.#lock?.release();
+    this.#secrets?.close();
     this.#dispatcher.close();
     await this.#store.close();
   }
@@ -359,15 +369,35 @@ export class Server {
     return nodeId;
   }
 
+  async #openSecrets(): Promise<Secrets> {
+    const secrets = await Secrets.open({
+      store: this.#store,
+      clock: systemClock,
+      random: systemRandom,
+      log: this.#options.log,
+      dataDir: this.#options.dataDir,
+      session: (nodeId) => this.#dispatcher.session(nodeId),
+    });
+    this.#secrets = secrets;
+    this.#dispatcher.onAssigned = (session, set) => secrets.courier.onAssigned(session, set);
+    return secrets;
+  }
+
   async #listen(): Promise<void> {
     const store = this.#store;
-    const writes = new Writes(store, systemClock, systemRandom);
+    const secrets = await this.#openSecrets();
+    const uploaded = (id: string) => secrets.items.uploaded(id);
+    const writes = new Writes(store, systemClock, systemRandom, uploaded);
     const api = createApi({
       store,
       version: this.#options.version,
       clock: systemClock,
       log: this.#options.log,
-      applyStack: (name, spec, options) => writes.applyStack(name, spec, options),
+      applyStack: async (name, spec, options) => {
+        const result = await writes.applyStack(name, spec, options);
+        secrets.items.forget(spec);
+        return result;
+      },
       removeStack: (name, options) => writes.removeStack(name, options),
       scale: (replicas) => writes.scale(replicas),
       restart: (id) => writes.restart(id),
@@ -388,6 +418,7 @@ export class Server {
       rotateToken: (id) => this.#tokens.rotate(id),
       revokeToken: (id) => this.#tokens.revoke(id),
       gossipKeys: new GossipKeys(store),
+      secrets: secrets.forPeople(),
       session: (nodeId: NodeId) => this.#dispatcher.session(nodeId),
       sessions: () => this.#dispatcher.sessions(),
     });
@@ -409,4 +440,11 @@ export class Server {
         return explainNode(view, target.node, this.#health.verdict(target.node.id).reason, now);
     }
   }
+}
+
+/** This machine joins no cluster, but keeps a key as nodes that do. */
+async function ownContentKey(state: AgentState): Promise<Uint8Array> {
+  const key = state.loadKey() ?? (await newKey());
+  state.saveKey(key);
+  return contentKeyOf(key);
 }

@@ -7,6 +7,7 @@ import { orderRollout, type RolloutOrder } from "../core/reconcile/rollout-order
 import { planStackUndo } from "../core/reconcile/stack-undo.ts";
 import { withRestarts } from "../core/reconcile/apply-dependencies.ts";
 import { runByHand } from "../core/reconcile/cron.ts";
+import type { NewContent } from "../core/reconcile/items.ts";
 import { planApply, type ApplyPlan } from "../core/reconcile/apply.ts";
 import { put } from "../model/change.ts";
 import type { NodeId, ServiceId } from "../model/ids.ts";
@@ -26,8 +27,16 @@ export class Writes {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #random: Random;
+  readonly #uploaded: (id: string) => NewContent | undefined;
 
-  constructor(store: Store, clock: Clock, random: Random) {
+  /** @param uploaded what people sent under this id, to be used by a stack */
+  constructor(
+    store: Store,
+    clock: Clock,
+    random: Random,
+    uploaded: (id: string) => NewContent | undefined = () => undefined,
+  ) {
+    this.#uploaded = uploaded;
     this.#store = store;
     this.#clock = clock;
     this.#random = random;
@@ -199,7 +208,8 @@ export class Writes {
 
   #plan(view: View, name: string, spec: StackSpec, prune: boolean): ApplyPlan {
     const now = this.#clock.now();
-    const plan = planApply(view, name, spec, { prune, now, random: this.#random });
+    const options = { prune, now, random: this.#random, upload: this.#uploaded };
+    const plan = planApply(view, name, spec, options);
     if (plan.problems.length > 0) throw new OrchdError("conflict", plan.problems.join("; "));
     return plan;
   }

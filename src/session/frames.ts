@@ -4,6 +4,7 @@ import { jsonDepthOf } from "../lib/json-depth.ts";
 import { assignmentSchema } from "../model/assignment.ts";
 import { taskIdSchema } from "../model/ids.ts";
 import { networkChangeSchema } from "../model/network-change.ts";
+import { contentRefSchema } from "../model/item.ts";
 import { nodeFactsSchema } from "../model/node.ts";
 import { execOptionsSchema, logOptionsSchema } from "../model/session.ts";
 import { SUCCESSORS_MAX, successorSchema } from "../model/successor.ts";
@@ -32,6 +33,9 @@ export const callSchema = z.discriminatedUnion("method", [
   z.object({ method: z.literal("images") }),
   z.object({ method: z.literal("loadImage") }),
   z.object({ method: z.literal("removeVolumes"), names: z.array(z.string().max(255)) }),
+  z.object({ method: z.literal("lackedContents"), refs: z.array(contentRefSchema).max(10_000) }),
+  /** Its bytes follow on the stream, unless there are none any more. */
+  z.object({ method: z.literal("takeContent"), ref: contentRefSchema, isGone: z.boolean() }),
   z.object({
     method: z.literal("forward"),
     taskId: taskIdSchema,

@@ -4,6 +4,7 @@ import { messageOf, OrchdError } from "../lib/errors.ts";
 import type { AssignmentSet } from "../model/assignment.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
 import type { NetworkSource } from "../model/network-change.ts";
+import { type ContentRef, contentRefSchema } from "../model/item.ts";
 import type { NodeFacts } from "../model/node.ts";
 import {
   type AgentSession,
@@ -39,6 +40,7 @@ const REPORTS_MAX = 64;
 const imagesSchema = z.array(imageSummarySchema);
 const referencesSchema = z.array(z.string().max(4096));
 const nothingSchema = z.null();
+const refsSchema = z.array(contentRefSchema);
 
 export interface Hello {
   protocol: number;
@@ -171,6 +173,20 @@ export class RemoteAgent implements AgentSession {
   async removeVolumes(names: readonly string[]): Promise<void> {
     const call: Call = { method: "removeVolumes", names: [...names] };
     await this.#during(call, (stream) => readResult(stream, nothingSchema));
+  }
+
+  lackedContents(refs: readonly ContentRef[]): Promise<ContentRef[]> {
+    const call: Call = { method: "lackedContents", refs: [...refs] };
+    return this.#during(call, (stream) => readResult(stream, refsSchema));
+  }
+
+  async takeContent(ref: ContentRef, bytes: Uint8Array | undefined): Promise<void> {
+    const call: Call = { method: "takeContent", ref, isGone: bytes === undefined };
+    await this.#during(call, async (stream) => {
+      const answer = readResult(stream, nothingSchema);
+      const sent = bytes === undefined ? undefined : upload(stream, new Blob([bytes]).stream());
+      await Promise.all([answer, sent]);
+    });
   }
 
   usage(taskIds: readonly TaskId[]): Promise<NodeUsage> {

@@ -210,16 +210,20 @@ export class ServerConnection implements ServerSession {
 
   #pauseAfter({ problems }: { problems: unknown[] }): Pause {
     this.#tries += 1;
-    const removed = problems.find((one) => isRefusal(one, "removed"));
-    if (removed !== undefined) return removedPause();
+    if (problems.some((one) => isRefusal(one, "removed"))) return this.#pauseAsRemoved();
     const [first] = problems;
     const why = first === undefined ? "no address of a server is known" : messageChainOf(first);
     const text = `no server can be reached, it is tried again and again: ${why}`;
     return { ms: backoffMs(this.#tries, this.#options.random), why: text };
   }
 
+  #pauseAsRemoved(): Pause {
+    this.#hello?.events?.onRemoved?.();
+    return removedPause();
+  }
+
   #pauseFor(code: number, reason: string): Pause {
-    if (code === SESSION_END.removed) return removedPause();
+    if (code === SESSION_END.removed) return this.#pauseAsRemoved();
     const why = `the session with the server ended: ${reason === "" ? "it broke" : reason}`;
     if (code === SESSION_END.copy) return { ms: COPY_RETRY_MS, why };
     return { ms: backoffMs(this.#tries, this.#options.random), why };

@@ -148,6 +148,8 @@ export class Link implements ServerSession {
       loadImage: (archive) => agent.loadImage(archive),
       forward: (...args) => agent.forward(...args),
       usage: (taskIds) => agent.usage(taskIds),
+      lackedContents: (refs) => agent.lackedContents(refs),
+      takeContent: (...args) => agent.takeContent(...args),
       close: () => {},
     };
     return session;

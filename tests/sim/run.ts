@@ -9,6 +9,7 @@ import type { Service, ServiceSpec } from "../../src/model/service.ts";
 import { downNodeOf, isServing } from "../../src/model/serving.ts";
 import { isTerminal } from "../../src/model/task.ts";
 import type { View } from "../../src/model/view.ts";
+import { wantedInVain } from "../plan-linter.ts";
 import type { Bug } from "./bugs.ts";
 import { between, happens, oneOf } from "./chance.ts";
 import { Cluster, type Place } from "./cluster.ts";
@@ -20,6 +21,8 @@ import type { Violation } from "./violation.ts";
 
 /** How long the cluster may take to become what was asked for, once nothing fails any more. */
 const CONVERGE_MAX_MS = 30 * 60_000;
+/** Longer than the longest wait for a restart. */
+const ALONE_MS = 6 * 60_000;
 const STEPS_MAX = 200_000;
 const HOUR_MS = 3_600_000;
 const JUMPS_MS = [-24 * HOUR_MS, -HOUR_MS, -20_000, 20_000, HOUR_MS, 24 * HOUR_MS];
@@ -52,6 +55,7 @@ export async function runSimulation({ seed, bug, onLine }: RunOptions): Promise<
   const run = new Run(cluster, seededRandom(seed).split("run"));
   await run.suffer();
   const convergedAfterMs = await run.heal();
+  await run.beAlone();
   return {
     violation: cluster.checks.violation,
     hash: trace.hash(),
@@ -115,6 +119,23 @@ class Run {
     await this.#pass(clock.now() + 60_000);
     await this.#converge();
     return clock.now() - begin;
+  }
+
+  /**
+   * At times a phase without any server, in which a machine loses its power as well: agents go on
+   * with what their slots hold, and with nothing else.
+   */
+  async beAlone(): Promise<void> {
+    const { clock, checks, places } = this.#cluster;
+    const random = this.#random.split("alone");
+    if (checks.violation !== undefined || !happens(random, 0.3)) return;
+    this.#cluster.killServer();
+    checks.noteNoServer();
+    const place = oneOf(random, places);
+    this.#cluster.cutPower(place, happens(random, 0.5));
+    await this.#pass(clock.now() + 5000);
+    this.#cluster.restorePower(place);
+    await this.#pass(clock.now() + ALONE_MS);
   }
 
   /** Lets time pass until the cluster is what was asked for. */
@@ -402,6 +423,8 @@ class Run {
   #excess(): string | undefined {
     const { view } = this.#cluster.disk;
     for (const service of view.services.values()) {
+      const [vain] = wantedInVain(view, service);
+      if (vain !== undefined) return `task ${vain} is wanted, and its slot has gone on without it`;
       const slots = slotsOf(view, service);
       for (const { slot, ended } of slots.values()) {
         // A job keeps the task that did the work beside the latest ones.

@@ -10,6 +10,7 @@ export interface AgentDisk {
   set: AssignmentSet | undefined;
   statuses: Map<TaskId, TaskStatus>;
   map?: NetworkMap;
+  contents?: Map<string, string>;
 }
 
 /** An agent's memory whose every write is durable when it returns, until its process is killed. */
@@ -55,6 +56,26 @@ export class SimulatedAgentState implements AgentMemory {
 
   saveNetworkMap(map: NetworkMap): void {
     this.#write(() => (this.#disk.map = map));
+  }
+
+  contentIds(): string[] {
+    return [...this.#contents.keys()];
+  }
+
+  loadContent(id: string): string | undefined {
+    return this.#contents.get(id);
+  }
+
+  saveContent(id: string, sealed: string): void {
+    this.#write(() => this.#contents.set(id, sealed));
+  }
+
+  deleteContents(ids: readonly string[]): void {
+    this.#write(() => ids.forEach((id) => this.#contents.delete(id)));
+  }
+
+  get #contents(): Map<string, string> {
+    return (this.#disk.contents ??= new Map());
   }
 
   /** What a killed process still computes in this simulation reaches no disk. */

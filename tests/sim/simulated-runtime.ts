@@ -123,6 +123,10 @@ export class SimulatedRuntime implements Runtime {
     throw new OrchdError("notFound", "no registry has this image");
   }
 
+  async imageIdentity(): Promise<undefined> {
+    return undefined;
+  }
+
   async hasImage(): Promise<boolean> {
     return true;
   }
@@ -130,6 +134,8 @@ export class SimulatedRuntime implements Runtime {
   async imagePlatform(): Promise<undefined> {}
 
   async ensureNetwork(): Promise<void> {}
+
+  async removeNetwork(): Promise<void> {}
 
   async ensureVolume(): Promise<void> {}
 

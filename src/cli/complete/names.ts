@@ -61,6 +61,9 @@ async function namesFor(client: ApiClient, kind: NameKind, current: string): Pro
       return both(serviceNames(client, current), taskNames(client));
     case "key":
       return (await client.keyring(false)).map((key) => key.fingerprint);
+    case "secret":
+    case "config":
+      return (await client.items(kind)).map((item) => item.name);
     case "node":
       return nodeNames(client);
     case "network":

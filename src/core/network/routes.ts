@@ -1,3 +1,4 @@
+import { ROUTE_METRIC } from "./links.ts";
 import { formatSubnet, overlaps, parseSubnet, type Subnet } from "./address.ts";
 
 /** A route of this machine that is not orchd's own. */
@@ -19,8 +20,10 @@ const RANGES = ["10.210.0.0/16", "10.99.0.0/16", "172.30.0.0/16", "192.168.224.0
 export function parseRoutes(text: string): Route[] {
   const routes: Route[] = [];
   for (const line of text.split("\n").slice(1)) {
-    const [interfaceName = "", to = "", , flags = "", , , , mask = ""] = line.trim().split(/\s+/);
-    if (OWN.test(interfaceName) || (Number.parseInt(flags, 16) & REJECT) !== 0) continue;
+    const fields = line.trim().split(/\s+/);
+    const [interfaceName = "", to = "", , flags = "", , , metric, mask = ""] = fields;
+    if (OWN.test(interfaceName) || Number(metric) === ROUTE_METRIC) continue;
+    if ((Number.parseInt(flags, 16) & REJECT) !== 0) continue;
     const [base, bits] = [parseHex(to), parseHex(mask)];
     if (base === undefined || bits === undefined || bits === 0) continue;
     const prefix = bits.toString(2).replaceAll("0", "").length;

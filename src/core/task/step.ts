@@ -46,6 +46,8 @@ export function planStep(task: TaskOnNode, now: number): Step | undefined {
     return status === undefined ? undefined : { type: "forget" };
   }
   switch (assignment.desired) {
+    case "prepared":
+      return stepToPrepared(assignment, status, container, now);
     case "running":
       return stepToRunning(assignment, status, container, now);
     case "shutdown":
@@ -53,6 +55,21 @@ export function planStep(task: TaskOnNode, now: number): Step | undefined {
     case "removed":
       return stepToRemoved(assignment, status, container, now);
   }
+}
+
+/** All that comes before a start. Whatever happens, the start itself is somebody else's order. */
+function stepToPrepared(
+  assignment: Assignment,
+  status: TaskStatus | undefined,
+  container: FoundContainer | undefined,
+  now: number,
+): Step | undefined {
+  const state = furthest(assignment.state, status?.state);
+  if (container?.state !== "created" || rankOf(state) >= rankOf("prepared")) {
+    const isWhole = container?.state === "created" && !isTerminal(state);
+    return isWhole ? undefined : stepToRunning(assignment, status, container, now);
+  }
+  return report(assignment, "prepared", now);
 }
 
 function stepToRunning(
@@ -72,7 +89,7 @@ function stepToRunning(
       if (rankOf(state) >= rankOf("starting")) {
         return report(assignment, "failed", now, "its container was removed by somebody else");
       }
-      if (state !== "preparing") return report(assignment, "preparing", now);
+      if (rankOf(state) < rankOf("preparing")) return report(assignment, "preparing", now);
       return { type: "create" };
     case "created":
       if (rankOf(state) >= rankOf("running")) {

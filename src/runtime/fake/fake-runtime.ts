@@ -17,6 +17,7 @@ import type {
   BridgeNetwork,
   ContainerStatus,
   CreateOptions,
+  ImageIdentity,
   Runtime,
   RuntimeEvent,
   RuntimeInfo,
@@ -189,6 +190,10 @@ export class FakeRuntime implements Runtime {
     });
   }
 
+  imageIdentity(reference: string): Promise<ImageIdentity | undefined> {
+    return this.#answer(() => this.#images.identity(reference));
+  }
+
   hasImage(reference: string): Promise<boolean> {
     return this.#answer(() => this.#images.has(reference));
   }
@@ -222,6 +227,12 @@ export class FakeRuntime implements Runtime {
         throw new OrchdError("conflict", message);
       }
       this.#network = network;
+    });
+  }
+
+  removeNetwork(name: string): Promise<void> {
+    return this.#answer(() => {
+      if (this.#network?.name === name) this.#network = undefined;
     });
   }
 

@@ -18,6 +18,7 @@ import {
   type BridgeNetwork,
   type ContainerStatus,
   type CreateOptions,
+  type ImageIdentity,
   type Runtime,
   type RuntimeEvent,
   type RuntimeInfo,
@@ -27,7 +28,7 @@ import { inspectedSchema, listedSchema, statusOf, type Inspected } from "./conta
 import { createSpecOf } from "./create-spec.ts";
 import { openExec } from "./exec.ts";
 import { filtersOf, type PodmanHttp } from "./http.ts";
-import { hasImage, imagePlatform, listImages, loadImage } from "./images.ts";
+import { hasImage, imageIdentity, imagePlatform, listImages, loadImage } from "./images.ts";
 import { pullImage, qualifiedNameOf } from "./images.ts";
 import { readProcessLimits } from "./machine.ts";
 import { NodeNetwork } from "./network.ts";
@@ -106,7 +107,7 @@ export class PodmanRuntime implements Runtime {
   }
 
   async create(options: CreateOptions): Promise<string> {
-    const { assignment, address } = options;
+    const { assignment, address, resolver } = options;
     await makeSources(assignment.container.mounts);
     const spec = createSpecOf({
       assignment,
@@ -114,6 +115,7 @@ export class PodmanRuntime implements Runtime {
       network: this.#network.bridge,
       limits: this.#limits,
       ...(address === undefined ? {} : { address }),
+      ...(resolver === undefined ? {} : { resolver }),
     });
     const id = await this.#network.within(() => this.#createOrAdopt(spec, options));
     this.#ids.set(assignment.taskId, id);
@@ -175,6 +177,10 @@ export class PodmanRuntime implements Runtime {
     return readUsage(this.#http, found);
   }
 
+  imageIdentity(reference: string): Promise<ImageIdentity | undefined> {
+    return imageIdentity(this.#http, reference);
+  }
+
   hasImage(reference: string): Promise<boolean> {
     return hasImage(this.#http, reference);
   }
@@ -197,6 +203,10 @@ export class PodmanRuntime implements Runtime {
 
   ensureNetwork(network: BridgeNetwork): Promise<void> {
     return this.#network.ensure(network);
+  }
+
+  removeNetwork(name: string): Promise<void> {
+    return this.#network.remove(name);
   }
 
   ensureVolume(mount: Extract<Mount, { type: "volume" }>): Promise<void> {

@@ -175,6 +175,30 @@ export class AgentState {
     this.#rows.network = after;
   }
 
+  /** Ids of the contents that are kept here, sealed. */
+  contentIds(): string[] {
+    return [...this.#rows.contents];
+  }
+
+  /** What was saved, as it was sealed; read from the disk. */
+  loadContent(id: string): string | undefined {
+    if (!this.#rows.contents.has(id)) return undefined;
+    return this.#statements.getContent.get({ id })?.sealed;
+  }
+
+  /** @param sealed base 64: nothing that anybody could read */
+  saveContent(id: string, sealed: string): void {
+    this.#write(() => this.#statements.putContent.run({ id, sealed }));
+    this.#rows.contents.add(id);
+  }
+
+  deleteContents(ids: readonly string[]): void {
+    const held = ids.filter((id) => this.#rows.contents.has(id));
+    if (held.length === 0) return;
+    this.#write(() => held.forEach((id) => this.#statements.deleteContent.run({ id })));
+    for (const id of held) this.#rows.contents.delete(id);
+  }
+
   close(): void {
     this.#db.$client.close(true);
   }

@@ -7,7 +7,14 @@ import { damagedError, type DatabaseFile } from "../database-errors.ts";
 import type { Db } from "../database-file.ts";
 import { parseMapRow, type MapRow } from "./network-rows.ts";
 import type { AgentRows } from "./rows.ts";
-import { agentTable, assignmentTable, identityTable, networkTable, statusTable } from "./schema.ts";
+import {
+  agentTable,
+  assignmentTable,
+  contentTable,
+  identityTable,
+  networkTable,
+  statusTable,
+} from "./schema.ts";
 
 /** Reads the whole file; each row must be what its schema says. Throws `damaged` otherwise. */
 export function loadRows(file: DatabaseFile, db: Db): AgentRows {
@@ -28,6 +35,13 @@ export function loadRows(file: DatabaseFile, db: Db): AgentRows {
     clockFloor: agent.clockFloor ?? undefined,
     assignments: mapOf(file, "assignment", assignments, (row) =>
       withId(row.taskId, assignmentSchema.parse(JSON.parse(row.body))),
+    ),
+    contents: new Set(
+      db
+        .select({ id: contentTable.id })
+        .from(contentTable)
+        .all()
+        .map(({ id }) => id),
     ),
     statuses: mapOf(file, "status", statuses, (row) =>
       withId(row.taskId, taskStatusSchema.parse(JSON.parse(row.body))),

@@ -5,7 +5,14 @@ import type { Identity } from "../../model/join.ts";
 import type { TaskStatus } from "../../model/task.ts";
 import type { Db } from "../database-file.ts";
 import type { MapRow } from "./network-rows.ts";
-import { agentTable, assignmentTable, identityTable, networkTable, statusTable } from "./schema.ts";
+import {
+  agentTable,
+  assignmentTable,
+  contentTable,
+  identityTable,
+  networkTable,
+  statusTable,
+} from "./schema.ts";
 
 /** Everything that the file holds, in memory. */
 export interface AgentRows {
@@ -22,6 +29,8 @@ export interface AgentRows {
   statuses: Map<TaskId, TaskStatus>;
   /** The network's map by key; empty until one has come. */
   network: Map<string, MapRow>;
+  /** Which contents there are: they themselves, large and rarely read, stay on the disk. */
+  contents: Set<string>;
 }
 
 export type Statements = ReturnType<typeof prepareStatements>;
@@ -29,6 +38,7 @@ export type Statements = ReturnType<typeof prepareStatements>;
 export function prepareStatements(db: Db) {
   const taskId = sql.placeholder("taskId");
   const body = sql.placeholder("body");
+  const contentId = sql.placeholder("id");
   return {
     putAssignment: db
       .insert(assignmentTable)
@@ -54,6 +64,13 @@ export function prepareStatements(db: Db) {
       .delete(networkTable)
       .where(eq(networkTable.key, sql.placeholder("key")))
       .prepare(),
+    putContent: db
+      .insert(contentTable)
+      .values({ id: contentId, sealed: sql.placeholder("sealed") })
+      .onConflictDoUpdate({ target: contentTable.id, set: { sealed: sql`excluded.sealed` } })
+      .prepare(),
+    getContent: db.select().from(contentTable).where(eq(contentTable.id, contentId)).prepare(),
+    deleteContent: db.delete(contentTable).where(eq(contentTable.id, contentId)).prepare(),
     putIdentity: db
       .insert(identityTable)
       .values({ id: 1, key: sql.placeholder("key"), body })

@@ -30,6 +30,14 @@ export const networkTable = sqliteTable("network", {
   body: text("body").notNull(),
 });
 
+/** What tasks of this node read, sealed with a key that comes from the node's own. */
+export const contentTable = sqliteTable("content", {
+  /** `ITEM.VERSION` */
+  id: text("id").primaryKey(),
+  /** Base 64. */
+  sealed: text("sealed").notNull(),
+});
+
 /** At most one row: the node's key, and after joining all else that makes it a node. */
 export const identityTable = sqliteTable("identity", {
   id: integer("id").primaryKey(),

@@ -4,6 +4,7 @@ import type { Clock } from "../../../src/lib/clock.ts";
 import { type Change, put } from "../../../src/model/change.ts";
 import type { NodeId, TaskId } from "../../../src/model/ids.ts";
 import type { NodeUsage } from "../../../src/model/usage.ts";
+import type { ContentRef } from "../../../src/model/item.ts";
 import type { JoinAnswer } from "../../../src/model/join.ts";
 import type {
   AgentSession,
@@ -142,6 +143,18 @@ export class FakeAgent implements AgentSession {
     return { at: 0, tasks: [], connections: {} };
   }
 
+  /** What the server brought, by the number of its version. */
+  readonly contents = new Map<number, Uint8Array | undefined>();
+
+  async lackedContents(refs: readonly ContentRef[]): Promise<ContentRef[]> {
+    return refs.filter(({ number }) => !this.contents.has(number));
+  }
+
+  async takeContent({ number }: ContentRef, bytes: Uint8Array | undefined): Promise<void> {
+    if (this.failure !== undefined) throw this.failure;
+    this.contents.set(number, bytes);
+  }
+
   async forward(_taskId: string, port: number): Promise<ByteStream> {
     this.forwarded.push(port);
     if (this.failure !== undefined) throw this.failure;
@@ -205,6 +218,31 @@ function gossipKeysOf(calls: Call[]): ApiDeps["gossipKeys"] {
   };
 }
 
+/** A vault that is locked and takes everything that is asked of it. */
+function secretsOf(calls: Call[]): ApiDeps["secrets"] {
+  return {
+    upload: (bytes) => {
+      calls.push(["secrets.upload", bytes.length]);
+      return anId("upload");
+    },
+    create: async (...args) => void calls.push(["secrets.create", ...args]),
+    update: async (...args) => {
+      calls.push(["secrets.update", ...args]);
+      return { changed: true, services: ["shop/web"] };
+    },
+    remove: async (...args) => void calls.push(["secrets.remove", ...args]),
+    configContent: (...args) => {
+      calls.push(["secrets.configContent", ...args]);
+      return new TextEncoder().encode("listen 80");
+    },
+    status: () => ({ state: "locked", reason: "why", protectedBy: "passphrase", keyAt: 0 }),
+    unlock: async (passphrase) => void calls.push(["secrets.unlock", passphrase]),
+    rotateKey: async () => void calls.push(["secrets.rotateKey"]),
+    protect: async (passphrase) => void calls.push(["secrets.protect", passphrase]),
+    reset: async () => void calls.push(["secrets.reset"]),
+  };
+}
+
 /** The API over `world`, without a port. */
 export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
   const store = new MemoryStore();
@@ -254,6 +292,7 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
       calls.push(["revokeToken", id]);
     },
     gossipKeys: gossipKeysOf(calls),
+    secrets: secretsOf(calls),
     async setAvailability(...args) {
       calls.push(["setAvailability", ...args]);
     },

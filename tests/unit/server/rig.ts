@@ -112,6 +112,8 @@ export class Rig {
       loadImage: unused,
       forward: unused,
       usage: unused,
+      lackedContents: unused,
+      takeContent: unused,
       close: unused,
     };
   }

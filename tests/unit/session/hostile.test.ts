@@ -208,6 +208,46 @@ describe("a server that sends nonsense", () => {
   });
 });
 
+describe("contents that a server sends", () => {
+  const take = (over: object) => {
+    const call = { method: "takeContent", ref: { id: anId("pass"), number: 1 }, isGone: false };
+    return { type: "open", stream: 1, call: { ...call, ...over } };
+  };
+  const told = (payloads: ReturnType<typeof decodePayload>[]) =>
+    payloads.map((one) => `${one?.kind} ${new TextDecoder().decode(one?.bytes)}`).join("; ");
+
+  test("are refused when they are larger than any may be, whatever is sent further", async () => {
+    const { agent, say, welcome, link, payloads } = aBareServer();
+    await say(welcome, take({}));
+    for (let i = 0; i < 40; i++) {
+      link.send(payload("data", 32 * 1024));
+      await settled();
+    }
+    expect(told(payloads)).toContain("a content is larger than any may be");
+    expect(agent.contents.size).toBe(0);
+    expect(link.closed).toBeUndefined();
+  });
+
+  test("are not kept when the call is given up before their end", async () => {
+    const { agent, say, welcome, link, payloads } = aBareServer();
+    await say(welcome, take({}));
+    link.send(payload("data", 100));
+    await say({ type: "cancel", stream: 1 });
+    expect(agent.contents.size).toBe(0);
+    expect(payloads).toEqual([]);
+    expect(link.closed).toBeUndefined();
+  });
+
+  test("are refused when what they are for makes no sense", async () => {
+    for (const ref of [{ id: "../../etc", number: 1 }, { id: anId("pass"), number: 0 }, {}, null]) {
+      const { agent, say, welcome, payloads } = aBareServer();
+      await say(welcome, take({ ref }));
+      expect(told(payloads)).toContain("error");
+      expect(agent.contents.size).toBe(0);
+    }
+  });
+});
+
 describe("random input", () => {
   const SEEDS = Array.from({ length: 300 }, (_, i) => `hostile ${i}`);
 
@@ -246,6 +286,8 @@ const SEEDLINGS: object[] = [
   { type: "grant", stream: 1, bytes: 100 },
   OPEN,
   { type: "cancel", stream: 1 },
+  { ...OPEN, call: { method: "lackedContents", refs: [{ id: anId("pass"), number: 1 }] } },
+  { ...OPEN, call: { method: "takeContent", ref: { id: anId("p"), number: 1 }, isGone: false } },
   { type: "ack", sequence: 0 },
   { type: "nack", sequence: 0, message: "" },
   {

@@ -63,6 +63,18 @@ describe("what an agent remembers", () => {
     expect(state.loadNodeId()).toBe(anId("node"));
   });
 
+  test("is what its tasks read, as it was sealed, until it is let go", () => {
+    state.saveContent("a.1", "c2VhbGVk");
+    state.saveContent("a.2", "b3RoZXI=");
+    state.saveContent("a.1", "bmV3ZXI=");
+    reopen();
+    expect(state.contentIds().sort()).toEqual(["a.1", "a.2"]);
+    expect([state.loadContent("a.1"), state.loadContent("b.1")]).toEqual(["bmV3ZXI=", undefined]);
+    state.deleteContents(["a.1", "never"]);
+    reopen();
+    expect(state.contentIds()).toEqual(["a.2"]);
+  });
+
   test("is the node's key before it has joined, and who it is from then on", () => {
     expect([state.loadKey(), state.loadIdentity()]).toEqual([undefined, undefined]);
     state.saveKey("a key");

@@ -9,6 +9,7 @@ import { withoutUndefined, type Cursor } from "./cursor.ts";
 import { dependenciesOf } from "./dependencies.ts";
 import { imageOf } from "./image.ts";
 import { ingressOf } from "./ingress.ts";
+import type { Items } from "./items.ts";
 import { jobOf } from "./job.ts";
 import { pairsOf } from "./pairs.ts";
 import { placementOf, precedenceOf } from "./placement.ts";
@@ -24,6 +25,7 @@ export interface ServiceContext {
   stack: string;
   networks: Networks;
   volumes: Volumes;
+  items: Items;
   loader: Loader;
 }
 
@@ -35,9 +37,9 @@ export interface ConvertedService {
 
 /** One service of a validated file. All problems are told, whatever else is wrong with it. */
 export function convertService(service: Cursor, context: ServiceContext): ConvertedService {
-  const { stack, networks, volumes, loader } = context;
+  const { stack, networks, volumes, items, loader } = context;
   const image = imageOf(service) ?? "";
-  const container = containerSpecOf(service, { image, volumes, loader });
+  const container = containerSpecOf(service, { image, volumes, items, loader });
   const ports = portsOf(service);
   const { mode, replicas } = scaleOf(service);
   const usesHostPorts =

@@ -73,32 +73,28 @@ const network: Shape = {
   }),
 };
 
-const secret = mapping(
-  "a secret",
-  parts({
-    name: text,
-    environment: text,
-    file: text,
-    external,
-    labels: pairs,
-    driver: text,
-    driver_opts: options,
-    template_driver: text,
-  }),
-);
+const NO_DRIVER = "can't be chosen: orchd itself keeps secrets, sealed";
 
-const config = mapping(
-  "a config",
-  parts({
-    name: text,
-    content: text,
-    environment: text,
-    file: text,
-    external,
-    labels: pairs,
-    template_driver: text,
-  }),
-);
+const secret = mapping("a secret", {
+  name: honoured(text),
+  environment: honoured(text),
+  file: honoured(text),
+  external: honoured(external),
+  labels: honoured(pairs),
+  driver: refused(NO_DRIVER, text),
+  driver_opts: refused(NO_DRIVER, options),
+  template_driver: honoured(text),
+});
+
+const config = mapping("a config", {
+  name: honoured(text),
+  content: honoured(text),
+  environment: honoured(text),
+  file: honoured(text),
+  external: honoured(external),
+  labels: honoured(pairs),
+  template_driver: honoured(text),
+});
 
 const model = mapping(
   "a model",
@@ -129,8 +125,8 @@ const rootProperties: Readonly<Record<string, Property>> = {
   services: honoured(dictionary(service)),
   networks: honoured(dictionary(network)),
   volumes: honoured(dictionary(volume)),
-  secrets: refused("are not in this version; mount files with volumes instead", dictionary(secret)),
-  configs: refused("are not in this version; mount files with volumes instead", dictionary(config)),
+  secrets: honoured(dictionary(secret)),
+  configs: honoured(dictionary(config)),
   models: refused("can't be used: orchd runs containers only", dictionary(model)),
 };
 

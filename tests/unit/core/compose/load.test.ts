@@ -177,7 +177,7 @@ describe("include and extends", () => {
 });
 
 test("the report has every property once, in the order of the file", () => {
-  const text = `${WEB}    labels: {a: b}\n    healthcheck: {test: x}\n    secrets: [s]\n`;
+  const text = `${WEB}    labels: {a: b}\n    healthcheck: {test: x}\n    mem_swappiness: 1\n`;
   expect(loadText(text).report).toEqual([
     { path: "services", status: "honoured", message: "", file: "compose.yaml", line: 1, column: 1 },
     {
@@ -205,9 +205,9 @@ test("the report has every property once, in the order of the file", () => {
       column: 5,
     },
     {
-      path: "services.web.secrets",
+      path: "services.web.mem_swappiness",
       status: "refused",
-      message: "is not in this version; mount the file with volumes instead",
+      message: "can't be set in this version; use memswap_limit",
       file: "compose.yaml",
       line: 6,
       column: 5,

@@ -29,6 +29,12 @@ describe("what a machine routes", () => {
     expect(conflictOf("10.210.0.0/16", routes)).toBeUndefined();
   });
 
+  test("is ours with our metric, though it leads out of another device", () => {
+    const row = "eth0\t0002D20A\tC0000202\t0003\t0\t0\t6770\t00FFFFFF\t0\t0\t0";
+    expect(parseRoutes(`${table()}${row}\n`)).toEqual([]);
+    expect(parseRoutes(`${table()}${row.replace("6770", "100")}\n`)).toHaveLength(1);
+  });
+
   test("is nothing where there is no table, or nonsense in it", () => {
     for (const text of ["", "\n\n", table(["eth0", "zz", "0001", "zz"], ["eth0", "0", "", "1"])]) {
       expect(parseRoutes(text)).toEqual([]);

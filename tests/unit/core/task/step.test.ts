@@ -27,6 +27,25 @@ function stepOf(desired: DesiredState, state: TaskState, container: Container): 
 
 /** For each state that was reached: the step for each container, in the order of CONTAINERS. */
 const TABLE: Record<DesiredState, Partial<Record<TaskState, string[]>>> = {
+  prepared: {
+    assigned: [
+      "report preparing",
+      "report prepared",
+      "report running",
+      "report complete",
+      "report failed",
+    ],
+    preparing: ["create", "report prepared", "report running", "report complete", "report failed"],
+    prepared: ["create", "-", "report running", "report complete", "report failed"],
+    starting: ["report failed", "-", "report running", "report complete", "report failed"],
+    running: ["report failed", "-", "-", "report complete", "report failed"],
+    complete: ["-", "-", "stop", "-", "-"],
+    shutdown: ["-", "-", "stop", "-", "-"],
+    failed: ["-", "-", "stop", "-", "-"],
+    rejected: ["-", "-", "stop", "-", "-"],
+    lost: ["-", "-", "stop", "-", "-"],
+    removed: ["-", "-", "stop", "-", "-"],
+  },
   running: {
     assigned: [
       "report preparing",
@@ -36,6 +55,7 @@ const TABLE: Record<DesiredState, Partial<Record<TaskState, string[]>>> = {
       "report failed",
     ],
     preparing: ["create", "report starting", "report running", "report complete", "report failed"],
+    prepared: ["create", "report starting", "report running", "report complete", "report failed"],
     starting: ["report failed", "start", "report running", "report complete", "report failed"],
     running: ["report failed", "report failed", "-", "report complete", "report failed"],
     complete: ["-", "-", "stop", "-", "-"],
@@ -48,6 +68,7 @@ const TABLE: Record<DesiredState, Partial<Record<TaskState, string[]>>> = {
   shutdown: {
     assigned: ["report shutdown", "report shutdown", "stop", "report shutdown", "report shutdown"],
     preparing: ["report shutdown", "report shutdown", "stop", "report shutdown", "report shutdown"],
+    prepared: ["report shutdown", "report shutdown", "stop", "report shutdown", "report shutdown"],
     starting: ["report shutdown", "report shutdown", "stop", "report shutdown", "report shutdown"],
     running: ["report shutdown", "report shutdown", "stop", "report shutdown", "report shutdown"],
     complete: ["-", "-", "stop", "-", "-"],
@@ -60,6 +81,7 @@ const TABLE: Record<DesiredState, Partial<Record<TaskState, string[]>>> = {
   removed: {
     assigned: ["report shutdown", "remove", "stop", "remove", "remove"],
     preparing: ["report shutdown", "remove", "stop", "remove", "remove"],
+    prepared: ["report shutdown", "remove", "stop", "remove", "remove"],
     starting: ["report shutdown", "remove", "stop", "remove", "remove"],
     running: ["report shutdown", "remove", "stop", "remove", "remove"],
     complete: ["report removed", "remove", "stop", "remove", "remove"],
@@ -72,7 +94,7 @@ const TABLE: Record<DesiredState, Partial<Record<TaskState, string[]>>> = {
 };
 
 describe("the next step of a task", () => {
-  for (const desired of ["running", "shutdown", "removed"] as const) {
+  for (const desired of ["prepared", "running", "shutdown", "removed"] as const) {
     for (const state of TASK_STATES.filter((s) => rankOf(s) >= rankOf("assigned"))) {
       test(`that is wanted ${desired} and is ${state}, for each container`, () => {
         const steps = CONTAINERS.map((container) => stepOf(desired, state, container));
