@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { once } from "node:events";
 import { join } from "node:path";
+import { Fleet } from "../../scripts/lab/fleet.ts";
 import { aStack, HELLO, Host } from "../../scripts/lab/host.ts";
 import { signalInside } from "../../scripts/lab/lab.ts";
 import { root } from "../../scripts/project.ts";
-import type { Explanation, ServiceSummary, TaskSummary } from "../../src/model/summary.ts";
+import type { Explanation, NodeSummary } from "../../src/model/summary.ts";
+import type { ServiceSummary, TaskSummary } from "../../src/model/summary.ts";
 
 const PER_SECOND = 200;
 const RULES = `    x-orchd:
@@ -48,6 +50,17 @@ class Visitors {
   }
 }
 
+/** Asks until one answer is right, as certificates and ports follow a moment later. */
+async function visitUntilGood(host: Host, url: string, name: string): Promise<string[]> {
+  let certificates: string[] = [];
+  await host.waitFor(`${url} answers for ${name}`, async () => {
+    const said = await new Visitors(host, url, name, 0).end();
+    certificates = said.certificates;
+    return said.failed.length === 0;
+  });
+  return certificates;
+}
+
 describe("a service that takes requests by its host's name", () => {
   let host: Host;
   beforeAll(async () => {
@@ -56,20 +69,9 @@ describe("a service that takes requests by its host's name", () => {
   });
   afterAll(async () => host.stop());
 
-  /** Asks until one answer is right, as certificates and ports follow a moment later. */
-  async function visitUntilGood(url: string, name: string): Promise<string[]> {
-    let certificates: string[] = [];
-    await host.waitFor(`${url} answers for ${name}`, async () => {
-      const said = await new Visitors(host, url, name, 0).end();
-      certificates = said.certificates;
-      return said.failed.length === 0;
-    });
-    return certificates;
-  }
-
   test("is found on port 80, and with a certificate of the cluster on 443", async () => {
-    await visitUntilGood("http://127.0.0.1/", "hello.example");
-    const names = await visitUntilGood("https://127.0.0.1/", "secure.example");
+    await visitUntilGood(host, "http://127.0.0.1/", "hello.example");
+    const names = await visitUntilGood(host, "https://127.0.0.1/", "secure.example");
     expect(names).toEqual(["secure.example"]);
   });
 
@@ -100,7 +102,7 @@ describe("a service that takes requests by its host's name", () => {
     const before = await host.containers("hello");
     const text = RENEWED.replace("host: hello.example", "host: renamed.example");
     await host.mustUp(text.replace("replicas: 3", "replicas: 2"));
-    await visitUntilGood("http://127.0.0.1/", "renamed.example");
+    await visitUntilGood(host, "http://127.0.0.1/", "renamed.example");
     const after = await host.containers("hello");
     expect(after.filter((one) => before.includes(one))).toHaveLength(2);
   });
@@ -138,6 +140,35 @@ describe("a service that takes requests by its host's name", () => {
       );
     });
     signalInside(squatter, "SIGKILL");
-    await visitUntilGood("http://127.0.0.1/", "hello.example");
+    await visitUntilGood(host, "http://127.0.0.1/", "hello.example");
+  });
+});
+
+describe("a service whose only task is on one of two machines", () => {
+  let fleet: Fleet;
+  beforeAll(async () => {
+    fleet = await Fleet.start(2);
+    const [h1, h2] = [fleet.host("h1"), fleet.host("h2")];
+    await h1.startServer();
+    h2.spawnAgent([`${await h1.token()}@${h1.address}`, "--ingress-http", "8000"]);
+    await h1.waitFor("both nodes are ready", async () => {
+      const nodes = await h1.json<NodeSummary[]>("nodes");
+      return nodes.filter((node) => node.health === "ready").length === 2;
+    });
+    await h1.loadImage();
+    await h1.mustUp(STACK.replace("replicas: 3", "replicas: 1"));
+  });
+  afterAll(async () => fleet.stop());
+
+  test("is found on both, over HTTP and over HTTPS, on the ports of each", async () => {
+    const [h1, h2] = [fleet.host("h1"), fleet.host("h2")];
+    await visitUntilGood(h2, `http://${h1.address}/`, "hello.example");
+    await visitUntilGood(h1, `http://${h2.address}:8000/`, "hello.example");
+    for (const host of [h1, h2]) {
+      const names = await visitUntilGood(host, `https://${h2.address}/`, "secure.example");
+      expect(names).toEqual(["secure.example"]);
+    }
+    // Not the same port on all: the address tells none.
+    expect((await h1.service("hello/web-app")).urls?.[0]).toBe("http://hello.example/");
   });
 });
