@@ -14,6 +14,7 @@ import { benchMillion } from "./bench/million.ts";
 import { benchNetwork } from "./bench/network.ts";
 import { benchScheduler } from "./bench/scheduler.ts";
 import { benchLoneAgent } from "./bench/lone-agent.ts";
+import { benchProbes } from "./bench/probes.ts";
 import { benchUp } from "./bench/up.ts";
 import { benchWrites } from "./bench/writes.ts";
 import { buildForThisMachine } from "./build.ts";
@@ -45,6 +46,7 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   idle: async () => benchIdle(idleMs),
   agents: async () => benchAgents(agents, idleMs),
   agent: async () => benchLoneAgent(idleMs),
+  probes: async () => benchProbes(idleMs),
   gossip: async () => benchGossip(isFull),
   ingress: benchIngress,
   failover: async () => benchFailover(faults),

@@ -8,6 +8,7 @@ import type { NetworkChange } from "../src/model/network-change.ts";
 import type { MapNode, MapService, MapTask, NetworkMap } from "../src/model/network-map.ts";
 import type { Content, Grant, Item } from "../src/model/item.ts";
 import type { Node } from "../src/model/node.ts";
+import type { Probe } from "../src/model/probe.ts";
 import type { Port, Service, ServiceSpec } from "../src/model/service.ts";
 import type { Stack } from "../src/model/stack.ts";
 import type { Task, TaskStatus } from "../src/model/task.ts";
@@ -86,6 +87,20 @@ export function aContainer(over: Partial<ContainerSpec> = {}): ContainerSpec {
     dnsSearch: [],
     dnsOptions: [],
     stopGraceMs: 10_000,
+    ...over,
+  };
+}
+
+/** A probe of a TCP port with Docker's numbers, and no start period. */
+export function aProbe(over: Partial<Probe> = {}): Probe {
+  return {
+    check: { type: "tcp", port: 80 },
+    intervalMs: 30_000,
+    timeoutMs: 30_000,
+    failures: 3,
+    successes: 1,
+    startPeriodMs: 0,
+    startIntervalMs: 5000,
     ...over,
   };
 }

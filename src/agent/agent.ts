@@ -3,7 +3,6 @@ import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
 import { contentsNeeded } from "../core/task/contents.ts";
-import { awaitedPorts } from "../core/task/step.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
 import type { HostCertificatesAnswer, HostCertificatesRequest } from "../model/join.ts";
@@ -25,13 +24,11 @@ import { isTerminal, type TaskStatus } from "../model/task.ts";
 import type { NodeUsage } from "../model/usage.ts";
 import { connectTcp } from "../net/byte-stream.ts";
 import { PortClaims } from "../net/ports.ts";
-import { takesConnections } from "../net/probe.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import type { AgentState } from "../store/agent-state/agent-state.ts";
 import { Containers } from "./containers.ts";
 import { Contents, type ContentMemory } from "./contents.ts";
 import { Executor } from "./executor.ts";
-import { FirstAnswer } from "./first-answer.ts";
 import { forwardTarget } from "./forward-target.ts";
 import { Grants } from "./grants.ts";
 import type { MachineDevices } from "./give-devices.ts";
@@ -40,6 +37,7 @@ import { ImagePlatforms } from "./image-platforms.ts";
 import type { NetworkTable } from "./network-table.ts";
 import { ownTasksOf } from "./own-tasks.ts";
 import type { MemoryDirectory } from "./memory-directory.ts";
+import { Readiness } from "./readiness.ts";
 import { Reporter } from "./reporter.ts";
 import { Successors } from "./successors.ts";
 import { TaskFiles } from "./task-files.ts";
@@ -114,7 +112,7 @@ export class Agent implements AgentSession {
   readonly #grants: Grants;
   readonly #worker: Worker;
   readonly #reporter: Reporter;
-  readonly #firstAnswer: FirstAnswer;
+  readonly #readiness: Readiness;
   readonly #successors: Successors;
   #httpIngress: HttpIngress | undefined;
   readonly #network: TaskNetwork | undefined;
@@ -156,19 +154,24 @@ export class Agent implements AgentSession {
       network: () => this.#network,
       withdraw: (taskId) => this.#withdraw(taskId),
     });
+    this.#readiness = new Readiness({
+      clock,
+      random,
+      runtime,
+      containers: this.#containers,
+      assignment: (taskId) => this.#worker.assignment(taskId),
+      status: (taskId) => this.#worker.status(taskId),
+      onNews: (taskId, news) => this.#worker.setHealth(taskId, news.health, news),
+    });
     this.#worker = new Worker({
       clock,
       log,
       containers: this.#containers,
       executor: this.#executor,
+      readiness: this.#readiness,
       onStarting: (status) => state.saveStatus([status]),
       onStatus: (status) => this.#onStatus(status),
       onForget: (taskId) => this.#onForget(taskId),
-    });
-    this.#firstAnswer = new FirstAnswer({
-      clock,
-      takesConnections,
-      onAnswer: (taskId) => this.#worker.setHealth(taskId, "none"),
     });
     this.#successors = new Successors({
       clock,
@@ -256,7 +259,7 @@ export class Agent implements AgentSession {
     this.#saveRetry?.cancel();
     this.#watchRetry?.cancel();
     this.#worker.close();
-    this.#firstAnswer.close();
+    this.#readiness.close();
     this.#successors.close();
     this.#reporter.close();
     await this.#httpIngress?.close();
@@ -407,7 +410,7 @@ export class Agent implements AgentSession {
       const status = this.#worker.status(assignment.taskId);
       if (status?.state !== "running") continue;
       void this.#holdPorts(assignment);
-      if (status.health === "starting") this.#awaitAnswer(assignment.taskId);
+      this.#readiness.follow(assignment.taskId, false);
     }
   }
 
@@ -425,11 +428,10 @@ export class Agent implements AgentSession {
   #onStatus(status: TaskStatus): void {
     this.#reporter.report(status);
     this.networkTable?.refreshOwn();
-    if (status.state === "running" && status.health === "starting") {
-      this.#awaitAnswer(status.taskId);
-    } else if (isTerminal(status.state)) {
+    if (status.state === "running") this.#readiness.follow(status.taskId, true);
+    else if (isTerminal(status.state)) {
       this.#successors.consider(status.taskId);
-      this.#firstAnswer.forget(status.taskId);
+      this.#readiness.forget(status.taskId);
       void this.#executor.release(status.taskId);
     }
   }
@@ -455,14 +457,8 @@ export class Agent implements AgentSession {
     this.networkTable?.refreshOwn();
   }
 
-  #awaitAnswer(taskId: TaskId): void {
-    const assignment = this.#worker.assignment(taskId);
-    const container = this.#containers.get(taskId);
-    if (assignment === undefined || container?.address === undefined) return;
-    this.#firstAnswer.await(taskId, container.address, awaitedPorts(assignment, container));
-  }
-
   #onForget(taskId: TaskId): void {
+    this.#readiness.forget(taskId);
     this.#withdrawn.delete(taskId);
     this.#options.state.deleteStatus([taskId]);
     void this.#network?.leaveIfEmpty();

@@ -11,8 +11,8 @@ import { withDevices, type MachineDevices } from "./give-devices.ts";
 import type { Grants } from "./grants.ts";
 import type { ImagePlatforms } from "./image-platforms.ts";
 import { Limit } from "./limit.ts";
-import type { TaskNetwork } from "./task-network.ts";
 import { findPin, findPinned } from "./pinned-image.ts";
+import type { TaskNetwork } from "./task-network.ts";
 
 /** Containers made or started at once: more only makes a small machine's runtime fight itself. */
 export const STARTS_AT_ONCE = 4;

@@ -8,6 +8,7 @@ import type { TaskId } from "../model/ids.ts";
 import { isFit, type Health, type TaskStatus } from "../model/task.ts";
 import type { Containers } from "./containers.ts";
 import type { Executor } from "./executor.ts";
+import type { Readiness } from "./readiness.ts";
 
 const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 30_000;
@@ -17,6 +18,7 @@ export interface WorkerOptions {
   log: Log;
   containers: Containers;
   executor: Executor;
+  readiness: Pick<Readiness, "learn" | "isHeld">;
   /**
    * Called before a task's container is started: what this puts on the disk keeps a later life of
    * the agent from starting it again. The start waits while it throws.
@@ -143,17 +145,19 @@ export class Worker {
   }
 
   #nextStep(taskId: TaskId): Step | undefined {
+    const assignment = this.#assignments.get(taskId);
     const found = {
-      assignment: this.#assignments.get(taskId),
+      assignment,
       status: this.#statuses.get(taskId),
       container: this.#options.containers.get(taskId),
+      isHeld: assignment !== undefined && this.#options.readiness.isHeld(assignment),
     };
     return planStep(found, this.#options.clock.now());
   }
 
   async #take(taskId: TaskId, step: Step): Promise<void> {
     const assignment = this.#assignments.get(taskId);
-    const { executor } = this.#options;
+    const { executor, readiness } = this.#options;
     switch (step.type) {
       case "report":
         if (step.status.state === "starting") this.#options.onStarting(step.status);
@@ -166,7 +170,8 @@ export class Worker {
         if (assignment !== undefined) this.#notePin(taskId, await executor.create(assignment));
         return;
       case "start":
-        if (assignment !== undefined) await executor.start(assignment);
+        if (assignment === undefined) return;
+        await Promise.all([executor.start(assignment), readiness.learn(assignment)]);
         return;
       case "stop":
         return await executor.stop(taskId, step.graceMs);
@@ -224,9 +229,11 @@ export class Worker {
   }
 
   /** Notes what is known of the health of a task that runs; of any other nothing is. */
-  setHealth(taskId: TaskId, health: Health): void {
+  setHealth(taskId: TaskId, health: Health, { message = "", ending = false } = {}): void {
     const status = this.#statuses.get(taskId);
-    if (status?.state === "running") this.#setStatus({ ...status, health });
+    if (status?.state !== "running" || status.ending === true) return;
+    this.#setStatus({ ...status, health, message, ...(ending ? { ending } : {}) });
+    if (ending) this.poke(taskId);
   }
 
   status(taskId: TaskId): TaskStatus | undefined {

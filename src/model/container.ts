@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { deviceRequestSchema } from "./device.ts";
+import { probesSchema } from "./probe.ts";
 import { grantSchema, GRANTS_MAX } from "./item.ts";
 
 /** What a container is made of, free of Compose spelling: sizes in bytes, times in milliseconds. */
@@ -116,6 +117,8 @@ export const containerSpecSchema = z.object({
   dnsOptions: textList,
   stopSignal: z.string().max(32).optional(),
   stopGraceMs: milliseconds,
+  /** How its health is found out; absent leaves that to the image. */
+  probes: probesSchema.optional(),
 });
 export type ContainerSpec = z.infer<typeof containerSpecSchema>;
 

@@ -1,7 +1,7 @@
 import { attachmentsOf } from "./service-network.ts";
 import { isOfTemplate, specAt, specOf, type Service } from "./service.ts";
 import { downNodeOf, isServing } from "./serving.ts";
-import { isTerminal, type Task } from "./task.ts";
+import { isStaged, isTerminal, type Task } from "./task.ts";
 import type { View } from "./view.ts";
 
 /** Where a service is reached: one of its tasks, and whether traffic goes there. */
@@ -26,7 +26,7 @@ function reasonOut(view: View, task: Task): string | undefined {
   if (isServing(view, task)) return undefined;
   const node = downNodeOf(view, task);
   if (node !== undefined) return `is on node ${node.hostname}, which is down`;
-  if (task.desired === "prepared") return "starts when the one before it has ended";
+  if (isStaged(task)) return "waits for the end of the task before it";
   if (task.desired !== "running") return "is on its way out";
   if (task.nodeId === undefined) return "has no node yet";
   if (task.state !== "running") return `is ${task.state}`;

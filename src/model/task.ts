@@ -51,6 +51,8 @@ export const taskStatusSchema = z.object({
   address: z.string().max(64).optional(),
   /** What the image is that it was made from; said where the assignment did not. */
   image: imagePinSchema.optional(),
+  /** Said of `running` alone: its node is about to end it for its health, as `message` says. */
+  ending: z.boolean().optional(),
 });
 export type TaskStatus = z.infer<typeof taskStatusSchema>;
 
@@ -75,7 +77,7 @@ export const taskSchema = z.object({
   desired: desiredStateSchema,
   /** When it was ready for traffic first, by the server's clock. */
   readyAt: at.optional(),
-  ...taskStatusSchema.omit({ taskId: true, image: true }).shape,
+  ...taskStatusSchema.omit({ taskId: true, image: true, ending: true }).shape,
   version: z.int(),
 });
 export type Task = z.infer<typeof taskSchema>;
@@ -148,7 +150,7 @@ export function withStatus(task: Task, status: TaskStatus): Task {
   const after = rankOf(status.state);
   if (after < before) return task;
   if (isTerminal(task.state) && status.state !== "removed") return task;
-  const { taskId: _, image: __, ...reported } = status;
+  const { taskId: _, image: __, ending: ___, ...reported } = status;
   const next: Task = { ...task, ...dropUndefined(reported) };
   const isToldToEnd = !["running", "prepared"].includes(task.desired) && status.message === "";
   if (isToldToEnd || (status.state === "removed" && isTerminal(task.state))) {

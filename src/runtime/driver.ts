@@ -1,6 +1,7 @@
 import type { Assignment } from "../model/assignment.ts";
 import type { Mount } from "../model/container.ts";
 import type { TaskId } from "../model/ids.ts";
+import type { Check, Healthcheck } from "../model/probe.ts";
 import type {
   ExecOptions,
   ExecSession,
@@ -57,6 +58,21 @@ export interface Resolver {
   search: readonly string[];
 }
 
+export interface CommandOptions {
+  /** Gives up: the command is ended with all that it has started. */
+  signal: AbortSignal;
+  /** So much of the end of its output is kept, of both streams together. */
+  outputBytesMax: number;
+}
+
+export interface CommandResult {
+  /** `notStarted`: there is no such command; `flooded`: it printed far too much and was ended. */
+  end: "exited" | "timedOut" | "flooded" | "notStarted";
+  /** Only of one that ended by itself. */
+  exitCode?: number;
+  output: string;
+}
+
 /** The node's own bridge network. */
 export interface BridgeNetwork {
   /** `orchd0`: also the name of the interface. */
@@ -91,12 +107,23 @@ export interface Runtime {
   logs(taskId: TaskId, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine>;
   exec(taskId: TaskId, options: ExecOptions): Promise<ExecSession>;
 
+  /**
+   * Runs a command in a running task's container, as its own process would be run, to its end.
+   * @throws OrchdError when it can't be tried, which says nothing of the command
+   */
+  run(taskId: TaskId, command: readonly string[], options: CommandOptions): Promise<CommandResult>;
+
+  /** Only of a runtime whose tasks can't be reached: what they would answer to a check. */
+  answer?(taskId: TaskId, check: Check): Promise<{ ok: boolean; output: string }>;
+
   /** What running tasks use; of one that is not there, or does not run, nothing is said. */
   usage(taskIds: readonly TaskId[]): Promise<NodeUsage["tasks"]>;
 
   /** What the image is; undefined for one that is not there. */
   imageIdentity(reference: string): Promise<ImageIdentity | undefined>;
   hasImage(reference: string): Promise<boolean>;
+  /** What the image that a task's container was made of says of its health, if anything. */
+  imageHealthcheck(taskId: TaskId): Promise<Healthcheck | undefined>;
   /** `linux/arm64`: what the image is made for; undefined where it is not here, or does not say. */
   imagePlatform(reference: string): Promise<string | undefined>;
   /** Fetches from a registry. */

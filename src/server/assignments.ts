@@ -3,8 +3,8 @@ import { isFilledIn } from "../core/task/expand.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { Applied } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
-import { restartOf, specAt, specOf, type Service, type ServiceSpec } from "../model/service.ts";
 import { pinOf } from "../model/image-pin.ts";
+import { restartOf, specAt, specOf, type Service, type ServiceSpec } from "../model/service.ts";
 import type { Task } from "../model/task.ts";
 import type { View } from "../model/view.ts";
 

@@ -30,7 +30,7 @@ export class Checks {
   /** Tasks that their agents made while no server was in reach. */
   readonly #alone = new Set<TaskId>();
   readonly #starts = new Map<TaskId, number>();
-  /** Tasks that had ended when the last server went, and whose slots went on without them. */
+  /** Tasks that had ended before the last server went, and whose slots went on without them. */
   readonly #over = new Set<TaskId>();
   #checkedVersion = 0;
   #pausedAt = 0;
@@ -112,8 +112,8 @@ export class Checks {
     this.#resumedAt = now;
   }
 
-  /** No server is there from now on, and everybody knows what was decided. */
-  noteNoServer(): void {
+  /** Whatever has ended by now, and is not its slot's last word, is started again by nobody. */
+  noteOver(): void {
     const { view } = this.#disk;
     for (const service of view.services.values()) {
       for (const { id } of supersededIn(view, service)) this.#over.add(id);

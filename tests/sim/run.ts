@@ -129,8 +129,10 @@ class Run {
     const { clock, checks, places } = this.#cluster;
     const random = this.#random.split("alone");
     if (checks.violation !== undefined || !happens(random, 0.3)) return;
+    checks.noteOver();
+    // Agents are told of what was decided last.
+    await this.#pass(clock.now() + 5000);
     this.#cluster.killServer();
-    checks.noteNoServer();
     const place = oneOf(random, places);
     this.#cluster.cutPower(place, happens(random, 0.5));
     await this.#pass(clock.now() + 5000);
@@ -304,7 +306,7 @@ class Run {
     const { container, replicas } = spec;
     const policy = restartOf(spec);
     const program = container.image.split(":")[0] ?? "";
-    const neverRuns = ["broken", "missing", "crashing"].includes(program);
+    const neverRuns = ["broken", "missing", "crashing", "sickly"].includes(program);
     if (!neverRuns && (program !== "job" || policy.condition !== "any")) return false;
     if (isGlobal(spec)) await this.#do(removal(service.stack));
     else if (replicas > 0) await this.#do(scale(service, 0));

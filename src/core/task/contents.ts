@@ -20,7 +20,9 @@ export function contentsNeeded(assignments: Iterable<Assignment>): Map<string, C
 
 /** Whether the task, or the one that the agent makes after it while it is alone, may be started. */
 function mayStart({ desired, state, restart }: Assignment): boolean {
-  if (desired !== "running" && desired !== "prepared") return false;
+  // What is only made ready has its files from then on.
+  if (desired === "prepared") return !isTerminal(state);
+  if (desired !== "running") return false;
   if (!isTerminal(state)) return true;
   if (restart === undefined || restart.condition === "none") return false;
   return state !== "complete" || restart.condition === "any";

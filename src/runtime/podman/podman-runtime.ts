@@ -5,6 +5,7 @@ import { OrchdError } from "../../lib/errors.ts";
 import { containerNameOf, type Assignment } from "../../model/assignment.ts";
 import type { Mount } from "../../model/container.ts";
 import type { NodeId, TaskId } from "../../model/ids.ts";
+import type { Healthcheck } from "../../model/probe.ts";
 import type {
   ExecOptions,
   ExecSession,
@@ -16,6 +17,8 @@ import type { NodeUsage } from "../../model/usage.ts";
 import {
   LABELS,
   type BridgeNetwork,
+  type CommandOptions,
+  type CommandResult,
   type ContainerStatus,
   type CreateOptions,
   type ImageIdentity,
@@ -28,12 +31,14 @@ import { inspectedSchema, listedSchema, statusOf, type Inspected } from "./conta
 import { createSpecOf } from "./create-spec.ts";
 import { openExec } from "./exec.ts";
 import { filtersOf, type PodmanHttp } from "./http.ts";
+import { ImageHealth } from "./image-health.ts";
 import { hasImage, imageIdentity, imagePlatform, listImages, loadImage } from "./images.ts";
 import { pullImage, qualifiedNameOf } from "./images.ts";
-import { readProcessLimits } from "./machine.ts";
+import { findRuntime, readProcessLimits } from "./machine.ts";
 import { NodeNetwork } from "./network.ts";
 import { podmanEvents } from "./podman-events.ts";
 import type { ProcessLimits } from "./process-limits.ts";
+import { nextPidFile, runCommand } from "./run-command.ts";
 import { PodmanService, type ServiceOptions } from "./service.ts";
 import { StatusCache } from "./status-cache.ts";
 import { stopContainer } from "./stop-container.ts";
@@ -67,6 +72,10 @@ export class PodmanRuntime implements Runtime {
   /** Tasks whose start got no answer: they may have run and ended, and never start twice. */
   readonly #unsure = new Set<TaskId>();
   readonly #network: NodeNetwork;
+  readonly #imageHealth: ImageHealth;
+  readonly #runDir: string;
+  /** Executables of OCI runtimes, by the container that each of them runs. */
+  readonly #runtimes = new Map<string, string>();
 
   private constructor(service: PodmanService, options: PodmanOptions, limits: ProcessLimits) {
     this.#service = service;
@@ -76,6 +85,8 @@ export class PodmanRuntime implements Runtime {
     this.#limits = limits;
     this.#network = new NodeNetwork(service.http, options.nodeId);
     this.#statuses = new StatusCache((id) => this.#inspectId(id));
+    this.#imageHealth = new ImageHealth(service.http);
+    this.#runDir = options.runDir;
   }
 
   /** Finds Podman's service or starts one. */
@@ -150,6 +161,7 @@ export class PodmanRuntime implements Runtime {
     this.#ids.delete(taskId);
     this.#unsure.delete(taskId);
     this.#statuses.forget(id);
+    this.#runtimes.delete(id);
   }
 
   events(signal: AbortSignal): AsyncIterable<RuntimeEvent> {
@@ -168,6 +180,24 @@ export class PodmanRuntime implements Runtime {
 
   async exec(taskId: TaskId, options: ExecOptions): Promise<ExecSession> {
     return openExec(this.#http, this.#clock, await this.#requireId(taskId), options);
+  }
+
+  async run(
+    taskId: TaskId,
+    command: readonly string[],
+    options: CommandOptions,
+  ): Promise<CommandResult> {
+    const containerId = await this.#requireId(taskId);
+    const runtime = this.#runtimes.get(containerId) ?? (await this.#runtimeOf(containerId));
+    const pidFile = nextPidFile(this.#runDir);
+    return runCommand({ runtime, containerId, pidFile }, command, options);
+  }
+
+  async imageHealthcheck(taskId: TaskId): Promise<Healthcheck | undefined> {
+    const id = await this.#findId(taskId);
+    const inspected = id === undefined ? undefined : await this.#inspectId(id);
+    if (inspected === undefined || inspected.Image === "") return undefined;
+    return this.#imageHealth.of(inspected.Image);
   }
 
   async usage(taskIds: readonly TaskId[]): Promise<NodeUsage["tasks"]> {
@@ -296,6 +326,17 @@ export class PodmanRuntime implements Runtime {
     });
     if (found !== undefined) this.#ids.set(taskId, found.Id);
     return found?.Id;
+  }
+
+  async #runtimeOf(containerId: string): Promise<string> {
+    const name = (await this.#inspectId(containerId))?.OCIRuntime ?? "";
+    const path = name === "" ? undefined : findRuntime(name);
+    if (path === undefined) {
+      const message = `the OCI runtime ${name} that runs the container is not on this machine`;
+      throw new OrchdError("runtime", message);
+    }
+    this.#runtimes.set(containerId, path);
+    return path;
   }
 
   async #inspectId(idOrName: string): Promise<Inspected | undefined> {

@@ -16,6 +16,7 @@ const host = aService(
 );
 const plain = aService({}, { id: anId("plain"), name: "plain" });
 const at = (address: string, over = {}) => ({ address, ...over });
+const staged = { attempt: 2, desired: "prepared", state: "prepared" };
 const world = {
   nodes: [aNode("h1"), aNode("h2", { health: "down" })],
   services: [web, db, host, plain],
@@ -25,6 +26,7 @@ const world = {
     aTask(web, "w10", at("10.210.1.9", { slot: "10", health: "starting", nodeId: anId("h1") })),
     aTask(web, "old", at("10.210.1.5", { state: "failed", nodeId: anId("h1") })),
     aTask(db, "d", at("10.210.1.3", { desired: "shutdown", nodeId: anId("h1") })),
+    aTask(db, "e", at("10.210.1.4", { ...staged, nodeId: anId("h1") })),
   ],
 };
 
@@ -36,7 +38,7 @@ async function ask(path: string): Promise<unknown> {
 describe("networks", () => {
   test("are those that services are in, with who is there and gets traffic", async () => {
     expect(await ask("/v1/networks")).toEqual([
-      { name: "back", internal: true, stacks: ["data", "shop"], services: 2, tasks: 4, ready: 1 },
+      { name: "back", internal: true, stacks: ["data", "shop"], services: 2, tasks: 5, ready: 1 },
       { name: "front", internal: false, stacks: ["shop"], services: 1, tasks: 3, ready: 1 },
       { name: "shop_default", internal: false, stacks: ["shop"], services: 1, tasks: 0, ready: 0 },
     ]);
@@ -58,11 +60,12 @@ describe("networks", () => {
     const endpoints = members.flatMap((member) => member.endpoints);
     expect(endpoints.map((one) => [one.task, one.address, one.node, one.reason])).toEqual([
       ["data/db.1", "10.210.1.3", "h1", "it is on its way out"],
+      ["data/db.1", "10.210.1.4", "h1", "it waits for the end of the task before it"],
       ["shop/web.1", "10.210.1.2", "h1", ""],
       ["shop/web.2", "10.210.2.2", "h2", "it is on node h2, which is down"],
       ["shop/web.10", "10.210.1.9", "h1", "it has not answered yet"],
     ]);
-    expect(endpoints.map(({ ready }) => ready)).toEqual([false, true, false, false]);
+    expect(endpoints.map(({ ready }) => ready)).toEqual([false, false, true, false, false]);
   });
 
   test("that nobody is in are not found, with the nearest name", async () => {

@@ -79,6 +79,24 @@ export function letComplete(
   }
 }
 
+/** Warns of waiting for the health of a service that says that it has none. */
+export function warnOfNoHealth(
+  services: ReadonlyMap<string, ServiceSpec>,
+  all: readonly [string, Cursor][],
+): void {
+  for (const [name, cursor] of all) {
+    if (!services.has(name)) continue;
+    for (const [key, value] of cursor.get("depends_on")?.entries("names") ?? []) {
+      const condition = value.get("condition");
+      const probes = services.get(key)?.container.probes;
+      const says = probes?.startup ?? probes?.ready;
+      if (condition?.text() !== "service_healthy" || says !== undefined) continue;
+      if (probes?.healthcheck?.disabled !== true) continue;
+      condition.warn(`waits until ${key} is ready: it has its healthcheck disabled`);
+    }
+  }
+}
+
 function refuseUnknown(name: string, value: Cursor, names: ReadonlySet<string>): void {
   const guess = nearest(name, names);
   const hint = guess === undefined ? "" : `; did you mean ${guess}?`;

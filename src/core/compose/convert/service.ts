@@ -13,6 +13,7 @@ import type { Items } from "./items.ts";
 import { jobOf } from "./job.ts";
 import { pairsOf } from "./pairs.ts";
 import { placementOf, precedenceOf } from "./placement.ts";
+import { probesOf } from "./probes.ts";
 import { disconnectPolicyOf, restartPolicyOf } from "./policies.ts";
 import { attachmentsOf, type Networks } from "./networks.ts";
 import { endpointModeOf, portsOf, stickyMsOf, type PlacedPort } from "./ports.ts";
@@ -39,8 +40,11 @@ export interface ConvertedService {
 export function convertService(service: Cursor, context: ServiceContext): ConvertedService {
   const { stack, networks, volumes, items, loader } = context;
   const image = imageOf(service) ?? "";
-  const container = containerSpecOf(service, { image, volumes, items, loader });
+  const made = containerSpecOf(service, { image, volumes, items, loader });
   const ports = portsOf(service);
+  const { networkMode } = made;
+  const probes = probesOf(service, { networkMode, ports: ports.map(({ port }) => port) });
+  const container = { ...made, ...(probes === undefined ? {} : { probes }) };
   const { mode, replicas } = scaleOf(service);
   const usesHostPorts =
     container.networkMode === "host" || ports.some(({ port }) => port.mode === "host");

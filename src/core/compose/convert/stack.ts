@@ -7,7 +7,7 @@ import type { Loader } from "../read/loader.ts";
 import type { MapNode, Node } from "../yaml/tree.ts";
 import { refuseUnknownAffinity } from "./affinity.ts";
 import { Cursor } from "./cursor.ts";
-import { letComplete, refuseDependencies } from "./dependencies.ts";
+import { letComplete, refuseDependencies, warnOfNoHealth } from "./dependencies.ts";
 import { refuseSharedRules } from "./ingress.ts";
 import { applyLinks } from "./links.ts";
 import { networksOf } from "./networks.ts";
@@ -49,6 +49,7 @@ export function convertStack(
   applyLinks(all, services);
   refuseDependencies(all, services);
   letComplete(services, all);
+  warnOfNoHealth(services, all);
   refuseUnknownAffinity(all);
   refuseCount(file, services.size, all.length);
   const { declared, contents } = declaredItems(items, { loader, isWhole: inactive.size === 0 });

@@ -44,6 +44,11 @@ describe("what a node needs", () => {
     expect(needed({ state: "complete", restart: onFailure })).toEqual([]);
   });
 
+  test("is all of a task that is made ready, and nothing of one that could not be", () => {
+    expect(needed({ desired: "prepared", state: "preparing" })).toHaveLength(2);
+    expect(needed({ desired: "prepared", state: "rejected" })).toEqual([]);
+  });
+
   test("is all of a task that the agent may start again while it is alone", () => {
     expect(
       needed({ state: "failed", restart: aRestart({ condition: "on-failure" }) }),

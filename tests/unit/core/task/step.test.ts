@@ -113,7 +113,43 @@ describe("the next step of a task", () => {
   });
 });
 
+describe("a task that its node ends for its health", () => {
+  const status = aStatus("t", {
+    health: "unhealthy",
+    message: "unhealthy: no answer",
+    ending: true,
+  });
+
+  test("is stopped while it runs, and has failed once it does not, whatever its code", () => {
+    const assignment = anAssignment("t");
+    const stop = planStep({ assignment, status, container: FOUND["running"] }, 100);
+    expect(stop).toMatchObject({ type: "stop" });
+    for (const container of ["exited 0", "exited 1"] as const) {
+      const step = planStep({ assignment, status, container: FOUND[container] }, 100);
+      expect(step).toMatchObject({
+        status: { state: "failed", message: "unhealthy: no answer", health: "none" },
+      });
+      expect(JSON.stringify(step)).not.toContain("ending");
+    }
+  });
+
+  test("is shut down like any other when it is asked to end meanwhile", () => {
+    const assignment = anAssignment("t", { desired: "shutdown" });
+    const step = planStep({ assignment, status, container: FOUND["exited 0"] }, 100);
+    expect(step).toMatchObject({ status: { state: "shutdown", message: "" } });
+  });
+});
+
 describe("a report", () => {
+  test("of a task that has to be found ready first says that it starts", () => {
+    const container = { state: "running", startedAt: 7 } as const;
+    const task = { assignment: anAssignment("t"), container };
+    expect(planStep({ ...task, isHeld: true }, 100)).toMatchObject({
+      status: { health: "starting" },
+    });
+    expect(planStep({ ...task, isHeld: false }, 100)).toMatchObject({ status: { health: "none" } });
+  });
+
   test("of a task that runs carries its start and its address", () => {
     const container = { state: "running", startedAt: 7, address: "10.210.1.2" } as const;
     const step = planStep({ assignment: anAssignment("t"), container }, 100);
