@@ -5,6 +5,7 @@ import type { Random } from "../lib/random.ts";
 import { contentsNeeded } from "../core/task/contents.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
+import type { HostCertificatesAnswer, HostCertificatesRequest } from "../model/join.ts";
 import type { NetworkSource } from "../model/network-change.ts";
 import { contentIdOf, type ContentRef } from "../model/item.ts";
 import type { NodeFacts } from "../model/node.ts";
@@ -31,6 +32,7 @@ import { Executor } from "./executor.ts";
 import { forwardTarget } from "./forward-target.ts";
 import { Grants } from "./grants.ts";
 import type { MachineDevices } from "./give-devices.ts";
+import { HttpIngress, type IngressChoice } from "./http-ingress.ts";
 import { ImagePlatforms } from "./image-platforms.ts";
 import type { NetworkTable } from "./network-table.ts";
 import { ownTasksOf } from "./own-tasks.ts";
@@ -44,6 +46,15 @@ import { Worker } from "./worker.ts";
 
 const SAVE_RETRY_MS = 1000;
 const WATCH_RETRY_MS = 1000;
+
+/** How the node takes requests for services. */
+export interface AgentIngress {
+  choice: IngressChoice;
+  /** Where certificates for hosts are kept. */
+  certificatesPath: string;
+  /** Has a server issue certificates for hosts. */
+  certify: (request: HostCertificatesRequest) => Promise<HostCertificatesAnswer>;
+}
 
 /** What the agent needs of its own disk: every write is durable when it returns. */
 export type AgentMemory = Pick<
@@ -69,6 +80,8 @@ export interface AgentOptions {
   facts: NodeFacts;
   /** Undefined for a runtime that gives its tasks no network. */
   network: AgentNetwork | undefined;
+  /** Absent where the node takes no requests for services. */
+  ingress?: AgentIngress;
   /** How the node keeps the contents of secrets and configs; absent means that it has none. */
   secrets?: {
     key: Uint8Array;
@@ -78,7 +91,7 @@ export interface AgentOptions {
   /** What the machine has that tasks are given; absent means nothing. */
   machine?: () => MachineDevices;
   /** Hears of what the node says of itself when that changes. */
-  onFacts?(news: Pick<NodeFacts, "foreignImages">): void;
+  onFacts?(news: Partial<Pick<NodeFacts, "foreignImages" | "ingress">>): void;
   /** Hears what people should put right about the node's network, when that changes. */
   onNetworkNotes?: (notes: string[]) => void;
 }
@@ -101,6 +114,7 @@ export class Agent implements AgentSession {
   readonly #reporter: Reporter;
   readonly #readiness: Readiness;
   readonly #successors: Successors;
+  #httpIngress: HttpIngress | undefined;
   readonly #network: TaskNetwork | undefined;
   readonly #stopped = new AbortController();
   /** Tasks on their way out: no new connection goes to them. */
@@ -196,6 +210,14 @@ export class Agent implements AgentSession {
     });
   }
 
+  #newHttpIngress(): HttpIngress | undefined {
+    const { ingress, clock, random, log } = this.#options;
+    const table = this.networkTable;
+    if (ingress === undefined || table === undefined) return undefined;
+    const onFacts = (facts: NodeFacts["ingress"]) => this.#options.onFacts?.({ ingress: facts });
+    return new HttpIngress({ ...ingress, clock, random, log, table, onFacts });
+  }
+
   /** What this node knows of the cluster's network; undefined where its tasks have none. */
   get networkTable(): NetworkTable | undefined {
     return this.#network?.table;
@@ -212,6 +234,7 @@ export class Agent implements AgentSession {
     const { state } = this.#options;
     this.#worker.restore(state.assignments(), state.statuses());
     await this.#network?.prepare();
+    this.#httpIngress = this.#newHttpIngress();
     void this.#watchRuntime();
   }
 
@@ -239,6 +262,7 @@ export class Agent implements AgentSession {
     this.#readiness.close();
     this.#successors.close();
     this.#reporter.close();
+    await this.#httpIngress?.close();
     this.#network?.close();
     this.#options.server.goodbye(this.nodeId);
     await this.#ports.close();

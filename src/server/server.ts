@@ -18,6 +18,7 @@ import { NOTES_MAX, type NodeFacts } from "../model/node.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
 import { contentKeyOf } from "../agent/contents.ts";
+import { factsOf, INGRESS_CHOICE_DEFAULT, type IngressChoice } from "../agent/http-ingress.ts";
 import { DeviceWatch } from "../agent/device-watch.ts";
 import { readFacts } from "../agent/facts.ts";
 import { memoryDirectory } from "../agent/memory-directory.ts";
@@ -40,6 +41,7 @@ import { explainService, explainTask } from "./explain.ts";
 import { explainNode } from "./explain-node.ts";
 import { ensureCluster, firstToken } from "./first-start.ts";
 import { GossipKeys } from "./gossip-keys.ts";
+import { certifyHosts } from "./host-certificates.ts";
 import { ImageIndex } from "./image-index.ts";
 import { NetworkFeed } from "./network-feed.ts";
 import { Joins } from "./joins.ts";
@@ -72,6 +74,8 @@ export interface ServerOptions {
   clusterRange?: string;
   /** How tasks of one node reach those of another; absent means as it was. */
   network?: NetworkMode;
+  /** Where this machine takes requests for services; absent means the usual ports. */
+  ingress?: IngressChoice;
   /** How tasks are placed whose service says nothing of it; absent: `spread`. */
   strategy?: Strategy;
   version: VersionInfo;
@@ -275,6 +279,7 @@ export class Server {
     const shared = { clock: systemClock, random: systemRandom };
     const runtime = await openRuntime(kind, { nodeId, runDir, ...shared, ...socket });
     const devices = kind === "podman" ? await DeviceWatch.begin(systemClock) : undefined;
+    const { ingress: choice = INGRESS_CHOICE_DEFAULT } = this.#options;
     const facts = readFacts({
       runtime: await runtime.info(),
       address: advertise ?? ownAddress(),
@@ -282,6 +287,7 @@ export class Server {
       resources: this.#options.resources ?? {},
       devices: devices?.found,
       wireguardKey: await kernel?.wireguardKey(),
+      ingress: network === undefined ? undefined : factsOf(choice, []),
     });
     const directory = kind === "podman" ? { directory: memoryDirectory(runDir, nodeId) } : {};
     const agent = new Agent({
@@ -294,6 +300,11 @@ export class Server {
       server: this.#dispatcher,
       facts,
       network,
+      ingress: {
+        choice,
+        certificatesPath: join(dataDir, "host-certificates.json"),
+        certify: (request) => certifyHosts(this.#store, systemClock, request),
+      },
       secrets: { key: await ownContentKey(state), ...directory },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
       onFacts: (news) => void this.#tellFacts(news),

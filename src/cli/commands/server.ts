@@ -6,6 +6,9 @@ import { SERVER_PORT } from "../../model/server-address.ts";
 import { STRATEGIES, type Strategy } from "../../model/service.ts";
 import {
   gossipPortOption,
+  ingressFrom,
+  type IngressFlags,
+  ingressOptions,
   newCommand,
   resourceOption,
   resourcesFrom,
@@ -15,7 +18,7 @@ import {
 } from "../context.ts";
 import { DATA_DIR_DEFAULT, RUN_DIR_DEFAULT, runDirOf } from "../socket-path.ts";
 
-interface ServerFlags {
+interface ServerFlags extends IngressFlags {
   dataDir: string;
   runDir?: string;
   runtime: "podman" | "fake";
@@ -34,7 +37,7 @@ const LISTEN_DEFAULT = { host: "0.0.0.0", port: SERVER_PORT };
 
 export function serverCommand(context: Context): Command {
   const { io } = context;
-  return newCommand({
+  const command = newCommand({
     name: "server",
     description: "Runs the control plane, with an agent on this machine.",
     examples: ["orchd server", "orchd server --data-dir ./data --runtime fake"],
@@ -80,17 +83,21 @@ export function serverCommand(context: Context): Command {
     )
     .addOption(gossipPortOption())
     .action(async (given: ServerFlags) => {
-      const { dataDir, runDir, podmanSocket, listen, gossipPort, resource, ...flags } = given;
+      const { dataDir, runDir, podmanSocket, listen, gossipPort, resource, ...others } = given;
+      const { ingressHttp: _http, ingressHttps: _https, ingressLog: _log, ...flags } = others;
       const data = pathFrom(io, dataDir);
       context.exitCode = await context.program.startServer({
         dataDir: data,
         runDir: runDir === undefined ? runDirOf(data) : pathFrom(io, runDir),
         ...flags,
+        ingress: ingressFrom(given),
         ...resourcesFrom(io, resource),
         ...(listen === "none" ? {} : { listen: { ...listen, gossipPort } }),
         ...(podmanSocket === undefined ? {} : { podmanSocket: pathFrom(io, podmanSocket) }),
       });
     });
+  for (const option of ingressOptions()) command.addOption(option);
+  return command;
 }
 
 /** An address of this machine with a port, 0 for any that is free; or `none`. */
