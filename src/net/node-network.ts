@@ -6,7 +6,8 @@ import { mtuOf, NO_LINKS, wantedLinks, type Links, type Underlay } from "../core
 import type { BridgeState } from "../core/network/node-rules.ts";
 import { formatRemoval } from "../core/network/rule-table.ts";
 import { allowBridgeFilter } from "./bridge-filter.ts";
-import { forgetFlows, type StaleFlows } from "./conntrack.ts";
+import type { StaleFlows } from "../core/network/stale-flows.ts";
+import { forgetFlows } from "./conntrack.ts";
 import { foreignFirewalls } from "./foreign-firewall.ts";
 import { KernelWatch, type KernelNews } from "./kernel-watch.ts";
 import { applyLinks, readNetwork, readUnderlay, type FoundNetwork } from "./links.ts";
