@@ -1,8 +1,10 @@
+import { argv } from "node:process";
+
 /*
  * `bun connects.ts ADDRESS COUNT` connects so often to port 8080 of an address that the machine's
  * rules lead to itself, one after the other, and prints the microseconds of one connection.
  */
-const [address = "", count = "0"] = process.argv.slice(2);
+const [address = "", count = "0"] = argv.slice(2);
 await run(address, Number(count));
 
 async function run(hostname: string, times: number): Promise<void> {
@@ -24,5 +26,3 @@ function connectOnce(hostname: string): Promise<void> {
     Bun.connect({ hostname, port: 8080, socket }).catch(reject);
   });
 }
-
-export {};

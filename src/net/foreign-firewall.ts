@@ -30,8 +30,8 @@ const FIREWALLS: Firewall[] = [
 ];
 
 /**
- * What people should allow in the other firewalls of this machine; a sentence each. Those tables are
- * read and never changed.
+ * What people should allow in the other firewalls of this machine; a sentence each. Those tables
+ * are read and never changed.
  * @param range of the cluster
  */
 export async function foreignFirewalls(range: string): Promise<string[]> {

@@ -199,7 +199,7 @@ describe("the network of three machines", () => {
     });
   });
 
-  test("takes a machine whose power was cut out of all tables, with no server as well", async () => {
+  test("takes a machine without power out of all tables, with no server as well", async () => {
     const [h2, h3] = [fleet.host("h2"), fleet.host("h3")];
     for (const host of hosts) {
       const { pid } = await containerOf(host, "shop");

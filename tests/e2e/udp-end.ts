@@ -1,8 +1,8 @@
 import { createSocket } from "node:dgram";
 
 /*
- * `bun udp-end.ts serve PORT` answers each datagram. `bun udp-end.ts ask ADDRESS PORT CLIENTS` is so
- * many clients, each of which asks five times a second from one port for as long as it lives, and
+ * `bun udp-end.ts serve PORT` answers each datagram. `bun udp-end.ts ask ADDRESS PORT CLIENTS` is
+ * so many clients, each of which asks five times a second from one port for as long as it lives, and
  * prints once a second how many of them have been answered since.
  */
 const ASK_EVERY_MS = 200;

@@ -44,7 +44,8 @@ describe("the way to other nodes' tasks", () => {
         "link set dev orchd-vx up",
         "neigh replace 10.210.2.1 lladdr 06:6f:0a:d2:02:00 dev orchd-vx nud permanent",
         VIRTUAL,
-        "route replace 10.210.2.0/24 via 10.210.2.1 dev orchd-vx onlink src 10.210.1.1 proto 210 metric 6770",
+        "route replace 10.210.2.0/24 via 10.210.2.1 dev orchd-vx onlink " +
+          "src 10.210.1.1 proto 210 metric 6770",
       ],
       bridge: ["fdb append 06:6f:0a:d2:02:00 dev orchd-vx dst 192.0.2.2"],
     });
