@@ -2,8 +2,8 @@ import { createSocket } from "node:dgram";
 
 /*
  * `bun udp-end.ts serve PORT` answers each datagram. `bun udp-end.ts ask ADDRESS PORT CLIENTS` is
- * so many clients, each of which asks five times a second from one port for as long as it lives, and
- * prints once a second how many of them have been answered since.
+ * so many clients, each of which asks five times a second from one port for as long as it lives.
+ * Once a second it prints how many of them have been answered since.
  */
 const ASK_EVERY_MS = 200;
 const PRINT_EVERY_MS = 1000;
