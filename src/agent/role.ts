@@ -330,7 +330,6 @@ function newClock(state: AgentState, log: Log): TrustedClock {
   const issued = certificate === undefined ? 0 : issuedAt(certificate);
   return new TrustedClock({
     system: systemClock,
-    monotonicNow: () => performance.now(),
     floor: Math.max(state.loadClockFloor() ?? 0, issued),
     onFloor: (floor) => {
       try {

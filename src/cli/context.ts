@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import type { ApiClient } from "../api/client.ts";
 import { OrchdError } from "../lib/errors.ts";
 import type { NetworkMode } from "../model/network-map.ts";
+import type { Strategy } from "../model/service.ts";
 import type { BuildInfo } from "./build-info.ts";
 import { chooseServer } from "./contexts/choose-server.ts";
 import type { Io } from "./io.ts";
@@ -26,6 +27,8 @@ export interface ServerOptions {
   clusterRange?: string;
   /** How tasks of one node reach those of another; absent means as it was. */
   network?: NetworkMode;
+  /** How tasks are placed whose service says nothing of it. */
+  strategy: Strategy;
 }
 
 /** What `orchd join` was asked to be. */

@@ -48,8 +48,11 @@ export function unmetConstraint(
   });
 }
 
-/** Whether what the node has fits; what is no number, or no version, is neither more nor less. */
-function isMet({ key, operator, value: wanted }: Constraint, value: string): boolean {
+/**
+ * Whether what a node has under the constraint's key fits; what is no number, or no version, is
+ * neither more nor less.
+ */
+export function isMet({ key, operator, value: wanted }: Constraint, value: string): boolean {
   switch (operator) {
     case "==":
       return isSame(key, value, wanted);

@@ -90,9 +90,13 @@ export const affinitySchema = z.object({
 });
 export type Affinity = z.infer<typeof affinitySchema>;
 
+/** Whether tasks go to nodes with much room or, with `binpack`, with little. */
+export const STRATEGIES = ["spread", "binpack"] as const;
+export type Strategy = (typeof STRATEGIES)[number];
+
 export const placementSchema = z.object({
-  /** Whether tasks go to nodes with much room or, with `binpack`, with little; absent: `spread`. */
-  strategy: z.enum(["spread", "binpack"]).optional(),
+  /** Absent where the cluster's own holds. */
+  strategy: z.enum(STRATEGIES).optional(),
   affinity: z.array(affinitySchema).max(16).optional(),
   constraints: z.array(constraintSchema).max(64),
   /** Nested spread preferences, the outermost first: `node.labels.zone`. */

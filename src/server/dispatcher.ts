@@ -160,9 +160,9 @@ export class Dispatcher implements ServerSession {
   }
 
   #assignStale(): void {
-    const start = this.#clock.now();
+    const start = this.#clock.monotonicNow();
     for (const nodeId of this.#stale) {
-      if (this.#clock.now() - start >= TURN_MS) {
+      if (this.#clock.monotonicNow() - start >= TURN_MS) {
         this.#clock.after(0, () => this.#assignStale());
         return;
       }

@@ -14,6 +14,7 @@ import { CLUSTER_RANGE_DEFAULT } from "../model/cluster.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { NetworkMode } from "../model/network-map.ts";
 import { NOTES_MAX, type NodeFacts } from "../model/node.ts";
+import type { Strategy } from "../model/service.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
 import { DeviceWatch } from "../agent/device-watch.ts";
@@ -67,6 +68,8 @@ export interface ServerOptions {
   clusterRange?: string;
   /** How tasks of one node reach those of another; absent means as it was. */
   network?: NetworkMode;
+  /** How tasks are placed whose service says nothing of it; absent: `spread`. */
+  strategy?: Strategy;
   version: VersionInfo;
   log: Log;
 }
@@ -129,6 +132,7 @@ export class Server {
       sessions: () => this.#dispatcher.sessions(),
       isOutOfTouch: (nodeId) => this.#health.isOutOfTouch(nodeId),
       hasImage: (nodeId, image) => this.#images.has(nodeId, image),
+      strategy: options.strategy,
     });
     this.#autoscaler = new Autoscaler({
       store,
@@ -213,7 +217,7 @@ export class Server {
         const { after } = change;
         agent?.agent.networkTable?.noteMember(change);
         if (after === undefined) this.#health.forgetMember(nodeId);
-        else this.#health.noteMember(nodeId, after.state, systemClock.now());
+        else this.#health.noteMember(nodeId, after.state);
       },
       onNotice: (notice) => agent?.agent.networkTable?.hear(notice),
       onMoved: (address) => void this.#tellFacts({ address }),

@@ -158,9 +158,9 @@ export class ServerConnection implements ServerSession {
     const found = await this.#connect();
     if (!("link" in found)) return this.#pauseAfter(found);
     const { clock } = this.#options;
-    const begin = clock.now();
+    const begin = clock.monotonicNow();
     const { code, reason } = await this.#serve(found.link, found.address);
-    if (clock.now() - begin >= GOOD_SESSION_MS) this.#tries = 0;
+    if (clock.monotonicNow() - begin >= GOOD_SESSION_MS) this.#tries = 0;
     this.#tries += 1;
     return this.#pauseFor(code, reason);
   }
@@ -287,10 +287,10 @@ export class ServerConnection implements ServerSession {
   #onHeartbeat(): void {
     if (++this.#beats % TIME_EVERY !== 0) return;
     const { clock } = this.#options;
-    const askedAt = clock.now();
+    const askedAt = clock.monotonicNow();
     this.#end
       ?.serverTime()
-      .then((serverTime) => this.#options.onTime?.(serverTime, clock.now() - askedAt))
+      .then((serverTime) => this.#options.onTime?.(serverTime, clock.monotonicNow() - askedAt))
       // The session is over: the next welcome tells the time.
       .catch(() => {});
   }

@@ -419,15 +419,19 @@ function keepersOf(store: Store, changes: readonly Change[]): Change[] {
 
 /** A clock by which its process never stood still. */
 function withoutPauses(clock: Clock): Clock {
-  let last = clock.now();
+  let last = clock.monotonicNow();
   let pausedMs = 0;
-  const now = () => {
-    const passedMs = clock.now() - last;
+  const monotonicNow = () => {
+    const passedMs = clock.monotonicNow() - last;
     last += passedMs;
     if (passedMs > 3000) pausedMs += passedMs;
     return last - pausedMs;
   };
-  return { now, after: (delayMs, run) => clock.after(delayMs, run) };
+  return {
+    now: () => clock.now(),
+    monotonicNow,
+    after: (delayMs, run) => clock.after(delayMs, run),
+  };
 }
 
 function asCreated({ taskId, containerId }: ContainerStatus): ContainerStatus {

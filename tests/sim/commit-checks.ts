@@ -298,7 +298,8 @@ function checkBirth(task: Task, whole: readonly Applied[], view: View): Problem 
   }
   const waitedMs = task.createdAt - (last.finishedAt ?? last.since);
   const expectedMs = backoffMs(task.failures, restart);
-  if (waitedMs >= expectedMs) return undefined;
+  // An end that lies ahead tells that the clock was set back: then nobody waits.
+  if (waitedMs >= expectedMs || waitedMs < 0) return undefined;
   return broken("S15", task, `came after ${waitedMs} ms instead of ${expectedMs} ms`);
 }
 

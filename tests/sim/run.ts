@@ -21,6 +21,8 @@ import type { Violation } from "./violation.ts";
 /** How long the cluster may take to become what was asked for, once nothing fails any more. */
 const CONVERGE_MAX_MS = 30 * 60_000;
 const STEPS_MAX = 200_000;
+const HOUR_MS = 3_600_000;
+const JUMPS_MS = [-24 * HOUR_MS, -HOUR_MS, -20_000, 20_000, HOUR_MS, 24 * HOUR_MS];
 /** A schedule of every minute is dealt with at least so often. */
 const LATE_MAX_MS = 130_000;
 /** Programs that end by themselves, as those of jobs. */
@@ -63,6 +65,7 @@ class Run {
   readonly #cluster: Cluster;
   readonly #random: Random;
   readonly #pauses: Random;
+  readonly #jumps: Random;
   /** A machine that stays without power. */
   #dead: Place | undefined;
   #isBusy = false;
@@ -72,6 +75,7 @@ class Run {
     this.#cluster = cluster;
     this.#random = random;
     this.#pauses = random.split("pauses");
+    this.#jumps = random.split("jumps");
   }
 
   /** The phase in which users act and things fail; what must always hold is checked. */
@@ -157,6 +161,7 @@ class Run {
       if (!this.#suffers) return;
       if (happens(this.#random, faults.serverDies)) this.#killServer();
       if (happens(this.#pauses, faults.serverPauses)) this.#pauseServer();
+      if (happens(this.#jumps, faults.serverClockJumps)) this.#setServerClock();
       for (const place of places) {
         if (happens(this.#random, faults.agentDies)) this.#killAgent(place);
         this.#harm(place);
@@ -213,6 +218,12 @@ class Run {
     if (server === undefined || server.clock.isPaused) return;
     this.#cluster.pauseServer();
     clock.after(between(this.#pauses, 1000, 90_000), () => this.#resumeServer(server));
+  }
+
+  /** By hand, by a time server, or by a battery that is empty. */
+  #setServerClock(): void {
+    const ms = oneOf(this.#jumps, JUMPS_MS);
+    this.#cluster.setServerClock(this.#cluster.serverSkewMs + ms);
   }
 
   #resumeServer(server: ServerProcess): void {
@@ -343,7 +354,7 @@ class Run {
   #isLate(service: Service): string | undefined {
     const { schedule } = specOf(service);
     const until = service.runs?.handled?.until ?? 0;
-    const behindMs = this.#cluster.clock.now() - until;
+    const behindMs = this.#cluster.clock.now() + this.#cluster.serverSkewMs - until;
     // With all that was missed one after the other, the last can come late.
     if (schedule === undefined || schedule.missed === "all" || behindMs < LATE_MAX_MS) {
       return undefined;
@@ -354,7 +365,8 @@ class Run {
   /** Whether all that a service lacks are tasks that wait for the only node that can hold them. */
   #waitsForNode(service: Service): boolean {
     const { view } = this.#cluster.disk;
-    if (tieOf(specOf(service)) === undefined) return false;
+    const spec = specOf(service);
+    if (tieOf(spec) === undefined && !isGlobal(spec)) return false;
     return view.tasksOf(service.id).every((task) => {
       if (isTerminal(task.state) || isServing(view, task)) return true;
       return downNodeOf(view, task) !== undefined || task.message.startsWith("waits for node");

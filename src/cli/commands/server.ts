@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { CLUSTER_RANGE_DEFAULT } from "../../model/cluster.ts";
 import { type NetworkMode, networkModeSchema } from "../../model/network-map.ts";
 import { SERVER_PORT } from "../../model/server-address.ts";
+import { STRATEGIES, type Strategy } from "../../model/service.ts";
 import {
   gossipPortOption,
   newCommand,
@@ -26,6 +27,7 @@ interface ServerFlags {
   resource?: string[];
   clusterRange?: string;
   network?: NetworkMode;
+  strategy: Strategy;
 }
 
 const LISTEN_DEFAULT = { host: "0.0.0.0", port: SERVER_PORT };
@@ -71,6 +73,11 @@ export function serverCommand(context: Context): Command {
       ).choices(networkModeSchema.options),
     )
     .addOption(resourceOption())
+    .addOption(
+      new Option("--strategy <name>", "how tasks are placed whose file says nothing of it")
+        .choices(STRATEGIES)
+        .default("spread"),
+    )
     .addOption(gossipPortOption())
     .action(async (given: ServerFlags) => {
       const { dataDir, runDir, podmanSocket, listen, gossipPort, resource, ...flags } = given;

@@ -1,6 +1,6 @@
 import type { NodeId } from "../../model/ids.ts";
 import type { Node } from "../../model/node.ts";
-import { specAt, specOf } from "../../model/service.ts";
+import { specAt, specOf, type Strategy } from "../../model/service.ts";
 import type { View } from "../../model/view.ts";
 import { unmetWishes } from "./affinity.ts";
 import type { Candidate } from "./candidate.ts";
@@ -8,7 +8,8 @@ import type { ClusterLoad, LoadedNode } from "./cluster-load.ts";
 import { firstRefusal, LOAD_FILTERS, STATIC_FILTERS } from "./filters.ts";
 import type { TaskGroup } from "./group.ts";
 import { revisionKey } from "./load.ts";
-import { Scores, strategyOf } from "./score.ts";
+import { Scores } from "./score.ts";
+import { sieve } from "./sieve.ts";
 import { SpreadTree } from "./spread-tree.ts";
 import type { Verdicts } from "./verdicts.ts";
 
@@ -18,6 +19,8 @@ export interface Knowledge {
   isOutOfTouch?: ((nodeId: NodeId) => boolean) | undefined;
   /** Whether a node has the image, so that nothing needs to be fetched. */
   hasImage?: ((nodeId: NodeId, image: string) => boolean) | undefined;
+  /** How tasks are placed whose service says nothing of it; absent: `spread`. */
+  strategy?: Strategy | undefined;
 }
 
 /** What a run of the scheduler goes by. */
@@ -69,7 +72,7 @@ export class Picker {
     this.#scores = new Scores({
       load: run.load,
       serviceId: group.service.id,
-      strategy: strategyOf(group.spec.placement),
+      strategy: group.spec.placement.strategy ?? run.knowledge.strategy ?? "spread",
       seed,
       knowsImages: run.knowledge.hasImage !== undefined,
     });
@@ -77,7 +80,8 @@ export class Picker {
     const revision = specAt(service, first.revision);
     const { placement } = group.spec;
     this.#verdicts = run.load.verdicts.of(service.id, revision, placement, nodes);
-    this.#trees[GOOD] = this.#newTree(this.#verdicts.members(nodes));
+    const members = sieve(this.#verdicts.members(nodes), placement.constraints, run.load);
+    this.#trees[GOOD] = this.#newTree(members);
   }
 
   /** The node for the candidate, or undefined when all refuse. */
@@ -96,9 +100,14 @@ export class Picker {
     this.#trees[this.#tierOf.get(at.index) ?? GOOD]?.noteTask();
   }
 
-  /** How many nodes refuse for which reason, once `pick` has found none. */
-  refusals(): Map<string, number> {
-    const counts = this.#verdicts.refusals(this.#run.load.nodes.length);
+  /** How many nodes refuse for which reason, once `pick` has found none for the candidate. */
+  refusals(candidate: Candidate): Map<string, number> {
+    const { nodes } = this.#run.load;
+    for (const at of nodes) {
+      const node = this.#judged[at.index] === 0 ? this.#run.view.nodes.get(at.id) : undefined;
+      if (node !== undefined) this.#staticRefusal(at, node, candidate);
+    }
+    const counts = this.#verdicts.refusals(nodes.length);
     for (const reason of this.#refusals.values()) {
       counts.set(reason, (counts.get(reason) ?? 0) + 1);
     }
@@ -131,10 +140,7 @@ export class Picker {
     this.#judged[i] = 1;
     const at = this.#run.load.nodes[i];
     const node = at && this.#run.view.nodes.get(at.id);
-    const reason =
-      at && node
-        ? this.#verdicts.of(i, () => firstRefusal(STATIC_FILTERS, candidate, node, at.load))
-        : "is not there";
+    const reason = at && node ? this.#staticRefusal(at, node, candidate) : "is not there";
     if (at === undefined || node === undefined || reason !== undefined) {
       tree.dropBest();
       return "moved";
@@ -150,6 +156,11 @@ export class Picker {
     }
     if (isMissing) tree.fixBest();
     return isMissing ? "moved" : "stays";
+  }
+
+  #staticRefusal(at: LoadedNode, node: Node, candidate: Candidate): string | undefined {
+    const { index, load } = at;
+    return this.#verdicts.of(index, () => firstRefusal(STATIC_FILTERS, candidate, node, load));
   }
 
   #isImageMissing({ id }: LoadedNode): boolean {

@@ -132,7 +132,7 @@ class Placing {
       }
       // Whoever finds no node after another one is refused for the same reasons.
       if (message === undefined || candidate.slotNodes.length + candidate.bonds.length > 0) {
-        message = formatRefusals(picker.refusals());
+        message = formatRefusals(picker.refusals(candidate));
       }
       this.#leave(candidate, message, service);
     }

@@ -18,6 +18,7 @@ const cluster: Routes = {
   ],
   "GET /v1/tasks": () => [aTaskSummary()],
   "GET /v1/nodes": () => [{ hostname: "n1" }],
+  "GET /v1/networks": () => [{ name: "shop_default" }],
 };
 
 /** What could stand at the end of the line, without descriptions. */
@@ -63,6 +64,7 @@ test("names come from the cluster; a short one only where it is clear", async ()
   expect(await complete("exec ")).toEqual(["shop/web.1"]);
   expect(await complete("explain n")).toEqual(["n1"]);
   expect(await complete("node drain ")).toEqual(["n1"]);
+  expect(await complete("network inspect ")).toEqual(["shop_default"]);
   expect(await complete("logs -f shop/web")).toEqual(["shop/web", "shop/web.1"]);
 });
 

@@ -16,6 +16,8 @@ import { settled, VirtualClock } from "../../sim/virtual-clock.ts";
 /** The deciding half of a server in virtual time, on a store whose disk can refuse. */
 export class Rig {
   readonly clock = new VirtualClock(1000);
+  /** By how much the server's clock is wrong now, in ms. */
+  skewMs = 0;
   readonly disk = new Disk();
   readonly store: SimulatedStore;
   readonly dispatcher: Dispatcher;
@@ -41,7 +43,7 @@ export class Rig {
     });
     this.health = new NodeHealth({
       store: this.store,
-      clock: this.clock,
+      clock: this.clock.process(() => this.skewMs),
       log: silentLog,
       probe: (nodeId) => this.probe(nodeId),
     });

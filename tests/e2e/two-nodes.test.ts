@@ -1,0 +1,77 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { NodeSummary, TaskSummary } from "../../src/model/summary.ts";
+import { Fleet } from "../../scripts/lab/fleet.ts";
+import { HELLO } from "../../scripts/lab/host.ts";
+
+const STACK = HELLO.replace("replicas: 3", "replicas: 2");
+
+describe("the hello stack on two machines", () => {
+  let fleet: Fleet;
+  beforeAll(async () => {
+    fleet = await Fleet.start(2);
+    const [h1, h2] = [fleet.host("h1"), fleet.host("h2")];
+    await h1.startServer();
+    h2.spawnAgent([`${await h1.token()}@${h1.address}`]);
+    await h1.waitFor("both nodes are ready", async () => {
+      const nodes = await h1.json<NodeSummary[]>("nodes");
+      return nodes.filter((node) => node.health === "ready").length === 2;
+    });
+    await h1.loadImage();
+    await h1.mustUp(STACK);
+  });
+  afterAll(async () => fleet.stop());
+
+  /** How many of the stack's tasks are ready on each machine. */
+  async function spread(): Promise<Record<string, number>> {
+    const counts: Record<string, number> = {};
+    for (const { node, ready } of await fleet.host("h1").json<TaskSummary[]>("ps", "hello")) {
+      if (ready && node !== undefined) counts[node] = (counts[node] ?? 0) + 1;
+    }
+    return counts;
+  }
+
+  /** The containers that run, by their machine's Podman. */
+  async function containers(): Promise<string[][]> {
+    return Promise.all(fleet.hosts.map((host) => host.containers("hello")));
+  }
+
+  test("has a task on each", async () => {
+    expect(await spread()).toEqual({ h1: 1, h2: 1 });
+  });
+
+  test("scales from two to four, two on each, and ends none for it", async () => {
+    const before = await containers();
+    await fleet.host("h1").must("scale", "web-app=4");
+    expect(await spread()).toEqual({ h1: 2, h2: 2 });
+    const after = await containers();
+    expect(after.map((one) => one.length)).toEqual([2, 2]);
+    expect(after.flat()).toEqual(expect.arrayContaining(before.flat()));
+  });
+
+  test("rolls a change out to both, and no machine goes without a task meanwhile", async () => {
+    const seen: number[] = [];
+    const done = new AbortController();
+    const text = STACK.replace("GREETING: Hello", "GREETING: Welcome");
+    const rollout = fleet
+      .host("h1")
+      .mustUp(text.replace("replicas: 2", "replicas: 4"))
+      .finally(() => done.abort());
+    while (!done.signal.aborted) {
+      seen.push(Object.values(await spread()).reduce((sum, count) => sum + count, 0));
+    }
+    await rollout;
+    expect(seen.filter((count) => count < 4)).toEqual([]);
+    expect(await spread()).toEqual({ h1: 2, h2: 2 });
+    for (const host of fleet.hosts) {
+      expect(await host.get("http://127.0.0.1:8080/")).toStartWith("Welcome");
+    }
+  });
+
+  test("moves to one while the other is drained, and does not come back by itself", async () => {
+    await fleet.host("h1").must("node", "drain", "h2", "--wait");
+    expect(await spread()).toEqual({ h1: 4 });
+    expect((await containers()).map((one) => one.length)).toEqual([4, 0]);
+    await fleet.host("h1").must("node", "activate", "h2");
+    expect(await spread()).toEqual({ h1: 4 });
+  });
+});
