@@ -407,6 +407,7 @@ export class Agent implements AgentSession {
     this.networkTable?.refreshOwn();
     this.#plane?.doubt();
     void this.#plane?.keepUp();
+    void this.#leave();
     for (const assignment of this.#worker.assignments()) {
       const status = this.#worker.status(assignment.taskId);
       if (status?.state !== "running") continue;

@@ -159,12 +159,12 @@ export class DataPlane {
    * makes it again.
    */
   async leave(): Promise<void> {
-    const { kernel, ports, source } = this.#options;
+    const { kernel, ports } = this.#options;
     this.#isActive = false;
     this.#timer?.cancel();
     await this.#running?.catch(() => undefined);
     await ports.hold([]);
-    await kernel.remove(source.current().range);
+    await kernel.remove();
     this.doubt();
     this.#transactions = 0;
   }
