@@ -1,4 +1,4 @@
-import { performance } from "node:perf_hooks";
+import { argv } from "node:process";
 
 /*
  * `bun connects.ts ADDRESS COUNT` connects so often to port 8080 of an address that the machine's

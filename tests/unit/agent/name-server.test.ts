@@ -52,6 +52,9 @@ function aFolder(resolvConf: string): string {
   return folder;
 }
 
+/** Of loopback, and of nobody else: what UDP has of it is free for TCP as well. */
+const HOST = "127.0.0.4";
+
 async function start(
   source: Source,
   over: Partial<NameServerOptions> = {},
@@ -61,7 +64,7 @@ async function start(
   const note = (line: string) => void lines.push(line);
   const now = over.now ?? (() => performance.now());
   const server = new NameServer({
-    bridge: { name: "lo", address: "127.0.0.1", prefix: 8 },
+    bridge: { name: "lo", address: HOST, prefix: 8 },
     source,
     serversOf: () => [],
     clock: systemClock,
@@ -81,7 +84,7 @@ async function start(
 async function ask(port: number | undefined, name: string): Promise<string> {
   const received: Buffer[] = [];
   const socket = await Bun.udpSocket({
-    connect: { hostname: "127.0.0.1", port: port ?? 0 },
+    connect: { hostname: HOST, port: port ?? 0 },
     socket: { data: (_socket, packet) => void received.push(Buffer.from(packet)), error() {} },
   });
   socket.send(aQuestion(name));
@@ -110,11 +113,11 @@ describe("a node's name server", () => {
   test("tells containers to ask it, and to try its zone before the machine's", async () => {
     const { server } = await start(new Source(aLoopbackMap()));
     const search = ["orchd.internal", "lan"];
-    expect(server.resolver()).toEqual({ server: "127.0.0.1", search });
+    expect(server.resolver()).toEqual({ server: HOST, search });
   });
 
   test("says what is in the way, once, and begins when it no longer is", async () => {
-    const holder = await Bun.udpSocket({ hostname: "127.0.0.1", port: 0, socket: {} });
+    const holder = await Bun.udpSocket({ hostname: HOST, port: 0, socket: {} });
     const { port } = holder;
     const wait = {
       ...systemClock,
@@ -130,7 +133,7 @@ describe("a node's name server", () => {
   });
 
   test("never asks itself, though the machine's file says so", async () => {
-    const { server } = await start(new Source(aLoopbackMap()), {}, "nameserver 127.0.0.1\n");
+    const { server } = await start(new Source(aLoopbackMap()), {}, `nameserver ${HOST}\n`);
     expect(await ask(server.port, "example.com")).toBe("SERVFAIL");
   });
 

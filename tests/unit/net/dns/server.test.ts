@@ -29,6 +29,9 @@ function answerTo({ name }: Question): ZoneAnswer {
   return { kind: name.includes(".") ? "foreign" : "absent" };
 }
 
+/** Of loopback, and of nobody else: what UDP has of it is free for TCP as well. */
+const HOST = "127.0.0.3";
+
 function aResponder(bounds = CLIENT_BOUNDS) {
   const waiting: (() => void)[] = [];
   const responder = new Responder({
@@ -55,7 +58,7 @@ function aResponder(bounds = CLIENT_BOUNDS) {
 async function serve(bounds = CLIENT_BOUNDS) {
   const made = aResponder(bounds);
   const { responder } = made;
-  const options = { host: "127.0.0.1", port: 0, responder, clock: systemClock };
+  const options = { host: HOST, port: 0, responder, clock: systemClock };
   const server = await listenDns(options);
   cleanups.push(() => server.close());
   return { ...made, port: server.port };
@@ -64,7 +67,7 @@ async function serve(bounds = CLIENT_BOUNDS) {
 async function udpClient(port: number) {
   const received: Buffer[] = [];
   const socket = await Bun.udpSocket({
-    connect: { hostname: "127.0.0.1", port },
+    connect: { hostname: HOST, port },
     socket: { data: (_socket, packet) => void received.push(Buffer.from(packet)), error() {} },
   });
   cleanups.push(() => socket.close());
@@ -74,7 +77,7 @@ async function udpClient(port: number) {
 async function tcpClient(port: number) {
   const state = { received: Buffer.alloc(0), isClosed: false };
   const socket = await Bun.connect({
-    hostname: "127.0.0.1",
+    hostname: HOST,
     port,
     socket: {
       data: (_socket, chunk) => void (state.received = Buffer.concat([state.received, chunk])),
@@ -215,7 +218,7 @@ describe("answers by TCP", () => {
   test("one that says nothing is closed, and so is one that drips", async () => {
     const { responder } = aResponder();
     const bounds = { connectionsMax: 9, perClientMax: 9, idleMs: 100 };
-    const options = { host: "127.0.0.1", port: 0, responder, clock: systemClock, bounds };
+    const options = { host: HOST, port: 0, responder, clock: systemClock, bounds };
     const server = listenTcp(options);
     cleanups.push(() => server.close());
     const quiet = await tcpClient(server.port);
@@ -229,7 +232,7 @@ describe("answers by TCP", () => {
   test("one client has so many connections, and each that ends makes room", async () => {
     const { responder } = aResponder();
     const bounds = { connectionsMax: 9, perClientMax: 2, idleMs: 10_000 };
-    const options = { host: "127.0.0.1", port: 0, responder, clock: systemClock, bounds };
+    const options = { host: HOST, port: 0, responder, clock: systemClock, bounds };
     const server = listenTcp(options);
     cleanups.push(() => server.close());
     const works = async () => {
