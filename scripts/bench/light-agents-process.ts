@@ -44,6 +44,12 @@ class LightAgent implements AgentSession {
     this.#server = connection;
   }
 
+  generation(): undefined {}
+
+  async held(): Promise<never[]> {
+    return [];
+  }
+
   successors() {
     return [];
   }

@@ -207,6 +207,17 @@ export class Agent implements AgentSession {
     return this.#successors.made();
   }
 
+  generation(): number | undefined {
+    return this.#options.state.assignments()?.generation;
+  }
+
+  async held(): Promise<Assignment[]> {
+    return [...this.#worker.assignments()].map((assignment) => {
+      const state = this.#worker.status(assignment.taskId)?.state;
+      return state === undefined ? assignment : { ...assignment, state };
+    });
+  }
+
   logs(taskId: TaskId, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine> {
     return this.#options.runtime.logs(taskId, options, signal);
   }

@@ -5,6 +5,7 @@ import type { ApiContext, ApiEnv } from "./env.ts";
 import { EventLog } from "./event-log.ts";
 import { allowedMethods } from "./methods.ts";
 import { answerProblem, answerRefusal } from "./problem.ts";
+import { backupRoutes } from "./routes/backup.ts";
 import { execRoutes } from "./routes/exec.ts";
 import { forwardRoutes } from "./routes/forward.ts";
 import { guarded } from "./guard.ts";
@@ -42,7 +43,9 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   app.route("/v1", stackRoutes(deps));
   app.route("/v1", serviceRoutes(deps));
   app.route("/v1", rolloutRoutes(deps));
-  app.route("/v1", lookRoutes(deps, new EventLog(deps.store, deps.clock)));
+  const events = new EventLog(deps.store, deps.clock);
+  deps.onHappening((happening) => events.note(happening));
+  app.route("/v1", lookRoutes(deps, events));
   app.route("/v1", nodeRoutes(deps));
   app.route("/v1", logRoutes(deps));
   app.route("/v1", execRoutes(deps));
@@ -51,6 +54,7 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   app.route("/v1", joinRoutes(deps));
   app.route("/v1", tokenRoutes(deps));
   app.route("/v1", keyringRoutes(deps));
+  app.route("/v1", backupRoutes(deps));
   app.route("/v1", openApiRoutes(deps, app));
 
   app.onError((error, c) => answerProblem(c, error, deps.log));

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { OrchdError, systemCodeOf } from "../lib/errors.ts";
-import { linesOf, problemIn, readBounded } from "./client-answer.ts";
+import { bytesOf, linesOf, problemIn, readBounded } from "./client-answer.ts";
 
 /** One call of the API; the path holds its query, already encoded. */
 export interface ApiRequest {
@@ -20,6 +20,8 @@ export interface Transport {
   call(request: ApiRequest): Promise<unknown>;
   /** Each line of an NDJSON answer; ends quietly when `signal` aborts. */
   stream(path: string, signal: AbortSignal): AsyncGenerator<unknown>;
+  /** The bytes of an answer, as they come. One that breaks off may look like one that ended. */
+  download(request: ApiRequest, signal: AbortSignal): AsyncGenerator<Uint8Array>;
   /** A WebSocket that is connecting. Fails with an `OrchdError` where it is known to be in vain. */
   webSocket(path: string): Promise<WebSocket>;
   /** What an error of the connection means to a person; undefined where it just ended. */
@@ -80,6 +82,30 @@ export class UnixTransport implements Transport {
       yield* linesOf(response as AsyncIterable<Uint8Array>, response.statusCode ?? 0);
     } catch (error) {
       if (!signal.aborted) throw this.explain(error);
+    } finally {
+      signal.removeEventListener("abort", leave);
+      leave();
+    }
+  }
+
+  async *download(
+    { method, path, body }: ApiRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
+    const { request } = await import("node:http");
+    const headers = body === undefined ? {} : { "content-type": "application/json" };
+    const outgoing = request({ socketPath: this.#socketPath, path, method, headers });
+    const leave = () => void outgoing.destroy();
+    signal.addEventListener("abort", leave);
+    try {
+      const response = await new Promise<IncomingMessage>((resolve, reject) => {
+        outgoing.on("response", resolve).on("error", reject).on("close", reject);
+        if (signal.aborted) leave();
+        else outgoing.end(body === undefined ? undefined : JSON.stringify(body));
+      });
+      yield* bytesOf(response, () => this.#notOrchd());
+    } catch (error) {
+      throw this.explain(error);
     } finally {
       signal.removeEventListener("abort", leave);
       leave();

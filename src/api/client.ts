@@ -1,3 +1,4 @@
+import type { ClusterBackupStatus } from "../model/cluster-backup.ts";
 import type { Event } from "../model/event.ts";
 import type {
   ByteStream,
@@ -275,6 +276,16 @@ export class ApiClient {
   loadImage(archive: Blob | ReadableStream<Uint8Array>): Promise<LoadedImages[]> {
     const request = { method: "POST", path: "/v1/images", upload: archive } as const;
     return this.#transport.call(request) as Promise<LoadedImages[]>;
+  }
+
+  clusterBackupStatus(): Promise<ClusterBackupStatus> {
+    return this.#get("/v1/backup");
+  }
+
+  /** A backup of the cluster's state; its end tells whether all of it came. */
+  backUpCluster(passphrase: string | undefined, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    const body = passphrase === undefined ? {} : { passphrase };
+    return this.#transport.download({ method: "POST", path: "/v1/backup", body }, signal);
   }
 
   #get<T>(path: string): Promise<T> {

@@ -8,6 +8,8 @@ import type { KeySummary } from "../model/keyring.ts";
 import type { Node } from "../model/node.ts";
 import type { AgentSession } from "../model/session.ts";
 import type { StackSpec } from "../model/stack.ts";
+import type { Happening } from "../model/event.ts";
+import type { ClusterBackupStatus } from "../model/cluster-backup.ts";
 import type { ApplyResult, Explanation, VersionInfo } from "../model/summary.ts";
 import type { NewToken, TokenRequest } from "../model/token.ts";
 import type { Store } from "../store/store.ts";
@@ -68,6 +70,13 @@ export interface ApiDeps {
     install(key?: string): Promise<KeySummary>;
     use(fingerprint: string): Promise<void>;
     remove(fingerprint: string): Promise<void>;
+  };
+  /** Calls for what happens and is written nowhere. */
+  onHappening(listener: (happening: Happening) => void): void;
+  clusterBackup: {
+    /** Makes one now, sealed where there is a passphrase; nothing of it is left when it is read. */
+    make(passphrase?: string): Promise<ReadableStream<Uint8Array>>;
+    status(): ClusterBackupStatus;
   };
   /** The agent of a node, while it is connected. */
   session(node: NodeId): AgentSession | undefined;

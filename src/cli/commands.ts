@@ -172,6 +172,18 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/image.ts")).imageCommand,
   },
   {
+    name: "backup",
+    summary: "save the cluster's whole state in a file",
+    completes: "file",
+    load: async () => (await import("./commands/backup.ts")).backupCommand,
+  },
+  {
+    name: "restore",
+    summary: "put a cluster back from a backup",
+    completes: "file",
+    load: async () => (await import("./commands/restore.ts")).restoreCommand,
+  },
+  {
     name: "completion",
     summary: "print the completion script of a shell",
     completes: ["bash", "zsh", "fish"],

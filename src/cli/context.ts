@@ -21,6 +21,26 @@ export interface ServerOptions {
   advertise?: string;
   /** How much the machine has of what people gave a name. */
   resources?: Record<string, number>;
+  /** Backups of the cluster that it makes by itself. */
+  backups?: { directory: string; everyMs: number; keep: number; passphrase?: string };
+}
+
+/** What `orchd restore` was asked to put back, where no server runs. */
+export interface ClusterRestore {
+  file: string;
+  dataDir: string;
+  passphrase: string | undefined;
+  replace: boolean;
+}
+
+/** What was put back. */
+export interface ClusterRestored {
+  /** Milliseconds since 1970. */
+  createdAt: number;
+  nodes: number;
+  services: number;
+  /** Where the files of the cluster before lie now. */
+  movedTo?: string;
 }
 
 /** What `orchd join` was asked to be. */
@@ -49,6 +69,7 @@ export interface Program {
   startServer(options: ServerOptions): Promise<number>;
   /** Runs until the agent has stopped; answers the exit code. */
   startAgent(options: JoinOptions): Promise<number>;
+  restoreCluster(options: ClusterRestore): Promise<ClusterRestored>;
 }
 
 /** What a command gets, and where it leaves its exit code. */

@@ -14,7 +14,7 @@ export const eventSchema = z.object({
   at: z.int(),
   /** The revision of the store that it came with: events resume from here. */
   version: z.int(),
-  kind: z.enum(["token", "node", "stack", "service", "task"]),
+  kind: z.enum(["token", "node", "stack", "service", "task", "cluster", "volume"]),
   /** `created`, `updated`, `removed`, `run`, or the state that a task or node reached. */
   action: z.string(),
   id: z.string(),
@@ -23,6 +23,16 @@ export const eventSchema = z.object({
   message: z.string(),
 });
 export type Event = z.infer<typeof eventSchema>;
+
+/** What happened and left no object of the store behind, such as a backup. */
+export const happeningSchema = z.object({
+  kind: z.enum(["cluster", "volume"]),
+  action: z.string().max(64),
+  /** The name of the volume; of the cluster its id. */
+  name: z.string().max(255),
+  message: z.string().max(1000),
+});
+export type Happening = z.infer<typeof happeningSchema>;
 
 /** What people want to hear of one write, or nothing when it changed nothing that shows. */
 export function eventOf(applied: Applied, at: number, version: number): Event | undefined {

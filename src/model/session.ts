@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { AssignmentSet } from "./assignment.ts";
+import type { Assignment, AssignmentSet } from "./assignment.ts";
 import type { NodeId, TaskId } from "./ids.ts";
 import type { NodeFacts } from "./node.ts";
 import type { Successor } from "./successor.ts";
@@ -84,6 +84,10 @@ export interface AgentSession {
   readonly nodeId: NodeId;
   /** Tasks that the agent made itself, as it said when the session began. */
   successors(): readonly Successor[];
+  /** Of the last set that the agent has, as it said when the session began; absent before it. */
+  generation(): number | undefined;
+  /** All that the agent was told last, in full, each with the state that it reached here. */
+  held(): Promise<Assignment[]>;
   /** Hands over the node's whole assignment set. */
   assign(set: AssignmentSet): void;
   logs(taskId: TaskId, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine>;

@@ -2,7 +2,9 @@ import type { Clock } from "../lib/clock.ts";
 import { OrchdError } from "../lib/errors.ts";
 import { equalJson } from "../lib/order.ts";
 import { takeUpSuccessors } from "../core/reconcile/successors.ts";
+import { takeUpLost } from "../core/reconcile/take-up-lost.ts";
 import { put } from "../model/change.ts";
+import { isLostRevision } from "../model/cluster.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { Node, NodeFacts } from "../model/node.ts";
 import type { AgentSession, ServerSession } from "../model/session.ts";
@@ -30,6 +32,8 @@ export class Dispatcher implements ServerSession {
   readonly #clock: Clock;
   readonly #sessions = new Map<NodeId, AgentSession>();
   readonly #stale = new Set<NodeId>();
+  /** Nodes whose tasks are being learnt, as after a backup was put back. */
+  readonly #takingUp = new Map<NodeId, Promise<void>>();
   #isTelling = false;
   /** Thousands of agents may report in one turn. */
   readonly #reports: Turns;
@@ -79,6 +83,7 @@ export class Dispatcher implements ServerSession {
 
   async hello(session: AgentSession, facts: NodeFacts): Promise<void> {
     const { nodeId } = session;
+    await this.#takeUpLost(session);
     await commitFresh(this.#store, (view) => {
       const before = view.nodes.get(nodeId);
       if (before === undefined && nodeId !== this.#ownNodeId) {
@@ -95,8 +100,29 @@ export class Dispatcher implements ServerSession {
     this.#onSession(session);
   }
 
+  /**
+   * Learns what a node was told by a server whose later state is lost, since the cluster was put
+   * back from a backup: before anything else is decided for it.
+   */
+  async #takeUpLost(session: AgentSession): Promise<void> {
+    const { cluster } = this.#store.view();
+    const generation = session.generation();
+    if (cluster === undefined || generation === undefined) return;
+    if (!isLostRevision(cluster, generation)) return;
+    const { nodeId } = session;
+    const taken = session
+      .held()
+      .then((held) =>
+        commitFresh(this.#store, (view) => takeUpLost(view, nodeId, held, this.#clock.now())),
+      );
+    this.#takingUp.set(nodeId, taken);
+    await taken.finally(() => this.#takingUp.delete(nodeId));
+  }
+
   async report(nodeId: NodeId, statuses: TaskStatus[]): Promise<void> {
     this.#health?.noteHeard(nodeId);
+    // What it reports is of tasks that are only just being learnt.
+    await this.#takingUp.get(nodeId);
     await this.#reports.run(() => this.#writeReport(nodeId, statuses));
   }
 

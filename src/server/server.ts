@@ -2,7 +2,7 @@ import type { Hono } from "hono";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { assert } from "../lib/assert.ts";
-import { systemClock } from "../lib/clock.ts";
+import { systemClock, type Timer } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
 import { messageChainOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
@@ -11,6 +11,7 @@ import { SERVER_SUBNET } from "../core/network/subnets.ts";
 import { put } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { NodeFacts } from "../model/node.ts";
+import type { AgentSession } from "../model/session.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
 import { DeviceWatch } from "../agent/device-watch.ts";
@@ -24,6 +25,7 @@ import type { Runtime } from "../runtime/driver.ts";
 import { openAgentState, type AgentState } from "../store/agent-state/agent-state.ts";
 import { openSqliteStore, type SqliteStore } from "../store/sqlite/sqlite-store.ts";
 import { Autoscaler } from "./autoscaler.ts";
+import { type BackupSchedule, ClusterBackups } from "./backup/cluster-backups.ts";
 import { Controllers } from "./controllers.ts";
 import { commitFresh } from "./commit-fresh.ts";
 import { Dispatcher } from "./dispatcher.ts";
@@ -32,6 +34,7 @@ import { explainService, explainTask } from "./explain.ts";
 import { explainNode } from "./explain-node.ts";
 import { ensureCluster, firstToken } from "./first-start.ts";
 import { GossipKeys } from "./gossip-keys.ts";
+import { Happenings } from "./happenings.ts";
 import { ImageIndex } from "./image-index.ts";
 import { Joins } from "./joins.ts";
 import { type ListenOptions, Remote } from "./remote.ts";
@@ -55,6 +58,8 @@ export interface ServerOptions {
   advertise?: string;
   /** How much this machine has of what people gave a name. */
   resources?: Readonly<Record<string, number>>;
+  /** Backups that the server makes by itself; absent means none. */
+  backups?: BackupSchedule;
   version: VersionInfo;
   log: Log;
 }
@@ -68,6 +73,8 @@ interface OwnAgent {
   devices: DeviceWatch | undefined;
 }
 
+/** For so long a cluster that was put back from a backup decides nothing. */
+const HEAR_FIRST_MS = 30_000;
 const NODE_NETWORK = { interfaceName: "orchd0", subnet: SERVER_SUBNET };
 
 /** The control plane, with an agent on the same machine unless it was told otherwise. */
@@ -78,10 +85,13 @@ export class Server {
   readonly #health: NodeHealth;
   readonly #images: ImageIndex;
   readonly #dispatcher: Dispatcher;
-  readonly #controllers: Controllers;
+  #controllers: Controllers | undefined;
+  #quiet: Timer | undefined;
   readonly #autoscaler: Autoscaler;
   readonly #tokens: Tokens;
   readonly #joins: Joins;
+  readonly #backups: ClusterBackups;
+  readonly #happenings = new Happenings();
   #listening: ApiListener | undefined;
   #api: Hono<ApiEnv> | undefined;
   #remote: Remote | undefined;
@@ -100,18 +110,9 @@ export class Server {
       probe: (nodeId, timeoutMs) => this.#probe(nodeId, timeoutMs),
     });
     this.#images = new ImageIndex({ store, log: options.log });
-    this.#dispatcher = new Dispatcher(store, systemClock, this.#health, (session) => {
-      void this.#images.learn(session);
-    });
-    this.#controllers = new Controllers({
-      store,
-      clock: systemClock,
-      random: systemRandom,
-      log: options.log,
-      sessions: () => this.#dispatcher.sessions(),
-      isOutOfTouch: (nodeId) => this.#health.isOutOfTouch(nodeId),
-      hasImage: (nodeId, image) => this.#images.has(nodeId, image),
-    });
+    this.#dispatcher = new Dispatcher(store, systemClock, this.#health, (session) =>
+      this.#onSession(session),
+    );
     this.#autoscaler = new Autoscaler({
       store,
       clock: systemClock,
@@ -122,6 +123,18 @@ export class Server {
     const deps = { store, clock: systemClock, random: systemRandom, servers };
     this.#tokens = new Tokens(deps);
     this.#joins = new Joins(deps);
+    this.#backups = new ClusterBackups({
+      source: {
+        store,
+        dataDir: options.dataDir,
+        orchdVersion: options.version.version,
+        now: () => systemClock.now(),
+      },
+      schedule: options.backups,
+      clock: systemClock,
+      log: options.log,
+      onHappening: (happening) => this.#happenings.tell(happening),
+    });
   }
 
   /**
@@ -134,16 +147,50 @@ export class Server {
     const server = new Server(options, await openSqliteStore(join(options.dataDir, "server.db")));
     try {
       await ensureCluster(server.#store, systemClock);
+      server.#backups.start();
       await server.#listen();
     } catch (error) {
       // Whoever tries again, with another port, finds the state free.
       await server.stop();
       throw error;
     }
-    server.#controllers.start();
     server.#health.start();
-    server.#autoscaler.start();
+    server.#beginDeciding();
     return server;
+  }
+
+  /** A cluster that was just put back from a backup first hears of its nodes what it forgot. */
+  #beginDeciding(): void {
+    const { cluster, version } = this.#store.view();
+    if (cluster?.restored?.to !== version) return this.#decide();
+    const seconds = HEAR_FIRST_MS / 1000;
+    this.#options.log.info(
+      `the cluster was put back from a backup: it listens to its nodes for ${seconds} s first`,
+    );
+    this.#quiet = systemClock.after(HEAR_FIRST_MS, () => this.#decide());
+  }
+
+  /** Whoever waits for nodes waits no longer once all of them were heard. */
+  #onSession(session: AgentSession): void {
+    void this.#images.learn(session);
+    if (this.#quiet === undefined || this.#controllers !== undefined) return;
+    const nodes = [...this.#store.view().nodes.values()].filter(({ roles }) => roles.agent);
+    if (nodes.every(({ id }) => this.#dispatcher.session(id) !== undefined)) this.#decide();
+  }
+
+  #decide(): void {
+    this.#quiet?.cancel();
+    this.#controllers = new Controllers({
+      store: this.#store,
+      clock: systemClock,
+      random: systemRandom,
+      log: this.#options.log,
+      sessions: () => this.#dispatcher.sessions(),
+      isOutOfTouch: (nodeId) => this.#health.isOutOfTouch(nodeId),
+      hasImage: (nodeId, image) => this.#images.has(nodeId, image),
+    });
+    this.#controllers.start();
+    this.#autoscaler.start();
   }
 
   /** Where others reach this server, as `ip:port`; nowhere when it listens on its socket alone. */
@@ -262,7 +309,9 @@ export class Server {
   async stop(): Promise<void> {
     await this.#remote?.close();
     await this.#listening?.close();
-    this.#controllers.close();
+    this.#backups.close();
+    this.#quiet?.cancel();
+    this.#controllers?.close();
     this.#health.close();
     this.#images.close();
     this.#autoscaler.close();
@@ -328,6 +377,11 @@ export class Server {
       rotateToken: (id) => this.#tokens.rotate(id),
       revokeToken: (id) => this.#tokens.revoke(id),
       gossipKeys: new GossipKeys(store),
+      onHappening: (listener) => this.#happenings.listen(listener),
+      clusterBackup: {
+        make: (passphrase) => this.#backups.make(passphrase),
+        status: () => this.#backups.status(),
+      },
       session: (nodeId: NodeId) => this.#dispatcher.session(nodeId),
       sessions: () => this.#dispatcher.sessions(),
     });

@@ -73,7 +73,15 @@ export class AgentEnd {
       onEnd: (code, reason) => this.#onEnd(code, reason),
     });
     const successors = options.agent.successors().slice(0, SUCCESSORS_MAX);
-    this.#connection.send({ type: "hello", protocol: PROTOCOL, instance, facts, successors });
+    const generation = options.agent.generation();
+    this.#connection.send({
+      type: "hello",
+      protocol: PROTOCOL,
+      instance,
+      facts,
+      successors,
+      ...(generation === undefined ? {} : { generation }),
+    });
     this.#welcomeTimer = clock.after(WELCOME_WITHIN_MS, () => {
       this.end(SESSION_END.silent, "the server did not answer the hello");
     });

@@ -57,6 +57,8 @@ async function answer(
       return null;
     case "usage":
       return agent.usage(call.taskIds);
+    case "held":
+      return sendHeld(agent, stream);
     case "forward":
       return forward(agent, call.taskId, call.port, stream);
     default:
@@ -80,6 +82,14 @@ async function sendLogs(
     await batch.flush();
   } finally {
     batch.cancel();
+  }
+  return null;
+}
+
+/** One line each, since all of them may be more than one answer holds. */
+async function sendHeld(agent: AgentSession, stream: SessionStream): Promise<null> {
+  for (const assignment of await agent.held()) {
+    await stream.write("data", new TextEncoder().encode(`${JSON.stringify(assignment)}\n`));
   }
   return null;
 }

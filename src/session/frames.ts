@@ -36,6 +36,7 @@ export const callSchema = z.discriminatedUnion("method", [
     taskId: taskIdSchema,
     port: z.int().min(1).max(65_535),
   }),
+  z.object({ method: z.literal("held") }),
   z.object({ method: z.literal("usage"), taskIds: z.array(taskIdSchema).max(10_000) }),
 ]);
 export type Call = z.infer<typeof callSchema>;
@@ -68,6 +69,8 @@ export const upFrameSchema = z.discriminatedUnion("type", [
     facts: nodeFactsSchema,
     /** What the agent made by itself while it had no server. */
     successors: z.array(successorSchema).max(SUCCESSORS_MAX).default([]),
+    /** Of the last set that it has; absent before the first. */
+    generation: count.optional(),
   }),
   z.object({
     type: z.literal("statuses"),

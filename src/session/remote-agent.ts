@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Clock } from "../lib/clock.ts";
 import { messageOf, OrchdError } from "../lib/errors.ts";
-import type { AssignmentSet } from "../model/assignment.ts";
+import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
 import type { NodeFacts } from "../model/node.ts";
 import {
@@ -28,7 +28,7 @@ import {
   type WelcomeFrame,
 } from "./frames.ts";
 import type { Link } from "./link.ts";
-import { readLogs, readResult, startExec, startForward, upload } from "./remote-calls.ts";
+import { readHeld, readLogs, readResult, startExec, startForward, upload } from "./remote-calls.ts";
 import type { SessionStream } from "./session-stream.ts";
 
 /** An agent has one batch on its way; so many waiting ones are no agent's. */
@@ -43,6 +43,7 @@ export interface Hello {
   instance: string;
   facts: NodeFacts;
   successors: readonly Successor[];
+  generation?: number | undefined;
 }
 
 export interface RemoteAgentOptions {
@@ -95,6 +96,14 @@ export class RemoteAgent implements AgentSession {
 
   successors(): readonly Successor[] {
     return this.#hello?.successors ?? [];
+  }
+
+  generation(): number | undefined {
+    return this.#hello?.generation;
+  }
+
+  held(): Promise<Assignment[]> {
+    return this.#during({ method: "held" }, readHeld);
   }
 
   get isOpen(): boolean {
@@ -203,9 +212,9 @@ export class RemoteAgent implements AgentSession {
     }
   }
 
-  #onHello({ protocol, instance, facts, successors }: Hello): void {
+  #onHello({ protocol, instance, facts, successors, generation }: Hello): void {
     if (this.#hello !== undefined) throw new OrchdError("invalid", "the agent said hello twice");
-    this.#hello = { protocol, instance, facts, successors };
+    this.#hello = { protocol, instance, facts, successors, generation };
     this.#options.onHello(this.#hello);
   }
 

@@ -132,6 +132,8 @@ export class Link implements ServerSession {
   #sessionFor(agent: AgentSession, server: ServerProcess): AgentSession {
     const session: AgentSession = {
       nodeId: agent.nodeId,
+      generation: () => agent.generation(),
+      held: () => agent.held(),
       successors: () => agent.successors(),
       assign: (set) => {
         if (!server.isDead) this.#deliver(agent, session, set);

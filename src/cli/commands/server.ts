@@ -6,10 +6,13 @@ import {
   newCommand,
   resourceOption,
   resourcesFrom,
+  parseCount,
   parseIp,
   pathFrom,
+  timeArgument,
   type Context,
 } from "../context.ts";
+import { readPassphrase } from "../passphrase.ts";
 import { DATA_DIR_DEFAULT, RUN_DIR_DEFAULT, runDirOf } from "../socket-path.ts";
 
 interface ServerFlags {
@@ -22,7 +25,15 @@ interface ServerFlags {
   advertise?: string;
   gossipPort: number;
   resource?: string[];
+  backupDir?: string;
+  backupEvery: number;
+  backupKeep: number;
+  backupPassphraseFile?: string;
 }
+
+const BACKUP_EVERY_MS = 86_400_000;
+const BACKUP_EVERY_MIN_MS = 60_000;
+const BACKUPS_KEPT = 7;
 
 const LISTEN_DEFAULT = { host: "0.0.0.0", port: SERVER_PORT };
 
@@ -57,8 +68,22 @@ export function serverCommand(context: Context): Command {
     .option("--advertise <ip>", "the address that others are told (default: found out)", parseIp)
     .addOption(resourceOption())
     .addOption(gossipPortOption())
+    .option("--backup-dir <dir>", "make backups of the cluster's state there, see `orchd backup`")
+    .addOption(
+      new Option("--backup-every <time>", "how often")
+        .default(BACKUP_EVERY_MS, "24h")
+        .argParser(parseBackupEvery),
+    )
+    .addOption(
+      new Option("--backup-keep <count>", "how many of them are kept")
+        .default(BACKUPS_KEPT)
+        .argParser(parseBackupKeep),
+    )
+    .option("--backup-passphrase-file <file>", "seal them with what the file says")
     .action(async (given: ServerFlags) => {
-      const { dataDir, runDir, podmanSocket, listen, gossipPort, resource, ...flags } = given;
+      const { dataDir, runDir, podmanSocket, listen, gossipPort, resource, ...rest } = given;
+      const { backupDir, backupEvery, backupKeep, backupPassphraseFile, ...flags } = rest;
+      const passphrase = readPassphrase(io, backupPassphraseFile);
       const data = pathFrom(io, dataDir);
       context.exitCode = await context.program.startServer({
         dataDir: data,
@@ -67,8 +92,30 @@ export function serverCommand(context: Context): Command {
         ...resourcesFrom(io, resource),
         ...(listen === "none" ? {} : { listen: { ...listen, gossipPort } }),
         ...(podmanSocket === undefined ? {} : { podmanSocket: pathFrom(io, podmanSocket) }),
+        ...(backupDir === undefined
+          ? {}
+          : {
+              backups: {
+                directory: pathFrom(io, backupDir),
+                everyMs: backupEvery,
+                keep: backupKeep,
+                ...(passphrase === undefined ? {} : { passphrase }),
+              },
+            }),
       });
     });
+}
+
+function parseBackupEvery(text: string): number {
+  const ms = timeArgument(text);
+  if (ms >= BACKUP_EVERY_MIN_MS) return ms;
+  throw new InvalidArgumentError("It must be a minute or longer.");
+}
+
+function parseBackupKeep(text: string): number {
+  const count = parseCount(text);
+  if (count > 0) return count;
+  throw new InvalidArgumentError("It must be 1 or more.");
 }
 
 /** An address of this machine with a port, 0 for any that is free; or `none`. */

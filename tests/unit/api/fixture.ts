@@ -95,6 +95,12 @@ export class FakeAgent implements AgentSession {
   connection: ByteStream | undefined;
   readonly forwarded: number[] = [];
 
+  generation(): undefined {}
+
+  async held(): Promise<never[]> {
+    return [];
+  }
+
   successors(): never[] {
     return [];
   }
@@ -199,6 +205,16 @@ function gossipKeysOf(calls: Call[]): ApiDeps["gossipKeys"] {
   };
 }
 
+function clusterBackupOf(calls: Call[]): ApiDeps["clusterBackup"] {
+  return {
+    make: async (passphrase) => {
+      calls.push(["clusterBackup.make", passphrase]);
+      return new Response("backup").body ?? new ReadableStream();
+    },
+    status: () => ({ last: { at: 1000, bytes: 6 } }),
+  };
+}
+
 /** The API over `world`, without a port. */
 export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
   const store = new MemoryStore();
@@ -248,6 +264,8 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
       calls.push(["revokeToken", id]);
     },
     gossipKeys: gossipKeysOf(calls),
+    onHappening: () => {},
+    clusterBackup: clusterBackupOf(calls),
     async setAvailability(...args) {
       calls.push(["setAvailability", ...args]);
     },

@@ -1,6 +1,6 @@
 import { silentLog } from "../../../src/lib/log.ts";
 import { seededRandom } from "../../../src/lib/random.ts";
-import type { AssignmentSet } from "../../../src/model/assignment.ts";
+import type { Assignment, AssignmentSet } from "../../../src/model/assignment.ts";
 import type { Change } from "../../../src/model/change.ts";
 import type { NodeId } from "../../../src/model/ids.ts";
 import type { NodeFacts } from "../../../src/model/node.ts";
@@ -29,6 +29,9 @@ export class Rig {
   /** What an agent does that is told to remove volumes. */
   removeVolumes = async (names: readonly string[]) => void this.removedVolumes.push(...names);
   diskIsFull = false;
+  /** What the agent says that it was told last. */
+  generation: number | undefined;
+  held: Assignment[] = [];
 
   constructor() {
     const random = seededRandom("rig");
@@ -100,6 +103,8 @@ export class Rig {
     };
     return {
       nodeId: anId("n1"),
+      generation: () => this.generation,
+      held: async () => this.held,
       successors: () => [],
       assign: (set) => this.sets.push(set),
       removeVolumes: (names) => this.removeVolumes(names),

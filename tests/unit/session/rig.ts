@@ -80,6 +80,12 @@ export class ScriptedAgent implements AgentSession {
   connection: () => Promise<ByteStream> = () => Promise.reject(new Error("none laid down"));
   load = async (archive: ReadableStream<Uint8Array>) => [await new Response(archive).text()];
 
+  generation(): undefined {}
+
+  async held(): Promise<never[]> {
+    return [];
+  }
+
   successors(): never[] {
     return [];
   }
