@@ -13,6 +13,7 @@ import { isTerminal, type TaskStatus } from "../../src/model/task.ts";
 import { parseToken } from "../../src/model/token-text.ts";
 import { newKey } from "../../src/pki/keys.ts";
 import { ServerConnection } from "../../src/session/server-connection.ts";
+import { NO_VOLUMES } from "../../tests/volumes.ts";
 import { eachOf } from "./work.ts";
 
 /*
@@ -43,6 +44,8 @@ class LightAgent implements AgentSession {
     this.nodeId = nodeId;
     this.#server = connection;
   }
+
+  readonly volumes = NO_VOLUMES;
 
   generation(): undefined {}
 

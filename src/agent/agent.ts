@@ -21,6 +21,7 @@ import type {
 import type { Successor } from "../model/successor.ts";
 import { isTerminal, type TaskStatus } from "../model/task.ts";
 import type { NodeUsage } from "../model/usage.ts";
+import type { VolumeCalls } from "../model/volume.ts";
 import { connectTcp } from "../net/byte-stream.ts";
 import { PortClaims } from "../net/ports.ts";
 import { takesConnections } from "../net/probe.ts";
@@ -36,6 +37,8 @@ import { ImagePlatforms } from "./image-platforms.ts";
 import { Ingress } from "./ingress.ts";
 import { Reporter } from "./reporter.ts";
 import { Successors } from "./successors.ts";
+import { Interruptions } from "./volumes/interruptions.ts";
+import { NodeVolumes } from "./volumes/node-volumes.ts";
 import { Worker } from "./worker.ts";
 
 const SAVE_RETRY_MS = 1000;
@@ -87,6 +90,8 @@ export class Agent implements AgentSession {
   readonly #firstAnswer: FirstAnswer;
   readonly #successors: Successors;
   readonly #ingress: Ingress | undefined;
+  readonly #interruptions: Interruptions;
+  readonly volumes: VolumeCalls;
   readonly #stopped = new AbortController();
   /** Tasks on their way out: no new connection goes to them. */
   readonly #withdrawn = new Set<TaskId>();
@@ -104,6 +109,23 @@ export class Agent implements AgentSession {
       platform: options.facts.platform,
       onForeign: (foreignImages) => options.onFacts?.({ foreignImages }),
     });
+    this.#interruptions = new Interruptions({
+      clock,
+      log,
+      runtime,
+      containers: this.#containers,
+      tasks: {
+        assignment: (taskId) => this.#worker.assignment(taskId),
+        assignments: () => this.#worker.assignments(),
+        status: (taskId) => this.#worker.status(taskId),
+        statuses: () => this.#worker.statuses(),
+        hold: (taskId, held, message) => this.#worker.hold(taskId, held, message),
+        release: (taskId) => this.#worker.release(taskId),
+        failHeld: (taskId, message) => this.#worker.failHeld(taskId, message),
+      },
+    });
+    const volumes = new NodeVolumes({ log, runtime, interruptions: this.#interruptions });
+    this.volumes = volumes;
     this.#executor = new Executor({
       clock,
       runtime,
@@ -112,6 +134,7 @@ export class Agent implements AgentSession {
       machine: options.machine,
       ports: this.#ports,
       subnet: network && parseSubnet(network.subnet),
+      volumes,
       withdraw: (taskId) => this.#withdraw(taskId),
     });
     this.#worker = new Worker({
@@ -179,6 +202,7 @@ export class Agent implements AgentSession {
     this.#worker.close();
     this.#firstAnswer.close();
     this.#successors.close();
+    this.#interruptions.close();
     this.#reporter.close();
     this.#options.server.goodbye(this.nodeId);
     await this.#ports.close();
@@ -201,6 +225,7 @@ export class Agent implements AgentSession {
       return;
     }
     this.#worker.assign(set);
+    this.#interruptions.onSet(set.generation);
   }
 
   successors(): Successor[] {
@@ -315,6 +340,7 @@ export class Agent implements AgentSession {
   }
 
   #onListed(): void {
+    void this.#interruptions.resumeLeft();
     this.#worker.pokeAll();
     this.#ingress?.doubt();
     void this.#refreshIngress();
@@ -322,7 +348,8 @@ export class Agent implements AgentSession {
       const status = this.#worker.status(assignment.taskId);
       if (status?.state !== "running") continue;
       void this.#holdPorts(assignment);
-      if (status.health === "starting") this.#awaitAnswer(assignment.taskId);
+      if (status.health === "starting" && status.held === undefined)
+        this.#awaitAnswer(assignment.taskId);
     }
   }
 
@@ -340,7 +367,8 @@ export class Agent implements AgentSession {
   #onStatus(status: TaskStatus): void {
     this.#reporter.report(status);
     if (status.state === "running" && status.health === "starting") {
-      this.#awaitAnswer(status.taskId);
+      if (status.held === undefined) this.#awaitAnswer(status.taskId);
+      else void this.#refreshIngress();
     } else if (status.state === "running") {
       void this.#refreshIngress();
     } else if (isTerminal(status.state)) {

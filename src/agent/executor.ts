@@ -9,6 +9,7 @@ import type { Containers } from "./containers.ts";
 import { withDevices, type MachineDevices } from "./give-devices.ts";
 import type { ImagePlatforms } from "./image-platforms.ts";
 import { Limit } from "./limit.ts";
+import type { NodeVolumes } from "./volumes/node-volumes.ts";
 
 /** Containers made or started at once: more only makes a small machine's runtime fight itself. */
 export const STARTS_AT_ONCE = 4;
@@ -25,6 +26,8 @@ export interface ExecutorOptions {
   images: ImagePlatforms;
   /** What the machine has that tasks are given; absent means nothing. */
   machine?: (() => MachineDevices) | undefined;
+  /** Volumes that are being written wait, and what was left half written is settled. */
+  volumes: Pick<NodeVolumes, "whenFree" | "settle">;
   /** Takes a task out of all tables, before it gets its signal. */
   withdraw(taskId: TaskId): Promise<void>;
 }
@@ -52,10 +55,12 @@ export class Executor {
     if (container.networkMode === "bridge") {
       for (const port of assignment.ports) await ports.claim(port, taskId);
     }
+    await this.#options.volumes.whenFree(container.mounts);
     await this.#starts.run(async () => {
       for (const mount of container.mounts) {
         if (mount.type !== "volume" || mount.volume === "") continue;
         await this.#options.runtime.ensureVolume(mount);
+        await this.#options.volumes.settle(mount);
       }
     });
     if (container.pullPolicy === "always") await this.#pull(assignment);
@@ -76,7 +81,8 @@ export class Executor {
   }
 
   /** Starts a task's container, unless an earlier call whose answer was lost has done so. */
-  async start({ taskId }: Assignment): Promise<void> {
+  async start({ taskId, container }: Assignment): Promise<void> {
+    await this.#options.volumes.whenFree(container.mounts);
     const { runtime, containers, clock } = this.#options;
     const hasStarted = () => containers.get(taskId)?.startedAt !== undefined;
     await this.#starts.run(async () => {

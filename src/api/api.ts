@@ -21,6 +21,7 @@ import { serviceRoutes } from "./routes/services.ts";
 import { stackRoutes } from "./routes/stacks.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
 import { versionRoutes } from "./routes/version.ts";
+import { volumeRoutes } from "./routes/volumes.ts";
 
 export const BODY_BYTES_MAX = 4 * 1024 * 1024;
 /** Of whoever has shown no more than a join token, and that only in the body. */
@@ -34,8 +35,8 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   const limited = limitedTo(BODY_BYTES_MAX, "4 MiB");
   const joinLimited = limitedTo(JOIN_BYTES_MAX, "64 KiB");
   app.use((c: ApiContext, next) => {
-    // Image archives are streamed to where they go; everything else is read into memory.
-    if (isPost(c, "/v1/images")) return next();
+    // Archives are streamed to where they go; everything else is read into memory.
+    if (isPost(c, "/v1/images") || isVolumeArchive(c)) return next();
     return isPost(c, "/v1/join") ? joinLimited(c, next) : limited(c, next);
   });
 
@@ -55,6 +56,7 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   app.route("/v1", tokenRoutes(deps));
   app.route("/v1", keyringRoutes(deps));
   app.route("/v1", backupRoutes(deps));
+  app.route("/v1", volumeRoutes(deps));
   app.route("/v1", openApiRoutes(deps, app));
 
   app.onError((error, c) => answerProblem(c, error, deps.log));
@@ -65,6 +67,10 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
 function limitedTo(maxSize: number, shown: string): MiddlewareHandler<ApiEnv> {
   const message = `the body is larger than ${shown}`;
   return bodyLimit({ maxSize, onError: (c) => answerRefusal(c, 413, "tooLarge", message) });
+}
+
+function isVolumeArchive(c: ApiContext): boolean {
+  return c.req.method === "PUT" && /^\/v1\/volumes\/[^/]+\/archive$/.test(c.req.path);
 }
 
 function isPost(c: ApiContext, path: string): boolean {

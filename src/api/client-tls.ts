@@ -52,9 +52,9 @@ export class TlsTransport implements Transport {
     }
   }
 
-  async *stream(path: string, signal: AbortSignal): AsyncGenerator<unknown> {
+  async *stream(request: ApiRequest, signal: AbortSignal): AsyncGenerator<unknown> {
     try {
-      const response = await this.#ask({ method: "GET", path }, signal);
+      const response = await this.#ask(request, signal);
       // The chunks of a response without an encoding are bytes.
       yield* linesOf(response as AsyncIterable<Uint8Array>, response.statusCode ?? 0);
     } catch (error) {

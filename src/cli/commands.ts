@@ -172,6 +172,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/image.ts")).imageCommand,
   },
   {
+    name: "volume",
+    summary: "list, save, put back, move and remove volumes",
+    completes: "none",
+    load: async () => (await import("./commands/volume.ts")).volumeCommand,
+  },
+  {
     name: "backup",
     summary: "save the cluster's whole state in a file",
     completes: "file",

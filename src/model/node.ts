@@ -64,6 +64,13 @@ export const nodeSchema = z.object({
    * answer: it is told to remove them when it does.
    */
   volumesToRemove: z.array(z.string().max(255)).max(VOLUMES_TO_REMOVE_MAX).optional(),
+  /** Volumes on their way to the node: copies that nobody takes for good yet. */
+  volumesComing: z.array(z.string().max(255)).max(VOLUMES_TO_REMOVE_MAX).optional(),
+  /** Volumes that are another node's by now, and go here once they are used there. */
+  volumesMoved: z
+    .array(z.object({ name: z.string().max(255), to: nodeIdSchema }))
+    .max(VOLUMES_TO_REMOVE_MAX)
+    .optional(),
   version: z.int(),
 });
 export type Node = z.infer<typeof nodeSchema>;

@@ -5,6 +5,7 @@ import type { NodeFacts } from "./node.ts";
 import type { Successor } from "./successor.ts";
 import type { TaskStatus } from "./task.ts";
 import type { NodeUsage } from "./usage.ts";
+import type { VolumeCalls } from "./volume.ts";
 
 export const logLineSchema = z.object({
   /** Milliseconds since 1970, by the node's clock. */
@@ -100,6 +101,8 @@ export interface AgentSession {
    * @throws OrchdError `conflict` (retryable) while a task of the node may hold one
    */
   removeVolumes(names: readonly string[]): Promise<void>;
+  /** The node's volumes: what is there, their files out and in. */
+  readonly volumes: VolumeCalls;
   /**
    * Connects to a TCP port of a running task.
    * @throws OrchdError `conflict` when the task can't be reached at all, `unreachable` when nothing

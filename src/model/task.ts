@@ -43,6 +43,11 @@ export const taskStatusSchema = z.object({
   exitCode: z.int().optional(),
   /** The task's own address on the node's network. */
   address: z.string().max(64).optional(),
+  /**
+   * Only on its node, and of a task that runs: how its container stands still for a while, which is
+   * no end.
+   */
+  held: z.enum(["stopped", "frozen", "moving"]).optional(),
 });
 export type TaskStatus = z.infer<typeof taskStatusSchema>;
 
@@ -67,7 +72,7 @@ export const taskSchema = z.object({
   desired: desiredStateSchema,
   /** When it was ready for traffic first, by the server's clock. */
   readyAt: at.optional(),
-  ...taskStatusSchema.omit({ taskId: true }).shape,
+  ...taskStatusSchema.omit({ taskId: true, held: true }).shape,
   version: z.int(),
 });
 export type Task = z.infer<typeof taskSchema>;
@@ -135,7 +140,7 @@ export function withStatus(task: Task, status: TaskStatus): Task {
   const after = rankOf(status.state);
   if (after < before) return task;
   if (isTerminal(task.state) && status.state !== "removed") return task;
-  const { taskId: _, ...reported } = status;
+  const { taskId: _, held: __, ...reported } = status;
   const next: Task = { ...task, ...dropUndefined(reported) };
   const isToldToEnd = task.desired !== "running" && status.message === "";
   if (isToldToEnd || (status.state === "removed" && isTerminal(task.state))) {

@@ -9,6 +9,7 @@ import type {
   LogOptions,
 } from "../model/session.ts";
 import type { NodeUsage } from "../model/usage.ts";
+import type { NodeVolume } from "../model/volume.ts";
 
 /** What a runtime holds for one task. */
 export interface ContainerStatus {
@@ -66,6 +67,10 @@ export interface Runtime {
   start(taskId: TaskId): Promise<void>;
   /** Sends the stop signal, kills after `graceMs`; returns when the container has ended. */
   stop(taskId: TaskId, graceMs: number): Promise<void>;
+  /** Freezes all processes of a running container; nothing for one that is frozen. */
+  freeze(taskId: TaskId): Promise<void>;
+  /** Lets it go on; nothing for one that is not frozen. */
+  thaw(taskId: TaskId): Promise<void>;
   /** Removes the container with its anonymous volumes, running or not; nothing when it is gone. */
   remove(taskId: TaskId): Promise<void>;
   /** Events from now on; ends when `signal` aborts, heals itself otherwise. */
@@ -87,6 +92,13 @@ export interface Runtime {
 
   ensureNetwork(network: BridgeNetwork): Promise<void>;
   ensureVolume(mount: Extract<Mount, { type: "volume" }>): Promise<void>;
+  /** Every volume of the runtime, whoever made it; without sizes. */
+  volumes(): Promise<NodeVolume[]>;
+  /**
+   * The directory of this machine that holds the volume's files.
+   * @throws OrchdError `notFound`, or `conflict` for one whose files are elsewhere
+   */
+  volumePath(name: string): Promise<string>;
   /** Removes a volume that orchd made; one of somebody else is left and told as `conflict`. */
   removeVolume(name: string): Promise<void>;
   close(): Promise<void>;

@@ -20,6 +20,7 @@ import { createApi } from "../api/api.ts";
 import type { ApiEnv } from "../api/env.ts";
 import { serveApi, type ApiListener } from "../api/listen.ts";
 import type { Target } from "../api/read/target.ts";
+import { mountNamed } from "../api/read/volume-summary.ts";
 import { openRuntime, type RuntimeKind } from "../runtime/open.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import { openAgentState, type AgentState } from "../store/agent-state/agent-state.ts";
@@ -42,6 +43,7 @@ import { Tokens } from "./tokens.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
 import { ownAddress } from "../net/own-address.ts";
 import { NodeHealth } from "./node-health.ts";
+import { VolumeMoves } from "./volume-moves.ts";
 import { Writes } from "./writes.ts";
 
 export interface ServerOptions {
@@ -91,6 +93,7 @@ export class Server {
   readonly #tokens: Tokens;
   readonly #joins: Joins;
   readonly #backups: ClusterBackups;
+  readonly #moves: VolumeMoves;
   readonly #happenings = new Happenings();
   #listening: ApiListener | undefined;
   #api: Hono<ApiEnv> | undefined;
@@ -123,6 +126,14 @@ export class Server {
     const deps = { store, clock: systemClock, random: systemRandom, servers };
     this.#tokens = new Tokens(deps);
     this.#joins = new Joins(deps);
+    this.#moves = new VolumeMoves({
+      store,
+      clock: systemClock,
+      log: options.log,
+      session: (nodeId) => this.#dispatcher.session(nodeId),
+      mountOf: mountNamed,
+      onHappening: (happening) => this.#happenings.tell(happening),
+    });
     this.#backups = new ClusterBackups({
       source: {
         store,
@@ -191,6 +202,9 @@ export class Server {
     });
     this.#controllers.start();
     this.#autoscaler.start();
+    this.#moves.start().catch((error: unknown) => {
+      this.#options.log.error(`moves of volumes: ${messageChainOf(error)}`);
+    });
   }
 
   /** Where others reach this server, as `ip:port`; nowhere when it listens on its socket alone. */
@@ -311,6 +325,7 @@ export class Server {
     await this.#listening?.close();
     this.#backups.close();
     this.#quiet?.cancel();
+    this.#moves.close();
     this.#controllers?.close();
     this.#health.close();
     this.#images.close();
@@ -377,6 +392,7 @@ export class Server {
       rotateToken: (id) => this.#tokens.rotate(id),
       revokeToken: (id) => this.#tokens.revoke(id),
       gossipKeys: new GossipKeys(store),
+      moveVolumes: (move, tell) => this.#moves.move(move, tell),
       onHappening: (listener) => this.#happenings.listen(listener),
       clusterBackup: {
         make: (passphrase) => this.#backups.make(passphrase),

@@ -3,15 +3,10 @@ import { assertNever } from "../lib/assert.ts";
 import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { TaskId } from "../model/ids.ts";
 import type { AgentSession, ExecOptions, LogOptions } from "../model/session.ts";
-import {
-  encodeJson,
-  finishFailed,
-  finishWith,
-  readError,
-  readJson,
-  resizeSchema,
-} from "./calls.ts";
+import { encodeJson, finishFailed, finishWith, readJson, resizeSchema } from "./calls.ts";
+import { answerHoldVolume, answerReadVolume, answerWriteVolume } from "./answer-volume-call.ts";
 import { type Call, callSchema } from "./frames.ts";
+import { bytesIn } from "./incoming-bytes.ts";
 import { LineBatch } from "./line-batch.ts";
 import type { SessionStream } from "./session-stream.ts";
 
@@ -59,6 +54,14 @@ async function answer(
       return agent.usage(call.taskIds);
     case "held":
       return sendHeld(agent, stream);
+    case "listVolumes":
+      return agent.volumes.list(call);
+    case "readVolume":
+      return answerReadVolume(agent, call, stream);
+    case "writeVolume":
+      return answerWriteVolume(agent, call, stream);
+    case "holdVolume":
+      return answerHoldVolume(agent, call, stream);
     case "forward":
       return forward(agent, call.taskId, call.port, stream);
     default:
@@ -125,16 +128,13 @@ async function runExec(
 
 /** What the server sends, up to its end; breaks when the call was given up before that. */
 function archiveOf(stream: SessionStream): ReadableStream<Uint8Array> {
+  const pieces = bytesIn(stream);
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const payload = await stream.next();
-        if (payload === undefined) {
-          throw new OrchdError("conflict", "the upload was given up before its end");
-        }
-        if (payload.kind === "error") throw readError(payload);
-        if (payload.kind === "data") controller.enqueue(payload.bytes);
-        else controller.close();
+        const next = await pieces.next();
+        if (next.done === true) controller.close();
+        else controller.enqueue(next.value);
       },
     },
     { highWaterMark: 0 },

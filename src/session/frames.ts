@@ -2,11 +2,13 @@ import { z } from "zod";
 import { OrchdError } from "../lib/errors.ts";
 import { jsonDepthOf } from "../lib/json-depth.ts";
 import { assignmentSchema } from "../model/assignment.ts";
+import { volumeMountSchema } from "../model/container.ts";
 import { taskIdSchema } from "../model/ids.ts";
 import { nodeFactsSchema } from "../model/node.ts";
 import { execOptionsSchema, logOptionsSchema } from "../model/session.ts";
 import { SUCCESSORS_MAX, successorSchema } from "../model/successor.ts";
 import { taskStatusSchema } from "../model/task.ts";
+import { consistencySchema } from "../model/volume.ts";
 
 /** The version of everything in this folder that travels. */
 export const PROTOCOL = 1;
@@ -21,6 +23,7 @@ export const TEXT_UP_MAX = 1024 * 1024;
 const DEPTH_MAX = 64;
 
 const count = z.int().min(0);
+const volumeName = z.string().min(1).max(255);
 const streamId = z.int().min(1).max(0xffff_ffff);
 const grant = z.object({ type: z.literal("grant"), stream: streamId, bytes: z.int().min(1) });
 
@@ -37,6 +40,23 @@ export const callSchema = z.discriminatedUnion("method", [
     port: z.int().min(1).max(65_535),
   }),
   z.object({ method: z.literal("held") }),
+  z.object({
+    method: z.literal("listVolumes"),
+    names: z.array(volumeName).max(4096).optional(),
+    sizes: z.boolean(),
+  }),
+  z.object({
+    method: z.literal("readVolume"),
+    name: volumeName,
+    how: z.enum([...consistencySchema.options, "held"]),
+  }),
+  z.object({
+    method: z.literal("writeVolume"),
+    name: volumeName,
+    stop: z.boolean(),
+    mount: volumeMountSchema.optional(),
+  }),
+  z.object({ method: z.literal("holdVolume"), name: volumeName }),
   z.object({ method: z.literal("usage"), taskIds: z.array(taskIdSchema).max(10_000) }),
 ]);
 export type Call = z.infer<typeof callSchema>;

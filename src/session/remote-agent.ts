@@ -29,6 +29,7 @@ import {
 } from "./frames.ts";
 import type { Link } from "./link.ts";
 import { readHeld, readLogs, readResult, startExec, startForward, upload } from "./remote-calls.ts";
+import { RemoteVolumes } from "./remote-volumes.ts";
 import type { SessionStream } from "./session-stream.ts";
 
 /** An agent has one batch on its way; so many waiting ones are no agent's. */
@@ -63,6 +64,7 @@ export class RemoteAgent implements AgentSession {
   readonly #options: RemoteAgentOptions;
   readonly #connection: Connection<UpFrame, DownFrame>;
   readonly #sets = new AssignmentSender();
+  readonly volumes = new RemoteVolumes((call) => this.#open(call));
   #hello: Hello | undefined;
   #isWelcome = false;
   #reports = Promise.resolve();

@@ -93,16 +93,15 @@ export async function startForward(stream: SessionStream): Promise<ByteStream> {
  */
 export async function upload(
   stream: SessionStream,
-  archive: ReadableStream<Uint8Array>,
+  archive: AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>,
 ): Promise<void> {
-  const reader = archive.getReader();
-  const leave = () => void reader.cancel().catch(() => {});
+  const { next, leave } = piecesFrom(archive);
   stream.ended.addEventListener("abort", leave);
   try {
     if (stream.ended.aborted) leave();
     for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return stream.finish("end");
+      const { done, value } = await next();
+      if (done === true || value === undefined) return stream.finish("end");
       await stream.write("data", value);
     }
   } finally {
@@ -111,7 +110,23 @@ export async function upload(
   }
 }
 
-async function readStarted(stream: SessionStream): Promise<void> {
+interface Pieces {
+  next(): Promise<{ done?: boolean | undefined; value?: Uint8Array | undefined }>;
+  /** Nobody wants more; of a stream that somebody waits for that one is let go at once. */
+  leave(): void;
+}
+
+function piecesFrom(archive: AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>): Pieces {
+  if (archive instanceof ReadableStream) {
+    const reader = archive.getReader();
+    return { next: () => reader.read(), leave: () => void reader.cancel().catch(() => {}) };
+  }
+  const pieces = archive[Symbol.asyncIterator]();
+  return { next: () => pieces.next(), leave: () => void pieces.return?.().catch(() => {}) };
+}
+
+/** Resolves when the node has begun. */
+export async function readStarted(stream: SessionStream): Promise<void> {
   const first = await stream.next();
   if (first === undefined) throw new OrchdError("conflict", "the call was given up");
   if (first.kind === "error") throw readError(first);
@@ -155,6 +170,15 @@ async function* linesOf(stream: SessionStream, lengthMax: number): AsyncGenerato
     rest = lines.pop() ?? "";
     if (rest.length > lengthMax) throw damaged();
     yield* lines;
+  }
+}
+
+/** An archive of the node, up to the end of the call. */
+export async function* readArchive(stream: SessionStream): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const { bytes } of piecesOf(stream)) yield bytes;
+  } finally {
+    stream.cancel();
   }
 }
 

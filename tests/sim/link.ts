@@ -132,6 +132,7 @@ export class Link implements ServerSession {
   #sessionFor(agent: AgentSession, server: ServerProcess): AgentSession {
     const session: AgentSession = {
       nodeId: agent.nodeId,
+      volumes: agent.volumes,
       generation: () => agent.generation(),
       held: () => agent.held(),
       successors: () => agent.successors(),

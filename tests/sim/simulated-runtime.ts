@@ -135,6 +135,18 @@ export class SimulatedRuntime implements Runtime {
 
   async removeVolume(): Promise<void> {}
 
+  async volumes(): Promise<never[]> {
+    return [];
+  }
+
+  async volumePath(): Promise<string> {
+    throw new OrchdError("notFound", "no volume of a run has files");
+  }
+
+  async freeze(): Promise<void> {}
+
+  async thaw(): Promise<void> {}
+
   async close(): Promise<void> {}
 
   logs(): AsyncIterable<LogLine> {

@@ -56,6 +56,8 @@ export function homesOf(service: Service, slots: Iterable<Slot>): Service["homes
     const started = all
       .flatMap(tasksIn)
       .filter((task) => task.startedAt !== undefined || task.state === "starting")
+      // What ties them may have moved since: those that go with all they had tell nothing of it.
+      .filter((task) => task.desired !== "removed")
       .toSorted((a, b) => runOf(b) - runOf(a) || b.attempt - a.attempt)[0];
     if (started?.nodeId !== undefined && service.homes?.[base] !== started.nodeId) {
       found[base] = started.nodeId;

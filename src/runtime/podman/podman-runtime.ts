@@ -13,6 +13,7 @@ import type {
   LogOptions,
 } from "../../model/session.ts";
 import type { NodeUsage } from "../../model/usage.ts";
+import type { NodeVolume } from "../../model/volume.ts";
 import {
   LABELS,
   type BridgeNetwork,
@@ -35,9 +36,9 @@ import { podmanEvents } from "./podman-events.ts";
 import type { ProcessLimits } from "./process-limits.ts";
 import { PodmanService, type ServiceOptions } from "./service.ts";
 import { StatusCache } from "./status-cache.ts";
-import { stopContainer } from "./stop-container.ts";
+import { freezeContainer, stopContainer, thawContainer } from "./stop-container.ts";
 import { readUsage } from "./usage.ts";
-import { ensureVolume, removeVolume } from "./volumes.ts";
+import { ensureVolume, listVolumes, removeVolume, volumePath } from "./volumes.ts";
 import { waitFor } from "./wait-for.ts";
 
 export interface PodmanOptions extends ServiceOptions {
@@ -141,6 +142,14 @@ export class PodmanRuntime implements Runtime {
     await this.#onContainer(taskId, (id) => stopContainer(this.#http, id, graceMs));
   }
 
+  async freeze(taskId: TaskId): Promise<void> {
+    await this.#onContainer(taskId, (id) => freezeContainer(this.#http, id));
+  }
+
+  async thaw(taskId: TaskId): Promise<void> {
+    await this.#onContainer(taskId, (id) => thawContainer(this.#http, id));
+  }
+
   async remove(taskId: TaskId): Promise<void> {
     const id = await this.#findId(taskId);
     if (id === undefined) return;
@@ -201,6 +210,14 @@ export class PodmanRuntime implements Runtime {
 
   ensureVolume(mount: Extract<Mount, { type: "volume" }>): Promise<void> {
     return ensureVolume(this.#http, mount, this.#nodeId);
+  }
+
+  volumes(): Promise<NodeVolume[]> {
+    return listVolumes(this.#http, this.#nodeId);
+  }
+
+  volumePath(name: string): Promise<string> {
+    return volumePath(this.#http, name);
   }
 
   removeVolume(name: string): Promise<void> {

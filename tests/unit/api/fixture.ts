@@ -18,6 +18,7 @@ import { type NewToken, tokenSummaryOf } from "../../../src/model/token.ts";
 import { MemoryView } from "../../../src/model/view.ts";
 import type { Commit, CommitResult, Store } from "../../../src/store/store.ts";
 import { aToken, anId, type World } from "../../builders.ts";
+import { NO_VOLUMES } from "../../volumes.ts";
 
 /** A store that is durable for as long as the test lasts. */
 export class MemoryStore implements Store {
@@ -94,6 +95,8 @@ export class FakeAgent implements AgentSession {
   /** What the next forward answers. */
   connection: ByteStream | undefined;
   readonly forwarded: number[] = [];
+
+  readonly volumes = NO_VOLUMES;
 
   generation(): undefined {}
 
@@ -265,6 +268,7 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
     },
     gossipKeys: gossipKeysOf(calls),
     onHappening: () => {},
+    moveVolumes: async (move) => void calls.push(["moveVolumes", move]),
     clusterBackup: clusterBackupOf(calls),
     async setAvailability(...args) {
       calls.push(["setAvailability", ...args]);

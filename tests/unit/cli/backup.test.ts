@@ -11,12 +11,12 @@ let dir: string;
 let server: FakeServer;
 let io: FakeIo;
 /** What the server answers to the call for a backup. */
-let reply: Uint8Array;
+let reply: Uint8Array<ArrayBuffer>;
 
 beforeEach(() => {
   dir = fs.mkdtempSync(join(tmpdir(), "orchd-cli-backup-"));
   reply = anArchive();
-  server = new FakeServer({ "POST /v1/backup": () => new Response(Buffer.from(reply)) });
+  server = new FakeServer({ "POST /v1/backup": () => new Response(reply) });
   io = new FakeIo({ cwd: dir });
 });
 afterEach(async () => {
@@ -25,13 +25,13 @@ afterEach(async () => {
 });
 
 /** An archive without any member. */
-function anArchive(): Uint8Array {
+function anArchive(): Uint8Array<ArrayBuffer> {
   const hasher = new Bun.CryptoHasher("sha256");
   const writer = new ArchiveWriter("cluster backup", {
     update: (bytes) => void hasher.update(bytes),
     digest: () => hasher.digest("hex"),
   });
-  return joined([writer.begin(), writer.end({ changed: 0, skipped: 0 })]);
+  return new Uint8Array(joined([writer.begin(), writer.end({ changed: 0, skipped: 0 })]));
 }
 
 describe("orchd backup", () => {

@@ -6,10 +6,12 @@ import type { NodeId } from "../../../src/model/ids.ts";
 import type { NodeFacts } from "../../../src/model/node.ts";
 import type { AgentSession } from "../../../src/model/session.ts";
 import type { TaskState } from "../../../src/model/task.ts";
+import type { VolumeCalls } from "../../../src/model/volume.ts";
 import { Controllers } from "../../../src/server/controllers.ts";
 import { Dispatcher } from "../../../src/server/dispatcher.ts";
 import { NodeHealth } from "../../../src/server/node-health.ts";
 import { aNode, aStatus, anId } from "../../builders.ts";
+import { NO_VOLUMES } from "../../volumes.ts";
 import { Disk, SimulatedStore } from "../../sim/simulated-store.ts";
 import { settled, VirtualClock } from "../../sim/virtual-clock.ts";
 
@@ -32,6 +34,7 @@ export class Rig {
   /** What the agent says that it was told last. */
   generation: number | undefined;
   held: Assignment[] = [];
+  volumes: VolumeCalls = NO_VOLUMES;
 
   constructor() {
     const random = seededRandom("rig");
@@ -103,6 +106,7 @@ export class Rig {
     };
     return {
       nodeId: anId("n1"),
+      volumes: this.volumes,
       generation: () => this.generation,
       held: async () => this.held,
       successors: () => [],
