@@ -64,8 +64,8 @@ export interface VolumeCalls {
   /** All of them, or those of these names; sizes are measured now where they are asked for. */
   list(options: { names?: readonly string[] | undefined; sizes: boolean }): Promise<NodeVolume[]>;
   /**
-   * The files of a volume as an archive (src/core/archive); `held` while a hold lasts. What stands still for it goes on when
-   * the stream has ended or was given up.
+   * The files of a volume as an archive (src/core/archive); `held` while a hold lasts. What stands
+   * still for it goes on when the stream has ended or was given up.
    * @throws OrchdError `notFound`, `conflict`
    */
   read(name: string, how: Consistency | "held"): Promise<VolumeReading>;

@@ -72,11 +72,11 @@ export class VolumeMoves {
   }
 
   /**
-   * @throws OrchdError `conflict` when they can't move, `unreachable` while a node is away; whatever
+   * @throws OrchdError `conflict` when they can't move, `unreachable` while a node is away; what
    * fails before the copies are known to be good leaves everything where it was
    */
   async move(move: Move, tell: Tell): Promise<void> {
-    const { store, onHappening } = this.#options;
+    const { store } = this.#options;
     const problem = whyNoMove(store.view(), move) ?? this.#whyBusy(move.names);
     if (problem !== undefined) throw new OrchdError("conflict", problem);
     for (const name of move.names) this.#moving.add(name);
@@ -87,7 +87,12 @@ export class VolumeMoves {
     }
     const { hostname = "" } = store.view().nodes.get(move.to) ?? {};
     for (const name of move.names) {
-      onHappening({ kind: "volume", action: "moved", name, message: `to node ${hostname}` });
+      this.#options.onHappening({
+        kind: "volume",
+        action: "moved",
+        name,
+        message: `to node ${hostname}`,
+      });
     }
     await tell({ step: "starting" });
     if (await this.#serves(move)) await tell({ step: "done" });
@@ -125,14 +130,13 @@ export class VolumeMoves {
   }
 
   async #copy(name: string, source: AgentSession, target: AgentSession, tell: Tell): Promise<void> {
-    const { store, mountOf } = this.#options;
     const reading = await source.volumes.read(name, "held");
     try {
       await tell({ step: "copying", volume: name, bytes: 0 });
       const pieces = this.#counted(reading.pieces, (bytes) =>
         tell({ step: "copying", volume: name, bytes }),
       );
-      const mount = mountOf(store.view(), name);
+      const mount = this.#options.mountOf(this.#options.store.view(), name);
       // The node that writes checks every byte of it before it takes it for the volume.
       await target.volumes.write(name, pieces, { stop: false, mount });
     } finally {

@@ -40,8 +40,8 @@ export function answerWriteVolume(
 }
 
 /**
- * Holds until it is said what is to become of the tasks. Whoever gives up lets them go on; where the
- * session breaks nobody knows whether they are to, and the next set tells.
+ * Holds until it is said what is to become of the tasks. Whoever gives up lets them go on; where
+ * the session breaks nobody knows whether they are to, and the next set tells.
  */
 export async function answerHoldVolume(
   agent: AgentSession,

@@ -95,12 +95,13 @@ export async function upload(
   stream: SessionStream,
   archive: AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>,
 ): Promise<void> {
-  const { next, leave } = piecesFrom(archive);
+  const pieces = piecesFrom(archive);
+  const leave = () => pieces.leave();
   stream.ended.addEventListener("abort", leave);
   try {
     if (stream.ended.aborted) leave();
     for (;;) {
-      const { done, value } = await next();
+      const { done, value } = await pieces.next();
       if (done === true || value === undefined) return stream.finish("end");
       await stream.write("data", value);
     }

@@ -18,13 +18,15 @@ const TURN_ENTRIES = 256;
 
 const read = promisify(fs.read);
 
+type Pieces = AsyncGenerator<Uint8Array, void, void>;
+
 /**
  * A directory tree as a volume archive, piece by piece; never more of it in memory than one piece
  * and the names of the directories that are open. Other file systems that are mounted in the tree
  * are left out, and so are sockets and devices. A file that changes while it is read has the size
  * that it had at first; the end of the archive tells how many there were.
  */
-export async function* readTree(path: string, hasher: Hasher): AsyncGenerator<Uint8Array> {
+export async function* readTree(path: string, hasher: Hasher): Pieces {
   const top = OpenDirectory.top(path);
   try {
     const reading = new TreeReading(top, hasher, await loadSystemCalls());
@@ -54,7 +56,7 @@ class TreeReading {
     this.#calls = calls;
   }
 
-  async *archive(): AsyncGenerator<Uint8Array> {
+  async *archive(): Pieces {
     yield* this.#gathering.add(this.#writer.begin());
     const stat = fs.fstatSync(this.#top.descriptor, { bigint: true });
     const attributes = this.#calls.attributesOf(Buffer.from(`${this.#top.path}/.`));
@@ -65,11 +67,7 @@ class TreeReading {
     yield* this.#gathering.rest();
   }
 
-  async *#directory(
-    directory: OpenDirectory,
-    path: string,
-    depth: number,
-  ): AsyncGenerator<Uint8Array> {
+  async *#directory(directory: OpenDirectory, path: string, depth: number): Pieces {
     for (const name of directory.names()) {
       if (depth === 0 && name === RESTORE_AREA) continue;
       if (++this.#entries % TURN_ENTRIES === 0) await new Promise((turn) => setImmediate(turn));
@@ -84,12 +82,7 @@ class TreeReading {
     }
   }
 
-  async *#member(
-    directory: OpenDirectory,
-    name: string,
-    path: string,
-    depth: number,
-  ): AsyncGenerator<Uint8Array> {
+  async *#member(directory: OpenDirectory, name: string, path: string, depth: number): Pieces {
     const stat = directory.stat(name);
     if (stat.isFile()) return yield* this.#file(directory, name, path);
     const attributes = this.#calls.attributesOf(directory.at(name));
@@ -113,7 +106,7 @@ class TreeReading {
     }
   }
 
-  async *#file(directory: OpenDirectory, name: string, path: string): AsyncGenerator<Uint8Array> {
+  async *#file(directory: OpenDirectory, name: string, path: string): Pieces {
     // A pipe that takes its place would keep whoever opens it waiting.
     const flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
     const descriptor = fs.openSync(directory.at(name), flags);
@@ -140,7 +133,7 @@ class TreeReading {
     }
   }
 
-  async *#content(descriptor: number, size: number): AsyncGenerator<Uint8Array> {
+  async *#content(descriptor: number, size: number): Pieces {
     for (let at = 0; at < size;) {
       const length = Math.min(PIECE_BYTES, size - at);
       const { bytesRead } = await read(descriptor, this.#buffer, 0, length, at);

@@ -18,7 +18,7 @@ export interface SystemCalls {
 const KEPT = /^(user\.|security\.capability$|system\.posix_acl_(access|default)$)/;
 const LIST_BYTES_MAX = 65_536;
 
-/** Without the C library of the GNU system files have no attributes here, and nothing else lacks. */
+/** Without the GNU C library files have no attributes here, and nothing else is missing. */
 export async function loadSystemCalls(): Promise<SystemCalls> {
   try {
     return await open();

@@ -6,7 +6,7 @@ import { shownName } from "../../core/archive/bytes.ts";
 import type { ArchiveEntry } from "../../core/archive/entry.ts";
 import type { Contents } from "../../core/archive/seal.ts";
 import { OrchdError, systemCodeOf } from "../../lib/errors.ts";
-import { OpenDirectory } from "./open-directory.ts";
+import type { OpenDirectory } from "./open-directory.ts";
 import { loadSystemCalls, type SystemCalls } from "./system-calls.ts";
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = fs.constants;
@@ -17,8 +17,8 @@ const SECOND_US = 1_000_000;
 const write = promisify(fs.write);
 
 /**
- * Puts the tree of a volume archive together in an empty directory. All of it is checked on the way,
- * and only at its end is it known to be good: until then the directory is nobody's.
+ * Puts the tree of a volume archive together in an empty directory. All of it is checked on the
+ * way, and only at its end is it known to be good: until then the directory is nobody's.
  * @throws OrchdError `invalid` or `damaged` for an archive that is refused, `noSpace`
  */
 export async function writeTree(

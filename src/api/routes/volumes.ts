@@ -6,6 +6,7 @@ import {
   consistencySchema,
   moveProgressSchema,
   volumeContentsSchema,
+  type VolumeReading,
   volumeSummarySchema,
 } from "../../model/volume.ts";
 import { whileAdmitted } from "../admitted.ts";
@@ -40,6 +41,11 @@ const moveBody = z.object({
 });
 
 export function volumeRoutes(deps: ApiDeps): Hono<ApiEnv> {
+  return new Hono<ApiEnv>().route("/", lookRoutes(deps)).route("/", archiveRoutes(deps));
+}
+
+/** What there is, and what goes. */
+function lookRoutes(deps: ApiDeps): Hono<ApiEnv> {
   return new Hono<ApiEnv>()
     .get(
       "/volumes",
@@ -75,7 +81,12 @@ export function volumeRoutes(deps: ApiDeps): Hono<ApiEnv> {
         await removeVolume(deps, agent.nodeId, volume);
         return c.body(null, 204);
       },
-    )
+    );
+}
+
+/** Files out and in, and from node to node. */
+function archiveRoutes(deps: ApiDeps): Hono<ApiEnv> {
+  return new Hono<ApiEnv>()
     .get(
       "/volumes/:volume/archive",
       describe({
@@ -160,9 +171,10 @@ async function removeVolume(
 function streamOf(
   deps: ApiDeps,
   volume: string,
-  { pieces, close }: { pieces: AsyncIterable<Uint8Array>; close(): Promise<void> },
+  reading: VolumeReading,
 ): ReadableStream<Uint8Array> {
-  const iterator = pieces[Symbol.asyncIterator]();
+  const iterator = reading.pieces[Symbol.asyncIterator]();
+  const close = () => reading.close();
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {

@@ -26,8 +26,8 @@ export function backupVolumeCommand(context: Context): Command {
   return newRemoteCommand({
     name: "backup",
     description:
-      "Saves the files of a volume in a tar archive with a checksum. Tasks that use it are frozen " +
-      "meanwhile, which leaves the files as a power cut would; --stop ends and starts them.",
+      "Saves the files of a volume in a tar archive with a checksum. Tasks that use it are " +
+      "frozen meanwhile, which leaves the files as a power cut would; --stop ends and starts them.",
     examples: [
       "orchd volume backup shop_data data.tar",
       "orchd volume backup shop_data data.tar --stop",
@@ -70,8 +70,8 @@ async function backUp(
     const what = `${plural(entries, "entry", "entries")}, ${formatBytes(bytes)}`;
     await io.stderr.write(cleanText(`${name} is saved in ${file}: ${what}, ${sha256}`) + "\n");
     if (changed > 0) {
-      const files = `${plural(changed, "file")} changed while ${changed === 1 ? "it was" : "they were"}`;
-      await io.stderr.write(`${files} read: leave out --live for an archive of one moment.\n`);
+      const files = `${plural(changed, "file")} changed meanwhile`;
+      await io.stderr.write(`${files}: leave out --live for an archive of one moment.\n`);
     }
     if (skipped > 0) {
       await io.stderr.write(`${plural(skipped, "socket, device or mount")} left out.\n`);
@@ -93,8 +93,8 @@ export function restoreVolumeCommand(context: Context): Command {
   return newRemoteCommand({
     name: "restore",
     description:
-      "Puts what an archive holds in the place of what a volume has. An archive that is not whole " +
-      "changes nothing.",
+      "Puts what an archive holds in the place of what a volume has. An archive that is not " +
+      "whole changes nothing.",
     examples: [
       "orchd volume restore shop_data data.tar --stop",
       "orchd volume restore shop_data data.tar --node h2",
@@ -124,7 +124,10 @@ async function restore(
     const asked = { node: options.node, stop: options.stop === true };
     const contents = await client.writeVolume(name, archive, asked);
     await progress.end();
-    if (options.json === true) return printJson(io, { volume: name, ...contents });
+    if (options.json === true) {
+      await printJson(io, { volume: name, ...contents });
+      return;
+    }
     const { entries, bytes } = contents;
     const what = `${plural(entries, "entry", "entries")}, ${formatBytes(bytes)}`;
     await io.stderr.write(cleanText(`${name} has what the archive holds: ${what}`) + "\n");

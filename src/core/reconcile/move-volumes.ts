@@ -36,8 +36,8 @@ export function whyNoMove(view: View, { names, from, to }: Move): string | undef
 }
 
 /**
- * The copies are good: slots that used the volumes on the one node have their home on the other, and
- * what they had on the first ends. The volumes there go once they are used on the other.
+ * The copies are good: slots that used the volumes on the one node have their home on the other,
+ * and what they had on the first ends. The volumes there go once they are used on the other.
  * @param now milliseconds since 1970
  */
 export function moveChanges(view: View, { names, from, to }: Move, now: number): Change[] {
@@ -75,8 +75,8 @@ export function withBrokenOff(node: Node, names: readonly string[]): Node {
 }
 
 /**
- * The node with volumes to remove that moved away: each that is used where it is now, or that nobody
- * uses any more, and that no task of the node holds. The same object when there is none yet.
+ * The node with volumes to remove that moved away: each that is used where it is now, or that
+ * nobody uses any more, and that no task of the node holds. The same object when there is none.
  */
 export function withMovedToRemove(view: View, node: Node): Node {
   const { volumesMoved = [], ...rest } = node;
@@ -148,7 +148,8 @@ function whyStays(service: Service, names: readonly string[], target: Node): str
   if (other !== undefined) return `${name} uses the volume ${other.volume} as well: move it too`;
   const unmet = unmetConstraint(target, spec.placement.constraints);
   if (unmet !== undefined) {
-    return `${name} can't run on node ${target.hostname}: it does not meet ${formatConstraint(unmet)}`;
+    const where = `on node ${target.hostname}`;
+    return `${name} can't run ${where}: it does not meet ${formatConstraint(unmet)}`;
   }
   const device = spec.container.devices.find(({ source }) => !hasDevice(target, source));
   return device && `${name} needs the device ${device.source}, which node ${target.hostname} lacks`;

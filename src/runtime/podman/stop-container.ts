@@ -6,7 +6,6 @@ const STOP_MARGIN_MS = 30_000;
 /** "… is running or paused, refusing to clean up", or "… is in state paused". */
 const PAUSED = /\bpaused\b/;
 const NOT_PAUSED = /is not paused/;
-/** "… is not running, can't pause: container state improper", told of one that is paused as well. */
 const ALREADY_PAUSED = /already paused/;
 
 /** Stops a container, also one that somebody has paused, which Podman itself refuses. */

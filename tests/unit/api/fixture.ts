@@ -273,12 +273,8 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
     async setAvailability(...args) {
       calls.push(["setAvailability", ...args]);
     },
-    async setLabels(...args) {
-      calls.push(["setLabels", ...args]);
-    },
-    async removeNode(...args) {
-      calls.push(["removeNode", ...args]);
-    },
+    setLabels: async (...args) => void calls.push(["setLabels", ...args]),
+    removeNode: async (...args) => void calls.push(["removeNode", ...args]),
     healthReason: () => "its session is connected",
     explain(target) {
       calls.push(["explain", target.kind]);
