@@ -28,17 +28,18 @@ import { takesConnections } from "../net/probe.ts";
 import { forwardPackets } from "../net/sysctl.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import type { AgentState } from "../store/agent-state/agent-state.ts";
+import type { BindRules } from "./bind-rules.ts";
 import { Containers } from "./containers.ts";
 import { Executor } from "./executor.ts";
 import { FirstAnswer } from "./first-answer.ts";
 import { forwardTarget } from "./forward-target.ts";
+import { WaitingHappenings } from "./happenings.ts";
 import type { MachineDevices } from "./give-devices.ts";
 import { ImagePlatforms } from "./image-platforms.ts";
 import { Ingress } from "./ingress.ts";
 import { Reporter } from "./reporter.ts";
 import { Successors } from "./successors.ts";
-import { Interruptions } from "./volumes/interruptions.ts";
-import { NodeVolumes } from "./volumes/node-volumes.ts";
+import { AgentVolumes } from "./volumes/agent-volumes.ts";
 import { Worker } from "./worker.ts";
 
 const SAVE_RETRY_MS = 1000;
@@ -70,6 +71,10 @@ export interface AgentOptions {
   network: AgentNetwork | undefined;
   /** What the machine has that tasks are given; absent means nothing. */
   machine?: () => MachineDevices;
+  /** Where the agent keeps what survives it; absent where there is no such place. */
+  dataDir?: string;
+  /** What of the machine tasks may mount; absent means everything. */
+  binds?: BindRules;
   /** Hears of what the node says of itself when that changes. */
   onFacts?(news: Pick<NodeFacts, "foreignImages">): void;
 }
@@ -90,8 +95,9 @@ export class Agent implements AgentSession {
   readonly #firstAnswer: FirstAnswer;
   readonly #successors: Successors;
   readonly #ingress: Ingress | undefined;
-  readonly #interruptions: Interruptions;
+  readonly #volumes: AgentVolumes;
   readonly volumes: VolumeCalls;
+  readonly #happenings: WaitingHappenings;
   readonly #stopped = new AbortController();
   /** Tasks on their way out: no new connection goes to them. */
   readonly #withdrawn = new Set<TaskId>();
@@ -109,23 +115,19 @@ export class Agent implements AgentSession {
       platform: options.facts.platform,
       onForeign: (foreignImages) => options.onFacts?.({ foreignImages }),
     });
-    this.#interruptions = new Interruptions({
+    const { binds = { allowed: undefined, own: [] }, dataDir } = options;
+    this.#happenings = new WaitingHappenings((all) => server.happened(nodeId, all));
+    this.#volumes = new AgentVolumes({
       clock,
       log,
       runtime,
       containers: this.#containers,
-      tasks: {
-        assignment: (taskId) => this.#worker.assignment(taskId),
-        assignments: () => this.#worker.assignments(),
-        status: (taskId) => this.#worker.status(taskId),
-        statuses: () => this.#worker.statuses(),
-        hold: (taskId, held, message) => this.#worker.hold(taskId, held, message),
-        release: (taskId) => this.#worker.release(taskId),
-        failHeld: (taskId, message) => this.#worker.failHeld(taskId, message),
-      },
+      worker: () => this.#worker,
+      dataDir,
+      binds,
+      onHappening: (happening) => this.#happenings.add(happening),
     });
-    const volumes = new NodeVolumes({ log, runtime, interruptions: this.#interruptions });
-    this.volumes = volumes;
+    this.volumes = this.#volumes.calls;
     this.#executor = new Executor({
       clock,
       runtime,
@@ -134,7 +136,8 @@ export class Agent implements AgentSession {
       machine: options.machine,
       ports: this.#ports,
       subnet: network && parseSubnet(network.subnet),
-      volumes,
+      volumes: this.#volumes.calls,
+      binds,
       withdraw: (taskId) => this.#withdraw(taskId),
     });
     this.#worker = new Worker({
@@ -178,6 +181,7 @@ export class Agent implements AgentSession {
   async takeUp(): Promise<void> {
     const { state, network } = this.#options;
     this.#worker.restore(state.assignments(), state.statuses());
+    this.#volumes.onRestored();
     if (network !== undefined) await this.#prepareNetwork(network);
     void this.#watchRuntime();
   }
@@ -202,7 +206,7 @@ export class Agent implements AgentSession {
     this.#worker.close();
     this.#firstAnswer.close();
     this.#successors.close();
-    this.#interruptions.close();
+    this.#volumes.close();
     this.#reporter.close();
     this.#options.server.goodbye(this.nodeId);
     await this.#ports.close();
@@ -225,7 +229,8 @@ export class Agent implements AgentSession {
       return;
     }
     this.#worker.assign(set);
-    this.#interruptions.onSet(set.generation);
+    this.#volumes.onSet(set.generation);
+    this.#happenings.flush();
   }
 
   successors(): Successor[] {
@@ -340,7 +345,7 @@ export class Agent implements AgentSession {
   }
 
   #onListed(): void {
-    void this.#interruptions.resumeLeft();
+    this.#volumes.onListed();
     this.#worker.pokeAll();
     this.#ingress?.doubt();
     void this.#refreshIngress();

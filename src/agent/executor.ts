@@ -5,6 +5,7 @@ import type { Assignment } from "../model/assignment.ts";
 import type { TaskId } from "../model/ids.ts";
 import type { PortClaims } from "../net/ports.ts";
 import type { Runtime } from "../runtime/driver.ts";
+import { type BindRules, withAllowedBinds } from "./bind-rules.ts";
 import type { Containers } from "./containers.ts";
 import { withDevices, type MachineDevices } from "./give-devices.ts";
 import type { ImagePlatforms } from "./image-platforms.ts";
@@ -26,6 +27,8 @@ export interface ExecutorOptions {
   images: ImagePlatforms;
   /** What the machine has that tasks are given; absent means nothing. */
   machine?: (() => MachineDevices) | undefined;
+  /** What of the machine tasks may mount. */
+  binds: BindRules;
   /** Volumes that are being written wait, and what was left half written is settled. */
   volumes: Pick<NodeVolumes, "whenFree" | "settle">;
   /** Takes a task out of all tables, before it gets its signal. */
@@ -49,8 +52,11 @@ export class Executor {
 
   /** Makes a task's container with everything that it needs. */
   async create(given: Assignment): Promise<void> {
-    const { ports, machine } = this.#options;
-    const assignment = machine === undefined ? given : withDevices(given, machine());
+    const { ports, machine, binds } = this.#options;
+    const assignment = withAllowedBinds(
+      machine === undefined ? given : withDevices(given, machine()),
+      binds,
+    );
     const { taskId, container } = assignment;
     if (container.networkMode === "bridge") {
       for (const port of assignment.ports) await ports.claim(port, taskId);

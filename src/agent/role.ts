@@ -43,6 +43,8 @@ export interface AgentRoleOptions {
   labels: Readonly<Record<string, string>>;
   /** How much there is of what people gave a name. */
   resources?: Readonly<Record<string, number>>;
+  /** Directories that tasks may mount; absent means all but orchd's own. */
+  allowBind?: readonly string[];
   name: string | undefined;
   /** The address by which others reach this node; absent means the likeliest of its own. */
   advertise: string | undefined;
@@ -119,6 +121,8 @@ export class AgentRole {
       facts,
       network: subnet === undefined ? undefined : { interfaceName: INTERFACE, subnet },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
+      dataDir: options.dataDir,
+      binds: { allowed: options.allowBind, own: [options.dataDir, options.runDir] },
       onFacts: (news) => this.#tellFacts(news),
     });
   }

@@ -21,6 +21,8 @@ export interface ServerOptions {
   advertise?: string;
   /** How much the machine has of what people gave a name. */
   resources?: Record<string, number>;
+  /** Directories of the machine that tasks may mount; absent means all but orchd's own. */
+  allowBind?: string[];
   /** Backups of the cluster that it makes by itself. */
   backups?: { directory: string; everyMs: number; keep: number; passphrase?: string };
 }
@@ -55,6 +57,8 @@ export interface JoinOptions {
   labels: Record<string, string>;
   /** How much the machine has of what people gave a name. */
   resources?: Record<string, number>;
+  /** Directories of the machine that tasks may mount; absent means all but orchd's own. */
+  allowBind?: string[];
   name: string | undefined;
   /** Address by which others reach the node. */
   advertise: string | undefined;
@@ -199,6 +203,27 @@ export function resourcesFrom(
     return [kind, Number(count)];
   });
   return pairs.length === 0 ? {} : { resources: Object.fromEntries(pairs) };
+}
+
+/** `--allow-bind /srv` */
+export function allowBindOption(): Option {
+  return new Option(
+    "--allow-bind <path>",
+    "tasks may mount this directory and no other, or none; can be given several times",
+  ).argParser(collect);
+}
+
+/** What the options say, or else the environment, in which colons part several. */
+export function allowBindFrom(
+  io: Io,
+  given: readonly string[] | undefined,
+): { allowBind?: string[] } {
+  const paths = given ?? io.env["ORCHD_ALLOW_BIND"]?.split(":").filter(Boolean);
+  if (paths === undefined) return {};
+  if (paths.includes("none") && paths.length > 1) {
+    throw usageError("--allow-bind none goes with no other --allow-bind");
+  }
+  return { allowBind: paths.filter((path) => path !== "none").map((path) => pathFrom(io, path)) };
 }
 
 function parsePort(text: string): number {

@@ -13,6 +13,8 @@ export const volumeMountSchema = z.object({
   type: z.literal("volume"),
   /** The volume's name in the runtime, `shop_data`. Empty for an anonymous volume. */
   volume: z.string().max(255),
+  /** Only this directory or file of it, relative; absent means all of it. */
+  subpath: z.string().min(1).max(4096).optional(),
   target: text,
   readOnly: z.boolean(),
   noCopy: z.boolean(),

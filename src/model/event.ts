@@ -32,6 +32,8 @@ export const happeningSchema = z.object({
   name: z.string().max(255),
   message: z.string().max(1000),
 });
+/** Told at once at most. */
+export const HAPPENINGS_MAX = 64;
 export type Happening = z.infer<typeof happeningSchema>;
 
 /** What people want to hear of one write, or nothing when it changed nothing that shows. */

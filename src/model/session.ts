@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Assignment, AssignmentSet } from "./assignment.ts";
+import type { Happening } from "./event.ts";
 import type { NodeId, TaskId } from "./ids.ts";
 import type { NodeFacts } from "./node.ts";
 import type { Successor } from "./successor.ts";
@@ -158,5 +159,7 @@ export interface ServerSession {
   leads(): boolean;
   /** Resolves once the server holds the statuses durably; a rejected batch is to be sent again. */
   report(nodeId: NodeId, statuses: TaskStatus[]): Promise<void>;
+  /** What happened on the node and concerns no task; answers whether somebody hears it. */
+  happened(nodeId: NodeId, happenings: readonly Happening[]): boolean;
   goodbye(nodeId: NodeId): void;
 }

@@ -1,8 +1,8 @@
-import { sortedBy } from "../lib/order.ts";
+import { equalJson, sortedBy } from "../lib/order.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { Applied } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
-import { restartOf, specAt } from "../model/service.ts";
+import { restartOf, specAt, specOf } from "../model/service.ts";
 import type { Task } from "../model/task.ts";
 import type { View } from "../model/view.ts";
 
@@ -20,7 +20,9 @@ export function assignmentSetOf(view: View, nodeId: NodeId): AssignmentSet {
     const who = { taskId: task.id, serviceId, stack, service: name, slot, revision };
     const what = { container, resources, ports, restart };
     const given = task.devices === undefined ? {} : { devices: task.devices };
-    assignments.push({ ...who, desired, state, ...what, ...given, failures });
+    const { backups } = specOf(service);
+    const kept = backups === undefined || desired !== "running" ? {} : { backups };
+    assignments.push({ ...who, desired, state, ...what, ...given, ...kept, failures });
   }
   return { generation: view.version, assignments };
 }
@@ -34,6 +36,17 @@ export function nodesTouchedBy(applied: Applied): NodeId[] {
   const { before, after } = applied;
   if (before !== undefined && after !== undefined && sameAssignment(before, after)) return [];
   return [before?.nodeId, after?.nodeId].filter((id) => id !== undefined);
+}
+
+/**
+ * The nodes that hear of other backups: the only part of a service's newest revision that concerns
+ * tasks of older ones as well.
+ */
+export function nodesWithOtherBackups(view: View, { kind, before, after }: Applied): NodeId[] {
+  if (kind !== "service" || before === undefined || after === undefined) return [];
+  if (equalJson(specOf(before).backups, specOf(after).backups)) return [];
+  const nodes = view.tasksOf(after.id).map(({ nodeId }) => nodeId);
+  return [...new Set(nodes)].filter((id) => id !== undefined);
 }
 
 function sameAssignment(a: Task, b: Task): boolean {

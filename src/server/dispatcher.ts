@@ -5,12 +5,13 @@ import { takeUpSuccessors } from "../core/reconcile/successors.ts";
 import { takeUpLost } from "../core/reconcile/take-up-lost.ts";
 import { put } from "../model/change.ts";
 import { isLostRevision } from "../model/cluster.ts";
+import type { Happening } from "../model/event.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { Node, NodeFacts } from "../model/node.ts";
 import type { AgentSession, ServerSession } from "../model/session.ts";
 import { inServerTime, withReadiness, withStatus, type TaskStatus } from "../model/task.ts";
 import type { Commit, Store } from "../store/store.ts";
-import { assignmentSetOf, nodesTouchedBy } from "./assignments.ts";
+import { assignmentSetOf, nodesTouchedBy, nodesWithOtherBackups } from "./assignments.ts";
 import { commitFresh } from "./commit-fresh.ts";
 import { Turns } from "./turns.ts";
 
@@ -40,16 +41,22 @@ export class Dispatcher implements ServerSession {
   readonly #unwatch: () => void;
   readonly #health: SessionWatcher | undefined;
   readonly #onSession: (session: AgentSession) => void;
+  readonly #onHappening: (happening: Happening) => void;
   #ownNodeId: NodeId | undefined;
 
-  /** @param onSession called when an agent's session has begun */
+  /**
+   * @param onSession called when an agent's session has begun
+   * @param onHappening called with what agents tell beside their tasks
+   */
   constructor(
     store: Store,
     clock: Clock,
     health?: SessionWatcher,
     onSession: (session: AgentSession) => void = () => {},
+    onHappening: (happening: Happening) => void = () => {},
   ) {
     this.#onSession = onSession;
+    this.#onHappening = onHappening;
     this.#reports = new Turns(clock, REPORTS_MS);
     this.#store = store;
     this.#clock = clock;
@@ -139,6 +146,14 @@ export class Dispatcher implements ServerSession {
     );
   }
 
+  happened(nodeId: NodeId, happenings: readonly Happening[]): boolean {
+    const { hostname = nodeId } = this.#store.view().nodes.get(nodeId) ?? {};
+    for (const { message, ...one } of happenings) {
+      this.#onHappening({ ...one, message: `on node ${hostname}: ${message}`.slice(0, 1000) });
+    }
+    return true;
+  }
+
   /** Only the agent of this very process asks, and for it the server is always there. */
   leads(): boolean {
     return true;
@@ -175,6 +190,8 @@ export class Dispatcher implements ServerSession {
   #onCommit({ applied }: Commit): void {
     for (const one of applied) {
       for (const nodeId of nodesTouchedBy(one)) this.#markStale(nodeId);
+      const others = nodesWithOtherBackups(this.#store.view(), one);
+      for (const nodeId of others) this.#markStale(nodeId);
     }
   }
 

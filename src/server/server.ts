@@ -60,6 +60,8 @@ export interface ServerOptions {
   advertise?: string;
   /** How much this machine has of what people gave a name. */
   resources?: Readonly<Record<string, number>>;
+  /** Directories of this machine that tasks may mount; absent means all but orchd's own. */
+  allowBind?: readonly string[];
   /** Backups that the server makes by itself; absent means none. */
   backups?: BackupSchedule;
   version: VersionInfo;
@@ -113,8 +115,12 @@ export class Server {
       probe: (nodeId, timeoutMs) => this.#probe(nodeId, timeoutMs),
     });
     this.#images = new ImageIndex({ store, log: options.log });
-    this.#dispatcher = new Dispatcher(store, systemClock, this.#health, (session) =>
-      this.#onSession(session),
+    this.#dispatcher = new Dispatcher(
+      store,
+      systemClock,
+      this.#health,
+      (session) => this.#onSession(session),
+      (happening) => this.#happenings.tell(happening),
     );
     this.#autoscaler = new Autoscaler({
       store,
@@ -302,6 +308,8 @@ export class Server {
       facts,
       network,
       ...(devices === undefined ? {} : { machine: () => devices.found }),
+      dataDir,
+      binds: { allowed: this.#options.allowBind, own: [dataDir, runDir] },
       onFacts: (news) => void this.#tellFacts(news),
     });
     this.#agent = { agent, runtime, state, facts, devices };

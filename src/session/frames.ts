@@ -3,6 +3,7 @@ import { OrchdError } from "../lib/errors.ts";
 import { jsonDepthOf } from "../lib/json-depth.ts";
 import { assignmentSchema } from "../model/assignment.ts";
 import { volumeMountSchema } from "../model/container.ts";
+import { HAPPENINGS_MAX, happeningSchema } from "../model/event.ts";
 import { taskIdSchema } from "../model/ids.ts";
 import { nodeFactsSchema } from "../model/node.ts";
 import { execOptionsSchema, logOptionsSchema } from "../model/session.ts";
@@ -100,6 +101,10 @@ export const upFrameSchema = z.discriminatedUnion("type", [
   /** Asks for the whole set: what a change builds on is not what the agent has. */
   z.object({ type: z.literal("whole") }),
   z.object({ type: z.literal("time"), id: count }),
+  z.object({
+    type: z.literal("happened"),
+    happenings: z.array(happeningSchema).max(HAPPENINGS_MAX),
+  }),
   grant,
 ]);
 export type UpFrame = z.infer<typeof upFrameSchema>;

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Clock } from "../lib/clock.ts";
 import { messageOf, OrchdError } from "../lib/errors.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
+import type { Happening } from "../model/event.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
 import type { NodeFacts } from "../model/node.ts";
 import {
@@ -55,6 +56,7 @@ export interface RemoteAgentOptions {
   onHello(hello: Hello): void;
   /** Resolves once the statuses are on disk. */
   report(statuses: TaskStatus[]): Promise<void>;
+  happened(happenings: readonly Happening[]): void;
   onEnd(code: number, reason: string): void;
 }
 
@@ -209,6 +211,8 @@ export class RemoteAgent implements AgentSession {
         const serverTime = this.#options.clock.now();
         return this.#connection.send({ type: "time", id: frame.id, serverTime });
       }
+      case "happened":
+        return this.#options.happened(frame.happenings);
       case "grant":
         return this.#connection.granted(frame.stream, frame.bytes);
     }

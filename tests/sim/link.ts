@@ -106,6 +106,10 @@ export class Link implements ServerSession {
     if (isBroken()) throw away();
   }
 
+  happened(): boolean {
+    return true;
+  }
+
   leads(): boolean {
     return this.#connection !== undefined;
   }

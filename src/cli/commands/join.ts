@@ -2,6 +2,8 @@ import { Option, type Command } from "commander";
 import type { Io } from "../io.ts";
 import {
   collect,
+  allowBindFrom,
+  allowBindOption,
   gossipPortOption,
   newCommand,
   resourceOption,
@@ -21,6 +23,7 @@ interface JoinFlags {
   advertise?: string;
   gossipPort: number;
   resource?: string[];
+  allowBind?: string[];
   podmanSocket?: string;
 }
 
@@ -46,6 +49,7 @@ export function joinCommand(context: Context): Command {
       parseIp,
     )
     .addOption(resourceOption())
+    .addOption(allowBindOption())
     .addOption(gossipPortOption())
     .addOption(
       new Option("--data-dir <dir>", "where the state is kept")
@@ -74,6 +78,7 @@ export function joinCommand(context: Context): Command {
         servers,
         labels: parseLabels(label ?? []),
         ...resourcesFrom(io, flags.resource),
+        ...allowBindFrom(io, flags.allowBind),
         name,
         advertise,
         gossipPort,

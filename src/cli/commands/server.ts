@@ -2,6 +2,8 @@ import { InvalidArgumentError, Option, type Command } from "commander";
 import { isIP } from "node:net";
 import { SERVER_PORT } from "../../model/server-address.ts";
 import {
+  allowBindFrom,
+  allowBindOption,
   gossipPortOption,
   newCommand,
   resourceOption,
@@ -11,7 +13,9 @@ import {
   pathFrom,
   timeArgument,
   type Context,
+  type ServerOptions,
 } from "../context.ts";
+import type { Io } from "../io.ts";
 import { readPassphrase } from "../passphrase.ts";
 import { DATA_DIR_DEFAULT, RUN_DIR_DEFAULT, runDirOf } from "../socket-path.ts";
 
@@ -25,6 +29,7 @@ interface ServerFlags {
   advertise?: string;
   gossipPort: number;
   resource?: string[];
+  allowBind?: string[];
   backupDir?: string;
   backupEvery: number;
   backupKeep: number;
@@ -67,6 +72,7 @@ export function serverCommand(context: Context): Command {
     )
     .option("--advertise <ip>", "the address that others are told (default: found out)", parseIp)
     .addOption(resourceOption())
+    .addOption(allowBindOption())
     .addOption(gossipPortOption())
     .option("--backup-dir <dir>", "make backups of the cluster's state there, see `orchd backup`")
     .addOption(
@@ -81,29 +87,31 @@ export function serverCommand(context: Context): Command {
     )
     .option("--backup-passphrase-file <file>", "seal them with what the file says")
     .action(async (given: ServerFlags) => {
-      const { dataDir, runDir, podmanSocket, listen, gossipPort, resource, ...rest } = given;
-      const { backupDir, backupEvery, backupKeep, backupPassphraseFile, ...flags } = rest;
-      const passphrase = readPassphrase(io, backupPassphraseFile);
+      const { dataDir, runDir, podmanSocket, listen, gossipPort } = given;
+      const { runtime, agent, advertise, resource, allowBind } = given;
       const data = pathFrom(io, dataDir);
       context.exitCode = await context.program.startServer({
         dataDir: data,
         runDir: runDir === undefined ? runDirOf(data) : pathFrom(io, runDir),
-        ...flags,
+        runtime,
+        agent,
+        ...(advertise === undefined ? {} : { advertise }),
         ...resourcesFrom(io, resource),
+        ...allowBindFrom(io, allowBind),
         ...(listen === "none" ? {} : { listen: { ...listen, gossipPort } }),
         ...(podmanSocket === undefined ? {} : { podmanSocket: pathFrom(io, podmanSocket) }),
-        ...(backupDir === undefined
-          ? {}
-          : {
-              backups: {
-                directory: pathFrom(io, backupDir),
-                everyMs: backupEvery,
-                keep: backupKeep,
-                ...(passphrase === undefined ? {} : { passphrase }),
-              },
-            }),
+        ...backupsFrom(io, given),
       });
     });
+}
+
+function backupsFrom(io: Io, given: ServerFlags): Pick<ServerOptions, "backups"> {
+  const { backupDir, backupEvery: everyMs, backupKeep: keep, backupPassphraseFile } = given;
+  const passphrase = readPassphrase(io, backupPassphraseFile);
+  if (backupDir === undefined) return {};
+  const directory = pathFrom(io, backupDir);
+  const sealing = passphrase === undefined ? {} : { passphrase };
+  return { backups: { directory, everyMs, keep, ...sealing } };
 }
 
 function parseBackupEvery(text: string): number {

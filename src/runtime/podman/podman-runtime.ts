@@ -37,6 +37,7 @@ import type { ProcessLimits } from "./process-limits.ts";
 import { PodmanService, type ServiceOptions } from "./service.ts";
 import { StatusCache } from "./status-cache.ts";
 import { freezeContainer, stopContainer, thawContainer } from "./stop-container.ts";
+import { Subpaths } from "./subpaths.ts";
 import { readUsage } from "./usage.ts";
 import { ensureVolume, listVolumes, removeVolume, volumePath } from "./volumes.ts";
 import { waitFor } from "./wait-for.ts";
@@ -67,6 +68,7 @@ export class PodmanRuntime implements Runtime {
   /** Tasks whose start got no answer: they may have run and ended, and never start twice. */
   readonly #unsure = new Set<TaskId>();
   readonly #network: NodeNetwork;
+  readonly #subpaths: Subpaths;
 
   private constructor(service: PodmanService, options: PodmanOptions, limits: ProcessLimits) {
     this.#service = service;
@@ -75,6 +77,7 @@ export class PodmanRuntime implements Runtime {
     this.#clock = options.clock;
     this.#limits = limits;
     this.#network = new NodeNetwork(service.http, options.nodeId);
+    this.#subpaths = new Subpaths(options.runDir, (name) => volumePath(service.http, name));
     this.#statuses = new StatusCache((id) => this.#inspectId(id));
   }
 
@@ -108,9 +111,11 @@ export class PodmanRuntime implements Runtime {
 
   async create(options: CreateOptions): Promise<string> {
     const { assignment, address } = options;
-    await makeSources(assignment.container.mounts);
+    const { taskId, container } = assignment;
+    await makeSources(container.mounts);
+    const mounts = await this.#subpaths.resolve(taskId, container.mounts);
     const spec = createSpecOf({
-      assignment,
+      assignment: { ...assignment, container: { ...container, mounts } },
       nodeId: this.#nodeId,
       network: this.#network.bridge,
       limits: this.#limits,
@@ -152,11 +157,13 @@ export class PodmanRuntime implements Runtime {
 
   async remove(taskId: TaskId): Promise<void> {
     const id = await this.#findId(taskId);
-    if (id === undefined) return;
-    await this.#removeContainer(id);
-    this.#ids.delete(taskId);
-    this.#unsure.delete(taskId);
-    this.#statuses.forget(id);
+    if (id !== undefined) {
+      await this.#removeContainer(id);
+      this.#ids.delete(taskId);
+      this.#unsure.delete(taskId);
+      this.#statuses.forget(id);
+    }
+    await this.#subpaths.release(taskId);
   }
 
   events(signal: AbortSignal): AsyncIterable<RuntimeEvent> {

@@ -61,6 +61,10 @@ export class FakeServer implements ServerSession {
     this.statuses.push(...statuses);
   }
 
+  happened(): boolean {
+    return true;
+  }
+
   leads(): boolean {
     return true;
   }

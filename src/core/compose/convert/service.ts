@@ -15,7 +15,7 @@ import { disconnectPolicyOf, restartPolicyOf } from "./policies.ts";
 import { portsOf, type PlacedPort } from "./ports.ts";
 import { resourcesOf } from "./resources.ts";
 import { rollbackPolicyOf, rolloutRulesOf, updatePolicyOf } from "./rollout.ts";
-import type { Volumes } from "./volumes.ts";
+import { backupsOf, type Volumes } from "./volumes.ts";
 
 export interface ServiceContext {
   /** The stack's name. */
@@ -45,6 +45,7 @@ export function convertService(service: Cursor, context: ServiceContext): Conver
   const overlap = { mounts: container.mounts, hasDevices, usesHostPorts };
   const rollback = rollbackPolicyOf(service, overlap);
   const rollout = rolloutRulesOf(service, { mode, replicas });
+  const backups = backupsOf(container.mounts, volumes);
   const spec: ServiceSpec = {
     mode,
     replicas,
@@ -63,6 +64,7 @@ export function convertService(service: Cursor, context: ServiceContext): Conver
     restarts: 0,
     ...jobOf(service, { mode, replicas }),
     ...withoutUndefined({ dependsOn: dependenciesOf(service) }),
+    ...(backups.length === 0 ? {} : { backups }),
   };
   return { spec, ports };
 }

@@ -3,7 +3,7 @@ import { nodeProperties, ONE_NETWORK } from "./service-node.ts";
 import { runProperties } from "./service-run.ts";
 import { dictionary, either, flag, honoured, list, mapping, oneOrMany, options } from "./shape.ts";
 import { pairs, parts, refused, scalar, text, warned, type Property, type Shape } from "./shape.ts";
-import { xOrchd } from "./x-orchd.ts";
+import { volumeExtension, xOrchd } from "./x-orchd.ts";
 
 export const service: Shape = mapping(
   "a service",
@@ -16,13 +16,17 @@ const external: Shape = either(flag, mapping("external", { name: honoured(text) 
 
 export const volume: Shape = {
   ...scalar("null"),
-  ...mapping("a volume", {
-    name: honoured(text),
-    driver: honoured(text),
-    driver_opts: honoured(options),
-    external: honoured(external),
-    labels: honoured(pairs),
-  }),
+  ...mapping(
+    "a volume",
+    {
+      name: honoured(text),
+      driver: honoured(text),
+      driver_opts: honoured(options),
+      external: honoured(external),
+      labels: honoured(pairs),
+    },
+    { extension: volumeExtension },
+  ),
 };
 
 const network: Shape = {

@@ -81,20 +81,19 @@ async function within<T>(promise: Promise<T>): Promise<T> {
 
 /** Files are real, and so is the time that they take; the agent's own passes beside it. */
 async function really<T>(promise: Promise<T>): Promise<T> {
-  let isOver = false;
-  const over = promise.finally(() => (isOver = true));
-  over.catch(() => {});
-  while (!isOver) {
-    await rig.pass(100);
-    await Promise.race([over.catch(() => {}), new Promise((turn) => setTimeout(turn, 1))]);
-  }
+  const settled = promise.then(
+    () => true,
+    () => true,
+  );
+  const aTurn = () => new Promise<false>((turn) => setImmediate(() => turn(false)));
+  while (!(await Promise.race([settled, aTurn()]))) await rig.pass(100);
   return promise;
 }
 
-async function collect({ pieces, close }: VolumeReading): Promise<Uint8Array> {
+async function collect(reading: VolumeReading): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
-  for await (const bytes of pieces) parts.push(bytes.slice());
-  await within(close());
+  for await (const bytes of reading.pieces) parts.push(bytes.slice());
+  await within(reading.close());
   return joined(parts);
 }
 
