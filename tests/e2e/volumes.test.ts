@@ -26,7 +26,7 @@ describe("volumes of two machines", () => {
     h1 = fleet.host("h1");
     const h2 = fleet.host("h2");
     await h1.startServer();
-    h2.spawnAgent([`${await h1.token()}@${h1.address}`]);
+    h2.spawnAgent([`${await h1.token()}@${h1.address}`, "--allow-bind", "/srv/shared"]);
     await h1.waitFor("both nodes are ready", async () => {
       const nodes = await h1.json<NodeSummary[]>("nodes");
       return nodes.filter((node) => node.health === "ready").length === 2;
@@ -145,5 +145,44 @@ describe("volumes of two machines", () => {
     await h1.waitFor("the half copy is gone", async () => (await volumesOn("h1")).length === 0);
     await h1.must("volume", "move", VOLUME, "h1");
     expect(await content()).toBe(before);
+  });
+
+  /** A stack that mounts a part of the volume, beside the one that has all of it. */
+  function partOf(subpath: string): string {
+    const service = `command: ["sleep", "1000"]
+stop_grace_period: 0s
+restart: "no"
+deploy: { placement: { constraints: ["node.hostname == h1"] } }
+volumes:
+  - { type: volume, source: data, target: /part, read_only: true, volume: { subpath: ${subpath} } }`;
+    const volumes = `volumes: { data: { external: true, name: ${VOLUME} } }`;
+    return `${aStack("part", service)}${volumes}\n`;
+  }
+
+  test("are mounted in part, and no link in them leads out", async () => {
+    await h1.mustUp(partOf("d/e"));
+    expect(await h1.must("exec", "part/app.1", "--", "cat", "/part/small")).toBe("hi\n");
+    const write = await h1.orchd("exec", "part/app.1", "--", "touch", "/part/x");
+    expect(write.stderr).toContain("Read-only");
+    await h1.must("down", "part");
+    expect((await h1.lab.run(["ls", "/run/orchd/subpaths"])).stdout).toBe("");
+    await inTask("ln -s /etc /data/out");
+    const refused = await h1.up(partOf("out"));
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining("over a link")]);
+    await h1.must("down", "part");
+  });
+
+  test("are not the only way to a machine's files: its list says which others there are", async () => {
+    const bind = (source: string) => `command: ["sleep", "1000"]
+stop_grace_period: 0s
+restart: "no"
+deploy: { placement: { constraints: ["node.hostname == h2"] } }
+volumes: ["${source}:/x"]`;
+    const refused = await h1.up(aStack("bind", bind("/etc")));
+    expect([refused.code, refused.stderr]).toEqual([
+      1,
+      expect.stringContaining("/etc may not be mounted on this node"),
+    ]);
+    await h1.mustUp(aStack("bind", bind("/srv/shared/new")));
   });
 });
