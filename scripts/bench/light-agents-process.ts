@@ -47,6 +47,10 @@ class LightAgent implements AgentSession {
 
   readonly volumes = NO_VOLUMES;
 
+  async pruneImages(): Promise<never[]> {
+    return [];
+  }
+
   generation(): undefined {}
 
   async held(): Promise<never[]> {

@@ -6,6 +6,7 @@ import { gatewayOf, parseSubnet } from "../core/network/address.ts";
 import type { PublishedEndpoint } from "../core/network/ingress.ts";
 import { awaitedPorts } from "../core/task/step.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
+import type { NodeDisk } from "../model/disk.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
 import type { NodeFacts } from "../model/node.ts";
 import type {
@@ -30,6 +31,7 @@ import type { Runtime } from "../runtime/driver.ts";
 import type { AgentState } from "../store/agent-state/agent-state.ts";
 import type { BindRules } from "./bind-rules.ts";
 import { Containers } from "./containers.ts";
+import { DiskCare } from "./disk-care.ts";
 import { Executor } from "./executor.ts";
 import { FirstAnswer } from "./first-answer.ts";
 import { forwardTarget } from "./forward-target.ts";
@@ -73,10 +75,12 @@ export interface AgentOptions {
   machine?: () => MachineDevices;
   /** Where the agent keeps what survives it; absent where there is no such place. */
   dataDir?: string;
+  /** Directories on the disks that are looked after; absent means that nobody does. */
+  diskPaths?: readonly string[];
   /** What of the machine tasks may mount; absent means everything. */
   binds?: BindRules;
   /** Hears of what the node says of itself when that changes. */
-  onFacts?(news: Pick<NodeFacts, "foreignImages">): void;
+  onFacts?(news: Pick<NodeFacts, "foreignImages" | "disk">): void;
 }
 
 /**
@@ -98,6 +102,7 @@ export class Agent implements AgentSession {
   readonly #volumes: AgentVolumes;
   readonly volumes: VolumeCalls;
   readonly #happenings: WaitingHappenings;
+  readonly #disk: DiskCare | undefined;
   readonly #stopped = new AbortController();
   /** Tasks on their way out: no new connection goes to them. */
   readonly #withdrawn = new Set<TaskId>();
@@ -137,6 +142,7 @@ export class Agent implements AgentSession {
       ports: this.#ports,
       subnet: network && parseSubnet(network.subnet),
       volumes: this.#volumes.calls,
+      requireRoom: () => this.#disk?.requireRoom(),
       binds,
       withdraw: (taskId) => this.#withdraw(taskId),
     });
@@ -168,6 +174,7 @@ export class Agent implements AgentSession {
       save: (statuses) => state.saveStatus(statuses),
       send: (statuses) => server.report(nodeId, statuses),
     });
+    this.#disk = options.diskPaths && this.#newDiskCare(options.diskPaths);
     this.#ingress = network && new Ingress(network, () => this.#endpoints());
   }
 
@@ -183,6 +190,7 @@ export class Agent implements AgentSession {
     this.#worker.restore(state.assignments(), state.statuses());
     this.#volumes.onRestored();
     if (network !== undefined) await this.#prepareNetwork(network);
+    this.#disk?.start();
     void this.#watchRuntime();
   }
 
@@ -207,6 +215,7 @@ export class Agent implements AgentSession {
     this.#firstAnswer.close();
     this.#successors.close();
     this.#volumes.close();
+    this.#disk?.close();
     this.#reporter.close();
     this.#options.server.goodbye(this.nodeId);
     await this.#ports.close();
@@ -275,6 +284,12 @@ export class Agent implements AgentSession {
     return references;
   }
 
+  async pruneImages(keep: readonly string[]): Promise<string[]> {
+    const removed = (await this.#disk?.pruneImages(keep)) ?? [];
+    if (removed.length > 0) this.#images.forget();
+    return removed;
+  }
+
   async removeVolumes(names: readonly string[]): Promise<void> {
     for (const name of names) {
       try {
@@ -309,6 +324,20 @@ export class Agent implements AgentSession {
 
   /** The server calls this agent directly: there is no connection that could be closed. */
   close(): void {}
+
+  #newDiskCare(paths: readonly string[]): DiskCare {
+    const { clock, log, runtime, facts } = this.#options;
+    const options = {
+      clock,
+      log,
+      upkeep: runtime.upkeep,
+      paths,
+      containerIds: () => [...this.#containers.all()].map(({ containerId }) => containerId),
+      imagesInUse: () => [...this.#worker.assignments()].map(({ container }) => container.image),
+      onChange: (disk: NodeDisk) => this.#options.onFacts?.({ disk }),
+    };
+    return new DiskCare(options, facts.disk);
+  }
 
   /** The server may be another one, or one that was put back from a backup: it hears everything. */
   #resumeSession(): void {

@@ -27,6 +27,8 @@ export interface ExecutorOptions {
   images: ImagePlatforms;
   /** What the machine has that tasks are given; absent means nothing. */
   machine?: (() => MachineDevices) | undefined;
+  /** Throws while the disk has no room for another task. */
+  requireRoom(): void;
   /** What of the machine tasks may mount. */
   binds: BindRules;
   /** Volumes that are being written wait, and what was left half written is settled. */
@@ -52,6 +54,7 @@ export class Executor {
 
   /** Makes a task's container with everything that it needs. */
   async create(given: Assignment): Promise<void> {
+    this.#options.requireRoom();
     const { ports, machine, binds } = this.#options;
     const assignment = withAllowedBinds(
       machine === undefined ? given : withDevices(given, machine()),

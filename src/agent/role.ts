@@ -20,6 +20,7 @@ import { openAgentState, type AgentState } from "../store/agent-state/agent-stat
 import { makePrivateDirectory } from "../store/private-directory.ts";
 import { Agent } from "./agent.ts";
 import { DeviceWatch } from "./device-watch.ts";
+import { beginDiskCare } from "./disk-care.ts";
 import { enrol } from "./enrol.ts";
 import { readFacts } from "./facts.ts";
 import { renewCertificate } from "./join.ts";
@@ -61,6 +62,7 @@ interface Machine {
   lock: { release: () => void } | undefined;
   /** Absent where the runtime can give no devices. */
   devices: DeviceWatch | undefined;
+  diskPaths: readonly string[];
 }
 
 /**
@@ -122,6 +124,7 @@ export class AgentRole {
       network: subnet === undefined ? undefined : { interfaceName: INTERFACE, subnet },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
       dataDir: options.dataDir,
+      diskPaths: machine.diskPaths,
       binds: { allowed: options.allowBind, own: [options.dataDir, options.runDir] },
       onFacts: (news) => this.#tellFacts(news),
     });
@@ -165,8 +168,9 @@ export class AgentRole {
       random: systemRandom,
       ...socket,
     });
-    const own = { ...(await facts(runtime)), hostname: identity.name, notes: [] };
-    const machine = { state, clock, lock, devices };
+    const { disk, diskPaths } = await beginDiskCare(runtime, dataDir);
+    const own = { ...(await facts(runtime)), hostname: identity.name, notes: [], disk };
+    const machine = { state, clock, lock, devices, diskPaths };
     const role = new AgentRole(options, machine, { identity, runtime, facts: own });
     await role.#begin();
     return role;

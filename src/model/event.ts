@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Applied } from "./change.ts";
+import { formatDisk } from "./disk.ts";
 import { NO_RUNS, type JobRuns } from "./job.ts";
 import { formatServiceName } from "./names.ts";
 import type { Node } from "./node.ts";
@@ -158,5 +159,10 @@ function tellNode(before: Node | undefined, after: Node | undefined): Told | und
   if (before === undefined) return { ...about, action: "created" };
   if (before.health !== after.health) return { ...about, action: after.health };
   if (before.availability !== after.availability) return { ...about, action: after.availability };
+  const { level = "roomy" } = after.disk ?? {};
+  if ((before.disk?.level ?? "roomy") !== level) {
+    const message = after.disk === undefined || level === "roomy" ? "" : formatDisk(after.disk);
+    return { ...about, action: `disk ${level}`, message };
+  }
   return undefined;
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { nodeDeviceSchema } from "./device.ts";
 import { digestSchema } from "./digest.ts";
+import { nodeDiskSchema } from "./disk.ts";
 import { nodeIdSchema } from "./ids.ts";
 
 export const nodeFactsSchema = z.object({
@@ -26,6 +27,8 @@ export const nodeFactsSchema = z.object({
   deviceNodes: z.array(z.string().max(255)).max(1024).optional(),
   /** Images that are here for another platform than the node's, by reference: `linux/arm64`. */
   foreignImages: z.record(z.string().max(512), z.string().max(64)).optional(),
+  /** How full its disks are; absent where nobody looks. */
+  disk: nodeDiskSchema.optional(),
   /** Version of orchd on the node. */
   orchdVersion: z.string().max(64),
   /** What the agent found out that people should put right, such as ports that are blocked. */
@@ -77,5 +80,6 @@ export type Node = z.infer<typeof nodeSchema>;
 
 /** Whether the scheduler may put a new task there. */
 export function acceptsTasks(node: Node): boolean {
-  return node.roles.agent && node.availability === "active" && node.health === "ready";
+  const hasRoom = node.disk?.level !== "full";
+  return node.roles.agent && node.availability === "active" && node.health === "ready" && hasRoom;
 }

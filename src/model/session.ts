@@ -97,6 +97,11 @@ export interface AgentSession {
   images(): Promise<ImageSummary[]>;
   loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]>;
   /**
+   * Removes images that are neither in use nor among these, while there is too little room on the
+   * node's disk; nothing where there is room. Answers what was removed.
+   */
+  pruneImages(keep: readonly string[]): Promise<string[]>;
+  /**
    * Removes volumes that orchd made. One that is not there or not ours, or that somebody else uses,
    * is no error.
    * @throws OrchdError `conflict` (retryable) while a task of the node may hold one

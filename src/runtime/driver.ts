@@ -101,7 +101,26 @@ export interface Runtime {
   volumePath(name: string): Promise<string>;
   /** Removes a volume that orchd made; one of somebody else is left and told as `conflict`. */
   removeVolume(name: string): Promise<void>;
+  /** Care for what is kept on the disk; undefined for a runtime that keeps nothing there. */
+  readonly upkeep: Upkeep | undefined;
   close(): Promise<void>;
+}
+
+/** What a runtime keeps on the disk, and how room is made there. */
+export interface Upkeep {
+  /** A directory on the disk that holds images and containers. */
+  storagePath(): Promise<string>;
+  /** Keeps the two latest parts of logs that were rotated since the last call. */
+  keepLogs(containerIds: readonly string[]): Promise<void>;
+  /** Removes those parts; the logs themselves stay. */
+  dropOldLogs(containerIds: readonly string[]): Promise<void>;
+  /** Removes images without a name that no container uses. */
+  removeUnnamedImages(): Promise<void>;
+  /**
+   * Removes images that none of these names means and no container uses, the oldest first, until
+   * there is enough room. Answers their names.
+   */
+  removeImages(keep: readonly string[], isEnough: () => Promise<boolean>): Promise<string[]>;
 }
 
 /** Labels by which orchd knows its own containers and volumes. */

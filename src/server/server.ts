@@ -15,6 +15,7 @@ import type { AgentSession } from "../model/session.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
 import { DeviceWatch } from "../agent/device-watch.ts";
+import { beginDiskCare } from "../agent/disk-care.ts";
 import { readFacts } from "../agent/facts.ts";
 import { createApi } from "../api/api.ts";
 import type { ApiEnv } from "../api/env.ts";
@@ -29,6 +30,7 @@ import { Autoscaler } from "./autoscaler.ts";
 import { type BackupSchedule, ClusterBackups } from "./backup/cluster-backups.ts";
 import { Controllers } from "./controllers.ts";
 import { commitFresh } from "./commit-fresh.ts";
+import { DiskRelief } from "./disk-relief.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { makePrivateDirectory } from "../store/private-directory.ts";
 import { explainService, explainTask } from "./explain.ts";
@@ -90,6 +92,7 @@ export class Server {
   readonly #images: ImageIndex;
   readonly #dispatcher: Dispatcher;
   #controllers: Controllers | undefined;
+  #relief: DiskRelief | undefined;
   #quiet: Timer | undefined;
   readonly #autoscaler: Autoscaler;
   readonly #tokens: Tokens;
@@ -208,6 +211,12 @@ export class Server {
     });
     this.#controllers.start();
     this.#autoscaler.start();
+    this.#relief = new DiskRelief({
+      store: this.#store,
+      clock: systemClock,
+      log: this.#options.log,
+      session: (nodeId) => this.#dispatcher.session(nodeId),
+    });
     this.#moves.start().catch((error: unknown) => {
       this.#options.log.error(`moves of volumes: ${messageChainOf(error)}`);
     });
@@ -290,13 +299,15 @@ export class Server {
     const shared = { clock: systemClock, random: systemRandom };
     const runtime = await openRuntime(kind, { nodeId, runDir, ...shared, ...socket });
     const devices = kind === "podman" ? await DeviceWatch.begin(systemClock) : undefined;
-    const facts = readFacts({
+    const { disk, diskPaths } = await beginDiskCare(runtime, dataDir);
+    const found = readFacts({
       runtime: await runtime.info(),
       address: advertise ?? ownAddress(),
       orchdVersion: version.version,
       resources: this.#options.resources ?? {},
       devices: devices?.found,
     });
+    const facts = { ...found, disk };
     const agent = new Agent({
       nodeId,
       clock: systemClock,
@@ -309,6 +320,7 @@ export class Server {
       network,
       ...(devices === undefined ? {} : { machine: () => devices.found }),
       dataDir,
+      diskPaths,
       binds: { allowed: this.#options.allowBind, own: [dataDir, runDir] },
       onFacts: (news) => void this.#tellFacts(news),
     });
@@ -334,6 +346,7 @@ export class Server {
     this.#backups.close();
     this.#quiet?.cancel();
     this.#moves.close();
+    this.#relief?.close();
     this.#controllers?.close();
     this.#health.close();
     this.#images.close();

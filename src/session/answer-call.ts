@@ -45,6 +45,8 @@ async function answer(
       return runExec(agent, call.taskId, call.options, stream);
     case "images":
       return agent.images();
+    case "pruneImages":
+      return agent.pruneImages(call.keep);
     case "loadImage":
       return agent.loadImage(archiveOf(stream));
     case "removeVolumes":

@@ -170,6 +170,11 @@ export class RemoteAgent implements AgentSession {
     });
   }
 
+  pruneImages(keep: readonly string[]): Promise<string[]> {
+    const call: Call = { method: "pruneImages", keep: [...keep] };
+    return this.#during(call, (stream) => readResult(stream, referencesSchema));
+  }
+
   async removeVolumes(names: readonly string[]): Promise<void> {
     const call: Call = { method: "removeVolumes", names: [...names] };
     await this.#during(call, (stream) => readResult(stream, nothingSchema));

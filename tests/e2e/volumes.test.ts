@@ -154,7 +154,8 @@ stop_grace_period: 0s
 restart: "no"
 deploy: { placement: { constraints: ["node.hostname == h1"] } }
 volumes:
-  - { type: volume, source: data, target: /part, read_only: true, volume: { subpath: ${subpath} } }`;
+  - { type: volume, source: data, target: /part, read_only: true,
+      volume: { subpath: ${subpath} } }`;
     const volumes = `volumes: { data: { external: true, name: ${VOLUME} } }`;
     return `${aStack("part", service)}${volumes}\n`;
   }
@@ -172,7 +173,7 @@ volumes:
     await h1.must("down", "part");
   });
 
-  test("are not the only way to a machine's files: its list says which others there are", async () => {
+  test("are not the only way to a machine's files: its list says which others are", async () => {
     const bind = (source: string) => `command: ["sleep", "1000"]
 stop_grace_period: 0s
 restart: "no"

@@ -137,6 +137,7 @@ export class Link implements ServerSession {
     const session: AgentSession = {
       nodeId: agent.nodeId,
       volumes: agent.volumes,
+      pruneImages: (keep) => agent.pruneImages(keep),
       generation: () => agent.generation(),
       held: () => agent.held(),
       successors: () => agent.successors(),

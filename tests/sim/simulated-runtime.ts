@@ -26,6 +26,7 @@ export interface RuntimeHooks {
 
 /** A process's own connection to the runtime of a machine; what it asked for outlives it. */
 export class SimulatedRuntime implements Runtime {
+  readonly upkeep = undefined;
   readonly #machine: Machine;
   readonly #busyUntil: Map<string, number>;
   readonly #hooks: RuntimeHooks;

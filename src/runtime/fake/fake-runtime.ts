@@ -51,6 +51,8 @@ export class FakeRuntime implements Runtime {
   readonly #containers = new Map<TaskId, FakeContainer>();
   readonly #addresses = new Map<string, TaskId>();
   readonly #listeners = new Set<Queue<RuntimeEvent>>();
+  /** Nothing is on a disk. */
+  readonly upkeep = undefined;
   readonly #volumes: FakeVolumes;
   readonly #frozen = new Set<TaskId>();
   readonly #images = new FakeImages();

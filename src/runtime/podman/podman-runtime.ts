@@ -22,6 +22,7 @@ import {
   type Runtime,
   type RuntimeEvent,
   type RuntimeInfo,
+  type Upkeep,
 } from "../driver.ts";
 import { readContainerLog } from "./container-log.ts";
 import { inspectedSchema, listedSchema, statusOf, type Inspected } from "./container-status.ts";
@@ -38,6 +39,7 @@ import { PodmanService, type ServiceOptions } from "./service.ts";
 import { StatusCache } from "./status-cache.ts";
 import { freezeContainer, stopContainer, thawContainer } from "./stop-container.ts";
 import { Subpaths } from "./subpaths.ts";
+import { PodmanUpkeep } from "./upkeep.ts";
 import { readUsage } from "./usage.ts";
 import { ensureVolume, listVolumes, removeVolume, volumePath } from "./volumes.ts";
 import { waitFor } from "./wait-for.ts";
@@ -69,6 +71,7 @@ export class PodmanRuntime implements Runtime {
   readonly #unsure = new Set<TaskId>();
   readonly #network: NodeNetwork;
   readonly #subpaths: Subpaths;
+  readonly upkeep: Upkeep;
 
   private constructor(service: PodmanService, options: PodmanOptions, limits: ProcessLimits) {
     this.#service = service;
@@ -77,6 +80,7 @@ export class PodmanRuntime implements Runtime {
     this.#clock = options.clock;
     this.#limits = limits;
     this.#network = new NodeNetwork(service.http, options.nodeId);
+    this.upkeep = new PodmanUpkeep(service.http);
     this.#subpaths = new Subpaths(options.runDir, (name) => volumePath(service.http, name));
     this.#statuses = new StatusCache((id) => this.#inspectId(id));
   }

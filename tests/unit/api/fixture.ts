@@ -98,6 +98,10 @@ export class FakeAgent implements AgentSession {
 
   readonly volumes = NO_VOLUMES;
 
+  async pruneImages(): Promise<never[]> {
+    return [];
+  }
+
   generation(): undefined {}
 
   async held(): Promise<never[]> {

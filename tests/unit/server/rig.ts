@@ -35,6 +35,8 @@ export class Rig {
   generation: number | undefined;
   held: Assignment[] = [];
   volumes: VolumeCalls = NO_VOLUMES;
+  /** Images that were to be kept, each time that others were to go. */
+  readonly pruned: string[][] = [];
 
   constructor() {
     const random = seededRandom("rig");
@@ -107,6 +109,10 @@ export class Rig {
     return {
       nodeId: anId("n1"),
       volumes: this.volumes,
+      pruneImages: async (keep) => {
+        this.pruned.push([...keep]);
+        return [];
+      },
       generation: () => this.generation,
       held: async () => this.held,
       successors: () => [],

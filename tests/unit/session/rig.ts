@@ -87,6 +87,10 @@ export class ScriptedAgent implements AgentSession {
 
   readonly volumes = NO_VOLUMES;
 
+  async pruneImages(): Promise<never[]> {
+    return [];
+  }
+
   generation(): undefined {}
 
   async held(): Promise<never[]> {
