@@ -5,12 +5,15 @@ import { formatFigures, reaches, type Figure } from "./bench/figure.ts";
 import { benchAgents } from "./bench/agents.ts";
 import { benchCommands } from "./bench/commands.ts";
 import { benchCrash } from "./bench/crash.ts";
+import { benchDns } from "./bench/dns.ts";
 import { benchFailover } from "./bench/failover.ts";
 import { benchGossip } from "./bench/gossip.ts";
 import { benchIdle } from "./bench/idle.ts";
 import { benchMillion } from "./bench/million.ts";
+import { benchNetwork } from "./bench/network.ts";
 import { benchScheduler } from "./bench/scheduler.ts";
 import { benchLoneAgent } from "./bench/lone-agent.ts";
+import { benchProbes } from "./bench/probes.ts";
 import { benchUp } from "./bench/up.ts";
 import { benchWrites } from "./bench/writes.ts";
 import { buildForThisMachine } from "./build.ts";
@@ -42,9 +45,12 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   idle: async () => benchIdle(idleMs),
   agents: async () => benchAgents(agents, idleMs),
   agent: async () => benchLoneAgent(idleMs),
+  probes: async () => benchProbes(idleMs),
   gossip: async () => benchGossip(isFull),
   failover: async () => benchFailover(faults),
+  network: benchNetwork,
   scheduler: benchScheduler,
+  dns: benchDns,
   million: async () => benchMillion(nodes, tasks),
 };
 const ONLY_WHEN_NAMED = new Set(["million"]);

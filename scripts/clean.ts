@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -36,12 +37,19 @@ async function main(): Promise<number> {
 
 function removeFolder(folder: string): void {
   if (!existsSync(folder)) return;
+  unmountBelow(join(folder, "grants"));
   for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true });
   try {
     rmdirSync(folder);
   } catch {
     // A disk that is mounted here stays where it is, empty.
   }
+}
+
+/** Where /run is on a disk the files of secrets have a tmpfs of their own for each node. */
+function unmountBelow(folder: string): void {
+  const nodes = existsSync(folder) ? readdirSync(folder) : [];
+  for (const node of nodes) spawnSync("umount", ["--quiet", join(folder, node)]);
 }
 
 async function removeStacksAndStop(pid: number): Promise<void> {

@@ -21,13 +21,20 @@ httpd -f -p "\${PORT:-8080}" -h /www &
 wait $!
 `;
 
-/** Writes a docker-archive of a small web image, made from this machine's BusyBox alone. */
-export function writeHelloImage(path: string, reference: string = HELLO_IMAGE): void {
+/**
+ * Writes a docker-archive of a small web image, made from this machine's BusyBox alone.
+ * @param settings what its configuration says besides, as Docker stores it
+ */
+export function writeHelloImage(
+  path: string,
+  reference: string = HELLO_IMAGE,
+  settings: Readonly<Record<string, unknown>> = {},
+): void {
   mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, makeImage(reference));
+  writeFileSync(path, makeImage(reference, settings));
 }
 
-function makeImage(reference: string): Uint8Array {
+function makeImage(reference: string, settings: Readonly<Record<string, unknown>>): Uint8Array {
   const layer = writeTar(rootFiles());
   const config = Buffer.from(
     JSON.stringify({
@@ -38,6 +45,7 @@ function makeImage(reference: string): Uint8Array {
         Cmd: ["/bin/serve"],
         ExposedPorts: { "8080/tcp": {} },
         Labels: { "org.opencontainers.image.title": "orchd hello" },
+        ...settings,
       },
       rootfs: { type: "layers", diff_ids: [`sha256:${sha256(layer)}`] },
       history: [{ created_by: "orchd: BusyBox and a page" }],

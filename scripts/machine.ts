@@ -19,10 +19,14 @@ const PARTS: readonly Part[] = [
   { program: "nft", package: "nftables" },
   { program: "ip", package: "iproute2" },
 ];
-/** What tests need on top: a real serf, which gossip is held against, and clocks that are wrong. */
+/** What tests need on top: what gossip and DNS are held against, and clocks that are wrong. */
 export const TEST_PARTS: readonly Part[] = [
   { program: "serf", package: "serf" },
+  { program: "dig", package: "bind9-dnsutils" },
   { program: "faketime", package: "faketime" },
+  { program: "wg", package: "wireguard-tools" },
+  { program: "wireguard-go", package: "wireguard-go" },
+  { program: "tcpdump", package: "tcpdump" },
 ];
 /** What the example image is made of; a dynamically linked one would find no libraries there. */
 export const BUSYBOX = "/bin/busybox";

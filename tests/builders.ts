@@ -3,12 +3,19 @@ import type { Assignment } from "../src/model/assignment.ts";
 import type { Cluster } from "../src/model/cluster.ts";
 import type { ContainerSpec, Mount } from "../src/model/container.ts";
 import { put } from "../src/model/change.ts";
+import type { NetworkChange } from "../src/model/network-change.ts";
+import type { MapNode, MapService, MapTask, NetworkMap } from "../src/model/network-map.ts";
+import type { Content, Grant, Item } from "../src/model/item.ts";
 import type { Node } from "../src/model/node.ts";
+import type { Probe } from "../src/model/probe.ts";
 import type { Port, Service, ServiceSpec } from "../src/model/service.ts";
 import type { Stack } from "../src/model/stack.ts";
 import type { Task, TaskStatus } from "../src/model/task.ts";
 import type { Token } from "../src/model/token.ts";
+import type { Vault } from "../src/model/vault.ts";
 import { MemoryView } from "../src/model/view.ts";
+
+const RANGE = "10.210.0.0/16";
 
 /** A valid id that a reader can tell apart: `web` becomes `webxxxxxxxxx`. */
 export function anId<Name extends string>(name: string): Brand<Name> {
@@ -83,6 +90,20 @@ export function aContainer(over: Partial<ContainerSpec> = {}): ContainerSpec {
   };
 }
 
+/** A probe of a TCP port with Docker's numbers, and no start period. */
+export function aProbe(over: Partial<Probe> = {}): Probe {
+  return {
+    check: { type: "tcp", port: 80 },
+    intervalMs: 30_000,
+    timeoutMs: 30_000,
+    failures: 3,
+    successes: 1,
+    startPeriodMs: 0,
+    startIntervalMs: 5000,
+    ...over,
+  };
+}
+
 export function aPort(over: Partial<Port> = {}): Port {
   return { target: 80, published: 8080, protocol: "tcp", mode: "ingress", ...over };
 }
@@ -95,6 +116,7 @@ export function aSpec(over: Partial<ServiceSpec> = {}): ServiceSpec {
     container: aContainer(),
     resources: { limits: {}, reservations: { cpuMillis: 0, memoryBytes: 0 } },
     ports: [],
+    networks: [],
     placement: { constraints: [], spread: [], maxReplicasPerNode: 0 },
     restart: aRestart(),
     update: { order: "stop-first", parallelism: 1, delayMs: 0 },
@@ -191,6 +213,8 @@ export function aCluster(over: Partial<Cluster> = {}): Cluster {
     caCertificate: "the CA's certificate",
     caKey: "the CA's key",
     gossipKeys: [`${"a".repeat(43)}=`],
+    range: RANGE,
+    networkMode: "vxlan",
     createdAt: 0,
     version: 0,
     ...over,
@@ -211,6 +235,49 @@ export function aToken(name: string, over: Partial<Token> = {}): Token {
   };
 }
 
+/** A vault that nothing opens. */
+export function aVault(over: Partial<Vault> = {}): Vault {
+  return {
+    id: "vault",
+    keyNumber: 1,
+    sealedKey: "sealed",
+    protection: { by: "keyFile" },
+    keyAt: 0,
+    version: 0,
+    ...over,
+  };
+}
+
+/** The secret `shop_pass` in its first version; its digest says `one`. */
+export function anItem(over: Partial<Item> = {}): Item {
+  return {
+    id: anId("pass"),
+    kind: "secret",
+    name: "shop_pass",
+    stack: "shop",
+    labels: {},
+    isTemplate: false,
+    createdAt: 0,
+    versions: [{ number: 1, at: 0, sizeBytes: 3, digest: "0".repeat(52) }],
+    version: 0,
+    ...over,
+  };
+}
+
+/** A service's share in that secret, at this version of it. */
+export function aGrant(number: number, over: Partial<Grant> = {}): Grant {
+  return {
+    kind: "secret",
+    name: "shop_pass",
+    target: "/run/secrets/pass",
+    uid: 0,
+    gid: 0,
+    mode: 0o444,
+    content: { id: anId("pass"), number },
+    ...over,
+  };
+}
+
 export interface World {
   cluster?: Cluster;
   tokens?: Token[];
@@ -218,6 +285,8 @@ export interface World {
   stacks?: Stack[];
   services?: Service[];
   tasks?: Task[];
+  items?: Item[];
+  contents?: Content[];
 }
 
 /** A view at version 1 that holds all of these; node n1 where none is named. */
@@ -228,6 +297,8 @@ export function aView({
   stacks = [],
   services = [],
   tasks = [],
+  items = [],
+  contents = [],
 }: World): MemoryView {
   const view = new MemoryView();
   const changes = [
@@ -237,6 +308,8 @@ export function aView({
     ...stacks.map(put.stack),
     ...services.map(put.service),
     ...tasks.map(put.task),
+    ...items.map(put.item),
+    ...contents.map(put.content),
   ];
   view.apply(changes, 1);
   return view;
@@ -258,6 +331,37 @@ export function anAssignment(name: string, over: Partial<Assignment> = {}): Assi
     failures: 0,
     ...over,
   };
+}
+
+/** The map of a network without tasks: node n1 and `shop/web`. */
+export function aMap(over: Partial<NetworkMap> = {}): NetworkMap {
+  const nodes = [aMapNode("n1")];
+  const services = [aMapService("web")];
+  return { generation: 1, mode: "vxlan", range: RANGE, nodes, services, tasks: [], ...over };
+}
+
+/** n1 has the second network of the range, n2 the third. */
+export function aMapNode(name: string, over: Partial<MapNode> = {}): MapNode {
+  const number = Number(name.slice(1));
+  const subnet = `10.210.${number}.0/24`;
+  return { id: anId(name), hostname: name, address: `192.0.2.${number}`, subnet, ...over };
+}
+
+/** A service of the stack shop, in its default network. */
+export function aMapService(name: string, over: Partial<MapService> = {}): MapService {
+  const networks = [{ network: "shop_default", aliases: [], internal: false }];
+  return { id: anId(name), stack: "shop", name, networks, ports: [], ...over };
+}
+
+/** A ready task of `shop/web` on n1. */
+export function aMapTask(name: string, over: Partial<MapTask> = {}): MapTask {
+  const where = { nodeId: anId<"node">("n1"), address: "10.210.1.2" };
+  return { id: anId(name), serviceId: anId("web"), slot: "1", ...where, isReady: true, ...over };
+}
+
+/** What makes a map whole, or with `base` changes one. */
+export function aNetworkChange(over: Partial<NetworkChange> = {}): NetworkChange {
+  return { ...aMap(), removed: { nodes: [], services: [], tasks: [] }, ...over };
 }
 
 export function aStatus(name: string, over: Partial<TaskStatus> = {}): TaskStatus {

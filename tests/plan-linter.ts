@@ -12,7 +12,8 @@ import {
 } from "../src/model/service.ts";
 import { isOutOfReach, isServing } from "../src/model/serving.ts";
 import { baseOfSlot } from "../src/model/slot-name.ts";
-import { isLive, isTerminal, type Task } from "../src/model/task.ts";
+import { isLive, isStaged, isTerminal, type Task } from "../src/model/task.ts";
+import type { TaskId } from "../src/model/ids.ts";
 import type { View } from "../src/model/view.ts";
 
 /** What is wrong with a service's plan, in the view that it was made from. */
@@ -24,18 +25,36 @@ export function lintPlan(view: View, service: Service, plan: Plan, now: number):
   const touched = plan.actions.flatMap((action) => ("taskId" in action ? [action.taskId] : []));
   if (new Set(touched).size < touched.length) problems.push("acts twice on one task");
   if (plan.wakeAt !== undefined && plan.wakeAt <= now) problems.push("wakes in the past");
-  return [...problems, ...lintSlots(view, after, plan), ...lintTurns(view, after, plan)];
+  const others = [lintSlots, lintTurns, lintRetired].flatMap((lint) => lint(view, after, plan));
+  return [...problems, ...others];
 }
 
 function lintAction(view: View, service: Service, after: Service, action: Action): string[] {
   switch (action.type) {
     case "createTask":
       return lintCreation(view, after, action.task);
+    case "startTask": {
+      const task = view.tasks.get(action.taskId);
+      if (task === undefined || !isStaged(task)) return ["starts a task that is not staged"];
+      const beside = view.tasksOf(task.serviceId).find((other) => {
+        const isThere = !isTerminal(other.state) && !isStaged(other);
+        return isThere && other.slot === task.slot && !isOutOfReach(view, other);
+      });
+      return beside === undefined ? [] : [`starts ${task.id} beside ${beside.id}`];
+    }
     case "stopTask": {
       const task = view.tasks.get(action.taskId);
       if (task === undefined) return ["stops a task that is not there"];
       if (isOutOfReach(view, task) && !isTerminal(task.state)) return [];
       return isLive(task) ? [] : [`stops ${task.id}, which is not live`];
+    }
+    case "retireTask": {
+      const task = view.tasks.get(action.taskId);
+      if (task === undefined) return ["retires a task that is not there"];
+      if (!isTerminal(task.state) || task.desired !== "running") {
+        return [`retires ${task.id}, which has not ended by itself`];
+      }
+      return isSuperseded(view, task) ? [] : [`retires ${task.id}, which its slot goes on from`];
     }
     case "removeTask": {
       const task = view.tasks.get(action.taskId);
@@ -98,6 +117,41 @@ function lintCreation(view: View, service: Service, task: Task): string[] {
   return problems;
 }
 
+/** Whether its slot holds a live task, or one that was made after it. */
+function isSuperseded(view: View, task: Task): boolean {
+  return view.tasksOf(task.serviceId).some((other) => {
+    if (other.slot !== task.slot || other === task) return false;
+    const isYounger = other.attempt - task.attempt || other.createdAt - task.createdAt;
+    return isLive(other) || isYounger > 0 || (isYounger === 0 && other.id > task.id);
+  });
+}
+
+/** After the plan no ended task is wanted that its slot has gone on without. */
+function lintRetired(view: View, service: Service, plan: Plan): string[] {
+  if (service.removing) return [];
+  const acted = new Set<TaskId | undefined>();
+  for (const action of plan.actions) {
+    if ("taskId" in action) acted.add(action.taskId);
+    if (action.type === "createTask") acted.add(action.after);
+  }
+  const left = wantedInVain(view, service).filter((id) => !acted.has(id));
+  return left.map((id) => `leaves ${id} wanted, which its slot has gone on without`);
+}
+
+/** Ended tasks that are wanted still, and that their slot has gone on without. */
+export function wantedInVain(view: View, service: Service): TaskId[] {
+  return supersededIn(view, service).flatMap(({ id, desired }) =>
+    desired === "running" ? id : [],
+  );
+}
+
+/** Ended tasks that are not the last word of their slot, or have another one beside them. */
+export function supersededIn(view: View, service: Service): Task[] {
+  return [...slotsOf(view, service).values()].flatMap(({ current, ended }) =>
+    current.length > 0 ? ended : ended.slice(1),
+  );
+}
+
 /** No slot gets more live tasks than the update order allows. */
 function lintSlots(view: View, service: Service, plan: Plan): string[] {
   const slots = slotsOf(view, service);
@@ -117,7 +171,15 @@ function lintSlots(view: View, service: Service, plan: Plan): string[] {
     const startFirst = policyInForce(service).order === "start-first";
     const away = slot.away.filter((task) => !stopped.has(task.id));
     if (away.length > 1) problems.push(`leaves ${away.length} tasks away in slot ${name}`);
-    if (slot.outdated.length > 0 && !startFirst) problems.push(`starts first in slot ${name}`);
+    const isStagedOnly = plan.actions.some(
+      (action) =>
+        action.type === "createTask" &&
+        action.task.slot === name &&
+        action.task.desired === "prepared",
+    );
+    if (slot.outdated.length > 0 && !startFirst && !isStagedOnly) {
+      problems.push(`starts first in slot ${name}`);
+    }
     if (stays.length > 1) problems.push(`leaves ${stays.length} outdated tasks in slot ${name}`);
     if (slot.outdated.length === 0 && slot.stopping.length > 0) {
       problems.push(`does not wait for the old task of slot ${name}`);

@@ -20,13 +20,18 @@ export function formatPlan(plan: Plan): string[] {
 function formatAction(action: Action): string {
   switch (action.type) {
     case "createTask": {
-      const { slot, revision, failures } = action.task;
+      const { slot, revision, failures, desired } = action.task;
       const after = failures === 0 ? "" : ` after ${failures} failures`;
+      const what = desired === "prepared" ? "stage" : "create";
       const wait = action.task.state === "new" ? `, which ${action.task.message}` : "";
-      return `create a task in slot ${shortId(slot)} of revision ${revision}${after}${wait}`;
+      return `${what} a task in slot ${shortId(slot)} of revision ${revision}${after}${wait}`;
     }
+    case "startTask":
+      return `start ${shortId(action.taskId)}`;
     case "stopTask":
       return `stop ${shortId(action.taskId)}: ${action.reason}`;
+    case "retireTask":
+      return `retire ${shortId(action.taskId)}`;
     case "removeTask":
       return `remove ${shortId(action.taskId)}`;
     case "deleteTask":

@@ -61,6 +61,8 @@ class LightAgent implements AgentSession {
     return [];
   }
 
+  network(): void {}
+
   assign({ assignments }: AssignmentSet): void {
     const statuses: TaskStatus[] = [];
     const now = Date.now();
@@ -97,6 +99,8 @@ class LightAgent implements AgentSession {
   removeVolumes = nothing;
   forward = nothing;
   usage = nothing;
+  lackedContents = nothing;
+  takeContent = nothing;
   close = () => {};
 }
 

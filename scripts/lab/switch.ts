@@ -132,6 +132,26 @@ export class Switch {
     return Number(new RegExp(pair).exec(text)?.[1] ?? 0);
   }
 
+  /**
+   * Listens at a port: writes everything that passes there to a file, in whole packets. Answers how
+   * to end it.
+   */
+  async listen(port: number, file: string): Promise<() => Promise<void>> {
+    const words = ["-t", `${this.#keeper.pid ?? 0}`, "-n", "--", "tcpdump", "-i", this.#wire(port)];
+    const how = ["-s", "0", "-U", "--immediate-mode", "-Z", "root", "-w", file];
+    const listener = spawn("nsenter", [...words, ...how], { stdio: ["ignore", "ignore", "pipe"] });
+    let said = "";
+    listener.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
+    await waitUntil("tcpdump listens", READY_TIMEOUT_MS, () => {
+      if (hasEnded(listener)) throw new Error(`tcpdump has ended: ${said}`);
+      return said.includes("listening on");
+    });
+    return async () => {
+      listener.kill("SIGINT");
+      await waitUntil("tcpdump has ended", READY_TIMEOUT_MS, () => hasEnded(listener));
+    };
+  }
+
   /** Lets so many kilobits a second through to the port. */
   async limit(port: number, kilobits: number): Promise<void> {
     const bucket = ["burst", "16kb", "latency", "400ms"];

@@ -48,9 +48,9 @@ export function listSuites(): Suite[] {
   ];
 }
 
-/** Whether the file starts containers or a real serf, and so needs root and Debian's packages. */
+/** Whether the file needs containers, serf or dig, and so root and Debian's packages. */
 export function needsMachine(file: string): boolean {
-  return file.startsWith("tests/e2e/") || /podman|gossip-serf/.test(basename(file));
+  return file.startsWith("tests/e2e/") || /podman|gossip-serf|dns-dig/.test(basename(file));
 }
 
 function testFiles(name: string): string[] {

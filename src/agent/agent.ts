@@ -2,12 +2,12 @@ import type { Clock, Timer } from "../lib/clock.ts";
 import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
-import { gatewayOf, parseSubnet } from "../core/network/address.ts";
-import type { PublishedEndpoint } from "../core/network/ingress.ts";
-import { awaitedPorts } from "../core/task/step.ts";
+import { contentsNeeded } from "../core/task/contents.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { NodeDisk } from "../model/disk.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
+import type { NetworkSource } from "../model/network-change.ts";
+import { contentIdOf, type ContentRef } from "../model/item.ts";
 import type { NodeFacts } from "../model/node.ts";
 import type {
   AgentSession,
@@ -25,40 +25,44 @@ import type { NodeUsage } from "../model/usage.ts";
 import type { VolumeCalls } from "../model/volume.ts";
 import { connectTcp } from "../net/byte-stream.ts";
 import { PortClaims } from "../net/ports.ts";
-import { takesConnections } from "../net/probe.ts";
-import { forwardPackets } from "../net/sysctl.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import type { AgentState } from "../store/agent-state/agent-state.ts";
 import type { BindRules } from "./bind-rules.ts";
 import { Containers } from "./containers.ts";
+import { Contents, type ContentMemory } from "./contents.ts";
 import { DiskCare } from "./disk-care.ts";
 import { Executor } from "./executor.ts";
-import { FirstAnswer } from "./first-answer.ts";
 import { forwardTarget } from "./forward-target.ts";
+import { Grants } from "./grants.ts";
 import { WaitingHappenings } from "./happenings.ts";
 import type { MachineDevices } from "./give-devices.ts";
 import { ImagePlatforms } from "./image-platforms.ts";
-import { Ingress } from "./ingress.ts";
+import type { NetworkTable } from "./network-table.ts";
+import { ownTasksOf } from "./own-tasks.ts";
+import type { MemoryDirectory } from "./memory-directory.ts";
+import { Readiness } from "./readiness.ts";
 import { Reporter } from "./reporter.ts";
 import { Successors } from "./successors.ts";
+import { TaskFiles } from "./task-files.ts";
+import { TaskNetwork, type AgentNetwork } from "./task-network.ts";
 import { AgentVolumes } from "./volumes/agent-volumes.ts";
 import { Worker } from "./worker.ts";
 
 const SAVE_RETRY_MS = 1000;
 const WATCH_RETRY_MS = 1000;
-const INGRESS_RETRY_MS = 5000;
-
-/** The node's own network, made on the runtime under the interface's name. */
-export interface AgentNetwork {
-  interfaceName: string;
-  subnet: string;
-}
 
 /** What the agent needs of its own disk: every write is durable when it returns. */
 export type AgentMemory = Pick<
   AgentState,
-  "assignments" | "saveAssignments" | "statuses" | "saveStatus" | "deleteStatus"
->;
+  | "assignments"
+  | "saveAssignments"
+  | "statuses"
+  | "saveStatus"
+  | "deleteStatus"
+  | "networkMap"
+  | "saveNetworkMap"
+> &
+  ContentMemory;
 
 export interface AgentOptions {
   nodeId: NodeId;
@@ -71,6 +75,12 @@ export interface AgentOptions {
   facts: NodeFacts;
   /** Undefined for a runtime that gives its tasks no network. */
   network: AgentNetwork | undefined;
+  /** How the node keeps the contents of secrets and configs; absent means that it has none. */
+  secrets?: {
+    key: Uint8Array;
+    /** Where their files are; absent where containers have no files. */
+    directory?: MemoryDirectory;
+  };
   /** What the machine has that tasks are given; absent means nothing. */
   machine?: () => MachineDevices;
   /** Where the agent keeps what survives it; absent where there is no such place. */
@@ -81,6 +91,8 @@ export interface AgentOptions {
   binds?: BindRules;
   /** Hears of what the node says of itself when that changes. */
   onFacts?(news: Pick<NodeFacts, "foreignImages" | "disk">): void;
+  /** Hears what people should put right about the node's network, when that changes. */
+  onNetworkNotes?: (notes: string[]) => void;
 }
 
 /**
@@ -89,16 +101,19 @@ export interface AgentOptions {
  */
 export class Agent implements AgentSession {
   readonly nodeId: NodeId;
+  /** What this node knows of the cluster's network; absent where its tasks have none. */
   readonly #options: AgentOptions;
   readonly #containers: Containers;
   readonly #ports = new PortClaims();
   readonly #executor: Executor;
   readonly #images: ImagePlatforms;
+  readonly #contents: Contents | undefined;
+  readonly #grants: Grants;
   readonly #worker: Worker;
   readonly #reporter: Reporter;
-  readonly #firstAnswer: FirstAnswer;
+  readonly #readiness: Readiness;
   readonly #successors: Successors;
-  readonly #ingress: Ingress | undefined;
+  readonly #network: TaskNetwork | undefined;
   readonly #volumes: AgentVolumes;
   readonly volumes: VolumeCalls;
   readonly #happenings: WaitingHappenings;
@@ -108,13 +123,16 @@ export class Agent implements AgentSession {
   readonly #withdrawn = new Set<TaskId>();
   #saveRetry: Timer | undefined;
   #watchRetry: Timer | undefined;
-  #ingressRetry: Timer | undefined;
 
   constructor(options: AgentOptions) {
-    const { clock, log, random, runtime, state, server, nodeId, network } = options;
+    const { clock, log, random, runtime, state, server, nodeId, network, secrets } = options;
     this.nodeId = nodeId;
     this.#options = options;
-    this.#containers = new Containers(runtime, (taskId) => this.#worker.poke(taskId));
+    this.#containers = new Containers(runtime, (taskId) => {
+      this.#worker.poke(taskId);
+      this.networkTable?.refreshOwn();
+      void this.#network?.leaveIfEmpty();
+    });
     this.#images = new ImagePlatforms({
       runtime,
       platform: options.facts.platform,
@@ -133,32 +151,45 @@ export class Agent implements AgentSession {
       onHappening: (happening) => this.#happenings.add(happening),
     });
     this.volumes = this.#volumes.calls;
+    this.#contents = secrets && new Contents(state, secrets.key, log);
+    const directory = secrets?.directory;
+    this.#grants = new Grants({
+      node: { id: nodeId, ...options.facts },
+      contents: this.#contents,
+      files: directory === undefined ? undefined : new TaskFiles(directory),
+    });
     this.#executor = new Executor({
       clock,
       runtime,
       containers: this.#containers,
       images: this.#images,
+      grants: this.#grants,
       machine: options.machine,
       ports: this.#ports,
-      subnet: network && parseSubnet(network.subnet),
+      network: () => this.#network,
       volumes: this.#volumes.calls,
       requireRoom: () => this.#disk?.requireRoom(),
       binds,
       withdraw: (taskId) => this.#withdraw(taskId),
+    });
+    this.#readiness = new Readiness({
+      clock,
+      random,
+      runtime,
+      containers: this.#containers,
+      assignment: (taskId) => this.#worker.assignment(taskId),
+      status: (taskId) => this.#worker.status(taskId),
+      onNews: (taskId, news) => this.#worker.setHealth(taskId, news.health, news),
     });
     this.#worker = new Worker({
       clock,
       log,
       containers: this.#containers,
       executor: this.#executor,
+      readiness: this.#readiness,
       onStarting: (status) => state.saveStatus([status]),
       onStatus: (status) => this.#onStatus(status),
       onForget: (taskId) => this.#onForget(taskId),
-    });
-    this.#firstAnswer = new FirstAnswer({
-      clock,
-      takesConnections,
-      onAnswer: (taskId) => this.#worker.setHealth(taskId, "none"),
     });
     this.#successors = new Successors({
       clock,
@@ -175,7 +206,32 @@ export class Agent implements AgentSession {
       send: (statuses) => server.report(nodeId, statuses),
     });
     this.#disk = options.diskPaths && this.#newDiskCare(options.diskPaths);
-    this.#ingress = network && new Ingress(network, () => this.#endpoints());
+    this.#network = network && this.#newNetwork(network);
+  }
+
+  #newNetwork(network: AgentNetwork): TaskNetwork {
+    const { nodeId, facts, clock, random, log, runtime, state, server } = this.#options;
+    return new TaskNetwork({
+      nodeId,
+      network,
+      facts,
+      clock,
+      random,
+      log,
+      runtime,
+      ports: this.#ports,
+      memory: state,
+      ownTasks: () => ownTasksOf(this.#worker, this.#containers, this.#withdrawn),
+      serversOf: (taskId) => this.#worker.assignment(taskId)?.container.dns ?? [],
+      isLed: () => server.leads(),
+      isEmpty: () => this.#containers.isListed && this.#containers.isEmpty,
+      onNotes: (notes) => this.#options.onNetworkNotes?.(notes),
+    });
+  }
+
+  /** What this node knows of the cluster's network; undefined where its tasks have none. */
+  get networkTable(): NetworkTable | undefined {
+    return this.#network?.table;
   }
 
   /** Takes up what was there before, connects, and works until `stop`. */
@@ -186,11 +242,11 @@ export class Agent implements AgentSession {
 
   /** Goes on with what the node's own disk remembers, with or without a server. */
   async takeUp(): Promise<void> {
-    const { state, network } = this.#options;
+    const { state } = this.#options;
     this.#worker.restore(state.assignments(), state.statuses());
     this.#volumes.onRestored();
-    if (network !== undefined) await this.#prepareNetwork(network);
     this.#disk?.start();
+    await this.#network?.prepare();
     void this.#watchRuntime();
   }
 
@@ -200,7 +256,11 @@ export class Agent implements AgentSession {
     this.#worker.beginSession();
     await server.hello(this, facts, {
       onResume: () => this.#resumeSession(),
-      onLost: () => this.#successors.considerAll(),
+      onLost: () => {
+        this.networkTable?.lost();
+        this.#successors.considerAll();
+      },
+      onRemoved: () => this.#network?.removed(),
     });
     this.#reportAll();
   }
@@ -210,13 +270,13 @@ export class Agent implements AgentSession {
     this.#stopped.abort();
     this.#saveRetry?.cancel();
     this.#watchRetry?.cancel();
-    this.#ingressRetry?.cancel();
     this.#worker.close();
-    this.#firstAnswer.close();
+    this.#readiness.close();
     this.#successors.close();
     this.#volumes.close();
     this.#disk?.close();
     this.#reporter.close();
+    this.#network?.close();
     this.#options.server.goodbye(this.nodeId);
     await this.#ports.close();
   }
@@ -240,6 +300,12 @@ export class Agent implements AgentSession {
     this.#worker.assign(set);
     this.#volumes.onSet(set.generation);
     this.#happenings.flush();
+    this.networkTable?.refreshOwn();
+    this.#contents?.retain(contentsNeeded(set.assignments));
+  }
+
+  network(source: NetworkSource): void {
+    this.networkTable?.take(source);
   }
 
   successors(): Successor[] {
@@ -273,7 +339,7 @@ export class Agent implements AgentSession {
     const running = taskIds.filter((taskId) => this.#worker.status(taskId)?.state === "running");
     const [tasks, connections] = await Promise.all([
       this.#options.runtime.usage(running),
-      this.#ingress?.connections() ?? {},
+      this.#network?.connections() ?? {},
     ]);
     return { at: performance.now(), tasks, connections };
   }
@@ -316,6 +382,21 @@ export class Agent implements AgentSession {
     });
   }
 
+  async lackedContents(refs: readonly ContentRef[]): Promise<ContentRef[]> {
+    return this.#contents?.lacked(refs) ?? [...refs];
+  }
+
+  async takeContent(ref: ContentRef, bytes: Uint8Array | undefined): Promise<void> {
+    const id = contentIdOf(ref);
+    const users = [...this.#worker.assignments()].filter((one) => contentsNeeded([one]).has(id));
+    if (users.length === 0 || this.#contents === undefined) {
+      const message = "no task of the node needs this content";
+      throw new OrchdError("conflict", message, { retryable: true });
+    }
+    this.#contents.take(ref, bytes);
+    for (const { taskId } of users) this.#worker.poke(taskId);
+  }
+
   async forward(taskId: TaskId, port: number): Promise<ByteStream> {
     const assignment = this.#worker.assignment(taskId);
     const container = this.#containers.get(taskId);
@@ -341,22 +422,13 @@ export class Agent implements AgentSession {
 
   /** The server may be another one, or one that was put back from a backup: it hears everything. */
   #resumeSession(): void {
+    void this.#network?.resume();
     this.#worker.beginSession();
     this.#reportAll();
   }
 
   #reportAll(): void {
     for (const status of this.#worker.statuses()) this.#reporter.report(status);
-  }
-
-  async #prepareNetwork({ interfaceName, subnet }: AgentNetwork): Promise<void> {
-    const parsed = parseSubnet(subnet);
-    if (parsed === undefined) {
-      throw new OrchdError("invalid", `${subnet} is not an IPv4 network such as 10.210.1.0/24`);
-    }
-    const gateway = gatewayOf(parsed);
-    await this.#options.runtime.ensureNetwork({ name: interfaceName, subnet, gateway });
-    await forwardPackets();
   }
 
   /** Follows the runtime for as long as the agent lives: after a failed look it looks again. */
@@ -374,16 +446,18 @@ export class Agent implements AgentSession {
   }
 
   #onListed(): void {
+    this.#grants.sweep((taskId) => {
+      const isKnown = this.#worker.assignment(taskId) !== undefined;
+      return isKnown || this.#containers.get(taskId) !== undefined;
+    });
     this.#volumes.onListed();
     this.#worker.pokeAll();
-    this.#ingress?.doubt();
-    void this.#refreshIngress();
+    this.#network?.doubt();
     for (const assignment of this.#worker.assignments()) {
       const status = this.#worker.status(assignment.taskId);
       if (status?.state !== "running") continue;
       void this.#holdPorts(assignment);
-      if (status.health === "starting" && status.held === undefined)
-        this.#awaitAnswer(assignment.taskId);
+      this.#readiness.follow(assignment.taskId, false);
     }
   }
 
@@ -400,16 +474,13 @@ export class Agent implements AgentSession {
 
   #onStatus(status: TaskStatus): void {
     this.#reporter.report(status);
-    if (status.state === "running" && status.health === "starting") {
-      if (status.held === undefined) this.#awaitAnswer(status.taskId);
-      else void this.#refreshIngress();
-    } else if (status.state === "running") {
-      void this.#refreshIngress();
-    } else if (isTerminal(status.state)) {
+    this.networkTable?.refreshOwn();
+    if (status.held !== undefined) this.#readiness.forget(status.taskId);
+    else if (status.state === "running") this.#readiness.follow(status.taskId, true);
+    else if (isTerminal(status.state)) {
       this.#successors.consider(status.taskId);
-      this.#firstAnswer.forget(status.taskId);
+      this.#readiness.forget(status.taskId);
       void this.#executor.release(status.taskId);
-      void this.#refreshIngress();
     }
   }
 
@@ -431,45 +502,19 @@ export class Agent implements AgentSession {
     }
     log.info(`task ${given.taskId} has ended: ${made.taskId} takes its place, with no server`);
     this.#worker.assign(set);
-  }
-
-  #awaitAnswer(taskId: TaskId): void {
-    const assignment = this.#worker.assignment(taskId);
-    const container = this.#containers.get(taskId);
-    if (assignment === undefined || container?.address === undefined) return;
-    this.#firstAnswer.await(taskId, container.address, awaitedPorts(assignment, container));
+    this.networkTable?.refreshOwn();
   }
 
   #onForget(taskId: TaskId): void {
+    this.#readiness.forget(taskId);
     this.#withdrawn.delete(taskId);
     this.#options.state.deleteStatus([taskId]);
+    void this.#network?.leaveIfEmpty();
   }
 
   /** Takes a task out of the tables. It ends all the same where the tables can't be changed. */
   async #withdraw(taskId: TaskId): Promise<void> {
     this.#withdrawn.add(taskId);
-    await this.#refreshIngress();
-  }
-
-  async #refreshIngress(): Promise<void> {
-    try {
-      await this.#ingress?.refresh();
-    } catch (error) {
-      const { log, clock } = this.#options;
-      log.error(`published ports are not up to date: ${messageChainOf(error)}`);
-      this.#ingressRetry?.cancel();
-      if (this.#stopped.signal.aborted) return;
-      this.#ingressRetry = clock.after(INGRESS_RETRY_MS, () => void this.#refreshIngress());
-    }
-  }
-
-  *#endpoints(): Iterable<PublishedEndpoint> {
-    for (const assignment of this.#worker.assignments()) {
-      const { taskId, ports } = assignment;
-      if (ports.length === 0 || this.#withdrawn.has(taskId)) continue;
-      const address = this.#containers.get(taskId)?.address;
-      if (address === undefined || !this.#worker.isServing(taskId)) continue;
-      for (const port of ports) yield { port, address };
-    }
+    await this.#network?.keepUp();
   }
 }

@@ -24,6 +24,10 @@ export class Containers {
     return this.#listed;
   }
 
+  get isEmpty(): boolean {
+    return this.#known.size === 0;
+  }
+
   get(taskId: TaskId): ContainerStatus | undefined {
     return this.#known.get(taskId);
   }

@@ -1,15 +1,19 @@
 import type { Clock } from "../lib/clock.ts";
 import { OrchdError } from "../lib/errors.ts";
-import { freeAddress, type Subnet } from "../core/network/address.ts";
+import { freeAddress } from "../core/network/address.ts";
 import type { Assignment } from "../model/assignment.ts";
+import type { ContainerSpec, ImagePin } from "../model/container.ts";
 import type { TaskId } from "../model/ids.ts";
 import type { PortClaims } from "../net/ports.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import { type BindRules, withAllowedBinds } from "./bind-rules.ts";
 import type { Containers } from "./containers.ts";
 import { withDevices, type MachineDevices } from "./give-devices.ts";
+import type { Grants } from "./grants.ts";
 import type { ImagePlatforms } from "./image-platforms.ts";
 import { Limit } from "./limit.ts";
+import { findPin, findPinned } from "./pinned-image.ts";
+import type { TaskNetwork } from "./task-network.ts";
 import type { NodeVolumes } from "./volumes/node-volumes.ts";
 
 /** Containers made or started at once: more only makes a small machine's runtime fight itself. */
@@ -23,8 +27,10 @@ export interface ExecutorOptions {
   containers: Containers;
   ports: PortClaims;
   /** The node's own network; undefined for a runtime without one. */
-  subnet: Subnet | undefined;
+  network: () => Pick<TaskNetwork, "subnet" | "resolver"> | undefined;
   images: ImagePlatforms;
+  /** What tasks read. */
+  grants: Grants;
   /** What the machine has that tasks are given; absent means nothing. */
   machine?: (() => MachineDevices) | undefined;
   /** Throws while the disk has no room for another task. */
@@ -52,15 +58,17 @@ export class Executor {
     this.#options = options;
   }
 
-  /** Makes a task's container with everything that it needs. */
-  async create(given: Assignment): Promise<void> {
+  /**
+   * Makes a task's container with everything that it needs. Answers what its image is, where its
+   * assignment did not say so.
+   */
+  async create(given: Assignment): Promise<ImagePin | undefined> {
+    const { ports, runtime, machine, grants, binds } = this.#options;
     this.#options.requireRoom();
-    const { ports, machine, binds } = this.#options;
-    const assignment = withAllowedBinds(
-      machine === undefined ? given : withDevices(given, machine()),
-      binds,
-    );
-    const { taskId, container } = assignment;
+    const filled = await grants.prepare(given);
+    const equipped = machine === undefined ? filled : withDevices(filled, machine());
+    const assignment = withAllowedBinds(equipped, binds);
+    const { taskId, container, pin } = assignment;
     if (container.networkMode === "bridge") {
       for (const port of assignment.ports) await ports.claim(port, taskId);
     }
@@ -72,8 +80,17 @@ export class Executor {
         await this.#options.volumes.settle(mount);
       }
     });
-    if (container.pullPolicy === "always") await this.#pull(assignment);
+    if (pin !== undefined) {
+      const image = await findPinned(runtime, assignment, pin, (name) =>
+        this.#pull(container, name),
+      );
+      await this.#createInTurn({ ...assignment, container: { ...container, image } });
+      return undefined;
+    }
+    if (container.pullPolicy === "always") await this.#pull(container);
     await this.#createContainer(assignment);
+    // The container is there; what its image is the next task may find out.
+    return findPin(runtime, assignment).catch(() => undefined);
   }
 
   /**
@@ -124,10 +141,11 @@ export class Executor {
     await this.release(taskId);
   }
 
-  /** Gives back a task's address and ports. */
+  /** Gives back a task's address and ports, and removes the files that it read. */
   async release(taskId: TaskId): Promise<void> {
     this.#unstarted.delete(taskId);
     this.#addresses.delete(taskId);
+    this.#options.grants.release(taskId);
     await this.#options.ports.release(taskId);
   }
 
@@ -152,7 +170,7 @@ export class Executor {
     } catch (error) {
       if (!(error instanceof OrchdError) || error.code !== "notFound") throw error;
       if (assignment.container.pullPolicy !== "missing") throw error;
-      await this.#pull(assignment);
+      await this.#pull(assignment.container);
       await this.#createInTurn(assignment);
     }
   }
@@ -167,21 +185,26 @@ export class Executor {
   async #createOnce(assignment: Assignment): Promise<void> {
     const { taskId } = assignment;
     const address = this.#addressFor(assignment);
-    const options = address === undefined ? { assignment } : { assignment, address };
-    const containerId = await this.#options.runtime.create(options);
+    const resolver = this.#options.network()?.resolver();
+    const containerId = await this.#options.runtime.create({
+      assignment,
+      ...(address === undefined ? {} : { address }),
+      ...(resolver === undefined ? {} : { resolver }),
+    });
     const known = { taskId, containerId, state: "created" as const };
     this.#options.containers.set(address === undefined ? known : { ...known, address });
   }
 
   /** In a line of its own: a slow registry must not hold up tasks whose image is here. */
-  async #pull({ container }: Assignment): Promise<void> {
+  async #pull({ image, platform }: ContainerSpec, reference = image): Promise<void> {
     const { runtime, images } = this.#options;
-    await this.#pulls.run(() => runtime.pullImage(container.image, container.platform));
+    await this.#pulls.run(() => runtime.pullImage(reference, platform));
     images.forget();
   }
 
   #addressFor({ taskId, container }: Assignment): string | undefined {
-    const { subnet, containers } = this.#options;
+    const { network, containers } = this.#options;
+    const subnet = network()?.subnet;
     if (subnet === undefined || container.networkMode !== "bridge") return undefined;
     const held = this.#addresses.get(taskId);
     if (held !== undefined) return held;

@@ -15,15 +15,18 @@ export interface FactsOptions {
   resources: Readonly<Record<string, number>>;
   /** What it has that tasks can be given; absent where its runtime can give nothing. */
   devices: FoundDevices | undefined;
+  /** Of a machine that can take part in an encrypted network. */
+  wireguardKey?: string | undefined;
 }
 
 /** What this machine is. */
 export function readFacts(options: FactsOptions): NodeFacts {
-  const { runtime, address, orchdVersion, resources, devices } = options;
+  const { runtime, address, orchdVersion, resources, devices, wireguardKey } = options;
   return {
     generic: { ...resources },
     foreignImages: {},
     ...devices,
+    ...(wireguardKey === undefined ? {} : { wireguardKey }),
     hostname: hostname(),
     address,
     platform: { os: "linux", arch: ARCHITECTURES[arch()] ?? arch() },

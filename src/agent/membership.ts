@@ -24,6 +24,8 @@ export interface MembershipOptions {
   random: Random;
   log: Log;
   onChange(change: MemberChange): void;
+  /** What another member told all. */
+  onNotice(notice: string): void;
 }
 
 /**
@@ -59,6 +61,7 @@ export class Membership {
         random,
         log,
         onChange: (change) => options.onChange(change),
+        onNotice: (notice) => options.onNotice(new TextDecoder().decode(notice)),
       });
       return new Membership(keyring, member);
     } catch (error) {
@@ -132,6 +135,11 @@ export class Membership {
       if (formatServerAddress(address.host, address.port) === peer) return { address, node };
     }
     return { address: splitServerAddress(peer), node: "" };
+  }
+
+  /** Tells all members, or one alone by its name. */
+  notify(notice: string, only?: string): void {
+    this.#member?.notify(new TextEncoder().encode(notice), only);
   }
 
   /** Says farewell, so that nobody has to find out. */

@@ -5,11 +5,14 @@ import type { Log } from "../lib/log.ts";
 import { systemRandom } from "../lib/random.ts";
 import { TrustedClock } from "../lib/trusted-clock.ts";
 import type { Identity } from "../model/join.ts";
-import type { NodeFacts } from "../model/node.ts";
+import { NOTES_MAX, type NodeFacts } from "../model/node.ts";
+import { conflictOf } from "../core/network/routes.ts";
 import { discoverServers } from "../net/discovery/discover.ts";
 import { discoveryKeyOf } from "../net/discovery/message.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
+import { NODE_BRIDGE, NodeNetwork } from "../net/node-network.ts";
 import { ownAddress, watchOwnAddress } from "../net/own-address.ts";
+import { ownRoutes } from "../net/routes.ts";
 import { SERVER_NAME } from "../model/server-address.ts";
 import { caDigestOf, issuedAt } from "../pki/read.ts";
 import { openRuntime, type RuntimeKind } from "../runtime/open.ts";
@@ -19,16 +22,17 @@ import { ServerConnection } from "../session/server-connection.ts";
 import { openAgentState, type AgentState } from "../store/agent-state/agent-state.ts";
 import { makePrivateDirectory } from "../store/private-directory.ts";
 import { Agent } from "./agent.ts";
+import { contentKeyOf } from "./contents.ts";
 import { DeviceWatch } from "./device-watch.ts";
 import { beginDiskCare } from "./disk-care.ts";
 import { enrol } from "./enrol.ts";
 import { readFacts } from "./facts.ts";
 import { renewCertificate } from "./join.ts";
 import { Membership } from "./membership.ts";
+import { memoryDirectory, type MemoryDirectory } from "./memory-directory.ts";
 import { Renewal } from "./renewal.ts";
 import { Reachability } from "./reachability.ts";
 
-const INTERFACE = "orchd0";
 const FIND_TIMEOUT_MS = 3000;
 
 export interface AgentRoleOptions {
@@ -63,6 +67,10 @@ interface Machine {
   /** Absent where the runtime can give no devices. */
   devices: DeviceWatch | undefined;
   diskPaths: readonly string[];
+  /** For files that are in memory alone; absent where containers have no files. */
+  directory: MemoryDirectory | undefined;
+  /** Absent where tasks send no packets. */
+  network: NodeNetwork | undefined;
 }
 
 /**
@@ -81,8 +89,12 @@ export class AgentRole {
   /** Where members gossip, as the latest welcome told. */
   #peers: readonly string[] = [];
   #reachability: Reachability | undefined;
+  /** The cluster's range, as this machine's routes were held against it last. */
+  #range = "";
+  #conflict: string | undefined;
   readonly #renewal: Renewal;
   #unwatch = () => {};
+  readonly #notes = new Map<string, readonly string[]>();
 
   private constructor(
     options: AgentRoleOptions,
@@ -95,7 +107,7 @@ export class AgentRole {
     this.#runtime = runtime;
     this.#facts = facts;
     const { log } = options;
-    const { state, clock, devices } = machine;
+    const { state, clock, devices, directory, network: kernel } = machine;
     this.#renewal = new Renewal({ clock: systemClock, log, renew: () => this.#renew() });
     this.#connection = new ServerConnection({
       clock,
@@ -121,12 +133,20 @@ export class AgentRole {
       state,
       server: this.#connection,
       facts,
-      network: subnet === undefined ? undefined : { interfaceName: INTERFACE, subnet },
+      secrets: {
+        key: contentKeyOf(identity.key),
+        ...(directory === undefined ? {} : { directory }),
+      },
+      network:
+        subnet === undefined
+          ? undefined
+          : { interfaceName: NODE_BRIDGE, subnet, ...(kernel && { kernel }) },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
       dataDir: options.dataDir,
       diskPaths: machine.diskPaths,
       binds: { allowed: options.allowBind, own: [options.dataDir, options.runDir] },
       onFacts: (news) => this.#tellFacts(news),
+      onNetworkNotes: (notes) => this.#note("network", notes),
     });
   }
 
@@ -138,16 +158,19 @@ export class AgentRole {
     const { dataDir, runDir, runtime: kind, advertise, name, log } = options;
     await makePrivateDirectory(dataDir, "--data-dir");
     await makePrivateDirectory(runDir, "--run-dir");
-    const lock = kind === "podman" ? await lockNetwork(INTERFACE) : undefined;
+    const lock = kind === "podman" ? await lockNetwork(NODE_BRIDGE) : undefined;
     const state = openAgentState(join(dataDir, "agent.db"));
     const clock = newClock(state, log);
     const devices = kind === "podman" ? await DeviceWatch.begin(systemClock) : undefined;
+    const network = kind === "podman" ? NodeNetwork.of(dataDir) : undefined;
+    const wireguardKey = await network?.wireguardKey();
     const { token, servers, labels, resources = {}, orchdVersion } = options;
     const facts = async (opened?: Runtime) => {
       const info = (await opened?.info()) ?? { name: kind, version: "" };
       const address = advertise ?? ownAddress();
       const found = devices?.found;
-      return readFacts({ runtime: info, address, orchdVersion, resources, devices: found });
+      const own = { runtime: info, address, devices: found, wireguardKey };
+      return readFacts({ ...own, orchdVersion, resources });
     };
     const identity = await enrol({
       state,
@@ -170,7 +193,8 @@ export class AgentRole {
     });
     const { disk, diskPaths } = await beginDiskCare(runtime, dataDir);
     const own = { ...(await facts(runtime)), hostname: identity.name, notes: [], disk };
-    const machine = { state, clock, lock, devices, diskPaths };
+    const directory = kind === "podman" ? memoryDirectory(runDir, nodeId) : undefined;
+    const machine = { state, clock, lock, devices, directory, network, diskPaths };
     const role = new AgentRole(options, machine, { identity, runtime, facts: own });
     await role.#begin();
     return role;
@@ -192,6 +216,8 @@ export class AgentRole {
   async #begin(): Promise<void> {
     const { advertise, gossipPort, log } = this.#options;
     await this.#agent.takeUp();
+    this.#agent.networkTable?.subscribe(() => this.#checkRange());
+    this.#checkRange();
     this.#machine.devices?.watch((found) => this.#tellFacts(found));
     // Resolves at the first session, or not at all when the agent stops before.
     this.#agent.connect().catch(() => undefined);
@@ -204,13 +230,15 @@ export class AgentRole {
       clock: systemClock,
       random: systemRandom,
       log,
-      onChange: () => {},
+      onChange: (change) => this.#agent.networkTable?.noteMember(change),
+      onNotice: (notice) => this.#agent.networkTable?.hear(notice),
     });
+    this.#agent.networkTable?.announceBy(this.#membership);
     // A welcome may have come meanwhile.
     this.#membership.useKeys(this.#identity.gossipKeys);
     const { trouble } = this.#membership;
     if (trouble === undefined) this.#reachability = this.#newReachability(this.#membership);
-    else this.#note([trouble]);
+    else this.#note("gossip", [trouble]);
     this.#meet();
     if (advertise === undefined) {
       this.#unwatch = watchOwnAddress(systemClock, (address) => this.#moveTo(address));
@@ -224,12 +252,25 @@ export class AgentRole {
       clock: systemClock,
       log: this.#options.log,
       isConnected: () => this.#connection.isConnected,
-      onChange: (notes) => this.#note(notes),
+      onChange: (notes) => this.#note("gossip", notes),
     });
   }
 
-  #note(notes: string[]): void {
-    this.#tellFacts({ notes });
+  #note(about: "gossip" | "network" | "routes", notes: readonly string[]): void {
+    this.#notes.set(about, notes);
+    this.#tellFacts({ notes: [...this.#notes.values()].flat().slice(0, NOTES_MAX) });
+  }
+
+  /** A node whose machine routes the cluster's range elsewhere goes on, and people are told. */
+  #checkRange(): void {
+    const { generation = 0, range } = this.#agent.networkTable?.current() ?? {};
+    if (range === undefined || generation === 0 || range === this.#range) return;
+    this.#range = range;
+    const conflict = conflictOf(range, ownRoutes());
+    if (conflict === this.#conflict) return;
+    this.#conflict = conflict;
+    if (conflict !== undefined) this.#options.log.warn(conflict);
+    this.#note("routes", conflict === undefined ? [] : [conflict]);
   }
 
   #tellFacts(news: Partial<NodeFacts>): void {
@@ -306,7 +347,6 @@ function newClock(state: AgentState, log: Log): TrustedClock {
   const issued = certificate === undefined ? 0 : issuedAt(certificate);
   return new TrustedClock({
     system: systemClock,
-    monotonicNow: () => performance.now(),
     floor: Math.max(state.loadClockFloor() ?? 0, issued),
     onFloor: (floor) => {
       try {

@@ -3,10 +3,12 @@ import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { awaitedPorts, planStep, type Step } from "../core/task/step.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
+import type { ImagePin } from "../model/container.ts";
 import type { TaskId } from "../model/ids.ts";
 import { isFit, type Health, type TaskStatus } from "../model/task.ts";
 import type { Containers } from "./containers.ts";
 import type { Executor } from "./executor.ts";
+import type { Readiness } from "./readiness.ts";
 
 const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 30_000;
@@ -16,6 +18,7 @@ export interface WorkerOptions {
   log: Log;
   containers: Containers;
   executor: Executor;
+  readiness: Pick<Readiness, "learn" | "isHeld">;
   /**
    * Called before a task's container is started, or made to stand still: what this puts on the disk
    * keeps a later life of the agent from starting it again. The start waits while it throws.
@@ -43,6 +46,8 @@ export class Worker {
   readonly #options: WorkerOptions;
   readonly #assignments = new Map<TaskId, Assignment>();
   readonly #statuses = new Map<TaskId, TaskStatus>();
+  /** What the images are of tasks that were made here without being told that. */
+  readonly #pins = new Map<TaskId, ImagePin>();
   readonly #runners = new Map<TaskId, Runner>();
   #generation = -1;
   #closed = false;
@@ -140,29 +145,33 @@ export class Worker {
   }
 
   #nextStep(taskId: TaskId): Step | undefined {
+    const assignment = this.#assignments.get(taskId);
     const found = {
-      assignment: this.#assignments.get(taskId),
+      assignment,
       status: this.#statuses.get(taskId),
       container: this.#options.containers.get(taskId),
+      isHeld: assignment !== undefined && this.#options.readiness.isHeld(assignment),
     };
     return planStep(found, this.#options.clock.now());
   }
 
   async #take(taskId: TaskId, step: Step): Promise<void> {
     const assignment = this.#assignments.get(taskId);
-    const { executor } = this.#options;
+    const { executor, readiness } = this.#options;
     switch (step.type) {
       case "report":
         if (step.status.state === "starting") this.#options.onStarting(step.status);
         return this.#setStatus(step.status);
       case "forget":
         this.#statuses.delete(taskId);
+        this.#pins.delete(taskId);
         return this.#options.onForget(taskId);
       case "create":
-        if (assignment !== undefined) await executor.create(assignment);
+        if (assignment !== undefined) this.#notePin(taskId, await executor.create(assignment));
         return;
       case "start":
-        if (assignment !== undefined) await executor.start(assignment);
+        if (assignment === undefined) return;
+        await Promise.all([executor.start(assignment), readiness.learn(assignment)]);
         return;
       case "stop":
         return await executor.stop(taskId, step.graceMs);
@@ -172,8 +181,15 @@ export class Worker {
   }
 
   #setStatus(status: TaskStatus): void {
-    this.#statuses.set(status.taskId, status);
-    this.#options.onStatus(status);
+    const image = this.#pins.get(status.taskId);
+    const told = image === undefined ? status : { ...status, image };
+    this.#statuses.set(status.taskId, told);
+    this.#options.onStatus(told);
+  }
+
+  /** What was found out goes with every later word of the task: any one may get lost. */
+  #notePin(taskId: TaskId, pin: ImagePin | undefined): void {
+    if (pin !== undefined) this.#pins.set(taskId, pin);
   }
 
   /**
@@ -191,7 +207,9 @@ export class Worker {
     }
     runner.retryMs = Math.min(Math.max(RETRY_FIRST_MS, runner.retryMs * 2), RETRY_MAX_MS);
     const what = step?.type ?? "look";
-    log.warn(`task ${taskId}: ${what} is tried again: ${messageChainOf(error)}`);
+    // A task may wait for weeks, as for a secret of a server that is away: that is logged once.
+    const isKnown = final && this.#statuses.get(taskId)?.message === formatTrouble(error);
+    if (!isKnown) log.warn(`task ${taskId}: ${what} is tried again: ${messageChainOf(error)}`);
     if (final) this.#tellWhatItWaitsFor(taskId, error);
     runner.retry?.cancel();
     if (!this.#closed) runner.retry = clock.after(runner.retryMs, () => this.poke(taskId));
@@ -211,9 +229,13 @@ export class Worker {
   }
 
   /** Notes what is known of the health of a task that runs; of any other nothing is. */
-  setHealth(taskId: TaskId, health: Health): void {
+  setHealth(taskId: TaskId, health: Health, { message = "", ending = false } = {}): void {
     const status = this.#statuses.get(taskId);
-    if (status?.state === "running") this.#setStatus({ ...status, health });
+    if (status?.state !== "running" || status.ending === true) return;
+    // What was asked before it stood still says nothing of it now.
+    if (status.held !== undefined) return;
+    this.#setStatus({ ...status, health, message, ...(ending ? { ending } : {}) });
+    if (ending) this.poke(taskId);
   }
 
   /** Notes, on the disk first, that a task which runs stands still for a while. */
@@ -234,7 +256,8 @@ export class Worker {
     const isAwaited =
       assignment !== undefined &&
       container !== undefined &&
-      awaitedPorts(assignment, container).length > 0;
+      (this.#options.readiness.isHeld(assignment) ||
+        awaitedPorts(assignment, container).length > 0);
     const startedAt = container?.startedAt ?? status.startedAt;
     const times = startedAt === undefined ? {} : { startedAt };
     const health = isAwaited ? "starting" : "none";

@@ -10,16 +10,19 @@ import { execRoutes } from "./routes/exec.ts";
 import { forwardRoutes } from "./routes/forward.ts";
 import { guarded } from "./guard.ts";
 import { imageRoutes } from "./routes/images.ts";
+import { itemRoutes } from "./routes/items.ts";
 import { joinRoutes } from "./routes/join.ts";
 import { keyringRoutes } from "./routes/keyring.ts";
 import { logRoutes } from "./routes/logs.ts";
 import { lookRoutes } from "./routes/look.ts";
 import { nodeRoutes } from "./routes/nodes.ts";
+import { networkRoutes } from "./routes/networks.ts";
 import { openApiRoutes } from "./routes/openapi.ts";
 import { rolloutRoutes } from "./routes/rollouts.ts";
 import { serviceRoutes } from "./routes/services.ts";
 import { stackRoutes } from "./routes/stacks.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
+import { vaultRoutes } from "./routes/vault.ts";
 import { versionRoutes } from "./routes/version.ts";
 import { volumeRoutes } from "./routes/volumes.ts";
 
@@ -48,6 +51,7 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   deps.onHappening((happening) => events.note(happening));
   app.route("/v1", lookRoutes(deps, events));
   app.route("/v1", nodeRoutes(deps));
+  app.route("/v1", networkRoutes(deps));
   app.route("/v1", logRoutes(deps));
   app.route("/v1", execRoutes(deps));
   app.route("/v1", forwardRoutes(deps));
@@ -57,6 +61,8 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   app.route("/v1", keyringRoutes(deps));
   app.route("/v1", backupRoutes(deps));
   app.route("/v1", volumeRoutes(deps));
+  app.route("/v1", itemRoutes(deps));
+  app.route("/v1", vaultRoutes(deps));
   app.route("/v1", openApiRoutes(deps, app));
 
   app.onError((error, c) => answerProblem(c, error, deps.log));

@@ -7,9 +7,12 @@ import type {
   ImageSummary,
   LogOptions,
 } from "../model/session.ts";
+import type { ItemKind, ItemRequest, ItemSummary, ItemUpdateResult } from "../model/item.ts";
 import type { KeySummary } from "../model/keyring.ts";
+import type { NetworkInspection, NetworkSummary } from "../model/network-summary.ts";
 import type { NewToken, TokenRequest, TokenSummary } from "../model/token.ts";
 import type { StackSpec } from "../model/stack.ts";
+import type { VaultStatus } from "../model/vault.ts";
 import type {
   AppliedSetSummary,
   ApplyResult,
@@ -207,6 +210,15 @@ export class ApiClient {
     return this.#get("/v1/nodes");
   }
 
+  networks(): Promise<NetworkSummary[]> {
+    return this.#get("/v1/networks");
+  }
+
+  /** Fails with `notFound` and a suggestion. */
+  network(name: string): Promise<NetworkInspection> {
+    return this.#get(`/v1/networks/${encodeURIComponent(name)}`);
+  }
+
   tokens(): Promise<TokenSummary[]> {
     return this.#get("/v1/tokens");
   }
@@ -241,6 +253,67 @@ export class ApiClient {
 
   async removeKey(fingerprint: string): Promise<void> {
     await this.#call("DELETE", `/v1/keyring/${encodeURIComponent(fingerprint)}`);
+  }
+
+  /** Sends a content, to be used within minutes by the id that this answers. */
+  async upload(bytes: Uint8Array): Promise<string> {
+    const upload = new Blob([new Uint8Array(bytes)]);
+    const timeoutMs = this.#timeoutMs;
+    const request = { method: "POST", path: "/v1/uploads", upload, timeoutMs } as const;
+    return ((await this.#transport.call(request)) as { upload: string }).upload;
+  }
+
+  items(kind: ItemKind): Promise<ItemSummary[]> {
+    return this.#get(`/v1/${kind}s`);
+  }
+
+  /** @param name a name or an id */
+  item(kind: ItemKind, name: string): Promise<ItemSummary> {
+    return this.#get(itemPath(kind, name));
+  }
+
+  createItem(kind: ItemKind, request: ItemRequest): Promise<ItemSummary> {
+    return this.#call("POST", `/v1/${kind}s`, request);
+  }
+
+  /** Gives an item what was sent under that id; services that use it get new tasks. */
+  updateItem(kind: ItemKind, name: string, upload: string): Promise<ItemUpdateResult> {
+    return this.#call("PUT", itemPath(kind, name), { upload });
+  }
+
+  async removeItem(kind: ItemKind, name: string): Promise<void> {
+    await this.#call("DELETE", itemPath(kind, name));
+  }
+
+  /** What a config holds, in its newest version where none is named. */
+  async configContent(name: string, version?: number): Promise<Uint8Array> {
+    const path = `${itemPath("config", name)}/content${queryOf({ version })}`;
+    const { content } = await this.#get<{ content: string }>(path);
+    return new Uint8Array(Buffer.from(content, "base64"));
+  }
+
+  vault(): Promise<VaultStatus> {
+    return this.#get("/v1/vault");
+  }
+
+  /** @param passphrase absent where a key file opens the secrets, which is read again */
+  unlock(passphrase?: string): Promise<VaultStatus> {
+    return this.#call("POST", "/v1/vault/unlock", { passphrase });
+  }
+
+  /** A new key for all contents. */
+  rotateSecretKey(): Promise<VaultStatus> {
+    return this.#call("POST", "/v1/vault/key");
+  }
+
+  /** @param passphrase absent means that a new key file opens the secrets */
+  protect(passphrase?: string): Promise<VaultStatus> {
+    return this.#call("PUT", "/v1/vault/protection", { passphrase });
+  }
+
+  /** Forgets every secret and config of a server that nobody can unlock any more. */
+  resetVault(): Promise<VaultStatus> {
+    return this.#call("DELETE", "/v1/vault");
   }
 
   /** @param node a host name, an id, or the start of an id */
@@ -353,6 +426,10 @@ export class ApiClient {
 
 function nodePath(node: string): string {
   return `/v1/nodes/${encodeURIComponent(node)}`;
+}
+
+function itemPath(kind: ItemKind, name: string): string {
+  return `/v1/${kind}s/${encodeURIComponent(name)}`;
 }
 
 function servicePath(stack: string, service: string): string {

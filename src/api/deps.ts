@@ -4,6 +4,7 @@ import type { Move } from "../core/reconcile/move-volumes.ts";
 import type { RolloutOrder } from "../core/reconcile/rollout-orders.ts";
 import type { LabelChange } from "../core/reconcile/node.ts";
 import type { NodeId, ServiceId, TokenId } from "../model/ids.ts";
+import type { ItemKind, ItemRequest } from "../model/item.ts";
 import type { JoinAnswer, JoinRequest } from "../model/join.ts";
 import type { KeySummary } from "../model/keyring.ts";
 import type { Node } from "../model/node.ts";
@@ -14,6 +15,7 @@ import type { ClusterBackupStatus } from "../model/cluster-backup.ts";
 import type { ApplyResult, Explanation, VersionInfo } from "../model/summary.ts";
 import type { NewToken, TokenRequest } from "../model/token.ts";
 import type { MoveProgress } from "../model/volume.ts";
+import type { VaultStatus } from "../model/vault.ts";
 import type { Store } from "../store/store.ts";
 import type { Target } from "./read/target.ts";
 
@@ -81,6 +83,27 @@ export interface ApiDeps {
     /** Makes one now, sealed where there is a passphrase; nothing of it is left when it is read. */
     make(passphrase?: string): Promise<ReadableStream<Uint8Array>>;
     status(): ClusterBackupStatus;
+  };
+  /** Secrets and configs, and what opens them. */
+  secrets: {
+    /** Keeps a content until it is used; answers the id to use it by. */
+    upload(bytes: Uint8Array): string;
+    create(kind: ItemKind, request: ItemRequest): Promise<void>;
+    /** Answers whether it is another content, and the services that get new tasks. */
+    update(
+      kind: ItemKind,
+      name: string,
+      upload: string,
+    ): Promise<{ changed: boolean; services: string[] }>;
+    remove(kind: ItemKind, name: string): Promise<void>;
+    /** What a config holds, in its newest version where none is named. */
+    configContent(name: string, number: number | undefined): Uint8Array;
+    status(): VaultStatus;
+    unlock(passphrase: string | undefined): Promise<void>;
+    rotateKey(): Promise<void>;
+    protect(passphrase: string | undefined): Promise<void>;
+    /** Forgets every secret and config, where nobody can open them any more. */
+    reset(): Promise<void>;
   };
   /** The agent of a node, while it is connected. */
   session(node: NodeId): AgentSession | undefined;

@@ -10,9 +10,12 @@ export type Completes =
   | "log"
   | "anything"
   | "node"
+  | "network"
   | "file"
   | "context"
   | "key"
+  | "secret"
+  | "config"
   | "none"
   | readonly string[];
 
@@ -154,10 +157,40 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/node.ts")).nodeCommand,
   },
   {
+    name: "network",
+    summary: "list networks; show who is in one, and by which names and addresses",
+    completes: "network",
+    load: async () => (await import("./commands/network.ts")).networkCommand,
+  },
+  {
     name: "context",
     summary: "keep servers on other machines by name",
     completes: "context",
     load: async () => (await import("./commands/context.ts")).contextCommand,
+  },
+  {
+    name: "secret",
+    summary: "keep secrets for services: create, list, update, remove",
+    completes: "secret",
+    load: async () => (await import("./commands/secret.ts")).secretCommand,
+  },
+  {
+    name: "config",
+    summary: "keep configuration files for services",
+    completes: "config",
+    load: async () => (await import("./commands/config.ts")).configCommand,
+  },
+  {
+    name: "unlock",
+    summary: "open the secrets of a server that started locked",
+    completes: "none",
+    load: async () => (await import("./commands/unlock.ts")).unlockCommand,
+  },
+  {
+    name: "autolock",
+    summary: "choose what opens the secrets: a key file or a passphrase",
+    completes: "none",
+    load: async () => (await import("./commands/autolock.ts")).autolockCommand,
   },
   {
     name: "keyring",

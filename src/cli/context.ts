@@ -3,6 +3,8 @@ import { isIP } from "node:net";
 import { resolve } from "node:path";
 import type { ApiClient } from "../api/client.ts";
 import { OrchdError } from "../lib/errors.ts";
+import type { NetworkMode } from "../model/network-map.ts";
+import type { Strategy } from "../model/service.ts";
 import type { BuildInfo } from "./build-info.ts";
 import { chooseServer } from "./contexts/choose-server.ts";
 import type { Io } from "./io.ts";
@@ -25,6 +27,12 @@ export interface ServerOptions {
   allowBind?: string[];
   /** Backups of the cluster that it makes by itself. */
   backups?: { directory: string; everyMs: number; keep: number; passphrase?: string };
+  /** Where the addresses of tasks and services are from: chosen when the cluster is made. */
+  clusterRange?: string;
+  /** How tasks of one node reach those of another; absent means as it was. */
+  network?: NetworkMode;
+  /** How tasks are placed whose service says nothing of it. */
+  strategy: Strategy;
 }
 
 /** What `orchd restore` was asked to put back, where no server runs. */

@@ -2,6 +2,8 @@
 export interface Clock {
   /** Milliseconds since 1970, UTC. */
   now(): number;
+  /** Milliseconds since some moment; never goes back and never jumps, whatever people set. */
+  monotonicNow(): number;
   /** Runs `run` once, `delayMs` from now, unless it is cancelled first. */
   after(delayMs: number, run: () => void): Timer;
 }
@@ -15,6 +17,7 @@ export const TIMER_MAX_MS = 2_147_483_647;
 
 export const systemClock: Clock = {
   now: () => Date.now(),
+  monotonicNow: () => performance.now(),
   after(delayMs, run) {
     const handle = setTimeout(run, Math.min(Math.max(0, delayMs), TIMER_MAX_MS));
     return { cancel: () => clearTimeout(handle) };

@@ -11,6 +11,8 @@ const CODES = {
   conflict: { http: 409, exit: 1 },
   gone: { http: 410, exit: 1 },
   tooLarge: { http: 413, exit: 1 },
+  /** Secrets can't be opened before the server was unlocked. */
+  locked: { http: 423, exit: 1 },
   usage: { http: 400, exit: 2 },
   unreachable: { http: 503, exit: 3 },
   timedOut: { http: 504, exit: 4 },

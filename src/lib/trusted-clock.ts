@@ -7,8 +7,6 @@ const SAVE_EVERY_MS = 24 * 60 * 60 * 1000;
 
 export interface TrustedClockOptions {
   system: Clock;
-  /** Milliseconds since some moment; never goes back and never jumps. */
-  monotonicNow(): number;
   /** A time that has passed for certain, in ms since 1970: of a file, of an earlier life. */
   floor: number;
   /** Saves a later floor, for the next life. */
@@ -41,6 +39,10 @@ export class TrustedClock implements Clock {
     return Math.round(Math.max(best, this.#floor));
   }
 
+  monotonicNow(): number {
+    return this.#options.system.monotonicNow();
+  }
+
   after(delayMs: number, run: () => void): Timer {
     return this.#options.system.after(delayMs, run);
   }
@@ -51,7 +53,7 @@ export class TrustedClock implements Clock {
    * @param serverNow milliseconds since 1970
    */
   learn(serverNow: number): void {
-    this.#told = { at: serverNow, monotonic: this.#options.monotonicNow() };
+    this.#told = { at: serverNow, monotonic: this.monotonicNow() };
     const saved = this.#floor;
     if (saved > serverNow) this.#floor = serverNow;
     if (Math.abs(serverNow - saved) < SAVE_EVERY_MS) return;
@@ -67,6 +69,6 @@ export class TrustedClock implements Clock {
 
   #toldNow(): number | undefined {
     if (this.#told === undefined) return undefined;
-    return this.#told.at + this.#options.monotonicNow() - this.#told.monotonic;
+    return this.#told.at + this.monotonicNow() - this.#told.monotonic;
   }
 }

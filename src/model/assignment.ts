@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { containerSpecSchema, resourcesSchema } from "./container.ts";
+import { containerSpecSchema, imagePinSchema, resourcesSchema } from "./container.ts";
 import { serviceIdSchema, taskIdSchema } from "./ids.ts";
 import { portSchema, restartPolicySchema } from "./service.ts";
 import { volumeBackupSchema } from "./volume-backup.ts";
@@ -17,6 +17,8 @@ export const assignmentSchema = z.object({
   /** The furthest state that the server knows of: a task that had ended is never started again. */
   state: taskStateSchema,
   container: containerSpecSchema,
+  /** What its image has to be; absent for the first task of a revision. */
+  pin: imagePinSchema.optional(),
   resources: resourcesSchema,
   ports: z.array(portSchema),
   /** Ids of the node's devices that the task gets beside those that its container names. */
@@ -27,6 +29,8 @@ export const assignmentSchema = z.object({
   backups: z.array(volumeBackupSchema).max(256).optional(),
   /** Failed attempts at the slot in a row before this one. */
   failures: z.int().min(0).default(0),
+  /** Labels of the service, where its container or what it reads is filled in with them. */
+  serviceLabels: z.record(z.string().max(4096), z.string().max(32_768)).optional(),
   /** Only of a task that the agent made itself: the last of its slot that the server knows of. */
   predecessor: z
     /** How that one ended, and when this one was made. */

@@ -1,19 +1,24 @@
 import type { CLUSTER_ID, Cluster } from "./cluster.ts";
-import type { NodeId, ServiceId, TaskId, TokenId } from "./ids.ts";
+import type { ItemId, NodeId, ServiceId, TaskId, TokenId } from "./ids.ts";
+import type { Content, Item } from "./item.ts";
 import type { Node } from "./node.ts";
 import type { Service } from "./service.ts";
 import type { Stack } from "./stack.ts";
 import type { Task } from "./task.ts";
 import type { Token } from "./token.ts";
+import type { Vault, VAULT_ID } from "./vault.ts";
 
 /** Every kind of object that the store holds, with the type of its key. */
 export interface Objects {
   cluster: { key: typeof CLUSTER_ID; value: Cluster };
+  vault: { key: typeof VAULT_ID; value: Vault };
   token: { key: TokenId; value: Token };
   node: { key: NodeId; value: Node };
   stack: { key: string; value: Stack };
   service: { key: ServiceId; value: Service };
   task: { key: TaskId; value: Task };
+  item: { key: ItemId; value: Item };
+  content: { key: string; value: Content };
 }
 export type Kind = keyof Objects;
 
@@ -38,11 +43,14 @@ export type Applied = {
 
 export const put = {
   cluster: (value: Cluster): Change => ({ kind: "cluster", op: "put", value }),
+  vault: (value: Vault): Change => ({ kind: "vault", op: "put", value }),
   token: (value: Token): Change => ({ kind: "token", op: "put", value }),
   node: (value: Node): Change => ({ kind: "node", op: "put", value }),
   stack: (value: Stack): Change => ({ kind: "stack", op: "put", value }),
   service: (value: Service): Change => ({ kind: "service", op: "put", value }),
   task: (value: Task): Change => ({ kind: "task", op: "put", value }),
+  item: (value: Item): Change => ({ kind: "item", op: "put", value }),
+  content: (value: Content): Change => ({ kind: "content", op: "put", value }),
 };
 
 export const remove = {
@@ -56,6 +64,13 @@ export const remove = {
     version: s.version,
   }),
   task: (t: Task): Change => ({ kind: "task", op: "delete", key: t.id, version: t.version }),
+  item: (i: Item): Change => ({ kind: "item", op: "delete", key: i.id, version: i.version }),
+  content: (c: Content): Change => ({
+    kind: "content",
+    op: "delete",
+    key: c.id,
+    version: c.version,
+  }),
 };
 
 /** The key under which a put is stored. */

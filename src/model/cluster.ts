@@ -1,7 +1,11 @@
 import { z } from "zod";
+import { networkModeSchema } from "./network-map.ts";
 
 /** The key of the one object of its kind. */
 export const CLUSTER_ID = "cluster";
+
+/** Where the addresses of tasks and services are from, unless the first start says otherwise. */
+export const CLUSTER_RANGE_DEFAULT = "10.210.0.0/16";
 
 /** A gossip key: 32 bytes in base 64. */
 export const gossipKeySchema = z
@@ -20,6 +24,10 @@ export const clusterSchema = z.object({
   caKey: pemSchema,
   /** The first one encrypts, all of them decrypt. */
   gossipKeys: gossipKeysSchema,
+  /** The addresses of all tasks and services, chosen at the first start. */
+  range: z.cidrv4().default(CLUSTER_RANGE_DEFAULT),
+  /** How tasks of one node reach those of another. */
+  networkMode: networkModeSchema.default("vxlan"),
   createdAt: z.int(),
   /** When its first join token was made; absent until then. */
   firstTokenAt: z.int().optional(),

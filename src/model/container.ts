@@ -1,5 +1,7 @@
 import { z } from "zod";
 import { deviceRequestSchema } from "./device.ts";
+import { probesSchema } from "./probe.ts";
+import { grantSchema, GRANTS_MAX } from "./item.ts";
 
 /** What a container is made of, free of Compose spelling: sizes in bytes, times in milliseconds. */
 
@@ -60,6 +62,15 @@ export const ulimitSchema = z.object({
 });
 export type Ulimit = z.infer<typeof ulimitSchema>;
 
+/** What an image was when a revision was first made ready: its later tasks get that very one. */
+export const imagePinSchema = z.object({
+  /** Of the image's configuration: the same wherever the same archive was loaded. */
+  id: z.string().max(128),
+  /** By which its registry gives that very image. */
+  digest: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+});
+export type ImagePin = z.infer<typeof imagePinSchema>;
+
 export const pullPolicySchema = z.enum(["always", "missing", "never"]);
 export type PullPolicy = z.infer<typeof pullPolicySchema>;
 
@@ -89,6 +100,8 @@ export const containerSpecSchema = z.object({
   securityOptions: textList,
   devices: z.array(deviceSchema).max(256),
   mounts: z.array(mountSchema).max(256),
+  /** Secrets and configs that it reads. */
+  grants: z.array(grantSchema).max(GRANTS_MAX).optional(),
   sysctls: textMap,
   ulimits: z.array(ulimitSchema).max(32),
   shmSizeBytes: bytes.optional(),
@@ -109,6 +122,8 @@ export const containerSpecSchema = z.object({
   dnsOptions: textList,
   stopSignal: z.string().max(32).optional(),
   stopGraceMs: milliseconds,
+  /** How its health is found out; absent leaves that to the image. */
+  probes: probesSchema.optional(),
 });
 export type ContainerSpec = z.infer<typeof containerSpecSchema>;
 

@@ -3,6 +3,7 @@ import type { Applied } from "./change.ts";
 import { formatDisk } from "./disk.ts";
 import { NO_RUNS, type JobRuns } from "./job.ts";
 import { formatServiceName } from "./names.ts";
+import { type Item, type ItemKind, newestVersion } from "./item.ts";
 import type { Node } from "./node.ts";
 import type { Rollout } from "./rollout.ts";
 import { currentRevision, specOf, type Service } from "./service.ts";
@@ -15,7 +16,17 @@ export const eventSchema = z.object({
   at: z.int(),
   /** The revision of the store that it came with: events resume from here. */
   version: z.int(),
-  kind: z.enum(["token", "node", "stack", "service", "task", "cluster", "volume"]),
+  kind: z.enum([
+    "token",
+    "node",
+    "stack",
+    "service",
+    "task",
+    "secret",
+    "config",
+    "cluster",
+    "volume",
+  ]),
   /** `created`, `updated`, `removed`, `run`, or the state that a task or node reached. */
   action: z.string(),
   id: z.string(),
@@ -39,15 +50,26 @@ export type Happening = z.infer<typeof happeningSchema>;
 
 /** What people want to hear of one write, or nothing when it changed nothing that shows. */
 export function eventOf(applied: Applied, at: number, version: number): Event | undefined {
-  // What a cluster is made of are its keys: nobody hears of them.
-  if (applied.kind === "cluster") return undefined;
+  // What a cluster and its vault are made of are keys, and contents are secret.
+  if (isHidden(applied)) return undefined;
   const told = tell(applied);
-  return told === undefined ? undefined : { at, version, kind: applied.kind, ...told };
+  const kind = applied.kind === "item" ? itemKindOf(applied) : applied.kind;
+  return told === undefined ? undefined : { at, version, kind, ...told };
 }
 
 type Told = Omit<Event, "at" | "version" | "kind">;
 
-function tell(applied: Exclude<Applied, { kind: "cluster" }>): Told | undefined {
+type Hidden = Extract<Applied, { kind: "cluster" | "vault" | "content" }>;
+
+function isHidden(applied: Applied): applied is Hidden {
+  return applied.kind === "cluster" || applied.kind === "vault" || applied.kind === "content";
+}
+
+function itemKindOf({ before, after }: Extract<Applied, { kind: "item" }>): ItemKind {
+  return (after ?? before)?.kind ?? "secret";
+}
+
+function tell(applied: Exclude<Applied, Hidden>): Told | undefined {
   switch (applied.kind) {
     case "token":
       return tellToken(applied.before, applied.after);
@@ -59,6 +81,8 @@ function tell(applied: Exclude<Applied, { kind: "cluster" }>): Told | undefined 
       return tellStack(applied.before, applied.after);
     case "node":
       return tellNode(applied.before, applied.after);
+    case "item":
+      return tellItem(applied.before, applied.after);
   }
 }
 
@@ -165,4 +189,16 @@ function tellNode(before: Node | undefined, after: Node | undefined): Told | und
     return { ...about, action: `disk ${level}`, message };
   }
   return undefined;
+}
+
+function tellItem(before: Item | undefined, after: Item | undefined): Told | undefined {
+  const item = after ?? before;
+  if (item === undefined) return undefined;
+  const stack = item.stack === undefined ? {} : { stack: item.stack };
+  const about = { id: item.id, name: item.name, message: "", ...stack };
+  if (after === undefined) return { ...about, action: "removed" };
+  if (before === undefined) return { ...about, action: "created" };
+  const { number } = newestVersion(after);
+  if (newestVersion(before).number === number) return undefined;
+  return { ...about, action: "updated", message: `version ${number}` };
 }

@@ -1,6 +1,8 @@
 import { z } from "zod";
+import { bytesOfHost } from "../lib/ip.ts";
+import { attachmentSchema, ATTACHMENTS_MAX } from "./attachment.ts";
 import { nodeIdSchema, serviceIdSchema, taskIdSchema } from "./ids.ts";
-import { portSchema } from "./service.ts";
+import { PORTS_MAX, portSchema } from "./service.ts";
 
 /** How tasks of one node reach those of another. */
 export const networkModeSchema = z.enum(["vxlan", "host-gw", "wireguard"]);
@@ -11,7 +13,10 @@ export const mapNodeSchema = z.object({
   id: nodeIdSchema,
   hostname: z.string().max(253),
   /** The address by which other nodes reach it. */
-  address: z.string().max(64),
+  address: z
+    .string()
+    .max(64)
+    .refine((text) => bytesOfHost(text) !== undefined, "is no IP address"),
   /** The addresses of its tasks. */
   subnet: z.cidrv4(),
   /** Base 64; of a node that can take part in an encrypted network. */
@@ -19,26 +24,15 @@ export const mapNodeSchema = z.object({
 });
 export type MapNode = z.infer<typeof mapNodeSchema>;
 
-/** A Compose network as one service is attached to it. */
-export const attachmentSchema = z.object({
-  /** `shop_default`, or the bare name of an external one: two stacks that say the same share it. */
-  network: z.string().max(255),
-  /** Names by which the service is found there, beside its own. */
-  aliases: z.array(z.string().max(253)).max(64),
-  /** Whether tasks that are in such networks alone reach nothing outside the cluster. */
-  internal: z.boolean(),
-});
-export type Attachment = z.infer<typeof attachmentSchema>;
-
 export const mapServiceSchema = z.object({
   id: serviceIdSchema,
   stack: z.string(),
   name: z.string(),
-  networks: z.array(attachmentSchema).max(64),
+  networks: z.array(attachmentSchema).max(ATTACHMENTS_MAX),
   /** Stands for all its tasks; absent with `endpoint_mode: dnsrr`. */
   virtualIp: z.ipv4().optional(),
   /** What it publishes. */
-  ports: z.array(portSchema),
+  ports: z.array(portSchema).max(PORTS_MAX),
   /** For how long a client's connections go to the same task, in milliseconds; absent means not. */
   stickyMs: z.int().min(1).optional(),
 });
@@ -54,8 +48,8 @@ export const mapTaskSchema = z.object({
   /** Whether it gets traffic: one that starts or stops only sends. */
   isReady: z.boolean(),
   /** Where its revision differs from the newest one of the service. */
-  networks: z.array(z.string().max(255)).max(64).optional(),
-  ports: z.array(portSchema).optional(),
+  networks: z.array(z.string().max(255)).max(ATTACHMENTS_MAX).optional(),
+  ports: z.array(portSchema).max(PORTS_MAX).optional(),
 });
 export type MapTask = z.infer<typeof mapTaskSchema>;
 

@@ -4,6 +4,9 @@ import { digestSchema } from "./digest.ts";
 import { nodeDiskSchema } from "./disk.ts";
 import { nodeIdSchema } from "./ids.ts";
 
+/** What an agent tells beyond these would not be read. */
+export const NOTES_MAX = 8;
+
 export const nodeFactsSchema = z.object({
   hostname: z.string().min(1).max(253),
   /** The address by which others reach the node. */
@@ -29,10 +32,12 @@ export const nodeFactsSchema = z.object({
   foreignImages: z.record(z.string().max(512), z.string().max(64)).optional(),
   /** How full its disks are; absent where nobody looks. */
   disk: nodeDiskSchema.optional(),
+  /** Public key, base 64; of a node that can take part in an encrypted network. */
+  wireguardKey: z.string().max(64).optional(),
   /** Version of orchd on the node. */
   orchdVersion: z.string().max(64),
   /** What the agent found out that people should put right, such as ports that are blocked. */
-  notes: z.array(z.string().max(500)).max(8).optional(),
+  notes: z.array(z.string().max(500)).max(NOTES_MAX).optional(),
 });
 /** What an agent says of its machine when its session begins. */
 export type NodeFacts = z.infer<typeof nodeFactsSchema>;

@@ -33,7 +33,10 @@ export function revise(
   const revision = head.revision + 1;
   const inUse = new Set(tasks.map((task) => task.revision));
   const older = service.revisions.filter((r, i) => i < REVISIONS_KEPT || inUse.has(r.revision));
-  const next = { ...service, revisions: [{ revision, at: now, spec }, ...older] };
+  // What needs no new tasks runs the image that is there.
+  const pins = sameTemplate(head.spec, spec) ? head.pins : undefined;
+  const newest: Revision = { revision, at: now, spec, ...(pins === undefined ? {} : { pins }) };
+  const next = { ...service, revisions: [newest, ...older] };
   if (sameTemplate(head.spec, spec)) return withRules(next, spec);
   const alike = older.filter((r) => sameTemplate(r.spec, spec)).map((r) => r.revision);
   const { rollout: _, alike: __, ...rest } = next;
@@ -96,6 +99,13 @@ export function letGo(rollout: Rollout, spec: ServiceSpec): Rollout {
   return { ...rest, state: waits ? "canary" : "running", message: "" };
 }
 
+/** The image goes back as well: to what it was then, whatever its tag names by now. */
+function withPinsOf(service: Service, { pins }: Revision): Service {
+  const [head, ...older] = service.revisions;
+  if (head === undefined || pins === undefined) return service;
+  return { ...service, revisions: [{ ...head, pins }, ...older] };
+}
+
 export interface UndoOptions {
   by: "failure" | "person";
   /** One sentence for people, without its full stop. */
@@ -113,7 +123,9 @@ export interface UndoOptions {
 export function undo(service: Service, to: Revision, options: UndoOptions): Service {
   const { by, why, now, tasks } = options;
   const from = currentRevision(service).revision;
-  const next = revise(service, to.spec, now, tasks);
+  const revised = revise(service, to.spec, now, tasks);
+  if (revised === service) return service;
+  const next = withPinsOf(revised, to);
   if (next.templateRevision === service.templateRevision || isJob(to.spec)) return next;
   const rollout: Rollout = {
     state: "rolling-back",

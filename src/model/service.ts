@@ -1,6 +1,7 @@
 import { z } from "zod";
+import { attachmentSchema, ATTACHMENTS_MAX } from "./attachment.ts";
 import { autoscalePolicySchema } from "./autoscale.ts";
-import { containerSpecSchema, resourcesSchema } from "./container.ts";
+import { containerSpecSchema, imagePinSchema, resourcesSchema } from "./container.ts";
 import { DEPENDENCIES_MAX, dependencySchema } from "./dependency.ts";
 import { nodeIdSchema, serviceIdSchema } from "./ids.ts";
 import { jobPolicySchema, jobRunsSchema, scheduleSchema } from "./job.ts";
@@ -11,9 +12,14 @@ import { volumeBackupSchema } from "./volume-backup.ts";
 import { equalJson } from "../lib/order.ts";
 
 export const REPLICAS_MAX = 10_000;
+/** Ports of one service. */
+export const PORTS_MAX = 1024;
 export const REVISIONS_KEPT = 10;
 export const PRIORITY_MIN = -1000;
 export const PRIORITY_MAX = 1000;
+
+/** A day: for longer the kernel would have to remember too many clients. */
+export const STICKY_MAX_MS = 86_400_000;
 
 const milliseconds = z.int().min(0);
 
@@ -85,9 +91,13 @@ export const affinitySchema = z.object({
 });
 export type Affinity = z.infer<typeof affinitySchema>;
 
+/** Whether tasks go to nodes with much room or, with `binpack`, with little. */
+export const STRATEGIES = ["spread", "binpack"] as const;
+export type Strategy = (typeof STRATEGIES)[number];
+
 export const placementSchema = z.object({
-  /** Whether tasks go to nodes with much room or, with `binpack`, with little; absent: `spread`. */
-  strategy: z.enum(["spread", "binpack"]).optional(),
+  /** Absent where the cluster's own holds. */
+  strategy: z.enum(STRATEGIES).optional(),
   affinity: z.array(affinitySchema).max(16).optional(),
   constraints: z.array(constraintSchema).max(64),
   /** Nested spread preferences, the outermost first: `node.labels.zone`. */
@@ -121,7 +131,16 @@ export const serviceSpecSchema = z.object({
   replicas: z.int().min(0).max(REPLICAS_MAX),
   container: containerSpecSchema,
   resources: resourcesSchema,
-  ports: z.array(portSchema).max(1024),
+  ports: z.array(portSchema).max(PORTS_MAX),
+  /**
+   * The networks that its tasks are in. None means the default one of the stack, where tasks have
+   * a network of their own at all; specs of before networks were known have none.
+   */
+  networks: z.array(attachmentSchema).max(ATTACHMENTS_MAX).default([]),
+  /** Whether its name stands for one address or for those of all tasks; absent means `vip`. */
+  endpointMode: z.enum(["vip", "dnsrr"]).optional(),
+  /** For how long a client's connections go to the same task, in milliseconds; absent means not. */
+  stickyMs: z.int().min(1).max(STICKY_MAX_MS).optional(),
   placement: placementSchema,
   restart: restartPolicySchema,
   update: updatePolicySchema,
@@ -156,6 +175,8 @@ export const revisionSchema = z.object({
   /** Milliseconds since 1970. */
   at: z.int(),
   spec: serviceSpecSchema,
+  /** What its image was when its first task was made ready, by platform: `linux/arm64`. */
+  pins: z.record(z.string(), imagePinSchema).optional(),
 });
 export type Revision = z.infer<typeof revisionSchema>;
 
@@ -172,6 +193,8 @@ export const serviceSchema = z.object({
   /** How the newest template is brought to all slots; absent before the first change of it. */
   rollout: rolloutSchema.optional(),
   createdAt: z.int(),
+  /** Stands for all its tasks as long as the service lives, whether its spec has a use for it. */
+  virtualIp: z.ipv4().optional(),
   /** Slots whose tasks can't move, to the node that holds what ties them. */
   homes: z.record(z.string(), nodeIdSchema).optional(),
   /** Replicas that the autoscaler found right; no revision comes of it. */
@@ -262,7 +285,10 @@ export function sameTemplate(before: ServiceSpec, after: ServiceSpec): boolean {
   return equalJson(templateOf(before), templateOf(after));
 }
 
-/** The part of a spec that a running task carries: a change here needs a new task. */
+/**
+ * The part of a spec that a running task carries: a change here needs a new task. Networks and
+ * their aliases are not of it: every task has a route to every other, and rules say who may use it.
+ */
 function templateOf(spec: ServiceSpec) {
   return {
     mode: spec.mode,

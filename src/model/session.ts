@@ -2,6 +2,8 @@ import { z } from "zod";
 import type { Assignment, AssignmentSet } from "./assignment.ts";
 import type { Happening } from "./event.ts";
 import type { NodeId, TaskId } from "./ids.ts";
+import type { NetworkSource } from "./network-change.ts";
+import type { ContentRef } from "./item.ts";
 import type { NodeFacts } from "./node.ts";
 import type { Successor } from "./successor.ts";
 import type { TaskStatus } from "./task.ts";
@@ -92,6 +94,8 @@ export interface AgentSession {
   held(): Promise<Assignment[]>;
   /** Hands over the node's whole assignment set. */
   assign(set: AssignmentSet): void;
+  /** Says that the map of the cluster's network is another one: the agent takes what it lacks. */
+  network(source: NetworkSource): void;
   logs(taskId: TaskId, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine>;
   exec(taskId: TaskId, options: ExecOptions): Promise<ExecSession>;
   images(): Promise<ImageSummary[]>;
@@ -109,6 +113,13 @@ export interface AgentSession {
   removeVolumes(names: readonly string[]): Promise<void>;
   /** The node's volumes: what is there, their files out and in. */
   readonly volumes: VolumeCalls;
+  /** Which of these contents the node does not have. */
+  lackedContents(refs: readonly ContentRef[]): Promise<ContentRef[]>;
+  /**
+   * Hands over a content that a task of the node needs; undefined when there is none any more.
+   * @throws OrchdError `conflict` (retryable) when no task there needs it, `noSpace`
+   */
+  takeContent(ref: ContentRef, bytes: Uint8Array | undefined): Promise<void>;
   /**
    * Connects to a TCP port of a running task.
    * @throws OrchdError `conflict` when the task can't be reached at all, `unreachable` when nothing
@@ -151,6 +162,8 @@ export interface SessionEvents {
   onResume(): void;
   /** There is no session any more. */
   onLost(): void;
+  /** There will be none: the node was removed from the cluster. */
+  onRemoved?(): void;
 }
 
 /** The agent's end: what it tells the server. */

@@ -1,5 +1,7 @@
 import { z } from "zod";
 import { equalJson } from "../lib/order.ts";
+import { itemIdSchema } from "./ids.ts";
+import { STACK_ITEMS_MAX, stackItemSchema } from "./item.ts";
 import { serviceNameSchema, stackNameSchema } from "./names.ts";
 import { serviceSpecSchema } from "./service.ts";
 
@@ -12,6 +14,8 @@ export const stackSpecSchema = z.object({
     .refine((s) => Object.keys(s).length <= SERVICES_MAX, `has more than ${SERVICES_MAX} services`),
   /** Names, in the runtime, of the volumes that `down --volumes` removes; no external ones. */
   volumes: z.array(z.string().max(255)).max(1024),
+  /** Secrets and configs that its services name; their contents travel apart. */
+  items: z.array(stackItemSchema).max(STACK_ITEMS_MAX).optional(),
 });
 export type StackSpec = z.infer<typeof stackSpecSchema>;
 
@@ -30,6 +34,8 @@ export type AppliedSet = z.infer<typeof appliedSetSchema>;
 export const stackSchema = z.object({
   name: stackNameSchema,
   volumes: z.array(z.string()),
+  /** Its own secrets and configs, as its file has them now. */
+  items: z.array(itemIdSchema).optional(),
   /** What it was made to be lately, the newest first: what `rollout undo --stack` goes back to. */
   sets: z.array(appliedSetSchema).optional(),
   createdAt: z.int(),

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { imagePinSchema } from "./container.ts";
 import { nodeIdSchema, serviceIdSchema, taskIdSchema } from "./ids.ts";
 import { baseOfSlot } from "./slot-name.ts";
 
@@ -8,6 +9,8 @@ export const TASK_STATES = [
   "pending",
   "assigned",
   "preparing",
+  /** All that it needs is there, its container included: it can start at once. */
+  "prepared",
   "starting",
   "running",
   "complete",
@@ -20,8 +23,11 @@ export const TASK_STATES = [
 export const taskStateSchema = z.enum(TASK_STATES);
 export type TaskState = z.infer<typeof taskStateSchema>;
 
-/** `removed` asks for the container to be deleted as well. */
-export const desiredStateSchema = z.enum(["running", "shutdown", "removed"]);
+/**
+ * `prepared` asks for all that comes before a start, while another task still has the slot;
+ * `removed` asks for the container to be deleted as well.
+ */
+export const desiredStateSchema = z.enum(["prepared", "running", "shutdown", "removed"]);
 export type DesiredState = z.infer<typeof desiredStateSchema>;
 
 export const healthSchema = z.enum(["none", "starting", "healthy", "unhealthy"]);
@@ -48,6 +54,10 @@ export const taskStatusSchema = z.object({
    * no end.
    */
   held: z.enum(["stopped", "frozen", "moving"]).optional(),
+  /** What the image is that it was made from; said where the assignment did not. */
+  image: imagePinSchema.optional(),
+  /** Said of `running` alone: its node is about to end it for its health, as `message` says. */
+  ending: z.boolean().optional(),
 });
 export type TaskStatus = z.infer<typeof taskStatusSchema>;
 
@@ -72,7 +82,7 @@ export const taskSchema = z.object({
   desired: desiredStateSchema,
   /** When it was ready for traffic first, by the server's clock. */
   readyAt: at.optional(),
-  ...taskStatusSchema.omit({ taskId: true, held: true }).shape,
+  ...taskStatusSchema.omit({ taskId: true, image: true, ending: true, held: true }).shape,
   version: z.int(),
 });
 export type Task = z.infer<typeof taskSchema>;
@@ -94,7 +104,12 @@ export function isTerminal(state: TaskState): boolean {
 
 /** Whether the task holds its slot: it runs, or will as far as anyone has decided. */
 export function isLive(task: Task): boolean {
-  return task.desired === "running" && !isTerminal(task.state);
+  return (task.desired === "running" || task.desired === "prepared") && !isTerminal(task.state);
+}
+
+/** Whether the task waits for another one to leave its slot. */
+export function isStaged(task: Task): boolean {
+  return task.desired === "prepared" && !isTerminal(task.state);
 }
 
 /** Whether the task may hold resources on its node: it is there and its end is not confirmed. */
@@ -140,9 +155,9 @@ export function withStatus(task: Task, status: TaskStatus): Task {
   const after = rankOf(status.state);
   if (after < before) return task;
   if (isTerminal(task.state) && status.state !== "removed") return task;
-  const { taskId: _, held: __, ...reported } = status;
+  const { taskId: _, image: __, ending: ___, held: ____, ...reported } = status;
   const next: Task = { ...task, ...dropUndefined(reported) };
-  const isToldToEnd = task.desired !== "running" && status.message === "";
+  const isToldToEnd = !["running", "prepared"].includes(task.desired) && status.message === "";
   if (isToldToEnd || (status.state === "removed" && isTerminal(task.state))) {
     next.message = task.message;
   }

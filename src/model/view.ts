@@ -1,12 +1,14 @@
 import type { Applied, Change, Kind, Objects } from "./change.ts";
 import { keyOf } from "./change.ts";
 import { CLUSTER_ID, type Cluster } from "./cluster.ts";
-import type { NodeId, ServiceId, TaskId, TokenId } from "./ids.ts";
+import type { ItemId, NodeId, ServiceId, TaskId, TokenId } from "./ids.ts";
+import { type Content, type Item, itemKeyOf, type ItemKind } from "./item.ts";
 import type { Node } from "./node.ts";
 import type { Service } from "./service.ts";
 import type { Stack } from "./stack.ts";
 import type { Task } from "./task.ts";
 import type { Token } from "./token.ts";
+import { type Vault, VAULT_ID } from "./vault.ts";
 
 /**
  * The whole state, read by everything that decides. Objects in it are never changed in place. A
@@ -17,12 +19,18 @@ export interface View {
   readonly version: number;
   /** Absent until the first start of a server has made it. */
   readonly cluster: Cluster | undefined;
+  /** Absent until the first start of a server that knows secrets has made it. */
+  readonly vault: Vault | undefined;
   readonly tokens: ReadonlyMap<TokenId, Token>;
   readonly nodes: ReadonlyMap<NodeId, Node>;
   readonly stacks: ReadonlyMap<string, Stack>;
   readonly services: ReadonlyMap<ServiceId, Service>;
   readonly tasks: ReadonlyMap<TaskId, Task>;
+  readonly items: ReadonlyMap<ItemId, Item>;
+  /** By `contentIdOf`. */
+  readonly contents: ReadonlyMap<string, Content>;
   serviceNamed(stack: string, name: string): Service | undefined;
+  itemNamed(kind: ItemKind, name: string): Item | undefined;
   servicesOf(stack: string): readonly Service[];
   tasksOf(service: ServiceId): readonly Task[];
   tasksOn(node: NodeId): readonly Task[];
@@ -45,8 +53,13 @@ export class MemoryView implements View {
   readonly stacks = new Map<string, Stack>();
   readonly services = new Map<ServiceId, Service>();
   readonly tasks = new Map<TaskId, Task>();
+  readonly items = new Map<ItemId, Item>();
+  readonly contents = new Map<string, Content>();
   /** One at most. */
   readonly #clusters = new Map<string, Cluster>();
+  /** One at most. */
+  readonly #vaults = new Map<string, Vault>();
+  readonly #itemByName = new Map<string, Item>();
   readonly #serviceByName = new Map<string, Service>();
   readonly #servicesByStack = new Index<string, ServiceId>();
   readonly #tasksByService = new Index<ServiceId, TaskId>();
@@ -54,15 +67,26 @@ export class MemoryView implements View {
   readonly #followers = new Set<Follower>();
   readonly #maps = {
     cluster: this.#clusters,
+    vault: this.#vaults,
     token: this.tokens,
     node: this.nodes,
     stack: this.stacks,
     service: this.services,
     task: this.tasks,
+    item: this.items,
+    content: this.contents,
   };
 
   get cluster(): Cluster | undefined {
     return this.#clusters.get(CLUSTER_ID);
+  }
+
+  get vault(): Vault | undefined {
+    return this.#vaults.get(VAULT_ID);
+  }
+
+  itemNamed(kind: ItemKind, name: string): Item | undefined {
+    return this.#itemByName.get(itemKeyOf(kind, name));
   }
 
   serviceNamed(stack: string, name: string): Service | undefined {
@@ -134,6 +158,8 @@ export class MemoryView implements View {
     switch (applied.kind) {
       case "cluster":
         return replace(this.#clusters, applied, (cluster) => cluster.id);
+      case "vault":
+        return replace(this.#vaults, applied, (vault) => vault.id);
       case "token":
         return replace(this.tokens, applied, (token) => token.id);
       case "node":
@@ -144,6 +170,10 @@ export class MemoryView implements View {
         return this.#setService(applied);
       case "task":
         return this.#setTask(applied);
+      case "item":
+        return this.#setItem(applied);
+      case "content":
+        return replace(this.contents, applied, (content) => content.id);
     }
   }
 
@@ -158,6 +188,13 @@ export class MemoryView implements View {
       this.#serviceByName.set(`${after.stack}/${after.name}`, after);
     }
     replace(this.services, applied, (service) => service.id);
+  }
+
+  #setItem(applied: Extract<Applied, { kind: "item" }>): void {
+    const { before, after } = applied;
+    if (before !== undefined) this.#itemByName.delete(itemKeyOf(before.kind, before.name));
+    if (after !== undefined) this.#itemByName.set(itemKeyOf(after.kind, after.name), after);
+    replace(this.items, applied, (item) => item.id);
   }
 
   #setTask(applied: Extract<Applied, { kind: "task" }>): void {

@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import type { Clock, Timer } from "../lib/clock.ts";
+import { readRouteTable } from "./routes.ts";
 
 /** Interfaces of container networks: nobody outside reaches this machine by their addresses. */
 const INTERNAL = /^(orchd|podman|cni|docker|br-|veth|virbr)/;
@@ -21,7 +21,7 @@ export function ownAddresses(): OwnAddress[] {
           .filter(({ family, internal }) => family === "IPv4" && !internal)
           .map(({ address }) => ({ interfaceName, address })),
   );
-  return sortByRoute(found, readRoutes());
+  return sortByRoute(found, readRouteTable());
 }
 
 /** The likeliest of `ownAddresses`; loopback when there is none. */
@@ -66,13 +66,4 @@ export function sortByRoute(addresses: readonly OwnAddress[], routes: string): O
 
 function compareRanks(a: number, b: number): number {
   return a === b ? 0 : a - b;
-}
-
-function readRoutes(): string {
-  try {
-    return readFileSync("/proc/net/route", "utf8");
-  } catch {
-    // Not readable in some sandboxes: the order of the interfaces decides then.
-    return "";
-  }
 }

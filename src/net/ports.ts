@@ -21,7 +21,7 @@ export class PortClaims {
    * @throws OrchdError `conflict` when another program has the port
    */
   async claim(port: Port, holder: string): Promise<void> {
-    const key = keyOf(port);
+    const key = keyOfPort(port);
     let pending = this.#claims.get(key);
     if (pending === undefined) {
       pending = open(port);
@@ -33,7 +33,14 @@ export class PortClaims {
 
   /** Lets go of everything that `holder` has; a port without holders is free again. */
   async release(holder: string): Promise<void> {
+    await this.keep(holder, []);
+  }
+
+  /** Lets go of what `holder` has beside these ports. */
+  async keep(holder: string, ports: readonly Port[]): Promise<void> {
+    const kept = new Set(ports.map(keyOfPort));
     for (const [key, pending] of this.#claims) {
+      if (kept.has(key)) continue;
       const claim = await pending.catch(() => undefined);
       if (claim === undefined || !claim.holders.delete(holder)) continue;
       if (claim.holders.size > 0) continue;
@@ -49,7 +56,8 @@ export class PortClaims {
   }
 }
 
-function keyOf(port: Port): string {
+/** What a claim is of: two ports with one key are the same. */
+export function keyOfPort(port: Port): string {
   return `${port.hostIp ?? "*"}:${port.published}/${port.protocol}`;
 }
 

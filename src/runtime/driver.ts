@@ -1,6 +1,7 @@
 import type { Assignment } from "../model/assignment.ts";
 import type { Mount } from "../model/container.ts";
 import type { TaskId } from "../model/ids.ts";
+import type { Check, Healthcheck } from "../model/probe.ts";
 import type {
   ExecOptions,
   ExecSession,
@@ -31,6 +32,12 @@ export type RuntimeEvent =
   /** The stream began, or began again after a gap: look at everything afresh. */
   | { type: "resync" };
 
+export interface ImageIdentity {
+  id: string;
+  /** By which its registry gives it, the most general first; none for one of no registry. */
+  digests: string[];
+}
+
 export interface RuntimeInfo {
   name: string;
   version: string;
@@ -40,6 +47,31 @@ export interface CreateOptions {
   assignment: Assignment;
   /** A free address on the node's own network, for tasks in network mode `bridge`. */
   address?: string;
+  /** The node's name server, for tasks in that mode; absent where it has none. */
+  resolver?: Resolver;
+}
+
+/** What a container is told of names. */
+export interface Resolver {
+  /** The one name server that it asks. */
+  server: string;
+  /** Domains that are tried behind a name, where the task does not say which. */
+  search: readonly string[];
+}
+
+export interface CommandOptions {
+  /** Gives up: the command is ended with all that it has started. */
+  signal: AbortSignal;
+  /** So much of the end of its output is kept, of both streams together. */
+  outputBytesMax: number;
+}
+
+export interface CommandResult {
+  /** `notStarted`: there is no such command; `flooded`: it printed far too much and was ended. */
+  end: "exited" | "timedOut" | "flooded" | "notStarted";
+  /** Only of one that ended by itself. */
+  exitCode?: number;
+  output: string;
 }
 
 /** The node's own bridge network. */
@@ -49,6 +81,8 @@ export interface BridgeNetwork {
   /** `10.210.1.0/24` */
   subnet: string;
   gateway: string;
+  /** The largest packet that gets through to other nodes; absent leaves it to the runtime. */
+  mtu?: number;
 }
 
 /**
@@ -78,10 +112,23 @@ export interface Runtime {
   logs(taskId: TaskId, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine>;
   exec(taskId: TaskId, options: ExecOptions): Promise<ExecSession>;
 
+  /**
+   * Runs a command in a running task's container, as its own process would be run, to its end.
+   * @throws OrchdError when it can't be tried, which says nothing of the command
+   */
+  run(taskId: TaskId, command: readonly string[], options: CommandOptions): Promise<CommandResult>;
+
+  /** Only of a runtime whose tasks can't be reached: what they would answer to a check. */
+  answer?(taskId: TaskId, check: Check): Promise<{ ok: boolean; output: string }>;
+
   /** What running tasks use; of one that is not there, or does not run, nothing is said. */
   usage(taskIds: readonly TaskId[]): Promise<NodeUsage["tasks"]>;
 
+  /** What the image is; undefined for one that is not there. */
+  imageIdentity(reference: string): Promise<ImageIdentity | undefined>;
   hasImage(reference: string): Promise<boolean>;
+  /** What the image that a task's container was made of says of its health, if anything. */
+  imageHealthcheck(taskId: TaskId): Promise<Healthcheck | undefined>;
   /** `linux/arm64`: what the image is made for; undefined where it is not here, or does not say. */
   imagePlatform(reference: string): Promise<string | undefined>;
   /** Fetches from a registry. */
@@ -91,6 +138,8 @@ export interface Runtime {
   images(): Promise<ImageSummary[]>;
 
   ensureNetwork(network: BridgeNetwork): Promise<void>;
+  /** Removes a network that orchd made and no container is in; one of somebody else stays. */
+  removeNetwork(name: string): Promise<void>;
   ensureVolume(mount: Extract<Mount, { type: "volume" }>): Promise<void>;
   /** Every volume of the runtime, whoever made it; without sizes. */
   volumes(): Promise<NodeVolume[]>;

@@ -1,15 +1,18 @@
 import { equalJson, sortedBy } from "../lib/order.ts";
+import { isFilledIn } from "../core/task/expand.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { Applied } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
-import { restartOf, specAt, specOf } from "../model/service.ts";
+import { pinOf } from "../model/image-pin.ts";
+import { restartOf, specAt, specOf, type Service, type ServiceSpec } from "../model/service.ts";
 import type { Task } from "../model/task.ts";
 import type { View } from "../model/view.ts";
 
 /** Everything that a node should hold by this view: nothing, if it was removed. */
 export function assignmentSetOf(view: View, nodeId: NodeId): AssignmentSet {
   const assignments: Assignment[] = [];
-  const tasks = view.nodes.has(nodeId) ? view.tasksOn(nodeId) : [];
+  const node = view.nodes.get(nodeId);
+  const tasks = node === undefined ? [] : view.tasksOn(nodeId);
   for (const task of sortedBy(tasks, (t) => t.id)) {
     const service = view.services.get(task.serviceId);
     if (service === undefined) continue;
@@ -18,13 +21,25 @@ export function assignmentSetOf(view: View, nodeId: NodeId): AssignmentSet {
     const restart = restartOf(spec);
     const { serviceId, stack, service: name, slot, revision, desired, state, failures } = task;
     const who = { taskId: task.id, serviceId, stack, service: name, slot, revision };
-    const what = { container, resources, ports, restart };
+    const pin = node === undefined ? undefined : pinOf(service, task.revision, node);
+    const what = { container, ...(pin === undefined ? {} : { pin }), resources, ports, restart };
     const given = task.devices === undefined ? {} : { devices: task.devices };
     const { backups } = specOf(service);
     const kept = backups === undefined || desired !== "running" ? {} : { backups };
-    assignments.push({ ...who, desired, state, ...what, ...given, ...kept, failures });
+    const labels = labelsFor(service, spec);
+    assignments.push({ ...who, desired, state, ...what, ...given, ...labels, ...kept, failures });
   }
   return { generation: view.version, assignments };
+}
+
+/** Whether a spec is filled in for each task: asked again and again, and never another answer. */
+const filledIn = new WeakMap<ServiceSpec, boolean>();
+
+/** Only what is filled in needs them. */
+function labelsFor(service: Service, spec: ServiceSpec): Pick<Assignment, "serviceLabels"> {
+  const known = filledIn.get(spec) ?? isFilledIn(spec.container);
+  filledIn.set(spec, known);
+  return known ? { serviceLabels: specOf(service).labels } : {};
 }
 
 /** The nodes whose assignment set is another after this write: reports of agents change none. */

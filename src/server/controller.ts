@@ -69,10 +69,10 @@ export class Controller<Key> {
   #drain(): void {
     this.#scheduled = false;
     const { clock } = this.#options;
-    const start = clock.now();
+    const start = clock.monotonicNow();
     for (const key of this.#waiting) {
       if (this.#working.has(key)) continue;
-      const now = clock.now();
+      const now = clock.monotonicNow();
       if (now - start >= TURN_MS) {
         this.#scheduled = true;
         return this.#drainAfter(0);
@@ -84,7 +84,7 @@ export class Controller<Key> {
       }
       this.#waiting.delete(key);
       void this.#look(key);
-      this.#noteCost(key, clock.now() - now);
+      this.#noteCost(key, clock.monotonicNow() - now);
     }
   }
 
@@ -101,14 +101,13 @@ export class Controller<Key> {
   #noteCost(key: Key, tookMs: number): void {
     if (tookMs < DEAR_MS) return void this.#dear.delete(key);
     this.#dear.add(key);
-    this.#latestDear = { at: this.#options.clock.now(), tookMs };
+    this.#latestDear = { at: this.#options.clock.monotonicNow(), tookMs };
   }
 
   /** How long the next dear look has to wait. */
   #restMs(now: number): number {
     const { at, tookMs } = this.#latestDear;
-    // A clock that was set back must not stretch the rest.
-    return now < at ? 0 : Math.max(0, at + REST_FACTOR * tookMs - now);
+    return Math.max(0, at + REST_FACTOR * tookMs - now);
   }
 
   async #look(key: Key): Promise<void> {

@@ -15,7 +15,7 @@ import { schedule, type Schedule, type Unplaced } from "../core/scheduler/schedu
 import { put, type Applied, type Change } from "../model/change.ts";
 import type { NodeId, ServiceId, TaskId } from "../model/ids.ts";
 import type { Node } from "../model/node.ts";
-import { priorityOf, specOf, type Service } from "../model/service.ts";
+import { priorityOf, specOf, type Service, type Strategy } from "../model/service.ts";
 import type { AgentSession } from "../model/session.ts";
 import type { Task } from "../model/task.ts";
 import { isLive, occupiesNode } from "../model/task.ts";
@@ -41,6 +41,8 @@ export interface ControllersOptions {
   isOutOfTouch?: (nodeId: NodeId) => boolean;
   /** Whether a node is known to have an image. */
   hasImage?: (nodeId: NodeId, image: string) => boolean;
+  /** How tasks are placed whose service says nothing of it. */
+  strategy?: Strategy | undefined;
 }
 
 /** A commit of more would keep everybody else waiting. */
@@ -143,9 +145,12 @@ export class Controllers {
         return this.#stacks.touch(applied.after?.name ?? applied.before?.name ?? "");
       case "node":
         return this.#onNode(applied.after);
-      // Who may come in is nothing that a service waits for.
+      // Nothing that a service waits for: one that reads other contents is itself changed.
       case "token":
       case "cluster":
+      case "vault":
+      case "item":
+      case "content":
         return undefined;
     }
   }
@@ -230,7 +235,7 @@ export class Controllers {
 
   /** Answers when to look again, where that is known. */
   async #place(ids: readonly TaskId[]): Promise<number | undefined> {
-    const { store, clock, random, isOutOfTouch, hasImage } = this.#options;
+    const { store, clock, random, isOutOfTouch, hasImage, strategy } = this.#options;
     const now = clock.now();
     let told = 0;
     let isHeldBack = false;
@@ -238,7 +243,7 @@ export class Controllers {
     await commitFresh(store, (view) => {
       // The view may be further along than what was told of it: some may be placed or ended there.
       const tasks = ids.flatMap((id) => view.tasks.get(id) ?? []).filter(isPending);
-      const knowledge = { load: this.#following.load, isOutOfTouch, hasImage };
+      const knowledge = { load: this.#following.load, isOutOfTouch, hasImage, strategy };
       const result = schedule(view, tasks, random, knowledge);
       const preemption = planPreemption(view, result, this.#evictions.left(now));
       told = preemption.evictions.length;
@@ -254,7 +259,7 @@ export class Controllers {
 
   /** Moves one task at most: many that move at once are an outage. */
   async #rebalance(): Promise<Outcome> {
-    const { store, clock, random } = this.#options;
+    const { store, clock, random, strategy } = this.#options;
     const now = clock.now();
     // A clock that was set back holds nothing up.
     if (this.#movedAt <= now && now - this.#movedAt < MOVE_EVERY_MS) {
@@ -265,10 +270,10 @@ export class Controllers {
     await commitFresh(store, (view) => {
       wakeAt = undefined;
       hasMoved = false;
-      const { load } = this.#following;
+      const known = { load: this.#following.load, strategy };
       for (const service of sortedBy(view.services.values(), ({ id }) => id)) {
         if (!isBalanced(service)) continue;
-        const { move, wakeAt: later } = planRebalance(view, service, now, random, load);
+        const { move, wakeAt: later } = planRebalance(view, service, now, random, known);
         if (later !== undefined) wakeAt = Math.min(wakeAt ?? later, later);
         if (move === undefined) continue;
         hasMoved = true;

@@ -3,13 +3,17 @@ import { OrchdError } from "../lib/errors.ts";
 import { equalJson } from "../lib/order.ts";
 import { takeUpSuccessors } from "../core/reconcile/successors.ts";
 import { takeUpLost } from "../core/reconcile/take-up-lost.ts";
-import { put } from "../model/change.ts";
+import { put, type Change } from "../model/change.ts";
+import type { AssignmentSet } from "../model/assignment.ts";
 import { isLostRevision } from "../model/cluster.ts";
 import type { Happening } from "../model/event.ts";
-import type { NodeId } from "../model/ids.ts";
+import type { NodeId, ServiceId } from "../model/ids.ts";
+import { withPin } from "../model/image-pin.ts";
 import type { Node, NodeFacts } from "../model/node.ts";
 import type { AgentSession, ServerSession } from "../model/session.ts";
 import { inServerTime, withReadiness, withStatus, type TaskStatus } from "../model/task.ts";
+import type { Service } from "../model/service.ts";
+import type { View } from "../model/view.ts";
 import type { Commit, Store } from "../store/store.ts";
 import { assignmentSetOf, nodesTouchedBy, nodesWithOtherBackups } from "./assignments.ts";
 import { commitFresh } from "./commit-fresh.ts";
@@ -42,6 +46,8 @@ export class Dispatcher implements ServerSession {
   readonly #health: SessionWatcher | undefined;
   readonly #onSession: (session: AgentSession) => void;
   readonly #onHappening: (happening: Happening) => void;
+  /** Hears of each set that an agent is handed, when all that it holds is durable. */
+  onAssigned: (session: AgentSession, set: AssignmentSet) => void = () => {};
   #ownNodeId: NodeId | undefined;
 
   /**
@@ -134,8 +140,9 @@ export class Dispatcher implements ServerSession {
   }
 
   #writeReport(nodeId: NodeId, statuses: readonly TaskStatus[]): Promise<void> {
-    return commitFresh(this.#store, (view) =>
-      statuses.flatMap((status) => {
+    return commitFresh(this.#store, (view) => [
+      ...pinsIn(view, nodeId, statuses),
+      ...statuses.flatMap((status) => {
         const task = view.tasks.get(status.taskId);
         // An agent speaks for the tasks of its own node alone.
         if (task === undefined || task.nodeId !== nodeId) return [];
@@ -143,7 +150,7 @@ export class Dispatcher implements ServerSession {
         const next = withStatus(task, inServerTime(task, status, now));
         return next === task ? [] : [put.task(withReadiness(next, now))];
       }),
-    );
+    ]);
   }
 
   happened(nodeId: NodeId, happenings: readonly Happening[]): boolean {
@@ -203,9 +210,9 @@ export class Dispatcher implements ServerSession {
   }
 
   #assignStale(): void {
-    const start = this.#clock.now();
+    const start = this.#clock.monotonicNow();
     for (const nodeId of this.#stale) {
-      if (this.#clock.now() - start >= TURN_MS) {
+      if (this.#clock.monotonicNow() - start >= TURN_MS) {
         this.#clock.after(0, () => this.#assignStale());
         return;
       }
@@ -225,5 +232,21 @@ export class Dispatcher implements ServerSession {
     const set = assignmentSetOf(this.#store.view(), session.nodeId);
     await this.#store.commit([]);
     session.assign(set);
+    this.onAssigned(session, set);
   }
+}
+
+/** The services whose image was made ready for the first time on a platform. */
+function pinsIn(view: View, nodeId: NodeId, statuses: readonly TaskStatus[]): Change[] {
+  const node = view.nodes.get(nodeId);
+  const pinned = new Map<ServiceId, Service>();
+  for (const { taskId, image } of statuses) {
+    const task = view.tasks.get(taskId);
+    if (image === undefined || node === undefined || task?.nodeId !== nodeId) continue;
+    const service = pinned.get(task.serviceId) ?? view.services.get(task.serviceId);
+    if (service === undefined) continue;
+    const next = withPin(service, task.revision, node, image);
+    if (next !== service) pinned.set(service.id, next);
+  }
+  return [...pinned.values()].map(put.service);
 }

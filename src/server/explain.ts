@@ -5,20 +5,24 @@ import { isConverged, wantedTasks } from "../core/reconcile/service.ts";
 import { replaceAt } from "../core/reconcile/disconnect.ts";
 import { slotsOf, type Slot } from "../core/reconcile/slot.ts";
 import { explainPlacement } from "../core/scheduler/schedule.ts";
+import { networkFacts } from "./explain-network.ts";
 import { jobFacts, nextForJob, summaryOfJob } from "./explain-job.ts";
 import { formatWait } from "../model/home.ts";
 import { formatServiceName } from "../model/names.ts";
+import { formatCheck, PROBE_ROLES } from "../model/probe.ts";
 import {
   currentRevision,
   isJob,
   replicasOf,
   restartOf,
+  specAt,
   specOf,
   type Service,
+  type ServiceSpec,
 } from "../model/service.ts";
 import type { Explanation } from "../model/summary.ts";
 import { downNodeOf, isServing } from "../model/serving.ts";
-import { formatTaskName, isTerminal, type Task } from "../model/task.ts";
+import { formatTaskName, isFit, isLive, isTerminal, type Task } from "../model/task.ts";
 import type { View } from "../model/view.ts";
 
 type Facts = Explanation["facts"];
@@ -36,6 +40,7 @@ export function explainTask(view: View, task: Task, now: number): Explanation {
     { label: "revision", value: String(task.revision) },
     { label: "failures in a row before it", value: String(task.failures) },
   ];
+  if (service !== undefined) facts.push(...factsOfHealth(task, specAt(service, task.revision)));
   if (task.devices !== undefined) {
     facts.push({ label: "devices", value: task.devices.join(", ") });
   }
@@ -49,12 +54,27 @@ export function explainTask(view: View, task: Task, now: number): Explanation {
     kind: "task",
     id: task.id,
     name: formatTaskName(task, node?.hostname),
-    summary: task.message === "" ? `It is ${task.state}.` : `It is ${task.state}: ${task.message}.`,
+    summary: summaryOfTask(task),
     facts,
     placement: task.nodeId === undefined && !isTerminal(task.state) ? placementOf(view, task) : [],
     history: historyOf(view, siblings),
     next: service === undefined ? "" : nextForTask(view, service, task, now),
   };
+}
+
+function summaryOfTask({ state, health, message }: Task): string {
+  const held = state === "running" && !isFit(health) ? ` and ${health}` : "";
+  return `It is ${state}${held}${message === "" ? "" : `: ${message}`}.`;
+}
+
+/** What is asked of a task, and what came of it. What its image says stays with its node. */
+function factsOfHealth({ state, health }: Task, { container }: ServiceSpec): Facts {
+  const { probes } = container;
+  const asked = PROBE_ROLES.flatMap((role) => {
+    const check = probes?.[role]?.check;
+    return check === undefined ? [] : [{ label: role, value: formatCheck(check) }];
+  });
+  return state === "running" ? [{ label: "health", value: health }, ...asked] : asked;
 }
 
 /** Why a service is not, or is, as its newest revision says. */
@@ -68,7 +88,7 @@ export function explainService(
   const tasks = view.tasksOf(service.id);
   const wanted = wantedTasks(view, service);
   const ready = tasks.filter((task) => isServing(view, task)).length;
-  const stuck = tasks.find((task) => task.state === "pending" && task.desired === "running");
+  const stuck = tasks.find((task) => task.state === "pending" && isLive(task));
   const { revision, at } = currentRevision(service);
   const done = isConverged(view, service);
   const worst = tasks.find((task) => task.message !== "" && task.revision === revision);
@@ -94,6 +114,8 @@ export function explainService(
       { label: "revision", value: `${revision}, ${formatDuration(now - at)} ago` },
       { label: "restart", value: formatRestart(restartOf(spec)) },
       ...(isJob(spec) ? [] : [{ label: "order of replacement", value: spec.update.order }]),
+      ...rolloutFacts(service),
+      ...networkFacts(view, service),
       ...factsOfScale(service, autoscaling),
       ...(spec.priority === undefined ? [] : [{ label: "priority", value: String(spec.priority) }]),
     ],
@@ -101,6 +123,15 @@ export function explainService(
     history: historyOf(view, tasks),
     next: nextForJob(service, now) ?? nexts.find((text) => text !== "") ?? "",
   };
+}
+
+/** How far the latest change of the template is; nothing where there never was one. */
+function rolloutFacts({ rollout }: Service): Facts {
+  if (rollout === undefined) return [];
+  const { state, from, to, failed, slots, message } = rollout;
+  const many = failed.length === 0 ? "" : `, ${failed.length} of ${plural(slots, "slot")} failed`;
+  const why = message === "" ? "" : `: ${message}`;
+  return [{ label: "rollout", value: `${from} to ${to} is ${state}${many}${why}` }];
 }
 
 /** Between which bounds the service scales itself, and what was decided last. */

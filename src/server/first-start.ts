@@ -2,8 +2,11 @@ import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
 import type { Random } from "../lib/random.ts";
+import { parseRange, RANGE_RULE } from "../core/network/subnets.ts";
+import { OrchdError } from "../lib/errors.ts";
 import { put } from "../model/change.ts";
-import { CLUSTER_ID, type Cluster } from "../model/cluster.ts";
+import { CLUSTER_ID, CLUSTER_RANGE_DEFAULT, type Cluster } from "../model/cluster.ts";
+import type { NetworkMode } from "../model/network-map.ts";
 import { formatToken, newSecret } from "../model/token-text.ts";
 import { newAuthority } from "../pki/authority.ts";
 import type { Store } from "../store/store.ts";
@@ -15,19 +18,54 @@ import { newToken } from "./tokens.ts";
 /** How long the first token lives: whoever begins a cluster has a day to bring machines in. */
 const FIRST_TOKEN_MS = 86_400_000;
 
-/** Makes what makes a cluster at its first start: its authority and its gossip key. */
-export async function ensureCluster(store: Store, clock: Clock): Promise<void> {
-  if (store.view().cluster !== undefined) return;
+/** What a server was asked to make of the cluster's network; absent means as it is. */
+export interface NetworkWish {
+  /** The addresses of all tasks and services: only a new cluster can be given another range. */
+  range?: string | undefined;
+  mode?: NetworkMode | undefined;
+}
+
+/**
+ * Makes what makes a cluster at its first start: its authority, its gossip key and its range.
+ * @throws OrchdError `invalid` for a range that is none, `conflict` for another one than it has
+ */
+export async function ensureCluster(
+  store: Store,
+  clock: Clock,
+  wish: NetworkWish = {},
+): Promise<void> {
+  const { range, mode } = wish;
+  if (range !== undefined && parseRange(range) === undefined) {
+    throw new OrchdError("invalid", `--cluster-range ${RANGE_RULE}`);
+  }
+  const known = store.view().cluster;
+  if (known !== undefined) return changeNetwork(store, known, wish);
   const ca = await newAuthority();
   const cluster: Cluster = {
     id: CLUSTER_ID,
     caCertificate: ca.certificate,
     caKey: ca.key,
     gossipKeys: [newGossipKey()],
+    range: range ?? CLUSTER_RANGE_DEFAULT,
+    networkMode: mode ?? "vxlan",
     createdAt: clock.now(),
     version: 0,
   };
   const { ok } = await store.commit([put.cluster(cluster)]);
+  assert(ok, "nobody else writes before the server has started");
+}
+
+/** The way between nodes can be another one at any time; addresses that were given stay. */
+async function changeNetwork(store: Store, known: Cluster, wish: NetworkWish): Promise<void> {
+  const { range = known.range, mode = known.networkMode } = wish;
+  if (range !== known.range) {
+    const message =
+      `the cluster's range is ${known.range} since it was made, and its tasks have addresses of ` +
+      `it: start without --cluster-range, or with another --data-dir for a new cluster`;
+    throw new OrchdError("conflict", message);
+  }
+  if (mode === known.networkMode) return;
+  const { ok } = await store.commit([put.cluster({ ...known, networkMode: mode })]);
   assert(ok, "nobody else writes before the server has started");
 }
 

@@ -148,7 +148,9 @@ function newNode(
 ): Node {
   // The runtime in memory gives its tasks no addresses, so that thousands of such nodes fit.
   const subnet =
-    request.facts.runtime.name === "fake" ? undefined : freeSubnet(view.nodes.values());
+    request.facts.runtime.name === "fake"
+      ? undefined
+      : freeSubnet(clusterIn(view).range, view.nodes.values());
   if (subnet === undefined && request.facts.runtime.name !== "fake") {
     const message =
       "the cluster has no range of addresses left: remove a node with `orchd node rm`";

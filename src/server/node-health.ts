@@ -33,7 +33,10 @@ export interface NodeHealthOptions {
   probe(nodeId: NodeId, timeoutMs: number): Promise<boolean>;
 }
 
-/** What was heard of one node. In memory alone: a server that starts hears anew. */
+/**
+ * What was heard of one node, at which monotonic time: what is said of nodes must not hang on
+ * somebody who sets the clock. In memory alone: a server that starts hears anew.
+ */
 interface News {
   member: MemberNews | undefined;
   session: SessionNews;
@@ -70,7 +73,7 @@ export class NodeHealth {
 
   /** Begins to watch: nodes get some time to be heard of before they are taken for gone. */
   start(): void {
-    const now = this.#options.clock.now();
+    const now = this.#options.clock.monotonicNow();
     this.#graceUntil = now + GRACE_MS;
     this.#tickedAt = now;
     this.#assessAll();
@@ -84,13 +87,11 @@ export class NodeHealth {
     for (const news of this.#news.values()) news.wake?.cancel();
   }
 
-  /**
-   * Gossip says this of a node.
-   * @param at when it came to say so, in ms since 1970 by this machine's clock
-   */
-  noteMember(nodeId: NodeId, state: MemberState, at: number): void {
+  /** Gossip has come to say this of a node. */
+  noteMember(nodeId: NodeId, state: MemberState): void {
     this.#notePause();
     if (!this.#isNode(nodeId)) return;
+    const at = this.#options.clock.monotonicNow();
     const news = this.#newsOf(nodeId);
     const before = news.member;
     if (before?.state === state) return;
@@ -112,7 +113,7 @@ export class NodeHealth {
     this.#notePause();
     if (!this.#isNode(nodeId)) return;
     const news = this.#newsOf(nodeId);
-    const now = this.#options.clock.now();
+    const now = this.#options.clock.monotonicNow();
     if (state === "connected") news.session = { state, since: now, heardAt: now };
     else if (news.session.state === "connected") {
       news.session = { state, since: now, heardAt: news.session.heardAt };
@@ -125,7 +126,7 @@ export class NodeHealth {
     if (!this.#isNode(nodeId)) return;
     const news = this.#newsOf(nodeId);
     if (news.session.state !== "connected") return;
-    news.session = { ...news.session, heardAt: this.#options.clock.now() };
+    news.session = { ...news.session, heardAt: this.#options.clock.monotonicNow() };
     if (news.member !== undefined && news.member.state !== "alive") this.#assess(nodeId);
   }
 
@@ -143,7 +144,7 @@ export class NodeHealth {
   /** Whether the node was without a session for so long that new tasks are better elsewhere. */
   isOutOfTouch(nodeId: NodeId): boolean {
     const { session } = this.#newsOf(nodeId);
-    const now = this.#options.clock.now();
+    const now = this.#options.clock.monotonicNow();
     return session.state !== "connected" && now - session.since >= OUT_OF_TOUCH_MS;
   }
 
@@ -151,13 +152,13 @@ export class NodeHealth {
     const { store, clock } = this.#options;
     const { member, session } = this.#newsOf(nodeId);
     const health = store.view().nodes.get(nodeId)?.health ?? "ready";
-    return { member, session, graceUntil: this.#graceUntil, health, now: clock.now() };
+    return { member, session, graceUntil: this.#graceUntil, health, now: clock.monotonicNow() };
   }
 
   /** Finds out whether all nodes fell silent; once one is heard again, the others are gone. */
   #listen(): void {
     const wasSilent = this.#silentSince !== undefined;
-    if (this.#hearsNobody()) this.#silentSince ??= this.#options.clock.now();
+    if (this.#hearsNobody()) this.#silentSince ??= this.#options.clock.monotonicNow();
     else this.#silentSince = undefined;
     if (wasSilent && this.#silentSince === undefined) this.#assessAll();
   }
@@ -183,7 +184,7 @@ export class NodeHealth {
     if (known !== undefined) return known;
     const news: News = {
       member: undefined,
-      session: { state: "never", since: this.#options.clock.now() },
+      session: { state: "never", since: this.#options.clock.monotonicNow() },
       isProbing: false,
       isWriting: false,
       wake: undefined,
@@ -209,9 +210,9 @@ export class NodeHealth {
    * every piece of news as well, since any overdue timer may be the first to run.
    */
   #notePause(): void {
-    const now = this.#options.clock.now();
+    const now = this.#options.clock.monotonicNow();
     const lateMs = now - this.#tickedAt - TICK_MS;
-    if (this.#tick !== undefined && (lateMs > PAUSED_MS || lateMs < -PAUSED_MS)) {
+    if (this.#tick !== undefined && lateMs > PAUSED_MS) {
       this.#options.log.warn(
         `this server did not run for ${Math.round(lateMs / 1000)} s: nodes get time to be heard of`,
       );
@@ -235,7 +236,7 @@ export class NodeHealth {
     const node = store.view().nodes.get(nodeId);
     if (this.#closed || node === undefined || news.isWriting) return;
     const { health, reason, wakeAt } = this.verdict(nodeId);
-    if (wakeAt !== undefined) this.#wakeAfter(nodeId, news, wakeAt - clock.now());
+    if (wakeAt !== undefined) this.#wakeAfter(nodeId, news, wakeAt - clock.monotonicNow());
     if (health === node.health) return;
     news.isWriting = true;
     log.info(`node ${node.hostname} is ${health}: ${reason}`);

@@ -54,6 +54,8 @@ export interface RemoteOptions {
   api: Hono<ApiEnv>;
   log: Log;
   onMember(nodeId: NodeId, change: MemberChange): void;
+  /** What a member told all others. */
+  onNotice(notice: string): void;
   /** The address of this machine changed. */
   onMoved(address: string): void;
 }
@@ -105,6 +107,11 @@ export class Remote {
   /** Whether the node's session answers within `timeoutMs`. */
   probe(nodeId: NodeId, timeoutMs: number): Promise<boolean> {
     return this.#sessions.probe(nodeId, timeoutMs);
+  }
+
+  /** Tells all members of the cluster, or one alone by its name. */
+  notify(notice: string, only?: string): void {
+    this.#membership?.notify(notice, only);
   }
 
   async close(): Promise<void> {
@@ -180,6 +187,7 @@ export class Remote {
         const nodeId = nodeIdSchema.safeParse(change.node).data;
         if (nodeId !== undefined) this.#options.onMember(nodeId, change);
       },
+      onNotice: (notice) => this.#options.onNotice(notice),
     });
     const known = [...store.view().nodes.values()].filter(({ id }) => id !== self.id);
     const addresses = known.map(({ address }) => formatServerAddress(address, listen.gossipPort));

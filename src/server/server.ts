@@ -2,50 +2,61 @@ import type { Hono } from "hono";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { assert } from "../lib/assert.ts";
-import { systemClock, type Timer } from "../lib/clock.ts";
+import { systemClock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
-import { messageChainOf } from "../lib/errors.ts";
+import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { systemRandom } from "../lib/random.ts";
-import { SERVER_SUBNET } from "../core/network/subnets.ts";
+import { conflictOf } from "../core/network/routes.ts";
+import { serverSubnet } from "../core/network/subnets.ts";
 import { put } from "../model/change.ts";
+import { CLUSTER_RANGE_DEFAULT } from "../model/cluster.ts";
 import type { NodeId } from "../model/ids.ts";
-import type { NodeFacts } from "../model/node.ts";
+import type { NetworkMode } from "../model/network-map.ts";
+import type { Strategy } from "../model/service.ts";
+import { NOTES_MAX, type NodeFacts } from "../model/node.ts";
 import type { AgentSession } from "../model/session.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
+import { contentKeyOf } from "../agent/contents.ts";
 import { DeviceWatch } from "../agent/device-watch.ts";
 import { beginDiskCare } from "../agent/disk-care.ts";
 import { readFacts } from "../agent/facts.ts";
+import { memoryDirectory } from "../agent/memory-directory.ts";
+import { newKey } from "../pki/keys.ts";
 import { createApi } from "../api/api.ts";
 import type { ApiEnv } from "../api/env.ts";
 import { serveApi, type ApiListener } from "../api/listen.ts";
 import type { Target } from "../api/read/target.ts";
-import { mountNamed } from "../api/read/volume-summary.ts";
 import { openRuntime, type RuntimeKind } from "../runtime/open.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import { openAgentState, type AgentState } from "../store/agent-state/agent-state.ts";
 import { openSqliteStore, type SqliteStore } from "../store/sqlite/sqlite-store.ts";
 import { Autoscaler } from "./autoscaler.ts";
-import { type BackupSchedule, ClusterBackups } from "./backup/cluster-backups.ts";
+import type { BackupSchedule } from "./backup/cluster-backups.ts";
+import { Care } from "./care.ts";
+import { clusterIn } from "./cluster-keys.ts";
 import { Controllers } from "./controllers.ts";
 import { commitFresh } from "./commit-fresh.ts";
-import { DiskRelief } from "./disk-relief.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { makePrivateDirectory } from "../store/private-directory.ts";
 import { explainService, explainTask } from "./explain.ts";
 import { explainNode } from "./explain-node.ts";
+import { FirstHearing, wasJustRestored } from "./first-hearing.ts";
 import { ensureCluster, firstToken } from "./first-start.ts";
 import { GossipKeys } from "./gossip-keys.ts";
-import { Happenings } from "./happenings.ts";
 import { ImageIndex } from "./image-index.ts";
+import { NetworkFeed } from "./network-feed.ts";
 import { Joins } from "./joins.ts";
 import { type ListenOptions, Remote } from "./remote.ts";
 import { Tokens } from "./tokens.ts";
 import { lockNetwork } from "../net/machine-lock.ts";
+import { NODE_BRIDGE, NodeNetwork } from "../net/node-network.ts";
 import { ownAddress } from "../net/own-address.ts";
+import { ownRoutes } from "../net/routes.ts";
 import { NodeHealth } from "./node-health.ts";
-import { VolumeMoves } from "./volume-moves.ts";
+import { VirtualIps } from "./virtual-ips.ts";
+import { Secrets } from "./vault/secrets.ts";
 import { Writes } from "./writes.ts";
 
 export interface ServerOptions {
@@ -66,6 +77,12 @@ export interface ServerOptions {
   allowBind?: readonly string[];
   /** Backups that the server makes by itself; absent means none. */
   backups?: BackupSchedule;
+  /** Where the addresses of tasks and services are from: chosen when the cluster is made. */
+  clusterRange?: string;
+  /** How tasks of one node reach those of another; absent means as it was. */
+  network?: NetworkMode;
+  /** How tasks are placed whose service says nothing of it; absent: `spread`. */
+  strategy?: Strategy;
   version: VersionInfo;
   log: Log;
 }
@@ -79,10 +96,6 @@ interface OwnAgent {
   devices: DeviceWatch | undefined;
 }
 
-/** For so long a cluster that was put back from a backup decides nothing. */
-const HEAR_FIRST_MS = 30_000;
-const NODE_NETWORK = { interfaceName: "orchd0", subnet: SERVER_SUBNET };
-
 /** The control plane, with an agent on the same machine unless it was told otherwise. */
 export class Server {
   readonly socketPath: string;
@@ -90,16 +103,16 @@ export class Server {
   readonly #store: SqliteStore;
   readonly #health: NodeHealth;
   readonly #images: ImageIndex;
+  readonly #network: NetworkFeed;
   readonly #dispatcher: Dispatcher;
   #controllers: Controllers | undefined;
-  #relief: DiskRelief | undefined;
-  #quiet: Timer | undefined;
   readonly #autoscaler: Autoscaler;
+  readonly #virtualIps: VirtualIps;
   readonly #tokens: Tokens;
   readonly #joins: Joins;
-  readonly #backups: ClusterBackups;
-  readonly #moves: VolumeMoves;
-  readonly #happenings = new Happenings();
+  readonly #care: Care;
+  readonly #hearing = new FirstHearing(() => this.#decide());
+  #secrets: Secrets | undefined;
   #listening: ApiListener | undefined;
   #api: Hono<ApiEnv> | undefined;
   #remote: Remote | undefined;
@@ -123,37 +136,32 @@ export class Server {
       systemClock,
       this.#health,
       (session) => this.#onSession(session),
-      (happening) => this.#happenings.tell(happening),
+      (happening) => this.#care.tell(happening),
     );
+    this.#network = new NetworkFeed({
+      store,
+      clock: systemClock,
+      sessions: () => this.#dispatcher.sessions(),
+    });
     this.#autoscaler = new Autoscaler({
       store,
       clock: systemClock,
       log: options.log,
       session: (nodeId) => this.#dispatcher.session(nodeId),
     });
+    this.#virtualIps = new VirtualIps({ store, clock: systemClock, log: options.log });
     const servers = () => this.addresses();
     const deps = { store, clock: systemClock, random: systemRandom, servers };
     this.#tokens = new Tokens(deps);
     this.#joins = new Joins(deps);
-    this.#moves = new VolumeMoves({
+    this.#care = new Care({
       store,
       clock: systemClock,
       log: options.log,
+      dataDir: options.dataDir,
+      orchdVersion: options.version.version,
+      backups: options.backups,
       session: (nodeId) => this.#dispatcher.session(nodeId),
-      mountOf: mountNamed,
-      onHappening: (happening) => this.#happenings.tell(happening),
-    });
-    this.#backups = new ClusterBackups({
-      source: {
-        store,
-        dataDir: options.dataDir,
-        orchdVersion: options.version.version,
-        now: () => systemClock.now(),
-      },
-      schedule: options.backups,
-      clock: systemClock,
-      log: options.log,
-      onHappening: (happening) => this.#happenings.tell(happening),
     });
   }
 
@@ -165,9 +173,12 @@ export class Server {
     await makePrivateDirectory(options.dataDir, "--data-dir");
     await makePrivateDirectory(options.runDir, "--run-dir");
     const server = new Server(options, await openSqliteStore(join(options.dataDir, "server.db")));
+    const isRestored = wasJustRestored(server.#store.view());
     try {
-      await ensureCluster(server.#store, systemClock);
-      server.#backups.start();
+      server.#care.start();
+      server.#checkRange();
+      const { clusterRange: range, network: mode } = options;
+      await ensureCluster(server.#store, systemClock, { range, mode });
       await server.#listen();
     } catch (error) {
       // Whoever tries again, with another port, finds the state free.
@@ -175,31 +186,18 @@ export class Server {
       throw error;
     }
     server.#health.start();
-    server.#beginDeciding();
+    server.#hearing.begin(isRestored, systemClock, options.log);
     return server;
   }
 
-  /** A cluster that was just put back from a backup first hears of its nodes what it forgot. */
-  #beginDeciding(): void {
-    const { cluster, version } = this.#store.view();
-    if (cluster?.restored?.to !== version) return this.#decide();
-    const seconds = HEAR_FIRST_MS / 1000;
-    this.#options.log.info(
-      `the cluster was put back from a backup: it listens to its nodes for ${seconds} s first`,
-    );
-    this.#quiet = systemClock.after(HEAR_FIRST_MS, () => this.#decide());
-  }
-
-  /** Whoever waits for nodes waits no longer once all of them were heard. */
   #onSession(session: AgentSession): void {
     void this.#images.learn(session);
-    if (this.#quiet === undefined || this.#controllers !== undefined) return;
-    const nodes = [...this.#store.view().nodes.values()].filter(({ roles }) => roles.agent);
-    if (nodes.every(({ id }) => this.#dispatcher.session(id) !== undefined)) this.#decide();
+    this.#network.greet(session);
+    const isConnected = (nodeId: NodeId) => this.#dispatcher.session(nodeId) !== undefined;
+    this.#hearing.onSession(this.#store.view(), isConnected);
   }
 
   #decide(): void {
-    this.#quiet?.cancel();
     this.#controllers = new Controllers({
       store: this.#store,
       clock: systemClock,
@@ -208,18 +206,27 @@ export class Server {
       sessions: () => this.#dispatcher.sessions(),
       isOutOfTouch: (nodeId) => this.#health.isOutOfTouch(nodeId),
       hasImage: (nodeId, image) => this.#images.has(nodeId, image),
+      strategy: this.#options.strategy,
     });
     this.#controllers.start();
     this.#autoscaler.start();
-    this.#relief = new DiskRelief({
-      store: this.#store,
-      clock: systemClock,
-      log: this.#options.log,
-      session: (nodeId) => this.#dispatcher.session(nodeId),
-    });
-    this.#moves.start().catch((error: unknown) => {
-      this.#options.log.error(`moves of volumes: ${messageChainOf(error)}`);
-    });
+    this.#virtualIps.start();
+    this.#care.decide();
+  }
+
+  /**
+   * A new cluster takes no range that leads elsewhere from here. One that is there goes on.
+   * @throws OrchdError `conflict`
+   */
+  #checkRange(): void {
+    const { agent, runtime, clusterRange, log } = this.#options;
+    if (!agent || runtime !== "podman") return;
+    const known = this.#store.view().cluster;
+    const range = known?.range ?? clusterRange ?? CLUSTER_RANGE_DEFAULT;
+    const conflict = conflictOf(range, ownRoutes());
+    if (conflict === undefined) return;
+    if (known === undefined) throw new OrchdError("conflict", conflict);
+    log.warn(conflict);
   }
 
   /** Where others reach this server, as `ip:port`; nowhere when it listens on its socket alone. */
@@ -248,12 +255,16 @@ export class Server {
       dispatcher: this.#dispatcher,
       tokens: this.#tokens,
       joins: this.#joins,
-      onMember: (nodeId, { after }) => {
+      onMember: (nodeId, change) => {
+        const { after } = change;
+        agent?.agent.networkTable?.noteMember(change);
         if (after === undefined) this.#health.forgetMember(nodeId);
-        else this.#health.noteMember(nodeId, after.state, systemClock.now());
+        else this.#health.noteMember(nodeId, after.state);
       },
+      onNotice: (notice) => agent?.agent.networkTable?.hear(notice),
       onMoved: (address) => void this.#tellFacts({ address }),
     });
+    agent?.agent.networkTable?.announceBy(this.#remote);
     this.#firstToken = await firstToken(this.#store, systemClock, systemRandom);
   }
 
@@ -290,8 +301,10 @@ export class Server {
    */
   async startAgent(): Promise<void> {
     const { dataDir, runDir, runtime: kind, podmanSocket, advertise, log, version } = this.#options;
-    const network = kind === "podman" ? NODE_NETWORK : undefined;
-    if (network !== undefined) this.#lock = await lockNetwork(network.interfaceName);
+    const subnet = serverSubnet(clusterIn(this.#store.view()).range);
+    const kernel = kind === "podman" ? NodeNetwork.of(dataDir) : undefined;
+    const network = kernel && { interfaceName: NODE_BRIDGE, subnet, kernel };
+    if (network !== undefined) this.#lock = await lockNetwork(NODE_BRIDGE);
     const state = openAgentState(join(dataDir, "agent.db"));
     const nodeId = this.#ownNodeId(state);
     this.#dispatcher.setOwnNode(nodeId);
@@ -306,8 +319,10 @@ export class Server {
       orchdVersion: version.version,
       resources: this.#options.resources ?? {},
       devices: devices?.found,
+      wireguardKey: await kernel?.wireguardKey(),
     });
     const facts = { ...found, disk };
+    const directory = kind === "podman" ? { directory: memoryDirectory(runDir, nodeId) } : {};
     const agent = new Agent({
       nodeId,
       clock: systemClock,
@@ -318,24 +333,26 @@ export class Server {
       server: this.#dispatcher,
       facts,
       network,
+      secrets: { key: await ownContentKey(state), ...directory },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
       dataDir,
       diskPaths,
       binds: { allowed: this.#options.allowBind, own: [dataDir, runDir] },
       onFacts: (news) => void this.#tellFacts(news),
+      onNetworkNotes: (notes) => void this.#tellFacts({ notes: notes.slice(0, NOTES_MAX) }),
     });
     this.#agent = { agent, runtime, state, facts, devices };
     devices?.watch((found) => void this.#tellFacts(found));
     await agent.start();
-    if (kind === "podman") await this.#noteSubnet(nodeId);
+    if (kind === "podman") await this.#noteSubnet(nodeId, subnet);
   }
 
   /** Other nodes get their ranges by joining; this one has its own by being the server's. */
-  async #noteSubnet(nodeId: NodeId): Promise<void> {
+  async #noteSubnet(nodeId: NodeId, subnet: string): Promise<void> {
     await commitFresh(this.#store, (view) => {
       const node = view.nodes.get(nodeId);
-      if (node === undefined || node.subnet === SERVER_SUBNET) return [];
-      return [put.node({ ...node, subnet: SERVER_SUBNET })];
+      if (node === undefined || node.subnet === subnet) return [];
+      return [put.node({ ...node, subnet })];
     });
   }
 
@@ -343,14 +360,14 @@ export class Server {
   async stop(): Promise<void> {
     await this.#remote?.close();
     await this.#listening?.close();
-    this.#backups.close();
-    this.#quiet?.cancel();
-    this.#moves.close();
-    this.#relief?.close();
+    this.#hearing.close();
+    this.#care.close();
     this.#controllers?.close();
     this.#health.close();
     this.#images.close();
+    this.#network.close();
     this.#autoscaler.close();
+    this.#virtualIps.close();
     if (this.#agent !== undefined) {
       const { agent, runtime, state, devices } = this.#agent;
       devices?.close();
@@ -359,6 +376,7 @@ export class Server {
       state.close();
     }
     this.#lock?.release();
+    this.#secrets?.close();
     this.#dispatcher.close();
     await this.#store.close();
   }
@@ -384,15 +402,35 @@ export class Server {
     return nodeId;
   }
 
+  async #openSecrets(): Promise<Secrets> {
+    const secrets = await Secrets.open({
+      store: this.#store,
+      clock: systemClock,
+      random: systemRandom,
+      log: this.#options.log,
+      dataDir: this.#options.dataDir,
+      session: (nodeId) => this.#dispatcher.session(nodeId),
+    });
+    this.#secrets = secrets;
+    this.#dispatcher.onAssigned = (session, set) => secrets.courier.onAssigned(session, set);
+    return secrets;
+  }
+
   async #listen(): Promise<void> {
     const store = this.#store;
-    const writes = new Writes(store, systemClock, systemRandom);
+    const secrets = await this.#openSecrets();
+    const uploaded = (id: string) => secrets.items.uploaded(id);
+    const writes = new Writes(store, systemClock, systemRandom, uploaded);
     const api = createApi({
       store,
       version: this.#options.version,
       clock: systemClock,
       log: this.#options.log,
-      applyStack: (name, spec, options) => writes.applyStack(name, spec, options),
+      applyStack: async (name, spec, options) => {
+        const result = await writes.applyStack(name, spec, options);
+        secrets.items.forget(spec);
+        return result;
+      },
       removeStack: (name, options) => writes.removeStack(name, options),
       scale: (replicas) => writes.scale(replicas),
       restart: (id) => writes.restart(id),
@@ -413,12 +451,8 @@ export class Server {
       rotateToken: (id) => this.#tokens.rotate(id),
       revokeToken: (id) => this.#tokens.revoke(id),
       gossipKeys: new GossipKeys(store),
-      moveVolumes: (move, tell) => this.#moves.move(move, tell),
-      onHappening: (listener) => this.#happenings.listen(listener),
-      clusterBackup: {
-        make: (passphrase) => this.#backups.make(passphrase),
-        status: () => this.#backups.status(),
-      },
+      ...this.#care.forPeople(),
+      secrets: secrets.forPeople(),
       session: (nodeId: NodeId) => this.#dispatcher.session(nodeId),
       sessions: () => this.#dispatcher.sessions(),
     });
@@ -440,4 +474,11 @@ export class Server {
         return explainNode(view, target.node, this.#health.verdict(target.node.id).reason, now);
     }
   }
+}
+
+/** This machine joins no cluster, but keeps a key as nodes that do. */
+async function ownContentKey(state: AgentState): Promise<Uint8Array> {
+  const key = state.loadKey() ?? (await newKey());
+  state.saveKey(key);
+  return contentKeyOf(key);
 }

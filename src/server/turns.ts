@@ -30,22 +30,21 @@ export class Turns {
   }
 
   #hasTime(): boolean {
-    const now = this.#clock.now();
-    // A clock that was set back ends a turn as well.
-    if (now - this.#latestAt > GAP_MS || now < this.#latestAt) this.#startedAt = now;
+    const now = this.#clock.monotonicNow();
+    if (now - this.#latestAt > GAP_MS) this.#startedAt = now;
     return now - this.#startedAt < this.#turnMs;
   }
 
   #do<T>(work: () => Promise<T>): Promise<T> {
     const result = work();
-    this.#latestAt = this.#clock.now();
+    this.#latestAt = this.#clock.monotonicNow();
     return result;
   }
 
   #next(): void {
-    this.#startedAt = this.#clock.now();
+    this.#startedAt = this.#clock.monotonicNow();
     for (const piece of this.#waiting.splice(0)) {
-      if (this.#clock.now() - this.#startedAt < this.#turnMs) piece();
+      if (this.#clock.monotonicNow() - this.#startedAt < this.#turnMs) piece();
       else this.#waiting.push(piece);
     }
     if (this.#waiting.length > 0) this.#clock.after(0, () => this.#next());

@@ -7,6 +7,7 @@ import { orderRollout, type RolloutOrder } from "../core/reconcile/rollout-order
 import { planStackUndo } from "../core/reconcile/stack-undo.ts";
 import { withRestarts } from "../core/reconcile/apply-dependencies.ts";
 import { runByHand } from "../core/reconcile/cron.ts";
+import type { NewContent } from "../core/reconcile/items.ts";
 import { planApply, type ApplyPlan } from "../core/reconcile/apply.ts";
 import { put } from "../model/change.ts";
 import type { NodeId, ServiceId } from "../model/ids.ts";
@@ -19,14 +20,23 @@ import type { ApplyResult } from "../model/summary.ts";
 import type { View } from "../model/view.ts";
 import type { Store } from "../store/store.ts";
 import { commitFresh } from "./commit-fresh.ts";
+import { withVirtualIps } from "./virtual-ips.ts";
 
 /** What people may change, each as one commit: all of it, durably, or nothing. */
 export class Writes {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #random: Random;
+  readonly #uploaded: (id: string) => NewContent | undefined;
 
-  constructor(store: Store, clock: Clock, random: Random) {
+  /** @param uploaded what people sent under this id, to be used by a stack */
+  constructor(
+    store: Store,
+    clock: Clock,
+    random: Random,
+    uploaded: (id: string) => NewContent | undefined = () => undefined,
+  ) {
+    this.#uploaded = uploaded;
     this.#store = store;
     this.#clock = clock;
     this.#random = random;
@@ -42,7 +52,8 @@ export class Writes {
     await commitFresh(this.#store, (view) => {
       const plan = this.#plan(view, name, spec, options.prune);
       result = { stack: name, plan: plan.lines, orphans: plan.orphans };
-      return options.dryRun ? [] : plan.changes;
+      const changes = withVirtualIps(view, plan.changes);
+      return options.dryRun ? [] : changes;
     });
     return result;
   }
@@ -197,7 +208,8 @@ export class Writes {
 
   #plan(view: View, name: string, spec: StackSpec, prune: boolean): ApplyPlan {
     const now = this.#clock.now();
-    const plan = planApply(view, name, spec, { prune, now, random: this.#random });
+    const options = { prune, now, random: this.#random, upload: this.#uploaded };
+    const plan = planApply(view, name, spec, options);
     if (plan.problems.length > 0) throw new OrchdError("conflict", plan.problems.join("; "));
     return plan;
   }

@@ -13,6 +13,7 @@ import {
   type AssignmentsFrame,
   type DownFrame,
   downFrameSchema,
+  type NetworkFrame,
   PROTOCOL,
   TEXT_DOWN_MAX,
   type UpFrame,
@@ -20,6 +21,7 @@ import {
   type WelcomeFrame,
 } from "./frames.ts";
 import type { Link } from "./link.ts";
+import { NetworkReceiver } from "./network-receiver.ts";
 
 /** A frame of statuses is filled up to this, so that it arrives soon over a slow link as well. */
 const BATCH_CHARACTERS = 64 * 1024;
@@ -28,6 +30,8 @@ const ACK_WITHIN_MS = 2000;
 const PROBE_MS = 2000;
 /** A server that took the connection answers well within this. */
 const WELCOME_WITHIN_MS = 15_000;
+/** Frames beyond the first ones of the protocol. */
+const TAKES = ["network"];
 
 export interface AgentEndOptions {
   link: Link;
@@ -54,6 +58,7 @@ export class AgentEnd {
   readonly #options: AgentEndOptions;
   readonly #connection: Connection<DownFrame, UpFrame>;
   readonly #sets = new AssignmentReceiver();
+  readonly #network = new NetworkReceiver();
   readonly #unacked = new Map<number, Waiting<void>>();
   readonly #times = new Map<number, Waiting<number>>();
   readonly #welcomeTimer: Timer;
@@ -75,14 +80,13 @@ export class AgentEnd {
     });
     const successors = options.agent.successors().slice(0, SUCCESSORS_MAX);
     const generation = options.agent.generation();
-    this.#connection.send({
-      type: "hello",
+    const who = {
       protocol: PROTOCOL,
       instance,
       facts,
-      successors,
-      ...(generation === undefined ? {} : { generation }),
-    });
+      ...(generation !== undefined && { generation }),
+    };
+    this.#connection.send({ type: "hello", ...who, successors, takes: TAKES });
     this.#welcomeTimer = clock.after(WELCOME_WITHIN_MS, () => {
       this.end(SESSION_END.silent, "the server did not answer the hello");
     });
@@ -140,6 +144,8 @@ export class AgentEnd {
     switch (frame.type) {
       case "assignments":
         return this.#onAssignments(frame);
+      case "network":
+        return this.#onNetwork(frame);
       case "ack":
         take(this.#unacked, frame.sequence)?.resolve();
         return;
@@ -174,8 +180,19 @@ export class AgentEnd {
   #onAssignments(frame: AssignmentsFrame): void {
     const taken = this.#sets.take(frame);
     if (taken === "more") return;
-    if (taken === "unknownBase") return this.#connection.send({ type: "whole" });
+    if (taken === "unknownBase") return this.#askForWhole("assignments");
     this.#options.agent.assign(taken);
+  }
+
+  #onNetwork(frame: NetworkFrame): void {
+    const taken = this.#network.take(frame);
+    if (taken === "more") return;
+    if (taken === "unknownBase") return this.#askForWhole("network");
+    this.#options.agent.network({ since: () => taken });
+  }
+
+  #askForWhole(of: "assignments" | "network"): void {
+    this.#connection.send({ type: "whole", of });
   }
 
   #onOpen(id: number, call: unknown): void {

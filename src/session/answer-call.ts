@@ -2,6 +2,7 @@ import type { Clock } from "../lib/clock.ts";
 import { assertNever } from "../lib/assert.ts";
 import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { TaskId } from "../model/ids.ts";
+import { CONTENT_BYTES_MAX } from "../model/item.ts";
 import type { AgentSession, ExecOptions, LogOptions } from "../model/session.ts";
 import { encodeJson, finishFailed, finishWith, readJson, resizeSchema } from "./calls.ts";
 import { answerHoldVolume, answerReadVolume, answerWriteVolume } from "./answer-volume-call.ts";
@@ -51,6 +52,11 @@ async function answer(
       return agent.loadImage(archiveOf(stream));
     case "removeVolumes":
       await agent.removeVolumes(call.names);
+      return null;
+    case "lackedContents":
+      return agent.lackedContents(call.refs);
+    case "takeContent":
+      await agent.takeContent(call.ref, call.isGone ? undefined : await contentOn(stream));
       return null;
     case "usage":
       return agent.usage(call.taskIds);
@@ -126,6 +132,20 @@ async function runExec(
     stream.ended.removeEventListener("abort", leave);
     leave();
   }
+}
+
+/** A whole content; it is bounded, whatever the server sends. */
+async function contentOn(stream: SessionStream): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  for await (const piece of archiveOf(stream)) {
+    length += piece.length;
+    if (length > CONTENT_BYTES_MAX.config) {
+      throw new OrchdError("tooLarge", "a content is larger than any may be");
+    }
+    pieces.push(piece);
+  }
+  return new Uint8Array(Buffer.concat(pieces));
 }
 
 /** What the server sends, up to its end; breaks when the call was given up before that. */

@@ -147,7 +147,7 @@ export class Connection<Incoming, Outgoing> {
   leave(code: number, reason: string, withinMs: number): void {
     if (!this.isOpen) return;
     const { clock, link } = this.#options;
-    this.#leaving = { code, reason, until: clock.now() + withinMs, isSaid: false };
+    this.#leaving = { code, reason, until: clock.monotonicNow() + withinMs, isSaid: false };
     this.#leaveTimer = clock.after(withinMs, () => {
       this.#finish(code, reason);
       link.terminate();
@@ -163,7 +163,7 @@ export class Connection<Incoming, Outgoing> {
     const { code, reason, until } = this.#leaving;
     const { link, clock } = this.#options;
     // The answer to the goodbye tells that everything before it was read.
-    link.close(code, reason, Math.max(0, until - clock.now()));
+    link.close(code, reason, Math.max(0, until - clock.monotonicNow()));
   }
 
   #addStream(id: number): SessionStream {

@@ -5,6 +5,8 @@ import { assignmentSchema } from "../model/assignment.ts";
 import { volumeMountSchema } from "../model/container.ts";
 import { HAPPENINGS_MAX, happeningSchema } from "../model/event.ts";
 import { taskIdSchema } from "../model/ids.ts";
+import { networkChangeSchema } from "../model/network-change.ts";
+import { contentRefSchema } from "../model/item.ts";
 import { nodeFactsSchema } from "../model/node.ts";
 import { execOptionsSchema, logOptionsSchema } from "../model/session.ts";
 import { SUCCESSORS_MAX, successorSchema } from "../model/successor.ts";
@@ -39,6 +41,9 @@ export const callSchema = z.discriminatedUnion("method", [
     keep: z.array(z.string().max(512)).max(100_000),
   }),
   z.object({ method: z.literal("removeVolumes"), names: z.array(z.string().max(255)) }),
+  z.object({ method: z.literal("lackedContents"), refs: z.array(contentRefSchema).max(10_000) }),
+  /** Its bytes follow on the stream, unless there are none any more. */
+  z.object({ method: z.literal("takeContent"), ref: contentRefSchema, isGone: z.boolean() }),
   z.object({
     method: z.literal("forward"),
     taskId: taskIdSchema,
@@ -96,14 +101,19 @@ export const upFrameSchema = z.discriminatedUnion("type", [
     successors: z.array(successorSchema).max(SUCCESSORS_MAX).default([]),
     /** Of the last set that it has; absent before the first. */
     generation: count.optional(),
+    /** Frames that came into the protocol later and that this agent takes: `network`. */
+    takes: z.array(z.string().max(32)).max(32).default([]),
   }),
   z.object({
     type: z.literal("statuses"),
     sequence: count,
     statuses: z.array(taskStatusSchema).max(10_000),
   }),
-  /** Asks for the whole set: what a change builds on is not what the agent has. */
-  z.object({ type: z.literal("whole") }),
+  /** Asks for the whole of it: what a change builds on is not what the agent has. */
+  z.object({
+    type: z.literal("whole"),
+    of: z.enum(["assignments", "network"]).default("assignments"),
+  }),
   z.object({ type: z.literal("time"), id: count }),
   z.object({
     type: z.literal("happened"),
@@ -126,6 +136,12 @@ export const downFrameSchema = z.discriminatedUnion("type", [
     /** Whether more of the same generation follows. */
     more: z.boolean(),
   }),
+  z.object({
+    type: z.literal("network"),
+    ...networkChangeSchema.shape,
+    /** Whether more of the same change follows. */
+    more: z.boolean(),
+  }),
   /** The statuses are on disk. */
   z.object({ type: z.literal("ack"), sequence: count }),
   /** The statuses are not, and are to be sent again. */
@@ -139,6 +155,7 @@ export const downFrameSchema = z.discriminatedUnion("type", [
 export type DownFrame = z.infer<typeof downFrameSchema>;
 export type WelcomeFrame = Extract<DownFrame, { type: "welcome" }>;
 export type AssignmentsFrame = Extract<DownFrame, { type: "assignments" }>;
+export type NetworkFrame = Extract<DownFrame, { type: "network" }>;
 
 /** @throws OrchdError `invalid`, which tells the place of the fault and repeats nothing of it */
 export function parseFrame<T>(schema: z.ZodType<T>, text: string, charactersMax: number): T {

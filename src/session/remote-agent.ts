@@ -4,6 +4,8 @@ import { messageOf, OrchdError } from "../lib/errors.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { Happening } from "../model/event.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
+import type { NetworkSource } from "../model/network-change.ts";
+import { type ContentRef, contentRefSchema } from "../model/item.ts";
 import type { NodeFacts } from "../model/node.ts";
 import {
   type AgentSession,
@@ -29,6 +31,7 @@ import {
   type WelcomeFrame,
 } from "./frames.ts";
 import type { Link } from "./link.ts";
+import { NetworkSender } from "./network-sender.ts";
 import { readHeld, readLogs, readResult, startExec, startForward, upload } from "./remote-calls.ts";
 import { RemoteVolumes } from "./remote-volumes.ts";
 import type { SessionStream } from "./session-stream.ts";
@@ -39,6 +42,7 @@ const REPORTS_MAX = 64;
 const imagesSchema = z.array(imageSummarySchema);
 const referencesSchema = z.array(z.string().max(4096));
 const nothingSchema = z.null();
+const refsSchema = z.array(contentRefSchema);
 
 export interface Hello {
   protocol: number;
@@ -46,6 +50,7 @@ export interface Hello {
   facts: NodeFacts;
   successors: readonly Successor[];
   generation?: number | undefined;
+  takes: readonly string[];
 }
 
 export interface RemoteAgentOptions {
@@ -67,6 +72,7 @@ export class RemoteAgent implements AgentSession {
   readonly #connection: Connection<UpFrame, DownFrame>;
   readonly #sets = new AssignmentSender();
   readonly volumes = new RemoteVolumes((call) => this.#open(call));
+  readonly #network = new NetworkSender();
   #hello: Hello | undefined;
   #isWelcome = false;
   #reports = Promise.resolve();
@@ -83,7 +89,7 @@ export class RemoteAgent implements AgentSession {
       charactersMax: TEXT_UP_MAX,
       pings: false,
       onFrame: (frame) => this.#onFrame(frame),
-      nextBulk: () => (this.#isWelcome ? this.#sets.next() : undefined),
+      nextBulk: () => (this.#isWelcome ? (this.#sets.next() ?? this.#network.next()) : undefined),
       onEnd: (code, reason) => options.onEnd(code, reason),
     });
   }
@@ -124,6 +130,13 @@ export class RemoteAgent implements AgentSession {
   /** Never waits: the newest set takes the place of one that the agent has not read yet. */
   assign(set: AssignmentSet): void {
     this.#sets.offer(set);
+    this.#connection.pump();
+  }
+
+  /** As `assign`. An agent from before there were maps gets none. */
+  network(source: NetworkSource): void {
+    if (this.#hello?.takes.includes("network") !== true) return;
+    this.#network.offer(source);
     this.#connection.pump();
   }
 
@@ -180,6 +193,20 @@ export class RemoteAgent implements AgentSession {
     await this.#during(call, (stream) => readResult(stream, nothingSchema));
   }
 
+  lackedContents(refs: readonly ContentRef[]): Promise<ContentRef[]> {
+    const call: Call = { method: "lackedContents", refs: [...refs] };
+    return this.#during(call, (stream) => readResult(stream, refsSchema));
+  }
+
+  async takeContent(ref: ContentRef, bytes: Uint8Array | undefined): Promise<void> {
+    const call: Call = { method: "takeContent", ref, isGone: bytes === undefined };
+    await this.#during(call, async (stream) => {
+      const answer = readResult(stream, nothingSchema);
+      const sent = bytes === undefined ? undefined : upload(stream, new Blob([bytes]).stream());
+      await Promise.all([answer, sent]);
+    });
+  }
+
   usage(taskIds: readonly TaskId[]): Promise<NodeUsage> {
     const call: Call = { method: "usage", taskIds: [...taskIds] };
     return this.#during(call, (stream) => readResult(stream, nodeUsageSchema));
@@ -210,7 +237,8 @@ export class RemoteAgent implements AgentSession {
         if (!this.#connection.isOpen) return;
         return this.#onStatuses(frame.sequence, frame.statuses);
       case "whole":
-        this.#sets.sendWhole();
+        if (frame.of === "network") this.#network.sendWhole();
+        else this.#sets.sendWhole();
         return this.#connection.pump();
       case "time": {
         const serverTime = this.#options.clock.now();
@@ -223,9 +251,9 @@ export class RemoteAgent implements AgentSession {
     }
   }
 
-  #onHello({ protocol, instance, facts, successors, generation }: Hello): void {
+  #onHello({ protocol, instance, facts, successors, takes, generation }: Hello): void {
     if (this.#hello !== undefined) throw new OrchdError("invalid", "the agent said hello twice");
-    this.#hello = { protocol, instance, facts, successors, generation };
+    this.#hello = { protocol, instance, facts, successors, takes, generation };
     this.#options.onHello(this.#hello);
   }
 

@@ -165,9 +165,9 @@ export class ServerConnection implements ServerSession {
     const found = await this.#connect();
     if (!("link" in found)) return this.#pauseAfter(found);
     const { clock } = this.#options;
-    const begin = clock.now();
+    const begin = clock.monotonicNow();
     const { code, reason } = await this.#serve(found.link, found.address);
-    if (clock.now() - begin >= GOOD_SESSION_MS) this.#tries = 0;
+    if (clock.monotonicNow() - begin >= GOOD_SESSION_MS) this.#tries = 0;
     this.#tries += 1;
     return this.#pauseFor(code, reason);
   }
@@ -217,16 +217,20 @@ export class ServerConnection implements ServerSession {
 
   #pauseAfter({ problems }: { problems: unknown[] }): Pause {
     this.#tries += 1;
-    const removed = problems.find((one) => isRefusal(one, "removed"));
-    if (removed !== undefined) return removedPause();
+    if (problems.some((one) => isRefusal(one, "removed"))) return this.#pauseAsRemoved();
     const [first] = problems;
     const why = first === undefined ? "no address of a server is known" : messageChainOf(first);
     const text = `no server can be reached, it is tried again and again: ${why}`;
     return { ms: backoffMs(this.#tries, this.#options.random), why: text };
   }
 
+  #pauseAsRemoved(): Pause {
+    this.#hello?.events?.onRemoved?.();
+    return removedPause();
+  }
+
   #pauseFor(code: number, reason: string): Pause {
-    if (code === SESSION_END.removed) return removedPause();
+    if (code === SESSION_END.removed) return this.#pauseAsRemoved();
     const why = `the session with the server ended: ${reason === "" ? "it broke" : reason}`;
     if (code === SESSION_END.copy) return { ms: COPY_RETRY_MS, why };
     return { ms: backoffMs(this.#tries, this.#options.random), why };
@@ -290,10 +294,10 @@ export class ServerConnection implements ServerSession {
   #onHeartbeat(): void {
     if (++this.#beats % TIME_EVERY !== 0) return;
     const { clock } = this.#options;
-    const askedAt = clock.now();
+    const askedAt = clock.monotonicNow();
     this.#end
       ?.serverTime()
-      .then((serverTime) => this.#options.onTime?.(serverTime, clock.now() - askedAt))
+      .then((serverTime) => this.#options.onTime?.(serverTime, clock.monotonicNow() - askedAt))
       // The session is over: the next welcome tells the time.
       .catch(() => {});
   }

@@ -104,6 +104,21 @@ if (hasSerf("gossip with a real serf")) {
     });
   });
 
+  test("a notice is an event of serf's users, and the other way round", async () => {
+    const lab = aLab({ key: KEY, compress: true });
+    const heard: string[] = [];
+    const o1 = await lab.orchd("o1", {
+      onNotice: (notice) => heard.push(new TextDecoder().decode(notice)),
+    });
+    const s1 = await lab.serf("s1", [o1.advertised]);
+    await serfSees(s1, "o1", "alive");
+    o1.notify(new TextEncoder().encode("hello"));
+    await until("serf to hear of it", () => s1.log.includes("user-event: orchd"));
+    await s1.run("event", "-coalesce=false", "orchd", "good day");
+    await until("orchd to hear of serf's", () => heard.length > 0);
+    expect(heard).toEqual(["good day"]);
+  });
+
   test("a member that serf forces to leave, but that is there, comes back at once", async () => {
     const { s1 } = await aMixedCluster({ key: KEY, compress: true });
     const joins = () => s1.log.split("messageJoinType: o1").length;

@@ -12,6 +12,14 @@ export function imageCases({ lab }: Tools): void {
     expect(await lab().runtime.hasImage(MISSING)).toBe(false);
   });
 
+  test("an image that no registry gave has an identity and no digest", async () => {
+    const { runtime, image } = lab();
+    const found = await runtime.imageIdentity(image);
+    expect(found?.id).not.toBe("");
+    expect(found?.digests).toEqual([]);
+    expect(await runtime.imageIdentity(MISSING)).toBeUndefined();
+  });
+
   test("an image says what machine it is for, or nothing; a missing one does not", async () => {
     const platform = await lab().runtime.imagePlatform(lab().image);
     expect(platform ?? "linux/amd64").toMatch(/^linux\/(amd64|arm64)$/);

@@ -22,6 +22,7 @@ import type { TestAuthority } from "./session-certificates.ts";
 export function fastClock(factor: number): Clock {
   return {
     now: () => Date.now(),
+    monotonicNow: () => performance.now(),
     after: (delayMs, run) => systemClock.after(delayMs / factor, run),
   };
 }

@@ -5,7 +5,17 @@ import { join } from "node:path";
 import { put, remove } from "../../src/model/change.ts";
 import type { Stack } from "../../src/model/stack.ts";
 import type { Commit, Store } from "../../src/store/store.ts";
-import { aCluster, aNode, aService, aStack, aTask, aToken } from "../builders.ts";
+import {
+  aCluster,
+  anId,
+  anItem,
+  aNode,
+  aService,
+  aStack,
+  aTask,
+  aToken,
+  aVault,
+} from "../builders.ts";
 
 /** Opens the state that lies in a directory, or begins one there. */
 export type MakeStore = (directory: string) => Promise<Store>;
@@ -119,6 +129,9 @@ function durabilityTests(store: () => Store, reopen: () => Promise<void>): void 
       put.stack(aStack("shop")),
       put.service(service),
       put.task(aTask(service, "t1")),
+      put.vault(aVault()),
+      put.item(anItem()),
+      put.content({ id: `${anId("pass")}.1`, sealed: "a".repeat(1000), version: 0 }),
     ];
     await store().commit(objects);
     await store().commit([put.stack(aStack("other"))]);
@@ -214,13 +227,15 @@ function current(store: Store, name: string): Stack {
 }
 
 function snapshot(store: Store) {
-  const { cluster, tokens, nodes, stacks, services, tasks } = store.view();
-  const identity = { cluster, tokens: [...tokens] };
+  const { cluster, vault, tokens, nodes, stacks, services, tasks, items, contents } = store.view();
+  const identity = { cluster, vault, tokens: [...tokens] };
   return {
     ...identity,
     nodes: [...nodes],
     stacks: [...stacks],
     services: [...services],
     tasks: [...tasks],
+    items: [...items],
+    contents: [...contents],
   };
 }

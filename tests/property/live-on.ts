@@ -37,6 +37,10 @@ function act(view: MemoryView, task: Task, now: number): void {
   if (task.desired === "removed") return reach("removed");
   if (isTerminal(task.state)) return;
   if (task.desired === "shutdown") return reach("shutdown");
+  if (task.desired === "prepared") {
+    if (rankOf(task.state) < rankOf("prepared")) reach("prepared");
+    return undefined;
+  }
   const isUp = task.state === "running" && ["none", "healthy"].includes(task.health);
   const service = view.services.get(task.serviceId);
   if (isUp && service !== undefined && isJob(specOf(service))) return reach("complete");

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Action, Plan } from "../../src/core/reconcile/plan.ts";
 import { aPendingTask, aService, aTask, aView, anId, withNewImage } from "../builders.ts";
+import type { Task } from "../../src/model/task.ts";
 import { lintPlan } from "../plan-linter.ts";
 
 const before = aService({ replicas: 2 });
@@ -13,6 +14,8 @@ const tasks = [
 const create = (over: Parameters<typeof aPendingTask>[2] = {}): Action => {
   return { type: "createTask", task: aPendingTask(service, "new", over) };
 };
+const retire = (name: string): Action => ({ type: "retireTask", taskId: anId(name) });
+const start = (name: string): Action => ({ type: "startTask", taskId: anId(name) });
 const stop = (name: string): Action => ({ type: "stopTask", taskId: anId(name), reason: "" });
 
 /** What the linter says of a plan for two outdated tasks that are replaced stop-first. */
@@ -49,6 +52,8 @@ describe("the linter refuses", () => {
     ["a task that has a node already", [create({ nodeId: anId("n1") })], "creates no pending task"],
     ["a task with the id of another", [create({ id: anId("a") })], "creates axxx"],
     ["the end of an ended task", [stop("ended")], "stops endedxxxxxxx, which is not live"],
+    ["a live task as one that is over", [retire("a")], "retires axxxxxxxxxxx, which has not ended"],
+    ["a start of what is not staged", [start("a")], "starts a task that is not staged"],
     ["the end of nobody", [stop("nobody")], "stops a task that is not there"],
     [
       "forgetting what may still run",
@@ -67,6 +72,29 @@ describe("the linter refuses", () => {
       expect(problems).toHaveLength(1);
     });
   }
+
+  const lintOf = (current: Task[], ...actions: Action[]) =>
+    lintPlan(aView({ services: [before], tasks: current }), before, { actions }, 1000);
+
+  test("a start beside a task that may still run", () => {
+    const staged = aTask(before, "new", { attempt: 2, desired: "prepared", state: "prepared" });
+    const told = aTask(before, "old", { desired: "shutdown" });
+    expect(lintOf([told, staged], start("new"))).toEqual([
+      "starts newxxxxxxxxx beside oldxxxxxxxxx",
+    ]);
+    expect(lintOf([{ ...told, state: "shutdown" }, staged], start("new"))).toEqual([]);
+  });
+
+  test("to leave what ended wanted, where its slot has gone on without it", () => {
+    const ended = aTask(before, "old", { state: "failed" });
+    const live = aTask(before, "live", { attempt: 2 });
+    const told = "leaves oldxxxxxxxxx wanted, which its slot has gone on without";
+    expect(lintOf([ended, live])).toEqual([told]);
+    expect(lintOf([ended, live], retire("old"))).toEqual([]);
+    expect(lintOf([ended], retire("old"))).toEqual([
+      "retires oldxxxxxxxxx, which its slot goes on from",
+    ]);
+  });
 
   test("a look at a time that has passed", () => {
     const plan: Plan = { actions: [], wakeAt: 1000 };

@@ -34,7 +34,13 @@ function textOf(load: ClusterLoad, view: MemoryView): string[] {
   return [...new Set(ids)].sort().map((id) => {
     const at = load.get(id);
     const counts = services.map((service) => (at && load.countsOf(service).get(at)) ?? 0);
-    const maps = [at?.load.tasksByService, at?.load.hostPorts, at?.load.failures];
+    const maps = [
+      at?.load.tasksByService,
+      at?.load.hostPorts,
+      at?.load.failures,
+      at?.load.generic,
+      at?.load.devices,
+    ];
     const { cpuMillis, memoryBytes, tasks, addresses } = at?.load ?? loadOf(view, id);
     const sums = [
       cpuMillis,
@@ -76,7 +82,10 @@ function drawChange(view: MemoryView, random: Random): Change[] {
     default: {
       if (task === undefined) return [];
       const state = oneOf(random, TASK_STATES);
-      return [put.task({ ...task, state, ...(node === undefined ? {} : { nodeId: node.id }) })];
+      const desired = oneOf(random, ["prepared", "running", "shutdown"] as const);
+      return [
+        put.task({ ...task, state, desired, ...(node === undefined ? {} : { nodeId: node.id }) }),
+      ];
     }
   }
 }

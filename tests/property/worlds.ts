@@ -6,7 +6,14 @@ import type { JobRun, JobRuns, Schedule } from "../../src/model/job.ts";
 import { isGlobal, isJob, specOf } from "../../src/model/service.ts";
 import type { Affinity, Service, ServiceSpec } from "../../src/model/service.ts";
 import { slotOfRun } from "../../src/model/slot-name.ts";
-import { isTerminal, TASK_STATES, type Health, type Task } from "../../src/model/task.ts";
+import {
+  isStaged,
+  isTerminal,
+  rankOf,
+  TASK_STATES,
+  type Health,
+  type Task,
+} from "../../src/model/task.ts";
 import type { MemoryView } from "../../src/model/view.ts";
 import {
   aContainer,
@@ -58,7 +65,16 @@ export function drawWorld(random: Random): MemoryView {
       drawTask(random, service, `t${i}q${j}`, nodeNames),
     ),
   );
-  return aView({ nodes, services, tasks });
+  return aView({ nodes, services, tasks: tasks.filter((task) => !isOverStaged(task, tasks)) });
+}
+
+/** Whether the task waits for a node where another one is staged: nobody makes a third one then. */
+function isOverStaged(task: Task, tasks: readonly Task[]): boolean {
+  if (task.state !== "pending") return false;
+  return tasks.some((other) => {
+    const isOfSlot = other.serviceId === task.serviceId && other.slot === task.slot;
+    return isOfSlot && other !== task && (isStaged(other) || isStaged(task));
+  });
 }
 
 const MODES = [
@@ -195,6 +211,8 @@ function drawAffinity(random: Random): Affinity {
   };
 }
 
+const WISHES = ["running", "running", "running", "shutdown", "removed"] as const;
+
 function hasNeeds(service: Service): boolean {
   return specOf(service).dependsOn !== undefined;
 }
@@ -206,7 +224,8 @@ function drawTask(random: Random, service: Service, name: string, nodes: string[
   const spec = specOf(service);
   const base = isGlobal(spec) ? anId(node) : String(between(random, 1, spec.replicas + 2));
   const slot = spec.schedule === undefined ? base : slotOfRun(base, between(random, 1, 3));
-  const desired = oneOf(random, ["running", "running", "running", "shutdown", "removed"] as const);
+  const isStaged = !isJob(spec) && rankOf(state) <= rankOf("prepared") && happens(random, 0.3);
+  const desired = isStaged ? "prepared" : oneOf(random, WISHES);
   const createdAt = between(random, 0, 1000);
   const startedAt = createdAt + 100;
   const task = aTask(service, name, {
@@ -224,5 +243,5 @@ function drawTask(random: Random, service: Service, name: string, nodes: string[
   if (state !== "pending" && state !== "new") return task;
   // A task that nobody holds ends in the moment in which that is wished for.
   const { nodeId: _, ...pending } = task;
-  return { ...pending, desired: "running" };
+  return { ...pending, desired: isStaged && state === "pending" ? "prepared" : "running" };
 }

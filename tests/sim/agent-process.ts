@@ -36,7 +36,7 @@ export class AgentProcess {
 
   constructor(options: AgentProcessOptions) {
     const { bug, machine, busyUntil, disk, refuses, random } = options;
-    this.#clock = options.clock.process(options.skewMs);
+    this.#clock = options.clock.process(() => options.skewMs);
     this.link = new Link(options);
     this.#runtime = new SimulatedRuntime(machine, busyUntil, options.hooks);
     this.#state = new SimulatedAgentState(disk, () => happens(random, refuses()));

@@ -8,7 +8,8 @@ const DEADLINE_MS = 60_000;
 
 /** The first invariant that breaks under the bug. */
 async function findBreach(bug: Bug): Promise<string> {
-  for (let seed = 1; seed <= SEEDS_MAX; seed++) {
+  const first = bug.firstSeed ?? 1;
+  for (let seed = first; seed < first + SEEDS_MAX; seed++) {
     const { violation } = await runSimulation({ seed: String(seed), bug });
     if (violation !== undefined) return violation.invariant;
   }

@@ -1,20 +1,30 @@
 import type { AgentMemory } from "../../src/agent/agent.ts";
 import { put, type Change } from "../../src/model/change.ts";
 import type { Clock } from "../../src/lib/clock.ts";
-import type { Node } from "../../src/model/node.ts";
 import type { Rollout } from "../../src/model/rollout.ts";
-import { priorityOf, type Service, type ServiceSpec } from "../../src/model/service.ts";
+import { priorityOf } from "../../src/model/service.ts";
 import { isLive, isTerminal, type Task } from "../../src/model/task.ts";
 import type { View } from "../../src/model/view.ts";
 import type { ContainerStatus, Runtime } from "../../src/runtime/driver.ts";
 import type { Store } from "../../src/store/store.ts";
 import type { Invariant } from "./violation.ts";
+import {
+  withCommit,
+  withNodes,
+  withServices,
+  withSpecs,
+  withTasks,
+  withView,
+  wrap,
+} from "./wrap.ts";
 
 /** A fault of ours, put into a run on purpose: the checkers must find it. */
 export interface Bug {
   name: string;
   /** What it breaks; any of these counts as found. */
   breaks: Invariant[];
+  /** The seed to begin with, where a run without a breach takes seconds and the first ones do. */
+  firstSeed?: number;
   /** The store of the whole server. */
   store?(store: Store): Store;
   controllersStore?(store: Store): Store;
@@ -54,7 +64,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "ignores-constraints",
-    breaks: ["S3"],
+    breaks: ["S3", "S13"],
     controllersStore: (store) =>
       withServices(store, (service) => ({
         ...service,
@@ -245,6 +255,31 @@ export const BUGS: readonly Bug[] = [
       ),
   },
   {
+    name: "wants-what-its-slot-has-gone-on-without",
+    breaks: ["T8", "retired"],
+    controllersStore: (store) =>
+      withCommit(store, (changes) => {
+        const isRetired = (change: Change) => {
+          if (change.kind !== "task" || change.op !== "put") return false;
+          const before = store.view().tasks.get(change.value.id);
+          const hasEnded = before?.desired === "running" && isTerminal(before.state);
+          return hasEnded && change.value.desired === "shutdown";
+        };
+        return store.commit(changes.filter((change) => !isRetired(change)));
+      }),
+  },
+  {
+    name: "starts-what-is-only-staged",
+    breaks: ["staged", "surge"],
+    dispatcherStore: (store) =>
+      withView(store, (view) => ({
+        tasksOn: (id) =>
+          view.tasksOn(id).map((task): Task => {
+            return task.desired === "prepared" ? { ...task, desired: "running" } : task;
+          }),
+      })),
+  },
+  {
     name: "replaces-all-slots-at-once",
     breaks: ["S13"],
     controllersStore: (store) =>
@@ -301,6 +336,7 @@ export const BUGS: readonly Bug[] = [
   {
     name: "goes-on-though-paused",
     breaks: ["S13"],
+    firstSeed: 12,
     controllersStore: (store) =>
       withServices(store, (service) => {
         const { rollout } = service;
@@ -419,15 +455,19 @@ function keepersOf(store: Store, changes: readonly Change[]): Change[] {
 
 /** A clock by which its process never stood still. */
 function withoutPauses(clock: Clock): Clock {
-  let last = clock.now();
+  let last = clock.monotonicNow();
   let pausedMs = 0;
-  const now = () => {
-    const passedMs = clock.now() - last;
+  const monotonicNow = () => {
+    const passedMs = clock.monotonicNow() - last;
     last += passedMs;
     if (passedMs > 3000) pausedMs += passedMs;
     return last - pausedMs;
   };
-  return { now, after: (delayMs, run) => clock.after(delayMs, run) };
+  return {
+    now: () => clock.now(),
+    monotonicNow,
+    after: (delayMs, run) => clock.after(delayMs, run),
+  };
 }
 
 function asCreated({ taskId, containerId }: ContainerStatus): ContainerStatus {
@@ -441,49 +481,11 @@ function methodsOf(state: AgentMemory): AgentMemory {
     statuses: () => state.statuses(),
     saveStatus: (statuses) => state.saveStatus(statuses),
     deleteStatus: (taskIds) => state.deleteStatus(taskIds),
+    networkMap: () => state.networkMap(),
+    saveNetworkMap: (map) => state.saveNetworkMap(map),
+    contentIds: () => state.contentIds(),
+    loadContent: (id) => state.loadContent(id),
+    saveContent: (id, sealed) => state.saveContent(id, sealed),
+    deleteContents: (ids) => state.deleteContents(ids),
   };
-}
-
-/** The same object, but for some of its methods. */
-function wrap<T extends object>(whole: T, over: Partial<T>): T {
-  return new Proxy(whole, {
-    get(target, key) {
-      const own: unknown = Reflect.get(over, key);
-      if (own !== undefined) return own;
-      const value: unknown = Reflect.get(target, key);
-      return typeof value === "function" ? (value.bind(target) as unknown) : value;
-    },
-  });
-}
-
-function withCommit(store: Store, commit: Store["commit"]): Store {
-  return wrap(store, { commit });
-}
-
-function withView(store: Store, see: (view: View) => Partial<View>): Store {
-  return wrap(store, { view: () => wrap(store.view(), see(store.view())) });
-}
-
-/** Changes what is seen; what is written goes through what was seen, and so stays as it was. */
-function withNodes(store: Store, see: (node: Node) => Node): Store {
-  return withView(store, (view) => ({
-    nodes: new Map([...view.nodes].map(([id, node]) => [id, see(node)])),
-  }));
-}
-
-function withServices(store: Store, see: (service: Service) => Service): Store {
-  return withView(store, (view) => ({
-    services: new Map([...view.services].map(([id, service]) => [id, see(service)])),
-  }));
-}
-
-function withSpecs(store: Store, see: (spec: ServiceSpec) => ServiceSpec): Store {
-  return withServices(store, (service) => ({
-    ...service,
-    revisions: service.revisions.map(({ spec, ...rest }) => ({ ...rest, spec: see(spec) })),
-  }));
-}
-
-function withTasks(store: Store, see: (tasks: readonly Task[]) => readonly Task[]): Store {
-  return withView(store, (view) => ({ tasksOf: (service) => see(view.tasksOf(service)) }));
 }

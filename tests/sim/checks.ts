@@ -2,6 +2,7 @@ import type { AssignmentSet } from "../../src/model/assignment.ts";
 import type { NodeId, ServiceId, TaskId } from "../../src/model/ids.ts";
 import { specOf } from "../../src/model/service.ts";
 import { isTerminal } from "../../src/model/task.ts";
+import { supersededIn } from "../plan-linter.ts";
 import type { Commit } from "../../src/store/store.ts";
 import { CommitChecks, checkState } from "./commit-checks.ts";
 import type { Place } from "./cluster.ts";
@@ -24,9 +25,13 @@ export class Checks {
   readonly #astray = new Set<TaskId>();
   readonly #commits = new CommitChecks();
   readonly #slots = new Map<TaskId, { serviceId: ServiceId; slot: string }>();
+  /** Tasks that were made ready, and told to end before anybody could start them. */
+  readonly #unstarted = new Set<TaskId>();
   /** Tasks that their agents made while no server was in reach. */
   readonly #alone = new Set<TaskId>();
   readonly #starts = new Map<TaskId, number>();
+  /** Tasks that had ended before the last server went, and whose slots went on without them. */
+  readonly #over = new Set<TaskId>();
   #checkedVersion = 0;
   #pausedAt = 0;
   #resumedAt = 0;
@@ -43,6 +48,8 @@ export class Checks {
       if (kind === "task" && after !== undefined) {
         this.#slots.set(after.id, { serviceId: after.serviceId, slot: after.slot });
         if (before === undefined && after.state === "assigned") this.#noteAlone(after.id);
+        const isLetGo = after.desired !== "prepared" && after.desired !== "running";
+        if (before?.desired === "prepared" && isLetGo) this.#unstarted.add(after.id);
       }
       if (kind === "node" && after?.health === "down" && before?.health !== "down") {
         for (const task of this.#disk.view.tasksOn(after.id)) this.#astray.add(task.id);
@@ -56,7 +63,7 @@ export class Checks {
     const { view } = this.#disk;
     if (this.#checkedVersion === view.version) return;
     this.#checkedVersion = view.version;
-    this.#note(checkState(view, (id) => this.#alone.has(id)));
+    this.#note(checkState(view, (id) => this.#alone.has(id) || this.#unstarted.has(id)));
     for (const place of this.#places()) this.#checkHealth(place, now);
   }
 
@@ -65,6 +72,10 @@ export class Checks {
     if (what !== "started") return;
     const starts = (this.#starts.get(taskId) ?? 0) + 1;
     this.#starts.set(taskId, starts);
+    const { desired } = this.#disk.view.tasks.get(taskId) ?? {};
+    if (desired === "prepared" || this.#unstarted.has(taskId)) {
+      this.broken("staged", `task ${taskId} is started, and was only to be made ready`);
+    }
     if (starts > 1) this.broken("once", `task ${taskId} is started for the ${starts}nd time`);
     this.#checkSurge(taskId);
   }
@@ -99,6 +110,14 @@ export class Checks {
 
   onResume(now: number): void {
     this.#resumedAt = now;
+  }
+
+  /** Whatever has ended by now, and is not its slot's last word, is started again by nobody. */
+  noteOver(): void {
+    const { view } = this.#disk;
+    for (const service of view.services.values()) {
+      for (const { id } of supersededIn(view, service)) this.#over.add(id);
+    }
   }
 
   broken(invariant: Invariant, message: string): void {
@@ -155,6 +174,9 @@ export class Checks {
       if (made === undefined) continue;
       this.#noteAlone(taskId);
       this.#slots.set(taskId, made);
+      const before = made.predecessor?.ended.taskId;
+      if (before === undefined || !this.#over.has(before)) continue;
+      this.broken("retired", `task ${taskId} goes on from ${before}, as its slot did elsewhere`);
     }
   }
 

@@ -21,7 +21,8 @@ import type { NodeId } from "../../src/model/ids.ts";
 import type { NodeDevice } from "../../src/model/device.ts";
 import type { Node, NodeFacts } from "../../src/model/node.ts";
 
-const START_MS = 1_000_000;
+/** In 2001: a clock that is set back by days shows a time all the same. */
+const START_MS = 1_000_000_000_000;
 
 /** One machine of the cluster, with what outlives its agent. */
 export interface Place {
@@ -55,6 +56,8 @@ export class Cluster {
   readonly checks: Checks;
   readonly places: Place[];
   server: ServerProcess | undefined;
+  /** By how much the clock of the server's machine is wrong now, in ms. */
+  serverSkewMs = 0;
   faults: Faults;
   readonly #random: Random;
   readonly #options: ClusterOptions;
@@ -93,6 +96,7 @@ export class Cluster {
   startServer(): void {
     const server = new ServerProcess({
       clock: this.clock,
+      skewMs: () => this.serverSkewMs,
       disk: this.disk,
       random: this.#random.split(`server/${this.#lives++}`),
       bug: this.#options.bug,
@@ -117,6 +121,12 @@ export class Cluster {
     this.server = undefined;
     this.note("server dies");
     for (const { agent } of this.places) agent?.link.lose();
+  }
+
+  /** Sets the clock of the server's machine forth or back. */
+  setServerClock(skewMs: number): void {
+    this.serverSkewMs = skewMs;
+    this.note(`the server's clock is ${skewMs} ms ahead`);
   }
 
   /** Stops the server without ending it: nobody hears of it, and it hears of nobody. */

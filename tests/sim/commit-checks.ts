@@ -14,7 +14,14 @@ import {
   type Service,
 } from "../../src/model/service.ts";
 import { baseOfSlot, runOfSlot } from "../../src/model/slot-name.ts";
-import { isLive, isTerminal, occupiesNode, rankOf, type Task } from "../../src/model/task.ts";
+import {
+  isLive,
+  isStaged,
+  isTerminal,
+  occupiesNode,
+  rankOf,
+  type Task,
+} from "../../src/model/task.ts";
 import type { View } from "../../src/model/view.ts";
 import { RolloutChecks } from "./rollout-checks.ts";
 import { JobChecks } from "./job-checks.ts";
@@ -136,7 +143,8 @@ function checkSiblings(task: Task, whole: readonly Applied[], view: View): Probl
   const others = view.tasksOf(task.serviceId).filter((other) => {
     return other.slot === task.slot && isLive(other) && !stopped.has(other.id);
   });
-  const most = specOf(service).update.order === "start-first" ? 2 : 1;
+  // Beside the one that runs another one may be made ready.
+  const most = specOf(service).update.order === "start-first" || isStaged(task) ? 2 : 1;
   if (others.length <= most) return undefined;
   return broken("one", task, `comes beside ${others.map(({ id }) => id).join(", ")}`);
 }
@@ -154,7 +162,7 @@ function checkLoser(before: Task, after: Task, whole: readonly Applied[], view: 
 
 /**
  * What must hold in the whole state after each commit.
- * @param isAstray whether an agent may have started the task without leave
+ * @param isAstray whether the task's room is none that the server gave and keeps for it
  */
 export function checkState(view: View, isAstray: (id: TaskId) => boolean): Problem {
   for (const task of view.tasks.values()) {
@@ -179,15 +187,23 @@ export function checkState(view: View, isAstray: (id: TaskId) => boolean): Probl
 function checkHolders(view: View, nodeId: NodeId, isAstray: (id: TaskId) => boolean): Problem {
   const node = view.nodes.get(nodeId);
   const exclusive = new Set(node?.devices?.filter((one) => one.exclusive).map(({ id }) => id));
-  const holders = new Set<string>();
+  const holders = new Map<string, Task>();
   for (const task of view.tasksOn(nodeId)) {
     const service = view.services.get(task.serviceId);
     if (service === undefined || !occupiesNode(task) || isAstray(task.id)) continue;
     const ports = specAt(service, task.revision).ports.filter(({ mode }) => mode === "host");
     const devices = (task.devices ?? []).filter((id) => exclusive.has(id));
     for (const what of [...ports.map((port) => `port ${port.published}`), ...devices]) {
-      if (holders.has(what)) return broken("S2", task, `holds ${what} beside another task`);
-      holders.add(what);
+      const other = holders.get(what);
+      // What is only made ready gets it from the one before it.
+      const isHandedOn =
+        other?.serviceId === task.serviceId &&
+        other.slot === task.slot &&
+        (isStaged(task) || isStaged(other));
+      if (other !== undefined && !isHandedOn) {
+        return broken("S2", task, `holds ${what} beside another task`);
+      }
+      holders.set(what, task);
     }
   }
   return undefined;
@@ -201,9 +217,11 @@ function checkCapacity(view: View, nodeId: NodeId, isAstray: (id: TaskId) => boo
     const service = view.services.get(task.serviceId);
     if (service === undefined || !occupiesNode(task) || isAstray(task.id)) continue;
     const { reservations } = specAt(service, task.revision).resources;
-    cpuMillis += reservations.cpuMillis;
-    memoryBytes += reservations.memoryBytes;
-    lora += reservations.generic?.["lora"] ?? 0;
+    // What is only made ready takes the room of the one before it.
+    const before = isStaged(task) ? roomBefore(view, service, task) : NO_ROOM;
+    cpuMillis += Math.max(0, reservations.cpuMillis - before.cpuMillis);
+    memoryBytes += Math.max(0, reservations.memoryBytes - before.memoryBytes);
+    lora += Math.max(0, (reservations.generic?.["lora"] ?? 0) - before.lora);
   }
   const node = view.nodes.get(nodeId);
   if (node === undefined) return undefined;
@@ -213,6 +231,22 @@ function checkCapacity(view: View, nodeId: NodeId, isAstray: (id: TaskId) => boo
   }
   if (cpuMillis <= has.cpuMillis && memoryBytes <= has.memoryBytes) return undefined;
   return { invariant: "S1", message: `node ${nodeId} holds ${cpuMillis} of ${has.cpuMillis}` };
+}
+
+const NO_ROOM = { cpuMillis: 0, memoryBytes: 0, lora: 0 };
+
+/** What the other tasks of a slot hold on the same node: it starts when they have ended. */
+function roomBefore(view: View, service: Service, task: Task) {
+  const others = view.tasksOf(service.id).filter((other) => {
+    const isBeside = other.slot === task.slot && other.nodeId === task.nodeId;
+    return isBeside && !isStaged(other) && occupiesNode(other);
+  });
+  const held = others.map((other) => specAt(service, other.revision).resources.reservations);
+  return {
+    cpuMillis: held.reduce((sum, { cpuMillis }) => sum + cpuMillis, 0),
+    memoryBytes: held.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0),
+    lora: held.reduce((sum, { generic }) => sum + (generic?.["lora"] ?? 0), 0),
+  };
 }
 
 function checkService(
@@ -235,7 +269,7 @@ function checkChange(before: Task, after: Task, view: View): Problem {
   if (isTerminal(before.state) && after.state !== before.state && after.state !== "removed") {
     return broken("T5", after, `had ended as ${before.state} and is ${after.state}`);
   }
-  const wishes = ["running", "shutdown", "removed"];
+  const wishes = ["prepared", "running", "shutdown", "removed"];
   if (wishes.indexOf(after.desired) < wishes.indexOf(before.desired)) {
     return broken("T5", after, `was to be ${before.desired} and is to be ${after.desired}`);
   }
@@ -298,7 +332,8 @@ function checkBirth(task: Task, whole: readonly Applied[], view: View): Problem 
   }
   const waitedMs = task.createdAt - (last.finishedAt ?? last.since);
   const expectedMs = backoffMs(task.failures, restart);
-  if (waitedMs >= expectedMs) return undefined;
+  // An end that lies ahead tells that the clock was set back: then nobody waits.
+  if (waitedMs >= expectedMs || waitedMs < 0) return undefined;
   return broken("S15", task, `came after ${waitedMs} ms instead of ${expectedMs} ms`);
 }
 

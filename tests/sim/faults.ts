@@ -29,6 +29,8 @@ export interface Faults {
   falselySuspected: number;
   /** The clock of a machine is wrong from the start: a probability for each machine. */
   clockIsWrong: number;
+  /** The clock of the server's machine is set forth or back. */
+  serverClockJumps: number;
   /** UDP of a machine is blocked from the start: a probability for each machine. */
   udpIsBlocked: number;
   /** The server's disk refuses a write. */
@@ -51,6 +53,7 @@ export const NO_FAULTS: Faults = {
   powerIsCut: 0,
   falselySuspected: 0,
   clockIsWrong: 0,
+  serverClockJumps: 0,
   udpIsBlocked: 0,
   diskRefuses: 0,
   agentDiskRefuses: 0,
@@ -71,6 +74,7 @@ const RATES: Faults = {
   powerIsCut: 0.02,
   falselySuspected: 0.05,
   clockIsWrong: 0.3,
+  serverClockJumps: 0.01,
   udpIsBlocked: 0.3,
   diskRefuses: 0.05,
   agentDiskRefuses: 0.05,

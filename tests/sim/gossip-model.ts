@@ -84,6 +84,6 @@ export class GossipModel {
     const now = this.#options.clock.now();
     opinion.state = state;
     opinion.until = now + lastsMs;
-    opinion.server.health.noteMember(place.node.id, state, now);
+    opinion.server.health.noteMember(place.node.id, state);
   }
 }

@@ -144,6 +144,8 @@ export class Link implements ServerSession {
       assign: (set) => {
         if (!server.isDead) this.#deliver(agent, session, set);
       },
+      // Simulated nodes have no network, and so hear of none.
+      network: () => {},
       removeVolumes: async (names) => {
         if (this.#connection?.session !== session) throw away();
         await agent.removeVolumes(names);
@@ -154,6 +156,8 @@ export class Link implements ServerSession {
       loadImage: (archive) => agent.loadImage(archive),
       forward: (...args) => agent.forward(...args),
       usage: (taskIds) => agent.usage(taskIds),
+      lackedContents: (refs) => agent.lackedContents(refs),
+      takeContent: (...args) => agent.takeContent(...args),
       close: () => {},
     };
     return session;

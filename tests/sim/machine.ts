@@ -8,6 +8,10 @@ import type { VirtualClock } from "./virtual-clock.ts";
 export interface Container extends ContainerStatus {
   /** What the program does, by its image. */
   program: string;
+  /** Whether it passes checks. */
+  isWell?: boolean;
+  /** When it failed one last. */
+  failedAt?: number;
 }
 
 export interface MachineOptions {
@@ -125,6 +129,13 @@ export class Machine {
       clock.after(delayMs, () => {
         if (container.startedAt === startedAt) this.exit(container, exitCode);
       });
+    const turn = (isWell: boolean, delayMs: number) =>
+      clock.after(delayMs, () => {
+        if (container.startedAt === startedAt) container.isWell = isWell;
+      });
+    const wellAfterMs = between(random, 0, happens(random, 0.1) ? 20_000 : 2000);
+    if (program !== "sick") turn(true, wellAfterMs);
+    if (program === "sickly") turn(false, between(random, 5000, 40_000));
     if (program === "job") endAfter(between(random, 0, 3000), 0);
     if (program === "long-job") endAfter(between(random, 3000, 80_000), 0);
     if (program === "stumbling") endAfter(between(random, 0, 3000), happens(random, 0.5) ? 1 : 0);

@@ -70,7 +70,9 @@ function checkTaking(
   const uncovered = taken.filter((task) => {
     return !isCovered(view, service, task) && !isUnfit(view, service, task);
   });
-  const held = uncovered.find((task) => isHeldUp(view, task));
+  const held = uncovered.find((task) => {
+    return isHeldUp(view, service, task) && !mustLeave(view, service, task);
+  });
   if (held !== undefined) return broken(`task ${held.id} is replaced against its rollout`);
   if (uncovered.length === 0) return undefined;
   const missed = missedFailure(view, service);
@@ -121,15 +123,19 @@ function isCovered(view: View, service: Service, task: Task): boolean {
 
 /** Whether the task may stay on its node no longer, which alone can hold it: it goes at once. */
 function isUnfit(view: View, service: Service, task: Task): boolean {
+  return !canMove(service) && mustLeave(view, service, task);
+}
+
+function mustLeave(view: View, service: Service, task: Task): boolean {
   const node = task.nodeId === undefined ? undefined : view.nodes.get(task.nodeId);
-  if (node === undefined || canMove(service)) return false;
+  if (node === undefined) return false;
   const { constraints } = specOf(service).placement;
   return node.availability === "drain" || unmetConstraint(node, constraints) !== undefined;
 }
 
-function isHeldUp(view: View, task: Task): boolean {
-  const service = view.services.get(task.serviceId);
-  return service !== undefined && isHeld(view, service, task.slot);
+/** Whether the task serves on for now: no slot is left alone while its rollout is paused. */
+function isHeldUp(view: View, service: Service, task: Task): boolean {
+  return service.rollout?.state === "paused" || isHeld(view, service, task.slot);
 }
 
 /** Whether the rollout, as it is written, lets the slot not begin. */

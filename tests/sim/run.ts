@@ -9,6 +9,7 @@ import type { Service, ServiceSpec } from "../../src/model/service.ts";
 import { downNodeOf, isServing } from "../../src/model/serving.ts";
 import { isTerminal } from "../../src/model/task.ts";
 import type { View } from "../../src/model/view.ts";
+import { wantedInVain } from "../plan-linter.ts";
 import type { Bug } from "./bugs.ts";
 import { between, happens, oneOf } from "./chance.ts";
 import { Cluster, type Place } from "./cluster.ts";
@@ -20,7 +21,11 @@ import type { Violation } from "./violation.ts";
 
 /** How long the cluster may take to become what was asked for, once nothing fails any more. */
 const CONVERGE_MAX_MS = 30 * 60_000;
+/** Longer than the longest wait for a restart. */
+const ALONE_MS = 6 * 60_000;
 const STEPS_MAX = 200_000;
+const HOUR_MS = 3_600_000;
+const JUMPS_MS = [-24 * HOUR_MS, -HOUR_MS, -20_000, 20_000, HOUR_MS, 24 * HOUR_MS];
 /** A schedule of every minute is dealt with at least so often. */
 const LATE_MAX_MS = 130_000;
 /** Programs that end by themselves, as those of jobs. */
@@ -50,6 +55,7 @@ export async function runSimulation({ seed, bug, onLine }: RunOptions): Promise<
   const run = new Run(cluster, seededRandom(seed).split("run"));
   await run.suffer();
   const convergedAfterMs = await run.heal();
+  await run.beAlone();
   return {
     violation: cluster.checks.violation,
     hash: trace.hash(),
@@ -63,6 +69,7 @@ class Run {
   readonly #cluster: Cluster;
   readonly #random: Random;
   readonly #pauses: Random;
+  readonly #jumps: Random;
   /** A machine that stays without power. */
   #dead: Place | undefined;
   #isBusy = false;
@@ -72,6 +79,7 @@ class Run {
     this.#cluster = cluster;
     this.#random = random;
     this.#pauses = random.split("pauses");
+    this.#jumps = random.split("jumps");
   }
 
   /** The phase in which users act and things fail; what must always hold is checked. */
@@ -111,6 +119,25 @@ class Run {
     await this.#pass(clock.now() + 60_000);
     await this.#converge();
     return clock.now() - begin;
+  }
+
+  /**
+   * At times a phase without any server, in which a machine loses its power as well: agents go on
+   * with what their slots hold, and with nothing else.
+   */
+  async beAlone(): Promise<void> {
+    const { clock, checks, places } = this.#cluster;
+    const random = this.#random.split("alone");
+    if (checks.violation !== undefined || !happens(random, 0.3)) return;
+    checks.noteOver();
+    // Agents are told of what was decided last.
+    await this.#pass(clock.now() + 5000);
+    this.#cluster.killServer();
+    const place = oneOf(random, places);
+    this.#cluster.cutPower(place, happens(random, 0.5));
+    await this.#pass(clock.now() + 5000);
+    this.#cluster.restorePower(place);
+    await this.#pass(clock.now() + ALONE_MS);
   }
 
   /** Lets time pass until the cluster is what was asked for. */
@@ -157,6 +184,7 @@ class Run {
       if (!this.#suffers) return;
       if (happens(this.#random, faults.serverDies)) this.#killServer();
       if (happens(this.#pauses, faults.serverPauses)) this.#pauseServer();
+      if (happens(this.#jumps, faults.serverClockJumps)) this.#setServerClock();
       for (const place of places) {
         if (happens(this.#random, faults.agentDies)) this.#killAgent(place);
         this.#harm(place);
@@ -213,6 +241,12 @@ class Run {
     if (server === undefined || server.clock.isPaused) return;
     this.#cluster.pauseServer();
     clock.after(between(this.#pauses, 1000, 90_000), () => this.#resumeServer(server));
+  }
+
+  /** By hand, by a time server, or by a battery that is empty. */
+  #setServerClock(): void {
+    const ms = oneOf(this.#jumps, JUMPS_MS);
+    this.#cluster.setServerClock(this.#cluster.serverSkewMs + ms);
   }
 
   #resumeServer(server: ServerProcess): void {
@@ -272,7 +306,7 @@ class Run {
     const { container, replicas } = spec;
     const policy = restartOf(spec);
     const program = container.image.split(":")[0] ?? "";
-    const neverRuns = ["broken", "missing", "crashing"].includes(program);
+    const neverRuns = ["broken", "missing", "crashing", "sickly"].includes(program);
     if (!neverRuns && (program !== "job" || policy.condition !== "any")) return false;
     if (isGlobal(spec)) await this.#do(removal(service.stack));
     else if (replicas > 0) await this.#do(scale(service, 0));
@@ -343,7 +377,7 @@ class Run {
   #isLate(service: Service): string | undefined {
     const { schedule } = specOf(service);
     const until = service.runs?.handled?.until ?? 0;
-    const behindMs = this.#cluster.clock.now() - until;
+    const behindMs = this.#cluster.clock.now() + this.#cluster.serverSkewMs - until;
     // With all that was missed one after the other, the last can come late.
     if (schedule === undefined || schedule.missed === "all" || behindMs < LATE_MAX_MS) {
       return undefined;
@@ -354,7 +388,8 @@ class Run {
   /** Whether all that a service lacks are tasks that wait for the only node that can hold them. */
   #waitsForNode(service: Service): boolean {
     const { view } = this.#cluster.disk;
-    if (tieOf(specOf(service)) === undefined) return false;
+    const spec = specOf(service);
+    if (tieOf(spec) === undefined && !isGlobal(spec)) return false;
     return view.tasksOf(service.id).every((task) => {
       if (isTerminal(task.state) || isServing(view, task)) return true;
       return downNodeOf(view, task) !== undefined || task.message.startsWith("waits for node");
@@ -390,6 +425,8 @@ class Run {
   #excess(): string | undefined {
     const { view } = this.#cluster.disk;
     for (const service of view.services.values()) {
+      const [vain] = wantedInVain(view, service);
+      if (vain !== undefined) return `task ${vain} is wanted, and its slot has gone on without it`;
       const slots = slotsOf(view, service);
       for (const { slot, ended } of slots.values()) {
         // A job keeps the task that did the work beside the latest ones.

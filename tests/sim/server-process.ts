@@ -15,6 +15,8 @@ import type { ProcessClock, VirtualClock } from "./virtual-clock.ts";
 export interface ServerOptions extends Omit<StoreOptions, "clock"> {
   clock: VirtualClock;
   bug: Bug | undefined;
+  /** By how much the clock of its machine is wrong now, in ms. */
+  skewMs(): number;
   /** Whether the agent of the node answers on its session. */
   probe(nodeId: NodeId, timeoutMs: number): Promise<boolean>;
 }
@@ -34,7 +36,7 @@ export class ServerProcess {
 
   constructor(options: ServerOptions) {
     const { bug } = options;
-    this.clock = options.clock.process();
+    this.clock = options.clock.process(() => options.skewMs());
     const simulated = new SimulatedStore({ ...options, clock: this.clock });
     this.store = bug?.store?.(simulated) ?? simulated;
     const random: Random = hostLike(options.random.split("ids"));

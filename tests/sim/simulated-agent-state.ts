@@ -2,12 +2,15 @@ import { OrchdError } from "../../src/lib/errors.ts";
 import type { AgentMemory } from "../../src/agent/agent.ts";
 import type { AssignmentSet } from "../../src/model/assignment.ts";
 import type { TaskId } from "../../src/model/ids.ts";
+import type { NetworkMap } from "../../src/model/network-map.ts";
 import type { TaskStatus } from "../../src/model/task.ts";
 
 /** What one agent has on its disk. */
 export interface AgentDisk {
   set: AssignmentSet | undefined;
   statuses: Map<TaskId, TaskStatus>;
+  map?: NetworkMap;
+  contents?: Map<string, string>;
 }
 
 /** An agent's memory whose every write is durable when it returns, until its process is killed. */
@@ -45,6 +48,34 @@ export class SimulatedAgentState implements AgentMemory {
 
   deleteStatus(taskIds: readonly TaskId[]): void {
     this.#write(() => taskIds.forEach((taskId) => this.#disk.statuses.delete(taskId)));
+  }
+
+  networkMap(): NetworkMap | undefined {
+    return this.#disk.map;
+  }
+
+  saveNetworkMap(map: NetworkMap): void {
+    this.#write(() => (this.#disk.map = map));
+  }
+
+  contentIds(): string[] {
+    return [...this.#contents.keys()];
+  }
+
+  loadContent(id: string): string | undefined {
+    return this.#contents.get(id);
+  }
+
+  saveContent(id: string, sealed: string): void {
+    this.#write(() => this.#contents.set(id, sealed));
+  }
+
+  deleteContents(ids: readonly string[]): void {
+    this.#write(() => ids.forEach((id) => this.#contents.delete(id)));
+  }
+
+  get #contents(): Map<string, string> {
+    return (this.#disk.contents ??= new Map());
   }
 
   /** What a killed process still computes in this simulation reaches no disk. */

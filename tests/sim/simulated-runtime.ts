@@ -2,6 +2,7 @@ import { OrchdError } from "../../src/lib/errors.ts";
 import type { TaskId } from "../../src/model/ids.ts";
 import type { ExecSession, ImageSummary, LogLine } from "../../src/model/session.ts";
 import type {
+  CommandResult,
   ContainerStatus,
   CreateOptions,
   Runtime,
@@ -14,13 +15,16 @@ import type { Container, Machine } from "./machine.ts";
 /** Longer than any caller waits for an answer. */
 const HANG_MS = 30_000;
 
+/** For so long an agent that found a container sick may take to stop it. */
+const SICK_MS = 90_000;
+
 /** How long work goes on for a caller that died. No agent starts again faster than that. */
 export const IN_FLIGHT_MAX_MS = 1000;
 
 export interface RuntimeHooks {
   /** The agent is about to remove a container. */
   onRemoval: (taskId: TaskId) => void;
-  /** The agent is about to stop a running container. */
+  /** The agent is about to stop a running container that has passed its checks of late. */
   onStop: (taskId: TaskId) => void;
 }
 
@@ -84,7 +88,9 @@ export class SimulatedRuntime implements Runtime {
     const takesMs = happens(random, 0.2) ? graceMs : Math.min(graceMs, 200);
     return this.#call(taskId, takesMs, () => {
       const container = this.#find(taskId);
-      if (container.state === "running") this.#hooks.onStop(taskId);
+      const { failedAt = -Infinity, state } = container;
+      const isSick = this.#machine.options.clock.now() - failedAt < SICK_MS;
+      if (state === "running" && !isSick) this.#hooks.onStop(taskId);
       this.#machine.exit(container, takesMs === graceMs ? 137 : 143);
     });
   }
@@ -124,6 +130,28 @@ export class SimulatedRuntime implements Runtime {
     throw new OrchdError("notFound", "no registry has this image");
   }
 
+  async imageIdentity(): Promise<undefined> {
+    return undefined;
+  }
+
+  imageHealthcheck(): Promise<undefined> {
+    return this.#call("", 10, () => undefined);
+  }
+
+  async run(taskId: TaskId): Promise<CommandResult> {
+    const { ok, output } = await this.answer(taskId);
+    return { end: "exited", exitCode: ok ? 0 : 1, output };
+  }
+
+  answer(taskId: TaskId): Promise<{ ok: boolean; output: string }> {
+    return this.#call("", 10, () => {
+      const container = this.#find(taskId);
+      const ok = container.isWell === true;
+      if (!ok) container.failedAt = this.#machine.options.clock.now();
+      return { ok, output: "as asked" };
+    });
+  }
+
   async hasImage(): Promise<boolean> {
     return true;
   }
@@ -131,6 +159,8 @@ export class SimulatedRuntime implements Runtime {
   async imagePlatform(): Promise<undefined> {}
 
   async ensureNetwork(): Promise<void> {}
+
+  async removeNetwork(): Promise<void> {}
 
   async ensureVolume(): Promise<void> {}
 

@@ -56,7 +56,10 @@ export class SimulatedStore implements Store {
       }
     };
     if (view.cluster !== undefined) load("cluster", [view.cluster]);
+    if (view.vault !== undefined) load("vault", [view.vault]);
     load("token", view.tokens.values());
+    load("item", view.items.values());
+    load("content", view.contents.values());
     load("node", view.nodes.values());
     load("stack", view.stacks.values());
     load("service", view.services.values());

@@ -1,5 +1,6 @@
 import type { Mount } from "../../src/model/container.ts";
 import type { NodeId } from "../../src/model/ids.ts";
+import type { Probes } from "../../src/model/probe.ts";
 import type { Dependency } from "../../src/model/dependency.ts";
 import type { Schedule } from "../../src/model/job.ts";
 import type { RolloutRules, UpdatePolicy } from "../../src/model/rollout.ts";
@@ -13,7 +14,7 @@ import {
 } from "../../src/model/service.ts";
 import type { RolloutOrder } from "../../src/core/reconcile/rollout-orders.ts";
 import type { Random } from "../../src/lib/random.ts";
-import { aContainer, aPort, aRestart, aSpec, reserving } from "../builders.ts";
+import { aContainer, aPort, aProbe, aRestart, aSpec, reserving } from "../builders.ts";
 import { between, happens, oneOf } from "./chance.ts";
 import type { ServerProcess } from "./server-process.ts";
 import type { Disk } from "./simulated-store.ts";
@@ -60,7 +61,8 @@ const NEEDS: Partial<Record<ServiceName, readonly [ServiceName, Dependency["cond
 
 /** Programs of jobs: most end well, some only at the second attempt, some never. */
 const JOB_PROGRAMS = ["job", "job", "long-job", "stumbling", "crashing"];
-const PROGRAMS = ["steady", "steady", "steady", "flaky", "crashing", "job", "broken", "missing"];
+const STEADY = ["steady", "steady", "steady"];
+const PROGRAMS = [...STEADY, "flaky", "crashing", "job", "broken", "missing", "sickly"];
 
 /** One thing that somebody might do now. */
 export function drawDeed(random: Random, disk: Disk): Deed {
@@ -121,6 +123,7 @@ function drawSpec(
       stopGraceMs: between(random, 0, 3000),
       mounts: name === "db" ? [DATA] : [],
       ...(name === "api" && happens(random, 0.5) ? { platform: "linux/amd64" } : {}),
+      ...(isJob({ mode }) || happens(random, 0.5) ? {} : { probes: drawProbes(random) }),
     }),
     resources: drawResources(random, name),
     ports: name === "api" && happens(random, 0.2) ? [hostPortOf(stack)] : [],
@@ -141,6 +144,23 @@ function drawSpec(
     ...(name === "web" && happens(random, 0.8) ? { rebalance: "gentle" as const } : {}),
     ...(isJob({ mode }) ? drawJob(random, name) : {}),
   });
+}
+
+/** A program that is sick fails all of them. */
+function drawProbes(random: Random): Probes {
+  const draw = () =>
+    aProbe({
+      intervalMs: between(random, 5, 30) * 100,
+      failures: between(random, 1, 3),
+      startPeriodMs: between(random, 0, 1) * 25_000,
+    });
+  const startup = happens(random, 0.3) ? { startup: { ...draw(), failures: 30 } } : {};
+  return oneOf<Probes>(random, [
+    { ...startup, ready: draw() },
+    { ...startup, live: draw() },
+    { ...startup, ready: draw(), live: draw() },
+    { ...startup, healthcheck: { disabled: false, ...draw() } },
+  ]);
 }
 
 function drawRules(random: Random): Partial<UpdatePolicy> {

@@ -29,6 +29,8 @@ export const INVARIANTS = {
   both: "of two tasks of a slot one goes on",
   surge: "no more tasks of a slot run than its update order allows",
   once: "a task is started once",
+  retired: "an ended task that its slot has gone on without is wanted no more",
+  staged: "a task that is only to be made ready is not started",
   durable: "an agent is told only what is on the server's disk",
 } as const;
 export type Invariant = keyof typeof INVARIANTS;

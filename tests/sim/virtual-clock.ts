@@ -25,6 +25,10 @@ export class VirtualClock implements Clock {
     return this.#now;
   }
 
+  monotonicNow(): number {
+    return this.#now;
+  }
+
   after(delayMs: number, run: () => void): Timer {
     const due: Due = { at: this.#now + Math.max(0, delayMs), order: this.#order++, run };
     push(this.#heap, due);
@@ -38,9 +42,9 @@ export class VirtualClock implements Clock {
 
   /**
    * The timers of one process: none of them runs after it was killed.
-   * @param skewMs by how much the clock of its machine is wrong
+   * @param skewMs by how much the clock of its machine is wrong now
    */
-  process(skewMs = 0): ProcessClock {
+  process(skewMs: () => number = () => 0): ProcessClock {
     return new ProcessClock(this, skewMs);
   }
 
@@ -70,15 +74,19 @@ export class ProcessClock implements Clock {
   #isPaused = false;
   /** What was due while the process was stopped. */
   #overdue: (() => void)[] = [];
-  readonly #skewMs: number;
+  readonly #skewMs: () => number;
 
-  constructor(clock: VirtualClock, skewMs: number) {
+  constructor(clock: VirtualClock, skewMs: () => number) {
     this.#clock = clock;
     this.#skewMs = skewMs;
   }
 
   now(): number {
-    return this.#clock.now() + this.#skewMs;
+    return this.#clock.now() + this.#skewMs();
+  }
+
+  monotonicNow(): number {
+    return this.#clock.monotonicNow();
   }
 
   after(delayMs: number, run: () => void): Timer {

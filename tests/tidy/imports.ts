@@ -24,7 +24,7 @@ export const BANDS: Band[] = [
     ours: ["pki/", ...CORE],
     packages: ["@peculiar/x509", "reflect-metadata", "zod", ...BUILTINS],
   },
-  { band: "net/", ours: ["net/", ...CORE], packages: ["zod", ...BUILTINS] },
+  { band: "net/", ours: ["net/", ...CORE], packages: ["dns-packet", "zod", ...BUILTINS] },
   { band: "session/", ours: ["session/", ...CORE], packages: ["ws", "zod", ...BUILTINS] },
   {
     band: "api/",

@@ -45,13 +45,13 @@ function nameOf(view: View, slot: string): string {
 /** The revisions that are kept, the newest first. */
 export function revisionSummaries(view: View, service: Service): RevisionSummary[] {
   const tasks = view.tasksOf(service.id).filter((task) => !isTerminal(task.state));
-  return service.revisions.map(({ revision, at, spec }, i) => {
+  return service.revisions.map(({ revision, at, spec, pins = {} }, i) => {
     const before = service.revisions[i + 1]?.spec;
     return {
       revision,
       at,
       image: spec.container.image,
-      pins: {},
+      pins: Object.fromEntries(Object.entries(pins).map(([of, { digest }]) => [of, digest])),
       current: i === 0,
       tasks: tasks.filter((task) => task.revision === revision).length,
       change: before === undefined ? "" : describeChange(before, spec),

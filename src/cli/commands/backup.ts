@@ -6,7 +6,7 @@ import { connect, newRemoteCommand, printJson, printLines } from "../context.ts"
 import { usageError, type Context, type RemoteOptions } from "../context.ts";
 import type { Io } from "../io.ts";
 import { cleanText } from "../output/clean.ts";
-import { PASSPHRASE_VARIABLE, readPassphrase } from "../passphrase.ts";
+import { PASSPHRASE_VARIABLE, readBackupPassphrase } from "../backup-passphrase.ts";
 
 interface BackupFlags extends RemoteOptions {
   passphraseFile?: string;
@@ -40,7 +40,7 @@ export function backupCommand(context: Context): Command {
 
 async function backUp(context: Context, file: string, options: BackupFlags): Promise<void> {
   const { io } = context;
-  const passphrase = readPassphrase(io, options.passphraseFile);
+  const passphrase = readBackupPassphrase(io, options.passphraseFile);
   const client = await connect(context, options);
   const stop = new AbortController();
   let size = 0;
@@ -54,7 +54,9 @@ async function backUp(context: Context, file: string, options: BackupFlags): Pro
   if (passphrase !== undefined) return;
   await io.stderr.write(
     "It holds the cluster's private key and gossip keys in the clear: whoever has it can be the " +
-      "cluster's server. Keep it safe, or seal it with --passphrase-file.\n",
+      "cluster's server. Secrets stay sealed in it, and what opens them (vault.key beside the " +
+      "state, or your passphrase) is not in it. Keep both safe, or seal all of it with " +
+      "--passphrase-file.\n",
   );
 }
 

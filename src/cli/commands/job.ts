@@ -4,6 +4,7 @@ import { OrchdError } from "../../lib/errors.ts";
 import type { StartedRun } from "../../model/summary.ts";
 import { loadProject } from "../compose/load-project.ts";
 import { formatRefusal, printProblems } from "../compose/print-problems.ts";
+import { sendContents } from "../compose/send-contents.ts";
 import { connect, newCommand, newRemoteCommand, parseCount, printJson } from "../context.ts";
 import { collect, printLines, timeoutOption, usageError } from "../context.ts";
 import type { Context, RemoteOptions } from "../context.ts";
@@ -181,7 +182,7 @@ async function beginFile(
   text?: string,
 ): Promise<StartedRun[] | number> {
   const { io } = context;
-  const { name, spec, problems } = await loadProject(context, project, text);
+  const { name, spec, contents, problems } = await loadProject(context, project, text);
   const { formatProblem } = await import("../../core/compose/load.ts");
   const errors = await printProblems(io, problems, formatProblem);
   if (spec === undefined || errors > 0) {
@@ -191,7 +192,7 @@ async function beginFile(
   const jobs = Object.entries(spec.services).filter(([, { mode }]) => mode.endsWith("-job"));
   if (jobs.length === 0) throw usageError(`stack ${name} has no job: give one deploy.mode`);
   const before = await client.services(name);
-  const { plan } = await client.apply(name, spec);
+  const { plan } = await client.apply(name, await sendContents(client, spec, contents));
   const started: StartedRun[] = [];
   for (const [service, { schedule }] of jobs) {
     const known = before.find((one) => one.name === service)?.job?.runs[0]?.run ?? 0;

@@ -20,6 +20,9 @@ export function restartCommand(context: Context): Command {
       const client = await connect(context, options);
       const { stack, service } = await serviceNamed(client, target);
       const restarted = await client.restart(stack, service);
-      context.exitCode = await followServices(context, client, [restarted], options);
+      context.exitCode = await followServices(context, client, [restarted], {
+        ...options,
+        replaces: true,
+      });
     });
 }

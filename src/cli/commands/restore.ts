@@ -2,7 +2,7 @@ import { Option, type Command } from "commander";
 import { plural } from "../../lib/text.ts";
 import { newCommand, pathFrom, printJson, type Context } from "../context.ts";
 import { cleanText } from "../output/clean.ts";
-import { PASSPHRASE_VARIABLE, readPassphrase } from "../passphrase.ts";
+import { PASSPHRASE_VARIABLE, readBackupPassphrase } from "../backup-passphrase.ts";
 import { DATA_DIR_DEFAULT } from "../socket-path.ts";
 
 interface RestoreFlags {
@@ -41,7 +41,7 @@ export function restoreCommand(context: Context): Command {
       const restored = await context.program.restoreCluster({
         file: pathFrom(io, file),
         dataDir,
-        passphrase: readPassphrase(io, flags.passphraseFile),
+        passphrase: readBackupPassphrase(io, flags.passphraseFile),
         replace: flags.replace === true,
       });
       if (flags.json === true) return printJson(io, { dataDir, ...restored });

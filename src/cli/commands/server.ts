@@ -1,6 +1,10 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { isIP } from "node:net";
+import { CLUSTER_RANGE_DEFAULT } from "../../model/cluster.ts";
+import { type NetworkMode, networkModeSchema } from "../../model/network-map.ts";
 import { SERVER_PORT } from "../../model/server-address.ts";
+import { STRATEGIES, type Strategy } from "../../model/service.ts";
+import { type BackupFlags, backupOptions, backupsFrom } from "../backup-options.ts";
 import {
   allowBindFrom,
   allowBindOption,
@@ -8,18 +12,13 @@ import {
   newCommand,
   resourceOption,
   resourcesFrom,
-  parseCount,
   parseIp,
   pathFrom,
-  timeArgument,
   type Context,
-  type ServerOptions,
 } from "../context.ts";
-import type { Io } from "../io.ts";
-import { readPassphrase } from "../passphrase.ts";
 import { DATA_DIR_DEFAULT, RUN_DIR_DEFAULT, runDirOf } from "../socket-path.ts";
 
-interface ServerFlags {
+interface ServerFlags extends BackupFlags {
   dataDir: string;
   runDir?: string;
   runtime: "podman" | "fake";
@@ -30,21 +29,16 @@ interface ServerFlags {
   gossipPort: number;
   resource?: string[];
   allowBind?: string[];
-  backupDir?: string;
-  backupEvery: number;
-  backupKeep: number;
-  backupPassphraseFile?: string;
+  clusterRange?: string;
+  network?: NetworkMode;
+  strategy: Strategy;
 }
-
-const BACKUP_EVERY_MS = 86_400_000;
-const BACKUP_EVERY_MIN_MS = 60_000;
-const BACKUPS_KEPT = 7;
 
 const LISTEN_DEFAULT = { host: "0.0.0.0", port: SERVER_PORT };
 
 export function serverCommand(context: Context): Command {
   const { io } = context;
-  return newCommand({
+  const command = newCommand({
     name: "server",
     description: "Runs the control plane, with an agent on this machine.",
     examples: ["orchd server", "orchd server --data-dir ./data --runtime fake"],
@@ -71,59 +65,43 @@ export function serverCommand(context: Context): Command {
         .argParser(parseListen),
     )
     .option("--advertise <ip>", "the address that others are told (default: found out)", parseIp)
+    .option(
+      "--cluster-range <cidr>",
+      "where the addresses of tasks and services are from, chosen when the cluster is made " +
+        `(default: ${CLUSTER_RANGE_DEFAULT})`,
+    )
+    .addOption(
+      new Option(
+        "--network <mode>",
+        "how tasks of one node reach those of another (default: vxlan, or as it was)",
+      ).choices(networkModeSchema.options),
+    )
     .addOption(resourceOption())
     .addOption(allowBindOption())
+    .addOption(
+      new Option("--strategy <name>", "how tasks are placed whose file says nothing of it")
+        .choices(STRATEGIES)
+        .default("spread"),
+    )
     .addOption(gossipPortOption())
-    .option("--backup-dir <dir>", "make backups of the cluster's state there, see `orchd backup`")
-    .addOption(
-      new Option("--backup-every <time>", "how often")
-        .default(BACKUP_EVERY_MS, "24h")
-        .argParser(parseBackupEvery),
-    )
-    .addOption(
-      new Option("--backup-keep <count>", "how many of them are kept")
-        .default(BACKUPS_KEPT)
-        .argParser(parseBackupKeep),
-    )
-    .option("--backup-passphrase-file <file>", "seal them with what the file says")
     .action(async (given: ServerFlags) => {
-      const { dataDir, runDir, podmanSocket, listen, gossipPort } = given;
-      const { runtime, agent, advertise, resource, allowBind } = given;
+      const { dataDir, runDir, podmanSocket, listen, gossipPort, resource, ...others } = given;
+      const { allowBind, backupDir: _to, backupEvery: _every, ...rest } = others;
+      const { backupKeep: _keep, backupPassphraseFile: _file, ...flags } = rest;
       const data = pathFrom(io, dataDir);
       context.exitCode = await context.program.startServer({
         dataDir: data,
         runDir: runDir === undefined ? runDirOf(data) : pathFrom(io, runDir),
-        runtime,
-        agent,
-        ...(advertise === undefined ? {} : { advertise }),
+        ...flags,
         ...resourcesFrom(io, resource),
         ...allowBindFrom(io, allowBind),
+        ...backupsFrom(io, given),
         ...(listen === "none" ? {} : { listen: { ...listen, gossipPort } }),
         ...(podmanSocket === undefined ? {} : { podmanSocket: pathFrom(io, podmanSocket) }),
-        ...backupsFrom(io, given),
       });
     });
-}
-
-function backupsFrom(io: Io, given: ServerFlags): Pick<ServerOptions, "backups"> {
-  const { backupDir, backupEvery: everyMs, backupKeep: keep, backupPassphraseFile } = given;
-  const passphrase = readPassphrase(io, backupPassphraseFile);
-  if (backupDir === undefined) return {};
-  const directory = pathFrom(io, backupDir);
-  const sealing = passphrase === undefined ? {} : { passphrase };
-  return { backups: { directory, everyMs, keep, ...sealing } };
-}
-
-function parseBackupEvery(text: string): number {
-  const ms = timeArgument(text);
-  if (ms >= BACKUP_EVERY_MIN_MS) return ms;
-  throw new InvalidArgumentError("It must be a minute or longer.");
-}
-
-function parseBackupKeep(text: string): number {
-  const count = parseCount(text);
-  if (count > 0) return count;
-  throw new InvalidArgumentError("It must be 1 or more.");
+  for (const option of backupOptions()) command.addOption(option);
+  return command;
 }
 
 /** An address of this machine with a port, 0 for any that is free; or `none`. */

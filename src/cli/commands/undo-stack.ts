@@ -2,6 +2,7 @@ import type { ApiClient } from "../../api/client.ts";
 import { printJson, printLines, type Context } from "../context.ts";
 import { conclude } from "../follow/conclude.ts";
 import { follow } from "../follow/follow.ts";
+import { replacedIn } from "../follow/held-up.ts";
 import type { WaitOptions } from "../follow/follow-services.ts";
 import { stuckReasonOf } from "../follow/stuck.ts";
 import { cleanText } from "../output/clean.ts";
@@ -29,6 +30,7 @@ export async function undoStack(
     timeoutMs,
     json,
     open: (signal) => client.progress(stack, signal),
+    fresh: replacedIn(result),
     stuckReason: (service) => stuckReasonOf(client, service),
   });
   if (json) await printJson(io, { ...result, outcome: outcome.type });

@@ -4,10 +4,12 @@ import type { StackSpec } from "../../model/stack.ts";
 import type { ApplyResult } from "../../model/summary.ts";
 import { loadProject, withProjectOptions, type ProjectOptions } from "../compose/load-project.ts";
 import { formatRefusal, printProblems } from "../compose/print-problems.ts";
+import { sendContents } from "../compose/send-contents.ts";
 import { collect, connect, newRemoteCommand, timeoutOption, printJson } from "../context.ts";
 import { printLines, type Context, type RemoteOptions } from "../context.ts";
 import { conclude } from "../follow/conclude.ts";
 import { follow } from "../follow/follow.ts";
+import { replacedIn } from "../follow/held-up.ts";
 import { stuckReasonOf } from "../follow/stuck.ts";
 import { cleanText } from "../output/clean.ts";
 import { paintFor } from "../output/color.ts";
@@ -40,7 +42,7 @@ export function upCommand(context: Context): Command {
 
 async function up(context: Context, options: UpOptions): Promise<number> {
   const { io } = context;
-  const { name, spec, problems } = await loadProject(context, options);
+  const { name, spec, contents, problems } = await loadProject(context, options);
   const { formatProblem } = await import("../../core/compose/load.ts");
   const errors = await printProblems(io, problems, formatProblem);
   if (spec === undefined || errors > 0) {
@@ -49,7 +51,8 @@ async function up(context: Context, options: UpOptions): Promise<number> {
   }
   const client = await connect(context, options);
   const dryRun = options.dryRun === true;
-  const result = await client.apply(name, spec, { dryRun, prune: options.prune === true });
+  const sent = await sendContents(client, spec, contents);
+  const result = await client.apply(name, sent, { dryRun, prune: options.prune === true });
   await tellOrphans(context, result);
   if (dryRun) {
     await printPlan(context, result, options.json === true);
@@ -80,6 +83,7 @@ async function waitForStack(
     timeoutMs: options.timeout,
     json,
     open: (signal) => client.progress(stack, signal),
+    fresh: replacedIn(result),
     stuckReason: (service) => stuckReasonOf(client, service, spec.services[service.name]?.restart),
   });
   if (json) await printJson(io, { ...result, outcome: outcome.type });

@@ -60,6 +60,7 @@ async function completeArgument(
   const isMore = at.registeredArguments.some((argument) => argument.variadic);
   const taken = nested === undefined ? named : named.slice(1);
   if (!isMore && taken.length >= at.registeredArguments.length) return [];
+  if (at.registeredArguments[taken.length]?.name() === "file") return FILES;
   return completeName(context, entry.completes, current, connectionIn(before));
 }
 

@@ -45,7 +45,7 @@ function candidate(value: string): Candidate {
   return { value, description: "" };
 }
 
-type NameKind = "stack" | "service" | "replicas" | "task" | "log" | "key" | "anything" | "node";
+type NameKind = Exclude<Completes, "file" | "context" | "none" | readonly string[]>;
 
 async function namesFor(client: ApiClient, kind: NameKind, current: string): Promise<string[]> {
   switch (kind) {
@@ -61,8 +61,13 @@ async function namesFor(client: ApiClient, kind: NameKind, current: string): Pro
       return both(serviceNames(client, current), taskNames(client));
     case "key":
       return (await client.keyring(false)).map((key) => key.fingerprint);
+    case "secret":
+    case "config":
+      return (await client.items(kind)).map((item) => item.name);
     case "node":
       return nodeNames(client);
+    case "network":
+      return (await client.networks()).map((network) => network.name);
     case "anything":
       return both(both(serviceNames(client, current), taskNames(client)), nodeNames(client));
   }

@@ -6,6 +6,7 @@ import type { Io } from "../io.ts";
 import { cleanText } from "../output/clean.ts";
 import { paintFor } from "../output/color.ts";
 import { findComposeFiles } from "./find-files.ts";
+import { readFileBytes } from "../read-bytes.ts";
 import { readTextFile, readTextStream } from "./read-file.ts";
 import type { Command } from "commander";
 
@@ -53,6 +54,7 @@ export async function loadProject(
     environment: definedIn(io.env),
     envFiles: (options.envFile ?? []).map((path) => pathFrom(io, path)),
     read: (path) => readTextFile(pathFrom(io, path)),
+    readContent: (path) => readFileBytes(pathFrom(io, path), { mayWait: false }),
     ...(options.name === undefined ? {} : { name: options.name }),
   });
 }

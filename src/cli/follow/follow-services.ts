@@ -9,6 +9,8 @@ import { mergeProgress } from "./merge.ts";
 import { stuckReasonOf } from "./stuck.ts";
 
 export interface WaitOptions {
+  /** Their tasks are replaced by what is waited for. */
+  replaces?: boolean;
   detach?: boolean;
   timeout: number;
   json?: boolean;
@@ -37,6 +39,7 @@ export async function followServices(
     json,
     open: (signal) =>
       mergeProgress(services.map(({ stack, name }) => client.serviceProgress(stack, name, signal))),
+    ...(options.replaces === true ? { fresh: new Set(names) } : {}),
     stuckReason: (service) => stuckReasonOf(client, service),
   });
   const stacks = [...new Set(services.map(({ stack }) => stack))];

@@ -13,6 +13,8 @@ export interface FollowOptions {
   open(signal: AbortSignal): AsyncIterable<Progress>;
   timeoutMs: number;
   json: boolean;
+  /** Services, as `shop/web`, whose rollout began with what is followed: an older one is known. */
+  fresh?: ReadonlySet<string>;
   /** Why the service can't converge; asked once after each of its failures. */
   stuckReason?(service: ServiceSummary): Promise<string | undefined>;
 }
@@ -112,10 +114,11 @@ class Judge {
     return undefined;
   }
 
-  /** Whether its rollout was under way since the following began: an old failure is known. */
+  /** Whether its rollout was under way since the following began, or right before. */
   #isNews(service: ServiceSummary): boolean {
-    const { rollout } = service;
+    const { rollout, stack, name } = service;
     if (rollout === undefined) return false;
+    if (this.#options.fresh?.has(`${stack}/${name}`) === true) return true;
     const isOver = rollout.state === "completed" || rollout.state === "rolled-back";
     if (!isOver) this.#underWay.add(service.id);
     return this.#underWay.has(service.id);

@@ -1,4 +1,4 @@
-import type { ServiceSummary } from "../../model/summary.ts";
+import type { ApplyResult, ServiceSummary } from "../../model/summary.ts";
 
 /** Whether the service's rollout failed: it stopped, or goes back by itself. */
 export function isHeldUp({ rollout }: ServiceSummary): boolean {
@@ -13,4 +13,9 @@ export function isWaiting({ rollout }: ServiceSummary): boolean {
   const forPerson = rollout.state === "canary" && rollout.message !== "";
   const isLocked = rollout.state === "paused" && rollout.locked === true;
   return forPerson || isLocked || rollout.state === "waiting-for-window";
+}
+
+/** The services that get new tasks by what was applied. */
+export function replacedIn({ plan }: ApplyResult): Set<string> {
+  return new Set(plan.filter(({ action }) => action === "replace").map(({ service }) => service));
 }

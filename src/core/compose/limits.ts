@@ -26,6 +26,8 @@ export const KEY_LENGTH_MAX = 4096;
 export const ITEMS_MAX = 4096;
 /** Mounts of one service, and devices of one. */
 export const MOUNTS_MAX = 256;
+/** Networks that one file names. */
+export const NETWORKS_MAX = 1024;
 /** Volumes of one stack. */
 export const VOLUMES_MAX = 1024;
 /** Characters of one key that are shown. */

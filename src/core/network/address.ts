@@ -40,12 +40,35 @@ export function freeAddress(
   return undefined;
 }
 
+/** Whether the two have an address in common. */
+export function overlaps(a: Subnet, b: Subnet): boolean {
+  return a.base < b.base + sizeOf(b) && b.base < a.base + sizeOf(a);
+}
+
+/** Whether an address, such as `10.210.1.5`, is one of the network's. */
+export function isWithin(subnet: Subnet, address: string): boolean {
+  const parsed = parseAddress(address);
+  return parsed !== undefined && parsed >= subnet.base && parsed < subnet.base + sizeOf(subnet);
+}
+
+/** How many addresses it has, those included that nobody is given. */
+export function sizeOf({ prefix }: Subnet): number {
+  return 2 ** (32 - prefix);
+}
+
+/** `10.210.1.0/24` */
+export function formatSubnet({ base, prefix }: Subnet): string {
+  return `${formatAddress(base)}/${prefix}`;
+}
+
 function parseAddress(text: string): number | undefined {
+  // `Number` would read "0x1" and " 1" as well, and not all programs read "01" as 1.
+  if (!/^(?:(?:0|[1-9]\d{0,2})(?:\.(?!$)|$)){4}$/.test(text)) return undefined;
   const parts = text.split(".").map(Number);
-  if (parts.length !== 4 || parts.some((part) => !(part >= 0 && part <= 255))) return undefined;
+  if (parts.some((part) => part > 255)) return undefined;
   return parts.reduce((address, part) => address * 256 + part, 0);
 }
 
-function formatAddress(address: number): string {
+export function formatAddress(address: number): string {
   return [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join(".");
 }

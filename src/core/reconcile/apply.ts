@@ -2,6 +2,7 @@ import { newId } from "../../lib/ids.ts";
 import { equalJson, sortedBy } from "../../lib/order.ts";
 import type { Random } from "../../lib/random.ts";
 import { put, type Change } from "../../model/change.ts";
+import type { ItemId } from "../../model/ids.ts";
 import { formatServiceName } from "../../model/names.ts";
 import { revise } from "../../model/revise.ts";
 import { currentRevision, specOf, type Service, type ServiceSpec } from "../../model/service.ts";
@@ -10,6 +11,7 @@ import type { PlanLine } from "../../model/summary.ts";
 import type { View } from "../../model/view.ts";
 import { problemsBetween, withRestarts } from "./apply-dependencies.ts";
 import { describeChange } from "./describe.ts";
+import { planItems, type NewContent } from "./items.ts";
 import { assignPorts } from "./ports.ts";
 
 export interface ApplyPlan {
@@ -26,6 +28,8 @@ export interface ApplyOptions {
   /** Milliseconds since 1970. */
   now: number;
   random: Random;
+  /** What was sent under this id; absent where nothing can be sent. */
+  upload?(id: string): NewContent | undefined;
 }
 
 /** What `up` will change, all of it or nothing. Applying the same file again changes nothing. */
@@ -33,16 +37,20 @@ export function planApply(
   view: View,
   name: string,
   spec: StackSpec,
-  { prune, now, random }: ApplyOptions,
+  options: ApplyOptions,
 ): ApplyPlan {
+  const { prune, now, random } = options;
   const plan: ApplyPlan = { changes: [], lines: [], orphans: [], problems: [] };
   const stack = view.stacks.get(name);
   if (stack?.removing === true) {
     plan.problems.push(`stack ${name} is being removed: try again when it is gone`);
     return plan;
   }
-  const { specs, problems } = assignPorts(view, name, spec.services);
-  plan.problems.push(...problems, ...problemsBetween(view, name, spec.services));
+  const upload = (id: string) => options.upload?.(id);
+  const items = planItems(view, name, spec, { upload, now, random });
+  const { specs, problems } = assignPorts(view, name, items.services);
+  const between = problemsBetween(view, name, spec.services);
+  plan.problems.push(...items.problems, ...problems, ...between);
   for (const [serviceName, wanted] of sortedBy(countRestarts(view, name, specs), ([key]) => key)) {
     const tooLarge = refuseCanary(formatServiceName(name, serviceName), wanted);
     if (tooLarge !== undefined) plan.problems.push(tooLarge);
@@ -55,7 +63,8 @@ export function planApply(
     planUpdate(plan, view, before, wanted, now);
   }
   planOrphans(plan, view, name, spec, prune);
-  planStackItself(plan, view, name, spec, now);
+  planStackItself(plan, view, name, { spec, own: items.own }, now);
+  plan.changes.push(...items.changes);
   if (plan.problems.length > 0) plan.changes = [];
   return plan;
 }
@@ -130,19 +139,24 @@ function planStackItself(
   plan: ApplyPlan,
   view: View,
   name: string,
-  spec: StackSpec,
+  { spec, own }: { spec: StackSpec; own: ItemId[] },
   now: number,
 ): void {
   const stack = view.stacks.get(name);
   const volumes = [...new Set([...(stack?.volumes ?? []), ...spec.volumes])].sort();
+  const items = own.length === 0 ? {} : { items: own };
   if (stack === undefined) {
     const times = { createdAt: now, updatedAt: now };
     const flags = { removing: false, removeVolumes: false };
-    const made: Stack = { name, volumes, ...times, ...flags, version: 0 };
+    const made: Stack = { name, volumes, ...items, ...times, ...flags, version: 0 };
     plan.changes.push(put.stack(withSet(made, headsOf(plan.changes), now)));
-  } else if (plan.changes.length > 0 || !equalJson(volumes, stack.volumes)) {
+    return;
+  }
+  const isSame = equalJson([volumes, own], [stack.volumes, stack.items ?? []]);
+  if (plan.changes.length > 0 || !isSame) {
     const revisions = { ...revisionsOf(view, name, spec), ...headsOf(plan.changes) };
-    plan.changes.push(put.stack({ ...withSet(stack, revisions, now), volumes, updatedAt: now }));
+    const { items: _, ...rest } = withSet(stack, revisions, now);
+    plan.changes.push(put.stack({ ...rest, volumes, ...items, updatedAt: now }));
   }
 }
 

@@ -2,10 +2,11 @@ import { newId } from "../../lib/ids.ts";
 import type { Random } from "../../lib/random.ts";
 import { isJob, restartOf, specOf, type Service } from "../../model/service.ts";
 import { isOutOfReach } from "../../model/serving.ts";
+import type { TaskId } from "../../model/ids.ts";
 import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { replaceAt, replacedAway, type Surplus } from "./disconnect.ts";
-import type { Action } from "./plan.ts";
+import type { Action, Plan } from "./plan.ts";
 import { decideRestart, dueAt } from "./restart.ts";
 import { isOfSlot, revisionFor } from "./held.ts";
 import { tasksIn, type Slot } from "./slot.ts";
@@ -46,6 +47,8 @@ export interface Begin {
   random: Random;
   /** What it waits for before it is placed, in one sentence; undefined where for nothing. */
   waitsFor: string | undefined;
+  /** Of one that is only to be made ready, another one has the slot still. */
+  desired: "prepared" | "running";
 }
 
 /** A new task for the slot; at most one beside it may come back from a node that is down. */
@@ -57,7 +60,7 @@ export function fillSlot(service: Service, slot: Slot, begin: Begin): Action[] {
 }
 
 function createTask(service: Service, slot: Slot, begin: Begin): Action {
-  const { failures, now, random, waitsFor } = begin;
+  const { failures, now, random, waitsFor, desired } = begin;
   const task: Task = {
     id: newId<"task">(random.split(slot.slot)),
     serviceId: service.id,
@@ -68,7 +71,7 @@ function createTask(service: Service, slot: Slot, begin: Begin): Action {
     createdAt: now,
     attempt: attemptsOf(slot) + 1,
     failures,
-    desired: "running",
+    desired,
     state: waitsFor === undefined ? "pending" : "new",
     health: "none",
     message: waitsFor ?? "",
@@ -101,6 +104,35 @@ export function giveUpAbandoned(view: View, { abandoned }: Slot): Action[] {
     if (task.desired === "removed") return letGo(view, task);
     const name = (task.nodeId && view.nodes.get(task.nodeId)?.hostname) ?? task.nodeId ?? "";
     return [{ type: "stopTask", taskId: task.id, reason: `node ${name} was down when it ended` }];
+  });
+}
+
+/**
+ * The plan, with tasks retired that ended while their slot went on without them, as where their
+ * node was away and another one took their place: their agent would start them again when it is
+ * alone. An ended task that is still its slot's latest, and has nobody beside it, is left be.
+ * @param slots those that are wanted
+ */
+export function withRetired(plan: Plan, slots: readonly Slot[]): Plan {
+  const acted = new Set<TaskId | undefined>();
+  for (const action of plan.actions) {
+    if ("taskId" in action) acted.add(action.taskId);
+    if (action.type === "createTask") acted.add(action.after);
+  }
+  const retired = slots.flatMap(supersededIn).filter(({ id }) => !acted.has(id));
+  plan.actions.push(...retired.map(({ id }): Action => ({ type: "retireTask", taskId: id })));
+  return plan;
+}
+
+function supersededIn(slot: Slot): Task[] {
+  const { current, outdated, away, stopping, abandoned, ended } = slot;
+  const youngest = Math.max(
+    0,
+    ...[...outdated, ...away, ...stopping, ...abandoned].map(({ attempt }) => attempt),
+  );
+  return ended.filter((task, i) => {
+    if (task.desired !== "running") return false;
+    return current.length > 0 || i > 0 || task.attempt < youngest;
   });
 }
 

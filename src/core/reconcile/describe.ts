@@ -1,5 +1,6 @@
 import { equalJson } from "../../lib/order.ts";
 import type { ServiceSpec } from "../../model/service.ts";
+import { describeGrants } from "./items.ts";
 
 /**
  * What differs, for people: `image web:1 -> web:2, replicas 2 -> 4, environment`. Values are shown
@@ -15,7 +16,10 @@ export function describeChange(before: ServiceSpec, after: ServiceSpec): string 
   }
   if (before.mode !== after.mode) parts.push(`mode ${before.mode} -> ${after.mode}`);
   if (before.restarts !== after.restarts) parts.push("restarted");
-  const container = changedKeys(before.container, after.container, ["image"]);
+  const grants = describeGrants(before.container.grants ?? [], after.container.grants ?? []);
+  parts.push(...grants);
+  const told = grants.length > 0 ? (["image", "grants"] as const) : (["image"] as const);
+  const container = changedKeys(before.container, after.container, told);
   const rest = changedKeys(before, after, ["replicas", "mode", "restarts", "container"]);
   return [...parts, ...container, ...rest].join(", ");
 }

@@ -8,18 +8,20 @@ import {
 } from "../../model/service.ts";
 import type { Service } from "../../model/service.ts";
 import { runOfSlot } from "../../model/slot-name.ts";
-import type { Task } from "../../model/task.ts";
+import { isStaged, readySince, type Task } from "../../model/task.ts";
 
 /**
  * The revision that a slot is to stay at for now, because the rollout under way may not begin it:
- * the one that it had last, or for a new slot the one that the service was at. Undefined where the
- * newest revision goes. What has begun goes on.
+ * the one that was ready there last, or for a new slot the one that the service was at. Undefined
+ * where the newest revision goes. What has begun goes on.
  */
 export function heldAt(service: Service, slot: string, tasks: readonly Task[]): number | undefined {
   const { rollout } = service;
   if (rollout === undefined || !holds(service, slot)) return undefined;
   if (tasks.some((task) => task.revision >= rollout.to)) return undefined;
-  const [latest] = tasks.toSorted((a, b) => b.attempt - a.attempt || b.createdAt - a.createdAt);
+  const byAge = tasks.toSorted((a, b) => b.attempt - a.attempt || b.createdAt - a.createdAt);
+  const known = byAge.filter((task) => !isStaged(task));
+  const latest = known.find((task) => readySince(task) !== undefined) ?? known[0];
   const revision = latest?.revision ?? rollout.from;
   const isKept = service.revisions.some((kept) => kept.revision === revision);
   return isKept && !isOfTemplate(service, revision) ? revision : undefined;

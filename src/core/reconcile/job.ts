@@ -9,7 +9,7 @@ import { baseOfSlot, runOfSlot } from "../../model/slot-name.ts";
 import { isFailure, isLive, isTerminal, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { fillSlot, giveUpAbandoned, HISTORY_PER_SLOT, letGo, nextAttempt } from "./attempt.ts";
-import { removeSlot, stopSurplus } from "./attempt.ts";
+import { removeSlot, stopSurplus, withRetired } from "./attempt.ts";
 import { dueRuns } from "./cron.ts";
 import { waitOf, withWaiting } from "./depends.ts";
 import { homesOf, surplusOf } from "./disconnect.ts";
@@ -64,7 +64,8 @@ export function planJob(view: View, service: Service, now: number, random: Rando
   for (const slot of sortedBy(look.slots.values(), (s) => s.slot)) {
     if (!kept.has(slot.slot)) plan.actions.push(...removeSlot(view, slot));
   }
-  return withWaiting(plan, view, service, waitsFor);
+  const wanted = [...look.slots.values()].filter((slot) => kept.has(slot.slot));
+  return withWaiting(withRetired(plan, wanted), view, service, waitsFor);
 }
 
 export function isScheduled(service: Service): boolean {
@@ -300,8 +301,8 @@ function workOn(
     if (start.at > now) how.wake(start.at);
     else {
       if (!isBusy(view, slot)) busy += 1;
-      const { waitsFor } = how;
-      actions.push(...fillSlot(service, slot, { failures: start.failures, now, random, waitsFor }));
+      const begin = { now, random, waitsFor: how.waitsFor, desired: "running" } as const;
+      actions.push(...fillSlot(service, slot, { ...begin, failures: start.failures }));
     }
   }
   return actions;

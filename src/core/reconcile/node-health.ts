@@ -12,7 +12,7 @@ export const CUT_OFF_MS = 30_000;
 
 export type MemberState = "alive" | "suspect" | "dead" | "left";
 
-/** What gossip says of a node. Times are by this server's clock, in ms since 1970. */
+/** What gossip says of a node. Times are by a clock of this server that never jumps, in ms. */
 export interface MemberNews {
   state: MemberState;
   /** When this was first said. */
@@ -21,7 +21,7 @@ export interface MemberNews {
   doubtedSince: number;
 }
 
-/** What the node's session says. Times are by this server's clock, in ms since 1970. */
+/** What the node's session says. Times are by a clock of this server that never jumps, in ms. */
 export type SessionNews =
   /** `heardAt`: the last sign of life. */
   | { state: "connected"; since: number; heardAt: number }
@@ -37,7 +37,7 @@ export interface HealthInput {
   graceUntil: number;
   /** What the store says now. */
   health: Node["health"];
-  /** Milliseconds since 1970. */
+  /** By the same clock. */
   now: number;
 }
 
@@ -45,7 +45,7 @@ export interface HealthVerdict {
   health: Node["health"];
   /** For people, in words that follow "because": one sentence without its full stop. */
   reason: string;
-  /** Look again at this time, in ms since 1970, if nothing is heard before. */
+  /** Look again at this time, by the same clock, if nothing is heard before. */
   wakeAt?: number;
 }
 
@@ -65,7 +65,7 @@ export function nodeHealthOf(input: HealthInput): HealthVerdict {
  * The verdict as a server may act on it that hears none of its nodes any more: likelier its own
  * cable is out, or its switch restarts, than that all nodes are gone at once. If nothing is heard
  * for long they are gone, as far as anybody can tell.
- * @param silentSince when it came to hear nobody, in ms since 1970; undefined while it hears one
+ * @param silentSince when it came to hear nobody, by the same clock; undefined while it hears one
  */
 export function unlessCutOff(
   verdict: HealthVerdict,
@@ -73,7 +73,7 @@ export function unlessCutOff(
   { health, now }: Pick<HealthInput, "health" | "now">,
 ): HealthVerdict {
   if (silentSince === undefined || verdict.health !== "down" || health === "down") return verdict;
-  const wakeAt = endOf(silentSince, CUT_OFF_MS, now);
+  const wakeAt = silentSince + CUT_OFF_MS;
   if (wakeAt <= now) return verdict;
   const doubt = "but no other node is heard either, as if this server were cut off";
   return { health: "suspect", reason: `${verdict.reason}; ${doubt}`, wakeAt };
@@ -133,7 +133,7 @@ function whenGone(member: MemberNews, input: HealthInput): HealthVerdict {
   }
   // It was heard while gossip still doubted: it is asked once more.
   const answerBy = member.since + PROBE_MS;
-  if (now < answerBy && member.since <= now) {
+  if (now < answerBy) {
     return { health: "ready", reason: `${said}; its session is asked`, wakeAt: answerBy };
   }
   return { health: "down", reason: `${said}, and its session does not answer` };
@@ -146,21 +146,16 @@ function bySession({ session, health, now }: HealthInput): HealthVerdict {
       return { health: "ready", reason: "its session is connected" };
     case "never": {
       const reason = "nothing has been heard of it yet";
-      const goneAt = endOf(session.since, HELLO_WITHIN_MS, now);
+      const goneAt = session.since + HELLO_WITHIN_MS;
       return goneAt <= now ? { health: "down", reason } : { health, reason, wakeAt: goneAt };
     }
     case "lost": {
       const reason = `its session is lost for ${formatDuration(now - session.since)}`;
-      const goneAt = endOf(session.since, SESSION_GAP_MS, now);
+      const goneAt = session.since + SESSION_GAP_MS;
       if (goneAt <= now) return { health: "down", reason };
       return { health: "suspect", reason, wakeAt: goneAt };
     }
   }
-}
-
-/** When a wait ends; a clock that was set back must not stretch it. */
-function endOf(since: number, waitMs: number, now: number): number {
-  return Math.min(since, now) + waitMs;
 }
 
 function isHeardSince(session: SessionNews, at: number): boolean {

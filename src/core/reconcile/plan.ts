@@ -6,13 +6,18 @@ import { isOutOfReach } from "../../model/serving.ts";
 import type { Task } from "../../model/task.ts";
 import { isTerminal } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
+import { leaveItems } from "./items.ts";
 
 /** One item of a plan; executing it leaves nothing to decide. */
 export type Action =
   /** `after`: the ended task that it follows, which nobody is to start again any more. */
   | { type: "createTask"; task: Task; after?: TaskId }
+  /** Let a task start that was only to be prepared: nobody is left in its slot. */
+  | { type: "startTask"; taskId: TaskId }
   /** Ask the task to end; its container is kept for its logs. */
   | { type: "stopTask"; taskId: TaskId; reason: string }
+  /** Nobody is to start the ended task again; its container is kept for its logs. */
+  | { type: "retireTask"; taskId: TaskId }
   /** Ask for the task and its container to go. */
   | { type: "removeTask"; taskId: TaskId }
   /** Nothing of it is left on any node: forget it. */
@@ -48,10 +53,14 @@ function changeOf(view: View, action: Action, now: number): Change[] {
   switch (action.type) {
     case "createTask":
       return [put.task(action.task), ...endOf(view, action.after, now)];
+    case "startTask":
+      return withTask(view, action.taskId, (task) => put.task({ ...task, desired: "running" }));
     case "stopTask":
       return withTask(view, action.taskId, (task) =>
         put.task(stopped(view, task, action.reason, now)),
       );
+    case "retireTask":
+      return endOf(view, action.taskId, now);
     case "removeTask":
       return withTask(view, action.taskId, (task) => put.task({ ...task, desired: "removed" }));
     case "deleteTask":
@@ -72,7 +81,8 @@ function changeOf(view: View, action: Action, now: number): Change[] {
     }
     case "deleteStack": {
       const stack = view.stacks.get(action.name);
-      return stack === undefined ? [] : [remove.stack(stack)];
+      if (stack === undefined) return [];
+      return [remove.stack(stack), ...leaveItems(view, stack.name)];
     }
   }
 }

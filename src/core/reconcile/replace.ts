@@ -1,7 +1,7 @@
 import { canMove } from "../../model/home.ts";
 import { isUnderWay } from "../../model/rollout.ts";
 import { policyInForce, restartOf, specOf, type Service } from "../../model/service.ts";
-import { readySince } from "../../model/task.ts";
+import { isStaged, readySince } from "../../model/task.ts";
 import { downNodeOf, isServing } from "../../model/serving.ts";
 import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
@@ -16,8 +16,8 @@ import { keeperOf, type Slot } from "./slot.ts";
 export interface Replacements {
   /** Outdated tasks that are to end. */
   stop: Task[];
-  /** Slots that get a current task beside the outdated one. */
-  start: { slot: Slot; failures: number }[];
+  /** Slots that get a current task beside the outdated one; a staged one does not start yet. */
+  start: { slot: Slot; failures: number; desired: "prepared" | "running" }[];
   /** Look again at this time, in ms since 1970. */
   wakeAt?: number;
 }
@@ -48,8 +48,10 @@ export function replacementsOf(
   if (slots.every((slot) => slot.outdated.length === 0)) return result;
   const { parallelism } = policyInForce(service);
   const passed = passedOver(service);
-  let busy = 0;
-  const waiting: { slot: Slot; serving: Task }[] = [];
+  /** Slots in which nobody serves, and those in which a turn is under way beside one that does. */
+  let [idle, underWay] = [0, 0];
+  const waiting: Slot[] = [];
+  const handovers: Task[] = [];
   for (const slot of slots) {
     // A third revision can find two outdated tasks in a slot: one at most goes on serving.
     const serving = slot.outdated.find(
@@ -59,15 +61,18 @@ export function replacementsOf(
     result.stop.push(...rest.filter((task) => !isDeferred(look, task)));
     // What waits for its turn does not hold up the slots that may mend it.
     const turn = passed.has(slot.slot) || slot.held !== undefined ? 0 : 1;
-    if (serving === undefined) busy += isSettled(look, slot, result) ? 0 : turn;
-    else if (isWaiting(service, slot)) waiting.push({ slot, serving });
+    if (serving === undefined) idle += isSettled(look, slot, result) ? 0 : turn;
+    else if (isWaiting(service, slot)) waiting.push(slot);
     else {
-      busy += turn;
-      goOn(look, slot, serving, result);
+      underWay += turn;
+      const ready = goOn(look, slot, serving, result);
+      if (ready !== undefined) handovers.push(ready);
     }
   }
-  const turns = parallelism === 0 ? waiting.length : Math.max(0, parallelism - busy);
-  for (const turn of waiting.slice(0, turns)) takeTurn(service, { ...turn, failures: 0 }, result);
+  const most = parallelism === 0 ? slots.length : parallelism;
+  result.stop.push(...handovers.slice(0, Math.max(0, most - idle)));
+  const turns = parallelism === 0 ? waiting.length : Math.max(0, most - idle - underWay);
+  for (const slot of waiting.slice(0, turns)) takeTurn(service, { slot, failures: 0 }, result);
   return result;
 }
 
@@ -77,6 +82,11 @@ function mayStay({ view, now }: Look, task: Task, result: Replacements): boolean
   if (deadline === undefined) return true;
   if (deadline > now) wake(result, deadline);
   return deadline > now;
+}
+
+/** Whether nobody who serves is to make way for now, however far its successor is. */
+function isStopped({ rollout }: Service): boolean {
+  return rollout?.state === "paused" || rollout?.state === "waiting-for-window";
 }
 
 /** Slots that failed and that the rollout goes on in spite of: they hold up nobody. */
@@ -100,15 +110,17 @@ function isTied({ view, service }: Look, task: Task): boolean {
   return !canMove(service) && reasonToLeave(view, service, task) !== undefined;
 }
 
-/** Begins to replace the task that serves in a slot, by the service's order. */
+/**
+ * Begins to replace the task that serves in a slot. Also where it ends before its successor starts,
+ * the successor is there by then, its image pulled and its container made.
+ */
 function takeTurn(
   service: Service,
-  turn: { slot: Slot; serving: Task; failures: number },
+  turn: { slot: Slot; failures: number },
   result: Replacements,
 ): void {
-  const { slot, serving, failures } = turn;
-  if (policyInForce(service).order === "stop-first") result.stop.push(serving);
-  else result.start.push({ slot, failures });
+  const isStopFirst = policyInForce(service).order === "stop-first";
+  result.start.push({ ...turn, desired: isStopFirst ? "prepared" : "running" });
 }
 
 /** Whether the slot's turn has not come yet: no successor was ever in it. */
@@ -117,22 +129,49 @@ function isWaiting(service: Service, slot: Slot): boolean {
   return !hasSuccessor && afterSuccessor(service, slot) === undefined;
 }
 
-/** The next step in a slot where a ready outdated task has, or had, a successor beside it. */
-function goOn(look: Look, slot: Slot, serving: Task, result: Replacements): void {
+/**
+ * The next step in a slot where a ready outdated task has, or had, a successor beside it. Answers
+ * the task if it can hand its slot over now, and nobody serves there for a moment.
+ */
+function goOn(look: Look, slot: Slot, serving: Task, result: Replacements): Task | undefined {
   const { view, service, now } = look;
   const successor = keeperOf(view, service, slot.current);
   if (successor !== undefined) {
     if (isServing(view, successor)) result.stop.push(serving);
-    return;
+    else if (isReadyToTakeOver(look, successor, serving)) return serving;
+    return undefined;
   }
   const due = slot.away.length > 0 ? replaceAt(view, service, slot, now) : 0;
   const next = afterSuccessor(service, slot);
   // A successor that did its work took the slot over, and nothing runs there any more.
   if (next?.type === "done") result.stop.push(serving);
-  if (due === undefined || (next !== undefined && next.type !== "retry")) return;
+  if (due === undefined || (next !== undefined && next.type !== "retry")) return undefined;
   const at = Math.max(due, next === undefined ? 0 : dueAt(next, now));
   if (at > now) wake(result, at);
-  else takeTurn(service, { slot, serving, failures: next?.failures ?? 0 }, result);
+  else takeTurn(service, { slot, failures: next?.failures ?? 0 }, result);
+  return undefined;
+}
+
+/**
+ * Whether a staged task has all but its slot. One that finds no node takes nobody's place, but for
+ * that of a task that is to leave its node in any case.
+ */
+function isReadyToTakeOver({ view, service }: Look, task: Task, serving: Task): boolean {
+  if (!isStaged(task)) return false;
+  const mustLeave = reasonToLeave(view, service, serving) !== undefined;
+  const findsNoNode = task.state === "pending" && task.message !== "";
+  if (mustLeave && findsNoNode) return true;
+  return task.state === "prepared" && (mustLeave || !isStopped(service));
+}
+
+/**
+ * The staged task of a slot that nobody else holds any more; of several the one that stays. It may
+ * count on the room of the one before it, so it waits for its end whatever the order is by now.
+ */
+export function releasedIn(view: View, service: Service, slot: Slot): Task | undefined {
+  const keeper = keeperOf(view, service, slot.current);
+  if (keeper === undefined || !slot.current.every(isStaged)) return undefined;
+  return slot.outdated.length > 0 || slot.stopping.length > 0 ? undefined : keeper;
 }
 
 /** Whether a slot without a ready outdated task leaves its turn to the next one. */

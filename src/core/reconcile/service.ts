@@ -6,7 +6,7 @@ import { isServing } from "../../model/serving.ts";
 import { isTerminal, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { fillSlot, giveUpAbandoned, letGo, nextAttempt } from "./attempt.ts";
-import { removeSlot, stopSurplus, trimHistory } from "./attempt.ts";
+import { removeSlot, stopSurplus, trimHistory, withRetired } from "./attempt.ts";
 import { isNeeded, waitOf, withWaiting } from "./depends.ts";
 import { homesOf, surplusOf } from "./disconnect.ts";
 import { isOfSlot } from "./held.ts";
@@ -14,7 +14,7 @@ import { isJobConverged, planJob, wantedInRun } from "./job.ts";
 import { reasonToLeave } from "./leave.ts";
 import type { Action, Plan } from "./plan.ts";
 import { decideRestart } from "./restart.ts";
-import { holdBack, replacementsOf } from "./replace.ts";
+import { holdBack, releasedIn, replacementsOf } from "./replace.ts";
 import { stepRollout } from "./rollout.ts";
 import { emptySlot, slotsOf, type Slot } from "./slot.ts";
 import { slotsInReach, wantedSlots } from "./wanted.ts";
@@ -42,7 +42,7 @@ export function planService(
   const step = stepRollout(known, look);
   const { service } = step;
   const waitsFor = waitOf(view, service);
-  const begin = { now, random: draw, waitsFor };
+  const begin = { now, random: draw, waitsFor, desired: "running" } as const;
   const slots = slotsOf(view, service);
   const wanted = wantedSlots(view, service);
   const plan: Plan = { actions: [] };
@@ -55,6 +55,10 @@ export function planService(
     const surplus = surplusOf(view, service, slot, now);
     if (surplus !== undefined && surplus.at > now) wake(surplus.at);
     else if (surplus !== undefined) plan.actions.push(...stopSurplus(view, surplus));
+    const released = releasedIn(view, service, slot);
+    if (released !== undefined && waitsFor === undefined) {
+      plan.actions.push({ type: "startTask", taskId: released.id });
+    }
     const start = nextAttempt(view, service, slot, now);
     if (start === undefined) continue;
     if (start.at > now) wake(start.at);
@@ -66,8 +70,8 @@ export function planService(
   for (const task of replacements.stop) {
     plan.actions.push(stopOutdated(view, service, slots.get(task.slot), task));
   }
-  for (const { slot, failures } of replacements.start) {
-    plan.actions.push(...fillSlot(service, slot, { ...begin, failures }));
+  for (const { slot, failures, desired } of replacements.start) {
+    plan.actions.push(...fillSlot(service, slot, { ...begin, failures, desired }));
   }
   const homes = homesOf(view, service, slots.values());
   const isTied = homes !== undefined && homes !== service.homes;
@@ -77,7 +81,7 @@ export function planService(
   for (const slot of sortedBy(slots.values(), (s) => s.slot)) {
     if (!kept.has(slot.slot)) plan.actions.push(...removeSlot(view, slot));
   }
-  return withWaiting(plan, view, service, waitsFor);
+  return withWaiting(withRetired(plan, filled), view, service, waitsFor);
 }
 
 function stopOutdated(view: View, service: Service, slot: Slot | undefined, task: Task): Action {

@@ -182,6 +182,8 @@ function specFrom(held: Assignment, isGlobal: boolean): ServiceSpec {
     container,
     resources,
     ports,
+    // The stack's own.
+    networks: [],
     placement: { constraints: [], spread: [], maxReplicasPerNode: 0 },
     restart: restart ?? {
       condition: "any",

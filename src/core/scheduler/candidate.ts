@@ -5,6 +5,8 @@ import { specAt, specOf, type Service, type ServiceSpec } from "../../model/serv
 import { occupiesNode, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { bondIndexOf, bondsOf, type Bond, type BondIndex, type Placed } from "./affinity.ts";
+import type { Room } from "./load.ts";
+import { roomGivenTo } from "./staged.ts";
 
 /** A task that looks for a node, with what it needs. */
 export interface Candidate {
@@ -12,9 +14,11 @@ export interface Candidate {
   spec: ServiceSpec;
   /**
    * Where other tasks of its slot are: it takes their place, once for each. The scheduler fills it
-   * in only under a limit for each node.
+   * in only under a limit for each node, and for what is staged.
    */
   slotNodes: readonly NodeId[];
+  /** What others of its slot give back on a node before it starts there. */
+  gives: ReadonlyMap<NodeId, Room>;
   /** The only node that can hold it, where it can't go to another. */
   home: Node | undefined;
   /** Rules about where tasks of other services are. */
@@ -36,5 +40,7 @@ export function candidateOf(
   const held = others.filter((other) => other.id !== task.id && occupiesNode(other));
   const home = homeOf(view, service, task.slot);
   const bonds = bondsOf(view, service, task, affinity);
-  return { task, spec, slotNodes: held.flatMap((other) => other.nodeId ?? []), home, bonds };
+  const slotNodes = held.flatMap((other) => other.nodeId ?? []);
+  const gives = roomGivenTo(view, service, task, slotNodes);
+  return { task, spec, slotNodes, gives, home, bonds };
 }

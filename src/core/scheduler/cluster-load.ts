@@ -4,10 +4,10 @@ import { nodeValue } from "../../model/constraint.ts";
 import type { NodeId, ServiceId } from "../../model/ids.ts";
 import type { Node } from "../../model/node.ts";
 import { specAt, type Service, type ServiceSpec } from "../../model/service.ts";
-import { occupiesNode, type Task } from "../../model/task.ts";
+import { isStaged, occupiesNode, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { addTask, count, emptyLoad, isFailedAttempt, removeTask, revisionKey } from "./load.ts";
-import type { NodeLoad } from "./load.ts";
+import { shareRoom, slotKey, tasksAt, type Counted, type NodeLoad } from "./load.ts";
 import { VerdictCache } from "./verdicts.ts";
 
 /** A node with what its tasks take of it. */
@@ -36,6 +36,8 @@ export class ClusterLoad {
   readonly #byId = new Map<NodeId, LoadedNode>();
   readonly #byService = new Map<ServiceId, Map<LoadedNode, number>>();
   readonly #services = new Map<ServiceId, Service>();
+  /** By slot and node: tasks that are only to be made ready, as they are counted. */
+  readonly #staged = new Map<string, Counted[]>();
 
   /** Answers how to stop following as well. */
   static follow(view: View): { load: ClusterLoad; stop: () => void } {
@@ -81,12 +83,15 @@ export class ClusterLoad {
       case "service":
         return this.#noteService(applied.before, applied.after, view);
       case "task":
-        if (applied.before !== undefined) this.#noteTask(applied.before, -1);
-        if (applied.after !== undefined) this.#noteTask(applied.after, 1);
+        if (applied.before !== undefined) this.#noteTask(applied.before, -1, view);
+        if (applied.after !== undefined) this.#noteTask(applied.after, 1, view);
         return undefined;
       case "token":
       case "cluster":
       case "stack":
+      case "vault":
+      case "item":
+      case "content":
         return undefined;
     }
   }
@@ -114,10 +119,13 @@ export class ClusterLoad {
     if (counts.size === 0) this.#byService.delete(serviceId);
   }
 
-  #noteTask(task: Task, by: 1 | -1): void {
+  #noteTask(task: Task, by: 1 | -1, view: View): void {
     if (task.nodeId === undefined) return;
+    const staged = isStaged(task);
+    if (staged || this.#staged.size > 0) this.#shareAnew(task, task.nodeId, view);
     const isFailed = isFailedAttempt(task);
-    const service = occupiesNode(task) ? this.#services.get(task.serviceId) : undefined;
+    const counts = occupiesNode(task) && !staged;
+    const service = counts ? this.#services.get(task.serviceId) : undefined;
     if (!isFailed && service === undefined) return;
     const at = this.#at(task.nodeId);
     if (isFailed) count(at.load.failures, revisionKey(task), by);
@@ -125,6 +133,29 @@ export class ClusterLoad {
       const spec = specAt(service, task.revision);
       if (by === 1) this.add(at, task, spec);
       else this.remove(at, task, spec);
+    }
+    this.#forgetEmpty(at);
+  }
+
+  /**
+   * What is staged counts beside others of its slot on its node, and anew with each change of them.
+   * Nobody else of the slot is asked: there are few on a node.
+   */
+  #shareAnew(changed: Task, nodeId: NodeId, view: View): void {
+    const { serviceId, slot } = changed;
+    const key = `${slotKey(changed)}/${nodeId}`;
+    const known = this.#staged.get(key);
+    if (known === undefined && !isStaged(changed)) return;
+    const tasks = tasksAt(view, { serviceId, slot, nodeId });
+    const isAny = tasks.some(isStaged);
+    const at = this.#at(nodeId);
+    for (const { task, spec } of known ?? []) this.remove(at, task, spec);
+    const service = this.#services.get(serviceId);
+    if (service === undefined || !isAny) this.#staged.delete(key);
+    else {
+      const { counted } = shareRoom(service, tasks);
+      for (const { task, spec } of counted) this.add(at, task, spec);
+      this.#staged.set(key, counted);
     }
     this.#forgetEmpty(at);
   }
@@ -149,6 +180,10 @@ export class ClusterLoad {
     if (before?.revisions === after?.revisions) return;
     for (const task of view.tasksOf(id)) {
       if (!occupiesNode(task) || task.nodeId === undefined) continue;
+      if (isStaged(task)) {
+        this.#shareAnew(task, task.nodeId, view);
+        continue;
+      }
       const old = before && specAt(before, task.revision);
       const fresh = after && specAt(after, task.revision);
       if (old === fresh) continue;

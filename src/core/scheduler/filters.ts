@@ -8,6 +8,7 @@ import { refusalOfBond } from "./affinity.ts";
 import type { Candidate } from "./candidate.ts";
 import { giveDevices } from "./devices.ts";
 import type { NodeLoad } from "./load.ts";
+import { withoutDevices } from "./staged.ts";
 
 /** Why the node is out of the question, in words that follow its name; undefined when it is not. */
 type Filter = (candidate: Candidate, node: Node, load: NodeLoad) => string | undefined;
@@ -105,10 +106,12 @@ function refuseUnmetConstraint({ spec }: Candidate, node: Node): string | undefi
   return unmet === undefined ? undefined : `does not meet ${formatConstraint(unmet)}`;
 }
 
-function refuseTakenHostPort({ spec }: Candidate, _: Node, load: NodeLoad): string | undefined {
-  const taken = spec.ports.find(
-    (port) => port.mode === "host" && load.hostPorts.has(`${port.published}/${port.protocol}`),
-  );
+function refuseTakenHostPort(candidate: Candidate, node: Node, load: NodeLoad): string | undefined {
+  const given = candidate.gives.get(node.id)?.hostPorts;
+  const taken = candidate.spec.ports.find((port) => {
+    const key = `${port.published}/${port.protocol}`;
+    return port.mode === "host" && (load.hostPorts.get(key) ?? 0) > (given?.get(key) ?? 0);
+  });
   return taken && `has port ${taken.published}/${taken.protocol} in use by another task`;
 }
 
@@ -121,28 +124,40 @@ function refuseFullShare(candidate: Candidate, node: Node, load: NodeLoad): stri
   return `holds ${limit} of its tasks already, which is max_replicas_per_node`;
 }
 
-function refuseTooSmall({ spec }: Candidate, node: Node, load: NodeLoad): string | undefined {
+function refuseTooSmall(
+  { spec, gives }: Candidate,
+  node: Node,
+  load: NodeLoad,
+): string | undefined {
   const { cpuMillis, memoryBytes } = spec.resources.reservations;
-  const freeMemory = node.resources.memoryBytes - load.memoryBytes;
+  const given = gives.get(node.id);
+  const freeMemory = node.resources.memoryBytes - load.memoryBytes + (given?.memoryBytes ?? 0);
   if (memoryBytes > freeMemory) {
     return `has ${formatBytes(freeMemory)} of memory free, not ${formatBytes(memoryBytes)}`;
   }
-  const freeCpu = node.resources.cpuMillis - load.cpuMillis;
+  const freeCpu = node.resources.cpuMillis - load.cpuMillis + (given?.cpuMillis ?? 0);
   if (cpuMillis > freeCpu) return `has ${freeCpu / 1000} cores free, not ${cpuMillis / 1000}`;
   return undefined;
 }
 
-function refuseFewResources({ spec }: Candidate, node: Node, load: NodeLoad): string | undefined {
+function refuseFewResources(
+  { spec, gives }: Candidate,
+  node: Node,
+  load: NodeLoad,
+): string | undefined {
+  const given = gives.get(node.id)?.generic;
   for (const [kind, amount] of Object.entries(spec.resources.reservations.generic ?? {})) {
-    const free = (node.generic?.[kind] ?? 0) - (load.generic.get(kind) ?? 0);
+    const taken = (load.generic.get(kind) ?? 0) - (given?.get(kind) ?? 0);
+    const free = (node.generic?.[kind] ?? 0) - taken;
     if (amount > free) return `has ${free} of resource ${kind} free, not ${amount}`;
   }
   return undefined;
 }
 
-function refuseNoDevices({ spec }: Candidate, node: Node, load: NodeLoad): string | undefined {
+function refuseNoDevices(candidate: Candidate, node: Node, load: NodeLoad): string | undefined {
+  const { spec, gives } = candidate;
   if (!usesDevices(spec)) return undefined;
-  const gift = giveDevices(spec, node, load);
+  const gift = giveDevices(spec, node, withoutDevices(load, gives.get(node.id)));
   return "reason" in gift ? gift.reason : undefined;
 }
 

@@ -3,7 +3,7 @@ import { compareText } from "../../lib/order.ts";
 import type { NodeId, ServiceId } from "../../model/ids.ts";
 import { priorityOf, specAt, specOf } from "../../model/service.ts";
 import type { Service, ServiceSpec } from "../../model/service.ts";
-import { occupiesNode, type Task } from "../../model/task.ts";
+import { isStaged, occupiesNode, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { followsOthers } from "./affinity.ts";
 
@@ -62,10 +62,10 @@ export class SlotNodes {
   #service: ServiceId | undefined;
   #bySlot: Map<string, NodeId[]> | undefined;
 
-  /** Empty where nobody asks: only a limit for each node depends on it. */
-  of(view: View, { service, spec }: TaskGroup, slot: string): readonly NodeId[] {
-    if (spec.placement.maxReplicasPerNode === 0) return NOWHERE;
-    return this.#load(view, service).get(slot) ?? NOWHERE;
+  /** Empty where nobody asks: only a limit for each node depends on it, and what is staged. */
+  of(view: View, { service, spec }: TaskGroup, task: Task): readonly NodeId[] {
+    if (spec.placement.maxReplicasPerNode === 0 && !isStaged(task)) return NOWHERE;
+    return this.#load(view, service).get(task.slot) ?? NOWHERE;
   }
 
   /** A task of the slot was placed. */

@@ -1,6 +1,6 @@
 import type { NodeId } from "../../model/ids.ts";
 import type { Node } from "../../model/node.ts";
-import { specAt, specOf } from "../../model/service.ts";
+import { specAt, specOf, type Strategy } from "../../model/service.ts";
 import type { View } from "../../model/view.ts";
 import { unmetWishes } from "./affinity.ts";
 import type { Candidate } from "./candidate.ts";
@@ -8,7 +8,7 @@ import type { ClusterLoad, LoadedNode } from "./cluster-load.ts";
 import { firstRefusal, LOAD_FILTERS, STATIC_FILTERS } from "./filters.ts";
 import type { TaskGroup } from "./group.ts";
 import { revisionKey } from "./load.ts";
-import { Scores, strategyOf } from "./score.ts";
+import { Scores } from "./score.ts";
 import { sieve } from "./sieve.ts";
 import { SpreadTree } from "./spread-tree.ts";
 import type { Verdicts } from "./verdicts.ts";
@@ -19,6 +19,8 @@ export interface Knowledge {
   isOutOfTouch?: ((nodeId: NodeId) => boolean) | undefined;
   /** Whether a node has the image, so that nothing needs to be fetched. */
   hasImage?: ((nodeId: NodeId, image: string) => boolean) | undefined;
+  /** How tasks are placed whose service says nothing of it; absent: `spread`. */
+  strategy?: Strategy | undefined;
 }
 
 /** What a run of the scheduler goes by. */
@@ -70,7 +72,7 @@ export class Picker {
     this.#scores = new Scores({
       load: run.load,
       serviceId: group.service.id,
-      strategy: strategyOf(group.spec.placement),
+      strategy: group.spec.placement.strategy ?? run.knowledge.strategy ?? "spread",
       seed,
       knowsImages: run.knowledge.hasImage !== undefined,
     });

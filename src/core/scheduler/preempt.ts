@@ -12,6 +12,8 @@ import { candidateOf, type Candidate } from "./candidate.ts";
 import { refusalOf } from "./filters.ts";
 import { guestOf, guestSoon, isEnding, loadWithout, nodesInQuestion } from "./room.ts";
 import { withoutGone, type Guest } from "./room.ts";
+import { needBeyond } from "./load.ts";
+import { roomGivenTo } from "./staged.ts";
 import type { Schedule } from "./schedule.ts";
 
 /** A task that keeps failing takes nobody's room. */
@@ -93,7 +95,9 @@ class Planning {
       const service = task && view.services.get(task.serviceId);
       if (task === undefined || service === undefined) return [];
       const given = devices === undefined ? task : { ...task, devices };
-      return [{ nodeId, task: given, spec: specAt(service, task.revision) }];
+      const room = roomGivenTo(view, service, task, [nodeId]).get(nodeId);
+      const spec = specAt(service, task.revision);
+      return [{ nodeId, task: given, spec: room === undefined ? spec : needBeyond(room, spec) }];
     });
     const placed = new Map<ServiceId, NodeId[]>();
     for (const { nodeId, task } of this.#guests) {

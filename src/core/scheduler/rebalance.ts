@@ -10,9 +10,8 @@ import { isServing } from "../../model/serving.ts";
 import { isLive, isTerminal, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { candidateOf } from "./candidate.ts";
-import type { ClusterLoad } from "./cluster-load.ts";
 import { nodesInQuestion } from "./room.ts";
-import { schedule } from "./schedule.ts";
+import { schedule, type ScheduleOptions } from "./schedule.ts";
 
 /** For so long nothing of the service has begun, and the nodes have been as they are. */
 const QUIET_MS = 60_000;
@@ -29,17 +28,17 @@ export interface Rebalance {
  * time, from a place that has at least two more than another, while all of them are well. Where the
  * scheduler would not put it in the emptier place, it stays.
  * @param now milliseconds since 1970
- * @param load the loads of the view, where somebody keeps them
  */
 export function planRebalance(
   view: View,
   service: Service,
   now: number,
   random: Random,
-  load?: ClusterLoad,
+  options: ScheduleOptions = {},
 ): Rebalance {
   const { rebalance, placement } = specOf(service);
-  const wanted = rebalance === "gentle" && placement.strategy !== "binpack";
+  const strategy = placement.strategy ?? options.strategy ?? "spread";
+  const wanted = rebalance === "gentle" && strategy === "spread";
   if (!wanted || service.removing || !canMove(service)) return {};
   const tasks = view.tasksOf(service.id);
   const first = tasks.find(isLive);
@@ -52,7 +51,7 @@ export function planRebalance(
   // Whatever is under way ends, and a look then finds it.
   if (!isAtRest(view, service, tasks)) return { wakeAt: now + QUIET_MS };
   const task = youngest(tasks.filter(({ nodeId }) => nodeId === gap.from.id));
-  const target = task && targetOf(view, task, random, load);
+  const target = task && targetOf(view, task, random, options);
   if (task === undefined || target === undefined || !gap.to.includes(target)) return {};
   const reason = `moves to balance: node ${target.hostname} has fewer tasks of the service`;
   return { move: { task, reason } };
@@ -132,10 +131,10 @@ function targetOf(
   view: View,
   task: Task,
   random: Random,
-  load: ClusterLoad | undefined,
+  options: ScheduleOptions,
 ): Node | undefined {
   const { nodeId: _, startedAt: __, devices: ___, ...rest } = task;
   const next: Task = { ...rest, id: newId<"task">(random), state: "pending", health: "none" };
-  const [placement] = schedule(view, [next], random, load === undefined ? {} : { load }).placements;
+  const [placement] = schedule(view, [next], random, options).placements;
   return placement && view.nodes.get(placement.nodeId);
 }

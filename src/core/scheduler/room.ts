@@ -7,12 +7,14 @@ import type { View } from "../../model/view.ts";
 import type { Candidate } from "./candidate.ts";
 import { giveDevices } from "./devices.ts";
 import { firstRefusal, refusalOf, STATIC_FILTERS } from "./filters.ts";
-import { addTask, loadOf, type NodeLoad } from "./load.ts";
+import { addTask, loadOf, needBeyond, type NodeLoad } from "./load.ts";
+import { roomGivenTo, withoutDevices } from "./staged.ts";
 
 /** A task that gets, or is to get, room on a node, and is not there in the view yet. */
 export interface Guest {
   nodeId: NodeId;
   task: Task;
+  /** By which it counts: of one that is staged, what it needs beyond what others leave it. */
   spec: ServiceSpec;
 }
 
@@ -34,10 +36,14 @@ export function loadWithout(
 }
 
 /** The task as a guest of the node, with what it gets of its devices. */
-export function guestOf({ task, spec }: Candidate, node: Node, load: NodeLoad): Guest {
-  const gift = usesDevices(spec) ? giveDevices(spec, node, load) : { ids: [] };
+export function guestOf(candidate: Candidate, node: Node, load: NodeLoad): Guest {
+  const { task, spec } = candidate;
+  const given = candidate.gives.get(node.id);
+  const uses = usesDevices(spec);
+  const gift = uses ? giveDevices(spec, node, withoutDevices(load, given)) : { ids: [] };
   const devices = "ids" in gift && gift.ids.length > 0 ? { devices: gift.ids } : {};
-  return { nodeId: node.id, task: { ...task, ...devices }, spec };
+  const counted = given === undefined ? spec : needBeyond(given, spec);
+  return { nodeId: node.id, task: { ...task, ...devices }, spec: counted };
 }
 
 /** The candidate once the tasks that `isGone` tells have ended: it takes no place of theirs. */
@@ -50,7 +56,10 @@ export function withoutGone(
   if (slotNodes.length === 0) return candidate;
   const others = view.tasksOf(task.serviceId).filter((other) => other.slot === task.slot);
   const held = others.filter((one) => one.id !== task.id && occupiesNode(one) && !isGone(one));
-  return { ...candidate, slotNodes: held.flatMap(({ nodeId }) => nodeId ?? []) };
+  const left = held.flatMap(({ nodeId }) => nodeId ?? []);
+  const service = view.services.get(task.serviceId);
+  const gives = service && roomGivenTo(view, service, task, left, isGone);
+  return { ...candidate, slotNodes: left, ...(gives === undefined ? {} : { gives }) };
 }
 
 /** The task on the first node, by id, that has room for it when all that is ending has ended. */
@@ -64,7 +73,7 @@ export function guestSoon(
   for (const node of sortedBy(view.nodes.values(), ({ id }) => id)) {
     if (!view.tasksOn(node.id).some(isGone)) continue;
     const load = loadWithout(view, node.id, isGone, guests);
-    if (refusalOf(then, node, load) === undefined) return guestOf(candidate, node, load);
+    if (refusalOf(then, node, load) === undefined) return guestOf(then, node, load);
   }
   return undefined;
 }

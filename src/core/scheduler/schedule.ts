@@ -16,6 +16,7 @@ import { emptyLoad, loadOf } from "./load.ts";
 import { meritsOf } from "./merits.ts";
 import { Picker, type Knowledge, type Run } from "./pick.ts";
 import { guestOf, type Guest } from "./room.ts";
+import { roomGivenTo } from "./staged.ts";
 
 export interface Placement {
   taskId: TaskId;
@@ -151,19 +152,20 @@ class Placing {
   #candidate(group: TaskGroup, task: Task, home: Node | undefined): Candidate {
     const { view } = this.#run;
     const { service, spec } = group;
-    const slotNodes = this.#slots.of(view, group, task.slot);
+    const slotNodes = this.#slots.of(view, group, task);
+    const gives = roomGivenTo(view, service, task, slotNodes);
     const isFree = this.#index.size === 0 && spec.placement.affinity === undefined;
     const affinity = { index: this.#index, placed: this.#company };
     const bonds = isFree ? NO_BONDS : bondsOf(view, service, task, affinity);
-    return { task, spec, slotNodes, home, bonds };
+    return { task, spec, slotNodes, gives, home, bonds };
   }
 
   #place(group: TaskGroup, candidate: Candidate, at: LoadedNode): void {
-    const { task, spec } = candidate;
+    const { task } = candidate;
     const node = this.#run.view.nodes.get(at.id);
     if (node === undefined) return;
     const guest = guestOf(candidate, node, at.load);
-    this.#count(at, guest.task, spec);
+    this.#count(at, guest.task, guest.spec);
     this.#guests.push(guest);
     this.#slots.add(this.#run.view, group, task.slot, at.id);
     const company = this.#company.get(task.serviceId);

@@ -1,6 +1,6 @@
 import { mix32 } from "../../lib/random.ts";
 import type { ServiceId } from "../../model/ids.ts";
-import type { Placement } from "../../model/service.ts";
+import type { Strategy } from "../../model/service.ts";
 import type { ClusterLoad } from "./cluster-load.ts";
 import type { Before } from "./heap.ts";
 
@@ -8,15 +8,6 @@ import type { Before } from "./heap.ts";
 const STEPS_OF_ROOM = 10;
 /** … for the question whether the image is there, which must not make one node take everything. */
 const TASKS_OF_A_STEP = 10;
-
-/** `spread` fills all nodes alike, `binpack` one after the other. */
-export type Strategy = "spread" | "binpack";
-
-export function strategyOf(
-  placement: Pick<Placement, "spread"> & { strategy?: Strategy | undefined },
-): Strategy {
-  return placement.strategy ?? "spread";
-}
 
 /** How nodes are weighed for the tasks of one service. */
 export interface Weighing {

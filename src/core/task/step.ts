@@ -19,6 +19,8 @@ export interface TaskOnNode {
   /** What the node last said of it. */
   status?: TaskStatus | undefined;
   container?: FoundContainer | undefined;
+  /** Whether it gets no traffic before somebody has found it ready. */
+  isHeld?: boolean;
 }
 
 /** The single next thing to do for a task. */
@@ -40,14 +42,16 @@ export type Step =
  * @param now milliseconds since 1970
  */
 export function planStep(task: TaskOnNode, now: number): Step | undefined {
-  const { assignment, status, container } = task;
+  const { assignment, status, container, isHeld = false } = task;
   if (assignment === undefined) {
     if (container !== undefined) return { type: "remove" };
     return status === undefined ? undefined : { type: "forget" };
   }
   switch (assignment.desired) {
+    case "prepared":
+      return stepToPrepared(assignment, status, container, now);
     case "running":
-      return stepToRunning(assignment, status, container, now);
+      return stepToRunning(assignment, { status, container, isHeld }, now);
     case "shutdown":
       return stepToShutdown(assignment, status, container, now);
     case "removed":
@@ -55,10 +59,26 @@ export function planStep(task: TaskOnNode, now: number): Step | undefined {
   }
 }
 
-function stepToRunning(
+/** All that comes before a start. Whatever happens, the start itself is somebody else's order. */
+function stepToPrepared(
   assignment: Assignment,
   status: TaskStatus | undefined,
   container: FoundContainer | undefined,
+  now: number,
+): Step | undefined {
+  const state = furthest(assignment.state, status?.state);
+  if (container?.state !== "created" || rankOf(state) >= rankOf("prepared")) {
+    const isWhole = container?.state === "created" && !isTerminal(state);
+    return isWhole
+      ? undefined
+      : stepToRunning(assignment, { status, container, isHeld: false }, now);
+  }
+  return report(assignment, "prepared", now);
+}
+
+function stepToRunning(
+  assignment: Assignment,
+  { status, container, isHeld }: Omit<TaskOnNode, "assignment"> & { isHeld: boolean },
   now: number,
 ): Step | undefined {
   const state = furthest(assignment.state, status?.state);
@@ -74,19 +94,20 @@ function stepToRunning(
       if (rankOf(state) >= rankOf("starting")) {
         return report(assignment, "failed", now, "its container was removed by somebody else");
       }
-      if (state !== "preparing") return report(assignment, "preparing", now);
+      if (rankOf(state) < rankOf("preparing")) return report(assignment, "preparing", now);
       return { type: "create" };
     case "created":
       if (rankOf(state) >= rankOf("running")) {
         return report(assignment, "failed", now, "its container lost its state, as after a reboot");
       }
       return rankOf(state) < rankOf("starting")
-        ? report(assignment, "starting", now)
+        ? reportStarting(assignment, container, now)
         : { type: "start" };
     case "running":
-      return status?.state === "running" ? undefined : reportRunning(assignment, container, now);
+      if (status?.state !== "running") return reportRunning(assignment, container, isHeld, now);
+      return status.ending === true ? stop(assignment) : undefined;
     case "exited":
-      return reportExit(assignment, container, now);
+      return reportExit(assignment, container, now, status?.ending === true ? status : undefined);
   }
 }
 
@@ -132,13 +153,27 @@ function report(assignment: Assignment, state: TaskState, now: number, message =
   };
 }
 
-function reportRunning(assignment: Assignment, container: FoundContainer, now: number): Step {
+/** With its address, so that others know the task before its program begins. */
+function reportStarting(assignment: Assignment, container: FoundContainer, now: number): Step {
+  const step = report(assignment, "starting", now);
+  const { address } = container;
+  if (step.type !== "report" || address === undefined) return step;
+  return { ...step, status: { ...step.status, address } };
+}
+
+function reportRunning(
+  assignment: Assignment,
+  container: FoundContainer,
+  isHeld: boolean,
+  now: number,
+): Step {
+  const waits = isHeld || awaitedPorts(assignment, container).length > 0;
   return {
     type: "report",
     status: {
       taskId: assignment.taskId,
       state: "running",
-      health: awaitedPorts(assignment, container).length > 0 ? "starting" : "none",
+      health: waits ? "starting" : "none",
       message: "",
       since: now,
       startedAt: container.startedAt ?? now,
@@ -154,15 +189,21 @@ export function awaitedPorts(assignment: Assignment, container: FoundContainer):
   return [...new Set(tcp.map((port) => port.target))];
 }
 
-function reportExit(assignment: Assignment, container: FoundContainer, now: number): Step {
+/** @param ended what was said of it when the node ended it for its health */
+function reportExit(
+  assignment: Assignment,
+  container: FoundContainer,
+  now: number,
+  ended: TaskStatus | undefined,
+): Step {
   const exitCode = container.exitCode ?? 0;
   return {
     type: "report",
     status: {
       taskId: assignment.taskId,
-      state: exitCode === 0 ? "complete" : "failed",
+      state: exitCode === 0 && ended === undefined ? "complete" : "failed",
       health: "none",
-      message: formatExit(exitCode, container.outOfMemory === true),
+      message: ended?.message ?? formatExit(exitCode, container.outOfMemory === true),
       since: now,
       finishedAt: container.finishedAt ?? now,
       exitCode,

@@ -14,6 +14,7 @@ import { messageChainOf, OrchdError } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
 import type { Random } from "../../lib/random.ts";
 import type { Keyring } from "./keyring.ts";
+import { Notices } from "./notices.ts";
 import { Probes } from "./probes.ts";
 import { STREAM_LIMITS, type StreamLimits } from "./streams.ts";
 import type { GossipTraffic } from "./traffic.ts";
@@ -25,6 +26,8 @@ const VERSIONS: Versions = [1, 5, 5, 2, 5, 5];
 const LEAVE_MAX_MS = 5000;
 /** Rounds of gossip that the intent to leave is ahead of the leave itself. */
 const INTENT_ROUNDS = 3;
+/** To so many members a notice goes straight, since gossip takes a few rounds. */
+const NOTIFIED_AT_ONCE = 64;
 
 export type Tags = Readonly<Record<string, string>>;
 
@@ -62,6 +65,8 @@ export interface GossipMemberOptions {
   /** Members from before a restart, trusted as they are. */
   known?: Iterable<Member>;
   onChange(change: MemberChange): void;
+  /** A member told all others something, as `notify` does; each notice comes once. */
+  onNotice?(notice: Uint8Array): void;
   /** Somebody else says that it is this member, or two are another. */
   onConflict?(node: string, known: Address, other: Address): void;
 }
@@ -97,6 +102,13 @@ export interface GossipMember {
    * @throws OrchdError `timedOut`, `unreachable`, `invalid` when who answers is of no member's kind
    */
   probeStream(address: Address, node: string, timeoutMs: number): Promise<void>;
+  /**
+   * Tells all members something beside who is there: at once those of which there are not too many,
+   * and the others by gossip.
+   * @param only this member alone, which passes it on to nobody
+   * @throws OrchdError `tooLarge` above 1024 bytes
+   */
+  notify(notice: Uint8Array, only?: string): void;
   /** Says farewell; resolves when the others had time to hear it. `close` is the caller's. */
   leave(): Promise<void>;
   close(): void;
@@ -148,6 +160,7 @@ class Driver implements GossipMember {
   /** Exchanges that a `join` waits for, by the membership's id. */
   readonly #joining = new Map<number, (answered: boolean) => void>();
   readonly #probes: Probes;
+  readonly #notices = new Notices();
   #timer: { at: number; timer: Timer } | undefined;
   #onLeft: (() => void) | undefined;
   #isClosed = false;
@@ -220,6 +233,18 @@ class Driver implements GossipMember {
 
   probeStream(address: Address, node: string, timeoutMs: number): Promise<void> {
     return this.#probes.byStream(address, node, timeoutMs);
+  }
+
+  notify(notice: Uint8Array, only?: string): void {
+    const payload = this.#notices.encode(notice, only === undefined ? "all" : "one");
+    if (only === undefined) this.#tell(payload);
+    const message = encodeMessage({ type: "user", payload });
+    let left = NOTIFIED_AT_ONCE;
+    for (const { node, state, address } of this.members()) {
+      if (node === this.name || state !== "alive" || (only ?? node) !== node) continue;
+      if (left-- === 0) return;
+      this.#transport.send(address, [message]);
+    }
   }
 
   async leave(): Promise<void> {
@@ -303,7 +328,7 @@ class Driver implements GossipMember {
       case "changed":
         return options.onChange(effect);
       case "user":
-        return this.#tell(this.#intents.receive(effect.payload));
+        return this.#hear(effect.payload);
       case "userState":
         for (const news of this.#intents.merge(effect.payload)) this.#tell(news);
         return;
@@ -318,6 +343,14 @@ class Driver implements GossipMember {
       default:
         return assertNever(effect);
     }
+  }
+
+  /** What is new is passed on. */
+  #hear(payload: Uint8Array): void {
+    const heard = this.#notices.receive(payload);
+    if (heard === undefined) return this.#tell(this.#intents.receive(payload));
+    if (heard.isForAll) this.#tell(payload);
+    this.#options.onNotice?.(heard.notice);
   }
 
   /** Tells all members, beside the membership's own messages. */

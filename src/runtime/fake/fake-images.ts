@@ -1,5 +1,6 @@
 import { OrchdError } from "../../lib/errors.ts";
 import type { ImageSummary } from "../../model/session.ts";
+import type { ImageIdentity } from "../driver.ts";
 
 /** References that begin so are on no node and in no registry. */
 const MISSING = "missing";
@@ -11,6 +12,11 @@ export class FakeImages {
 
   has(reference: string): boolean {
     return !reference.startsWith(MISSING) || this.#loaded.has(reference);
+  }
+
+  /** A name is its own identity, and no registry has it. */
+  identity(reference: string): ImageIdentity | undefined {
+    return this.has(reference) ? { id: reference, digests: [] } : undefined;
   }
 
   pull(reference: string): void {

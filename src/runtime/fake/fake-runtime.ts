@@ -16,8 +16,10 @@ import type { NodeUsage } from "../../model/usage.ts";
 import type { NodeVolume } from "../../model/volume.ts";
 import type {
   BridgeNetwork,
+  CommandResult,
   ContainerStatus,
   CreateOptions,
+  ImageIdentity,
   Runtime,
   RuntimeEvent,
   RuntimeInfo,
@@ -204,6 +206,37 @@ export class FakeRuntime implements Runtime {
     });
   }
 
+  imageIdentity(reference: string): Promise<ImageIdentity | undefined> {
+    return this.#answer(() => this.#images.identity(reference));
+  }
+
+  async run(taskId: TaskId): Promise<CommandResult> {
+    const { ok, output } = await this.answer(taskId);
+    return { end: "exited", exitCode: ok ? 0 : 1, output };
+  }
+
+  answer(taskId: TaskId): Promise<{ ok: boolean; output: string }> {
+    return this.#answer(() => {
+      const { status, script } = this.#require(taskId);
+      if (status.state !== "running" || status.startedAt === undefined) {
+        throw new OrchdError(
+          "runtime",
+          "the container does not run, so nothing can be asked of it",
+        );
+      }
+      const ranMs = this.#clock.now() - status.startedAt;
+      const { healthyAfterMs, unhealthyAfterMs = Infinity } = script;
+      if (ranMs < healthyAfterMs) return { ok: false, output: "not there yet" };
+      const ok = ranMs < unhealthyAfterMs;
+      return { ok, output: ok ? "all is well" : "something is wrong" };
+    });
+  }
+
+  /** No image says anything of its health. */
+  imageHealthcheck(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
   hasImage(reference: string): Promise<boolean> {
     return this.#answer(() => this.#images.has(reference));
   }
@@ -237,6 +270,12 @@ export class FakeRuntime implements Runtime {
         throw new OrchdError("conflict", message);
       }
       this.#network = network;
+    });
+  }
+
+  removeNetwork(name: string): Promise<void> {
+    return this.#answer(() => {
+      if (this.#network?.name === name) this.#network = undefined;
     });
   }
 

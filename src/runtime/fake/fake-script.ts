@@ -15,6 +15,10 @@ export interface FakeScript {
   /** Cores that it keeps busy. */
   cpu: number;
   memoryBytes: number;
+  /** It passes every check from so long after its start on. */
+  healthyAfterMs: number;
+  /** … until so long after it; absent means for ever. */
+  unhealthyAfterMs?: number;
 }
 
 const PREFIX = "orchd.fake/";
@@ -32,6 +36,7 @@ export function parseFakeScript(labels: Readonly<Record<string, string>>): FakeS
     output: [],
     cpu: 0,
     memoryBytes: 0,
+    healthyAfterMs: 0,
   };
   for (const [label, value] of Object.entries(labels)) {
     if (label.startsWith(PREFIX)) applyLabel(script, label.slice(PREFIX.length), value);
@@ -74,6 +79,12 @@ function applyLabel(script: FakeScript, name: string, value: string): void {
       return;
     case "memory":
       script.memoryBytes = numberOf(name, value);
+      return;
+    case "healthy-after":
+      script.healthyAfterMs = durationOf(name, value);
+      return;
+    case "unhealthy-after":
+      script.unhealthyAfterMs = durationOf(name, value);
       return;
     case "output":
       script.output = value.split("\n");

@@ -21,6 +21,10 @@ export type Listed = z.infer<typeof listedSchema>;
 
 export const inspectedSchema = z.object({
   Id: z.string(),
+  /** The id of its image. */
+  Image: z.string().default(""),
+  /** The name or the path of what runs it. */
+  OCIRuntime: z.string().default(""),
   State: z.object({
     Status: z.string(),
     OOMKilled: z.boolean(),

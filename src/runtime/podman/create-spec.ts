@@ -2,7 +2,8 @@ import { OrchdError } from "../../lib/errors.ts";
 import { containerNameOf, type Assignment } from "../../model/assignment.ts";
 import type { ContainerSpec, Mount, Resources } from "../../model/container.ts";
 import type { NodeId } from "../../model/ids.ts";
-import { LABELS, type BridgeNetwork } from "../driver.ts";
+import { LABELS, type BridgeNetwork, type Resolver } from "../driver.ts";
+import { namesSpecOf } from "./names-spec.ts";
 import { linkAddressOf } from "./link-address.ts";
 import { limitsSpecOf, type ProcessLimits } from "./process-limits.ts";
 import { securitySpecOf } from "./security-spec.ts";
@@ -15,6 +16,7 @@ export interface CreateSpecOptions {
   /** What the Podman service may grant: see `ProcessLimits`. */
   limits: ProcessLimits;
   address?: string;
+  resolver?: Resolver;
 }
 
 const LOG_BYTES_MAX = 10 * 1024 * 1024;
@@ -127,9 +129,7 @@ function networkSpecOf(options: CreateSpecOptions): Record<string, unknown> {
     netns: { nsmode: spec.networkMode },
     Networks: bridge ? { [network.name]: perNetwork } : undefined,
     hostname: spec.hostname,
-    dns_server: listOrAbsent(spec.dns),
-    dns_search: listOrAbsent(spec.dnsSearch),
-    dns_option: listOrAbsent(spec.dnsOptions),
+    ...namesSpecOf(spec, options.resolver),
     hostadd: listOrAbsent(
       spec.extraHosts.map(({ host, address: target }) => {
         const gateway = bridge ? network.gateway : "127.0.0.1";

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { OrchdError } from "../../lib/errors.ts";
 import type { ImageSummary } from "../../model/session.ts";
+import type { ImageIdentity } from "../driver.ts";
 import { sentenceOf } from "./errors.ts";
 import { queryOf, type PodmanHttp } from "./http.ts";
 import { linesOf } from "./lines.ts";
@@ -11,7 +12,13 @@ const listedImageSchema = z.object({
   Created: z.number(),
   Size: z.number(),
 });
-const inspectedImageSchema = z.object({ Os: z.string(), Architecture: z.string() });
+const inspectedImageSchema = z.object({
+  Id: z.string(),
+  Os: z.string(),
+  Architecture: z.string(),
+  Digest: z.string().nullish(),
+  RepoDigests: z.array(z.string()).nullish(),
+});
 const pullLineSchema = z.object({ error: z.string().optional() });
 const loadedSchema = z.object({ Names: z.array(z.string()).nullish() });
 
@@ -25,21 +32,64 @@ export async function hasImage(http: PodmanHttp, reference: string): Promise<boo
   return qualified !== reference && (await exists(http, qualified));
 }
 
+/** What an image is; undefined for one that is not there. */
+export async function imageIdentity(
+  http: PodmanHttp,
+  reference: string,
+): Promise<ImageIdentity | undefined> {
+  const name = qualifiedNameOf(reference);
+  const image = await inspect(http, name);
+  if (image === undefined) return undefined;
+  return { id: image.Id, digests: digestsIn(image.RepoDigests ?? [], name, image.Digest ?? "") };
+}
+
 /** `linux/arm64`; undefined for an image that is not here, or does not say. */
 export async function imagePlatform(
   http: PodmanHttp,
   reference: string,
 ): Promise<string | undefined> {
   for (const name of new Set([reference, qualifiedNameOf(reference)])) {
-    try {
-      const path = `/images/${encodeURIComponent(name)}/json`;
-      const { Os, Architecture } = await http.json(inspectedImageSchema, "GET", path);
-      return Os === "" || Architecture === "" ? undefined : `${Os}/${Architecture}`;
-    } catch (error) {
-      if (!(error instanceof OrchdError) || error.code !== "notFound") throw error;
-    }
+    const image = await inspect(http, name);
+    if (image === undefined) continue;
+    const { Os, Architecture } = image;
+    return Os === "" || Architecture === "" ? undefined : `${Os}/${Architecture}`;
   }
   return undefined;
+}
+
+async function inspect(
+  http: PodmanHttp,
+  name: string,
+): Promise<z.infer<typeof inspectedImageSchema> | undefined> {
+  try {
+    const path = `/images/${encodeURIComponent(name)}/json`;
+    return await http.json(inspectedImageSchema, "GET", path);
+  } catch (error) {
+    // Not here: an expected answer.
+    if (error instanceof OrchdError && error.code === "notFound") return undefined;
+    throw error;
+  }
+}
+
+/**
+ * The digests under which the registry of `name` has the image. That of an index, which is there
+ * for all platforms, stands beside the one of the image itself and comes first.
+ */
+function digestsIn(repoDigests: readonly string[], name: string, own: string): string[] {
+  const repository = repositoryOf(name);
+  if (repository.startsWith("localhost/")) return [];
+  const found = repoDigests.flatMap((text) => {
+    const [of, digest] = text.split("@");
+    return of === repository && digest !== undefined ? [digest] : [];
+  });
+  return [...found.filter((digest) => digest !== own), ...found.filter((d) => d === own)];
+}
+
+/** `host:5000/web` of `host:5000/web:1` and of `host:5000/web@sha256:…`. */
+function repositoryOf(reference: string): string {
+  const [name = ""] = reference.split("@");
+  const colon = name.lastIndexOf(":");
+  return colon > name.lastIndexOf("/") ? name.slice(0, colon) : name;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { parseProcessLimits, type ProcessLimits } from "./process-limits.ts";
 import type { Machine } from "./service-flags.ts";
 
@@ -14,6 +14,11 @@ const RUNTIME_DIRS = [
   "/bin",
 ];
 const OPEN_FILES_MAX = 1_048_576;
+
+/** Where an OCI runtime's executable is, by its name or its path. */
+export function findRuntime(name: string): string | undefined {
+  return RUNTIME_DIRS.map((dir) => resolve(dir, name)).find((path) => existsSync(path));
+}
 
 /** Looks at what Podman will find on this machine. */
 export function probeMachine(): Machine {

@@ -9,6 +9,7 @@ const networkSchema = z.object({
   driver: z.string(),
   network_interface: z.string().default(""),
   dns_enabled: z.boolean().default(false),
+  labels: z.record(z.string(), z.string()).nullish(),
   subnets: z.array(z.object({ subnet: z.string(), gateway: z.string().optional() })).nullish(),
 });
 type PodmanNetwork = z.infer<typeof networkSchema>;
@@ -39,6 +40,14 @@ export class NodeNetwork {
   async ensure(network: BridgeNetwork): Promise<void> {
     await ensureNetwork(this.#http, network, this.#nodeId);
     this.#known = network;
+  }
+
+  /** Removes it if it is this node's own, and no container is in it. */
+  async remove(name: string): Promise<void> {
+    this.#known = undefined;
+    const found = await findNetwork(this.#http, name);
+    if (found?.labels?.[LABELS.owner] !== this.#nodeId) return;
+    await this.#http.send("DELETE", `/networks/${encodeURIComponent(name)}`);
   }
 
   /** After a start: Podman makes the bridge with the first container, and ends it with the last. */
@@ -82,6 +91,8 @@ async function ensureNetwork(
         dns_enabled: false,
         ipv6_enabled: false,
         subnets: [{ subnet: network.subnet, gateway: network.gateway }],
+        // A network that was made with another size keeps it: TCP is told the right one anyway.
+        ...(network.mtu === undefined ? {} : { options: { mtu: `${network.mtu}` } }),
         labels: { [LABELS.owner]: nodeId },
       },
     });

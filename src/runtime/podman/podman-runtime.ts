@@ -5,6 +5,7 @@ import { OrchdError } from "../../lib/errors.ts";
 import { containerNameOf, type Assignment } from "../../model/assignment.ts";
 import type { Mount } from "../../model/container.ts";
 import type { NodeId, TaskId } from "../../model/ids.ts";
+import type { Healthcheck } from "../../model/probe.ts";
 import type {
   ExecOptions,
   ExecSession,
@@ -17,8 +18,11 @@ import type { NodeVolume } from "../../model/volume.ts";
 import {
   LABELS,
   type BridgeNetwork,
+  type CommandOptions,
+  type CommandResult,
   type ContainerStatus,
   type CreateOptions,
+  type ImageIdentity,
   type Runtime,
   type RuntimeEvent,
   type RuntimeInfo,
@@ -29,12 +33,14 @@ import { inspectedSchema, listedSchema, statusOf, type Inspected } from "./conta
 import { createSpecOf } from "./create-spec.ts";
 import { openExec } from "./exec.ts";
 import { filtersOf, type PodmanHttp } from "./http.ts";
-import { hasImage, imagePlatform, listImages, loadImage } from "./images.ts";
+import { ImageHealth } from "./image-health.ts";
+import { hasImage, imageIdentity, imagePlatform, listImages, loadImage } from "./images.ts";
 import { pullImage, qualifiedNameOf } from "./images.ts";
-import { readProcessLimits } from "./machine.ts";
+import { findRuntime, readProcessLimits } from "./machine.ts";
 import { NodeNetwork } from "./network.ts";
 import { podmanEvents } from "./podman-events.ts";
 import type { ProcessLimits } from "./process-limits.ts";
+import { nextPidFile, runCommand } from "./run-command.ts";
 import { PodmanService, type ServiceOptions } from "./service.ts";
 import { StatusCache } from "./status-cache.ts";
 import { freezeContainer, stopContainer, thawContainer } from "./stop-container.ts";
@@ -72,6 +78,10 @@ export class PodmanRuntime implements Runtime {
   readonly #network: NodeNetwork;
   readonly #subpaths: Subpaths;
   readonly upkeep: Upkeep;
+  readonly #imageHealth: ImageHealth;
+  readonly #runDir: string;
+  /** Executables of OCI runtimes, by the container that each of them runs. */
+  readonly #runtimes = new Map<string, string>();
 
   private constructor(service: PodmanService, options: PodmanOptions, limits: ProcessLimits) {
     this.#service = service;
@@ -83,6 +93,8 @@ export class PodmanRuntime implements Runtime {
     this.upkeep = new PodmanUpkeep(service.http);
     this.#subpaths = new Subpaths(options.runDir, (name) => volumePath(service.http, name));
     this.#statuses = new StatusCache((id) => this.#inspectId(id));
+    this.#imageHealth = new ImageHealth(service.http);
+    this.#runDir = options.runDir;
   }
 
   /** Finds Podman's service or starts one. */
@@ -114,7 +126,7 @@ export class PodmanRuntime implements Runtime {
   }
 
   async create(options: CreateOptions): Promise<string> {
-    const { assignment, address } = options;
+    const { assignment, address, resolver } = options;
     const { taskId, container } = assignment;
     await makeSources(container.mounts);
     const mounts = await this.#subpaths.resolve(taskId, container.mounts);
@@ -124,6 +136,7 @@ export class PodmanRuntime implements Runtime {
       network: this.#network.bridge,
       limits: this.#limits,
       ...(address === undefined ? {} : { address }),
+      ...(resolver === undefined ? {} : { resolver }),
     });
     const id = await this.#network.within(() => this.#createOrAdopt(spec, options));
     this.#ids.set(assignment.taskId, id);
@@ -166,6 +179,7 @@ export class PodmanRuntime implements Runtime {
       this.#ids.delete(taskId);
       this.#unsure.delete(taskId);
       this.#statuses.forget(id);
+      this.#runtimes.delete(id);
     }
     await this.#subpaths.release(taskId);
   }
@@ -188,11 +202,33 @@ export class PodmanRuntime implements Runtime {
     return openExec(this.#http, this.#clock, await this.#requireId(taskId), options);
   }
 
+  async run(
+    taskId: TaskId,
+    command: readonly string[],
+    options: CommandOptions,
+  ): Promise<CommandResult> {
+    const containerId = await this.#requireId(taskId);
+    const runtime = this.#runtimes.get(containerId) ?? (await this.#runtimeOf(containerId));
+    const pidFile = nextPidFile(this.#runDir);
+    return runCommand({ runtime, containerId, pidFile }, command, options);
+  }
+
+  async imageHealthcheck(taskId: TaskId): Promise<Healthcheck | undefined> {
+    const id = await this.#findId(taskId);
+    const inspected = id === undefined ? undefined : await this.#inspectId(id);
+    if (inspected === undefined || inspected.Image === "") return undefined;
+    return this.#imageHealth.of(inspected.Image);
+  }
+
   async usage(taskIds: readonly TaskId[]): Promise<NodeUsage["tasks"]> {
     const found = await Promise.all(
       taskIds.map(async (taskId) => ({ taskId, containerId: await this.#findId(taskId) })),
     );
     return readUsage(this.#http, found);
+  }
+
+  imageIdentity(reference: string): Promise<ImageIdentity | undefined> {
+    return imageIdentity(this.#http, reference);
   }
 
   hasImage(reference: string): Promise<boolean> {
@@ -217,6 +253,10 @@ export class PodmanRuntime implements Runtime {
 
   ensureNetwork(network: BridgeNetwork): Promise<void> {
     return this.#network.ensure(network);
+  }
+
+  removeNetwork(name: string): Promise<void> {
+    return this.#network.remove(name);
   }
 
   ensureVolume(mount: Extract<Mount, { type: "volume" }>): Promise<void> {
@@ -314,6 +354,17 @@ export class PodmanRuntime implements Runtime {
     });
     if (found !== undefined) this.#ids.set(taskId, found.Id);
     return found?.Id;
+  }
+
+  async #runtimeOf(containerId: string): Promise<string> {
+    const name = (await this.#inspectId(containerId))?.OCIRuntime ?? "";
+    const path = name === "" ? undefined : findRuntime(name);
+    if (path === undefined) {
+      const message = `the OCI runtime ${name} that runs the container is not on this machine`;
+      throw new OrchdError("runtime", message);
+    }
+    this.#runtimes.set(containerId, path);
+    return path;
   }
 
   async #inspectId(idOrName: string): Promise<Inspected | undefined> {

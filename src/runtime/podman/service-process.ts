@@ -29,12 +29,12 @@ export function isAlive(pid: number): boolean {
 
 /** Asks a process to end, makes it after five seconds; resolves when it has. */
 export async function endProcess(pid: number, clock: Clock): Promise<void> {
-  const killAt = clock.now() + END_TIMEOUT_MS;
+  const killAt = clock.monotonicNow() + END_TIMEOUT_MS;
   const giveUpAt = killAt + END_TIMEOUT_MS;
   let killed = false;
   signal(pid, "SIGTERM");
-  while (isAlive(pid) && clock.now() < giveUpAt) {
-    if (!killed && clock.now() > killAt) {
+  while (isAlive(pid) && clock.monotonicNow() < giveUpAt) {
+    if (!killed && clock.monotonicNow() > killAt) {
       killed = true;
       signal(pid, "SIGKILL");
     }

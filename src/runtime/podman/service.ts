@@ -125,10 +125,10 @@ export class PodmanService {
     await rm(log, { force: true });
     const child = this.#spawn(log);
     this.#pid = child.pid;
-    this.#startedAt = clock.now();
+    this.#startedAt = clock.monotonicNow();
     const deadline = this.#startedAt + START_TIMEOUT_MS;
     while (!(existsSync(this.http.socketPath) && (await this.http.ping()))) {
-      if (child.exitCode !== null || child.signalCode !== null || clock.now() > deadline) {
+      if (child.exitCode !== null || child.signalCode !== null || clock.monotonicNow() > deadline) {
         child.kill("SIGKILL");
         throw new OrchdError(
           "unreachable",
@@ -175,7 +175,8 @@ export class PodmanService {
     if (this.#pid === pid) this.#pid = undefined;
     if (this.#closed) return;
     const { clock } = this.#options;
-    if (clock.now() - this.#startedAt > HEALTHY_AFTER_MS) this.#backoffMs = BACKOFF_FIRST_MS;
+    if (clock.monotonicNow() - this.#startedAt > HEALTHY_AFTER_MS)
+      this.#backoffMs = BACKOFF_FIRST_MS;
     this.#retryLater();
   }
 

@@ -14,6 +14,7 @@ import {
   BACKUP_FORMAT,
   DATABASE_NAME,
   HOLDS,
+  KEY_NAMES,
   MANIFEST_NAME,
   type Manifest,
   SEAL_NAME,
@@ -58,6 +59,8 @@ export async function backUpCluster(source: BackupSource, passphrase?: string): 
     const counts = { nodes: view.nodes.size, services: view.services.size };
     const at = source.now();
     const revision = source.store.copyTo(draft);
+    // In the same turn as the copy: the key that fits it.
+    const keys = passphrase === undefined ? [] : keysIn(source.dataDir);
     const file = await measure(draft);
     const manifest: Manifest = {
       format: BACKUP_FORMAT,
@@ -67,11 +70,11 @@ export async function backUpCluster(source: BackupSource, passphrase?: string): 
       revision,
       ...counts,
       holds: HOLDS,
-      files: [{ name: DATABASE_NAME, ...file }],
+      files: [{ name: DATABASE_NAME, ...file }, ...keys.map(describe)],
     };
     const text = new TextEncoder().encode(`${JSON.stringify(manifest, undefined, 2)}\n`);
     const database = { name: DATABASE_NAME, bytes: file.bytes, content: () => readFile(draft) };
-    const plain = [memberOf(MANIFEST_NAME, text), database];
+    const plain = [memberOf(MANIFEST_NAME, text), database, ...keys.map(keyMember)];
     const made =
       passphrase === undefined ? plainBackup(plain, at) : sealedBackup(plain, at, passphrase);
     return { ...made, manifest, discard };
@@ -86,6 +89,28 @@ export function removeDrafts(dataDir: string): void {
   for (const name of fs.readdirSync(dataDir)) {
     if (name.startsWith(DRAFT_PREFIX)) fs.rmSync(join(dataDir, name), { force: true });
   }
+}
+
+interface KeyFile {
+  name: (typeof KEY_NAMES)[number];
+  content: Uint8Array;
+}
+
+function keysIn(dataDir: string): KeyFile[] {
+  return KEY_NAMES.flatMap((name) => {
+    const path = join(dataDir, name);
+    return fs.existsSync(path) ? [{ name, content: new Uint8Array(fs.readFileSync(path)) }] : [];
+  });
+}
+
+function describe({ name, content }: KeyFile) {
+  const hasher = newHasher();
+  hasher.update(content);
+  return { name, bytes: content.length, sha256: hasher.digest() };
+}
+
+function keyMember({ name, content }: KeyFile): Member {
+  return memberOf(name, content);
 }
 
 function plainBackup(members: readonly Member[], at: number) {

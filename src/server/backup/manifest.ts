@@ -5,12 +5,14 @@ export const BACKUP_FORMAT = 1;
 
 export const MANIFEST_NAME = "manifest.json";
 export const DATABASE_NAME = "server.db";
+/** What opens the secrets in the database, where a file does: only in a sealed backup. */
+export const KEY_NAMES = ["vault.key", "vault.key.new"] as const;
 /** In a sealed backup: how it is sealed, and what. */
 export const SEAL_NAME = "seal.json";
 export const SEALED_NAME = "backup.sealed";
 
 const fileSchema = z.object({
-  name: z.literal(DATABASE_NAME),
+  name: z.enum([DATABASE_NAME, ...KEY_NAMES]),
   bytes: z.int().min(1),
   sha256: z.string().regex(/^[0-9a-f]{64}$/, "is not a digest"),
 });
@@ -26,7 +28,11 @@ export const manifestSchema = z.object({
   services: z.int().min(0),
   /** What it holds, for people who look inside. */
   holds: z.string().max(1000),
-  files: z.array(fileSchema).length(1),
+  /** In the order in which they come; the database first. */
+  files: z
+    .array(fileSchema)
+    .min(1)
+    .max(1 + KEY_NAMES.length),
 });
 export type Manifest = z.infer<typeof manifestSchema>;
 
@@ -46,5 +52,5 @@ export type Seal = z.infer<typeof sealSchema>;
 
 export const HOLDS =
   "The state of an orchd cluster, with the private key of its certificate authority, its gossip " +
-  "keys and digests of its tokens: whoever has this can be the cluster's server. Not in it: what " +
-  "volumes hold, and images.";
+  "keys and digests of its tokens: whoever has this can be the cluster's server. Secrets are in " +
+  "it as the store has them, sealed. Not in it: what volumes hold, and images.";

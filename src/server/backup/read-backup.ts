@@ -8,6 +8,7 @@ import { newHasher } from "./flat-archive.ts";
 import {
   BACKUP_FORMAT,
   DATABASE_NAME,
+  KEY_NAMES,
   MANIFEST_NAME,
   type Manifest,
   manifestSchema,
@@ -56,7 +57,13 @@ async function readPlain(
   roomFor: number,
 ): Promise<Manifest> {
   const names = [MANIFEST_NAME, DATABASE_NAME];
-  const digests = await unpack(source, { kind: "cluster backup", names, directory, roomFor });
+  const digests = await unpack(source, {
+    kind: "cluster backup",
+    names,
+    others: KEY_NAMES,
+    directory,
+    roomFor,
+  });
   const path = join(directory, MANIFEST_NAME);
   // A later format may look in any way: its number comes first.
   const { format } = readJson(path, z.object({ format: z.int().min(1) }));
@@ -64,14 +71,18 @@ async function readPlain(
     throw new OrchdError("invalid", "the backup was made by a newer orchd: use that version");
   }
   const manifest = readJson(path, manifestSchema);
-  if (manifest.files[0]?.sha256 !== digests.get(DATABASE_NAME)) throw altered();
+  const { files } = manifest;
+  const isAll = files.length === digests.size - 1;
+  if (!isAll || files.some(({ name, sha256 }) => digests.get(name) !== sha256)) throw altered();
   return manifest;
 }
 
 interface Unpacking {
   kind: ArchiveKind;
-  /** What it has to hold, in this order, and nothing else. */
+  /** What it has to hold, in this order. */
   names: readonly string[];
+  /** What it may hold after that; nothing else. */
+  others?: readonly string[];
   directory: string;
   /** Bytes. */
   roomFor: number;
@@ -80,9 +91,9 @@ interface Unpacking {
 /** Answers the digest of each file. */
 async function unpack(
   source: AsyncIterable<Uint8Array>,
-  { kind, names, directory, roomFor }: Unpacking,
+  { kind, names, others = [], directory, roomFor }: Unpacking,
 ): Promise<Map<string, string>> {
-  const limits = { entriesMax: names.length, bytesMax: roomFor };
+  const limits = { entriesMax: names.length + others.length, bytesMax: roomFor };
   const reader = new ArchiveReader(kind, newHasher(), limits);
   const digests = new Map<string, string>();
   const missing = [...names];
@@ -99,8 +110,11 @@ async function unpack(
         if (event.type !== "entry") continue;
         close();
         const { kind: type, path, size } = event.entry;
-        if (type !== "file" || path !== missing.shift()) throw altered();
-        if (path.endsWith(".json") && size > TEXT_BYTES_MAX) throw altered();
+        const wanted = missing.shift();
+        const isMeant = wanted === undefined ? others.includes(path) : path === wanted;
+        if (type !== "file" || !isMeant || digests.has(path)) throw altered();
+        if (path !== DATABASE_NAME && path !== SEALED_NAME && size > TEXT_BYTES_MAX)
+          throw altered();
         file = openFile(directory, path);
       }
     }

@@ -8,7 +8,7 @@ import { isInUse } from "../../store/database-file.ts";
 import { makePrivateDirectory } from "../../store/private-directory.ts";
 import { openSqliteStore } from "../../store/sqlite/sqlite-store.ts";
 import { clusterIn } from "../cluster-keys.ts";
-import { DATABASE_NAME, type Manifest } from "./manifest.ts";
+import { DATABASE_NAME, KEY_NAMES, type Manifest } from "./manifest.ts";
 import { readBackup } from "./read-backup.ts";
 
 /** What belongs to one database alone. */
@@ -58,6 +58,7 @@ export async function restoreCluster(options: RestoreOptions): Promise<Restored>
     await beginAnew(join(draft, DATABASE_NAME), now);
     const movedTo = isThere ? keepAside(dataDir, now) : undefined;
     fs.rmSync(join(dataDir, CERTIFICATE_NAME), { force: true });
+    putKeys(draft, dataDir);
     fs.renameSync(join(draft, DATABASE_NAME), join(dataDir, DATABASE_NAME));
     syncDirectory(dataDir);
     return movedTo === undefined ? { manifest } : { manifest, movedTo };
@@ -79,6 +80,16 @@ async function beginAnew(path: string, now: number): Promise<void> {
   }
 }
 
+/**
+ * What opens the secrets of the backup. A key that is there and not in the backup stays where no
+ * cluster was, since it may have been put there for this.
+ */
+function putKeys(draft: string, dataDir: string): void {
+  for (const name of KEY_NAMES) {
+    if (fs.existsSync(join(draft, name))) fs.renameSync(join(draft, name), join(dataDir, name));
+  }
+}
+
 /** At no moment is there no database: a server that started then would begin an empty cluster. */
 function keepAside(dataDir: string, now: number): string {
   const stamp = new Date(now).toISOString().replace(/[-:]|\.\d+/g, "");
@@ -88,6 +99,11 @@ function keepAside(dataDir: string, now: number): string {
   for (const name of DATABASE_PARTS) {
     const from = join(dataDir, name);
     if (fs.existsSync(from)) fs.renameSync(from, join(folder, name));
+  }
+  // Copied: where the backup has none it may be the right one.
+  for (const name of KEY_NAMES) {
+    const from = join(dataDir, name);
+    if (fs.existsSync(from)) fs.copyFileSync(from, join(folder, name));
   }
   return folder;
 }

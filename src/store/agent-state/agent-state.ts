@@ -2,11 +2,13 @@ import { equalJson } from "../../lib/order.ts";
 import { assignmentSchema, type AssignmentSet } from "../../model/assignment.ts";
 import type { NodeId, TaskId } from "../../model/ids.ts";
 import { type Identity, identitySchema } from "../../model/join.ts";
+import type { NetworkMap } from "../../model/network-map.ts";
 import { type TaskStatus, taskStatusSchema } from "../../model/task.ts";
 import { classifyDatabaseError, type DatabaseFile } from "../database-errors.ts";
 import { closeRefused, type Db, openDatabaseFile } from "../database-file.ts";
 import { refuseMalformed } from "../well-formed.ts";
 import { loadRows } from "./load.ts";
+import { hasSameMap, mapFromRows, rowsOfMap } from "./network-rows.ts";
 import { type AgentRows, prepareStatements, type Statements } from "./rows.ts";
 import { agentTable } from "./schema.ts";
 
@@ -150,6 +152,51 @@ export class AgentState {
     this.#deleteFrom(this.#rows.statuses, taskIds, (taskId) => {
       this.#statements.deleteStatus.run({ taskId });
     });
+  }
+
+  /** The map of the cluster's network that was saved last; absent before the first one. */
+  networkMap(): NetworkMap | undefined {
+    return mapFromRows(this.#rows.network);
+  }
+
+  /** A map that differs in its generation alone is not written. */
+  saveNetworkMap(map: NetworkMap): void {
+    const before = this.#rows.network;
+    const after = rowsOfMap(map);
+    if (hasSameMap(before, after)) return;
+    const gone = [...before.keys()].filter((key) => !after.has(key));
+    const changed = [...after].filter(([key, row]) => !equalJson(before.get(key), row));
+    this.#write(() => {
+      for (const key of gone) this.#statements.deleteNetwork.run({ key });
+      for (const [key, row] of changed) {
+        this.#statements.putNetwork.run({ key, body: JSON.stringify(row) });
+      }
+    });
+    this.#rows.network = after;
+  }
+
+  /** Ids of the contents that are kept here, sealed. */
+  contentIds(): string[] {
+    return [...this.#rows.contents];
+  }
+
+  /** What was saved, as it was sealed; read from the disk. */
+  loadContent(id: string): string | undefined {
+    if (!this.#rows.contents.has(id)) return undefined;
+    return this.#statements.getContent.get({ id })?.sealed;
+  }
+
+  /** @param sealed base 64: nothing that anybody could read */
+  saveContent(id: string, sealed: string): void {
+    this.#write(() => this.#statements.putContent.run({ id, sealed }));
+    this.#rows.contents.add(id);
+  }
+
+  deleteContents(ids: readonly string[]): void {
+    const held = ids.filter((id) => this.#rows.contents.has(id));
+    if (held.length === 0) return;
+    this.#write(() => held.forEach((id) => this.#statements.deleteContent.run({ id })));
+    for (const id of held) this.#rows.contents.delete(id);
   }
 
   close(): void {

@@ -5,8 +5,16 @@ import { identitySchema } from "../../model/join.ts";
 import { taskStatusSchema } from "../../model/task.ts";
 import { damagedError, type DatabaseFile } from "../database-errors.ts";
 import type { Db } from "../database-file.ts";
+import { parseMapRow, type MapRow } from "./network-rows.ts";
 import type { AgentRows } from "./rows.ts";
-import { agentTable, assignmentTable, identityTable, statusTable } from "./schema.ts";
+import {
+  agentTable,
+  assignmentTable,
+  contentTable,
+  identityTable,
+  networkTable,
+  statusTable,
+} from "./schema.ts";
 
 /** Reads the whole file; each row must be what its schema says. Throws `damaged` otherwise. */
 export function loadRows(file: DatabaseFile, db: Db): AgentRows {
@@ -28,10 +36,26 @@ export function loadRows(file: DatabaseFile, db: Db): AgentRows {
     assignments: mapOf(file, "assignment", assignments, (row) =>
       withId(row.taskId, assignmentSchema.parse(JSON.parse(row.body))),
     ),
+    contents: new Set(
+      db
+        .select({ id: contentTable.id })
+        .from(contentTable)
+        .all()
+        .map(({ id }) => id),
+    ),
     statuses: mapOf(file, "status", statuses, (row) =>
       withId(row.taskId, taskStatusSchema.parse(JSON.parse(row.body))),
     ),
+    network: networkRows(file, db),
   };
+}
+
+function networkRows(file: DatabaseFile, db: Db): Map<string, MapRow> {
+  const found = new Map<string, MapRow>();
+  for (const { key, body } of db.select().from(networkTable).all()) {
+    parse(file, "network", key, () => found.set(key, parseMapRow(key, JSON.parse(body))));
+  }
+  return found;
 }
 
 function mapOf<Row extends { taskId: string }, Value>(

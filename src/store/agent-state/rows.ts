@@ -4,7 +4,15 @@ import type { NodeId, TaskId } from "../../model/ids.ts";
 import type { Identity } from "../../model/join.ts";
 import type { TaskStatus } from "../../model/task.ts";
 import type { Db } from "../database-file.ts";
-import { agentTable, assignmentTable, identityTable, statusTable } from "./schema.ts";
+import type { MapRow } from "./network-rows.ts";
+import {
+  agentTable,
+  assignmentTable,
+  contentTable,
+  identityTable,
+  networkTable,
+  statusTable,
+} from "./schema.ts";
 
 /** Everything that the file holds, in memory. */
 export interface AgentRows {
@@ -19,6 +27,10 @@ export interface AgentRows {
   clockFloor: number | undefined;
   assignments: Map<TaskId, Assignment>;
   statuses: Map<TaskId, TaskStatus>;
+  /** The network's map by key; empty until one has come. */
+  network: Map<string, MapRow>;
+  /** Which contents there are: they themselves, large and rarely read, stay on the disk. */
+  contents: Set<string>;
 }
 
 export type Statements = ReturnType<typeof prepareStatements>;
@@ -26,6 +38,7 @@ export type Statements = ReturnType<typeof prepareStatements>;
 export function prepareStatements(db: Db) {
   const taskId = sql.placeholder("taskId");
   const body = sql.placeholder("body");
+  const contentId = sql.placeholder("id");
   return {
     putAssignment: db
       .insert(assignmentTable)
@@ -42,6 +55,22 @@ export function prepareStatements(db: Db) {
       .onConflictDoUpdate({ target: statusTable.taskId, set: { body: sql`excluded.body` } })
       .prepare(),
     deleteStatus: db.delete(statusTable).where(eq(statusTable.taskId, taskId)).prepare(),
+    putNetwork: db
+      .insert(networkTable)
+      .values({ key: sql.placeholder("key"), body })
+      .onConflictDoUpdate({ target: networkTable.key, set: { body: sql`excluded.body` } })
+      .prepare(),
+    deleteNetwork: db
+      .delete(networkTable)
+      .where(eq(networkTable.key, sql.placeholder("key")))
+      .prepare(),
+    putContent: db
+      .insert(contentTable)
+      .values({ id: contentId, sealed: sql.placeholder("sealed") })
+      .onConflictDoUpdate({ target: contentTable.id, set: { sealed: sql`excluded.sealed` } })
+      .prepare(),
+    getContent: db.select().from(contentTable).where(eq(contentTable.id, contentId)).prepare(),
+    deleteContent: db.delete(contentTable).where(eq(contentTable.id, contentId)).prepare(),
     putIdentity: db
       .insert(identityTable)
       .values({ id: 1, key: sql.placeholder("key"), body })

@@ -21,6 +21,23 @@ export const statusTable = sqliteTable("status", {
   body: text("body").notNull(),
 });
 
+/**
+ * The map of the cluster's network, a row for each node, service and task of it, so that a change
+ * writes little. The key says which: `node/ID`; the row `map` has what belongs to all of it.
+ */
+export const networkTable = sqliteTable("network", {
+  key: text("key").primaryKey(),
+  body: text("body").notNull(),
+});
+
+/** What tasks of this node read, sealed with a key that comes from the node's own. */
+export const contentTable = sqliteTable("content", {
+  /** `ITEM.VERSION` */
+  id: text("id").primaryKey(),
+  /** Base 64. */
+  sealed: text("sealed").notNull(),
+});
+
 /** At most one row: the node's key, and after joining all else that makes it a node. */
 export const identityTable = sqliteTable("identity", {
   id: integer("id").primaryKey(),

@@ -12,11 +12,14 @@ const object = () => ({
 });
 
 export const clusterTable = sqliteTable("cluster", object());
+export const vaultTable = sqliteTable("vault", object());
 export const tokenTable = sqliteTable("token", object());
 export const nodeTable = sqliteTable("node", object());
 export const stackTable = sqliteTable("stack", object());
 export const serviceTable = sqliteTable("service", object());
 export const taskTable = sqliteTable("task", object());
+export const itemTable = sqliteTable("item", object());
+export const contentTable = sqliteTable("content", object());
 
 /** One row: which cluster this is, and the revision of its last commit. */
 export const metaTable = sqliteTable("meta", {

@@ -10,11 +10,14 @@ export type Statements = ReturnType<typeof prepareStatements>;
 export function prepareStatements(db: Db) {
   const writers = {
     cluster: prepareWriter(db, "cluster"),
+    vault: prepareWriter(db, "vault"),
     token: prepareWriter(db, "token"),
     node: prepareWriter(db, "node"),
     stack: prepareWriter(db, "stack"),
     service: prepareWriter(db, "service"),
     task: prepareWriter(db, "task"),
+    item: prepareWriter(db, "item"),
+    content: prepareWriter(db, "content"),
   };
   const setRevision = db
     .update(metaTable)

@@ -36,6 +36,10 @@ export function loadGolden(directory: string, files: string[]): Loaded {
     environment: ENVIRONMENT,
     envFiles: [],
     read: (path) => readBelow(directory, path),
+    readContent: (path) => {
+      const read = readBelow(directory, path);
+      return read.ok ? { ok: true, bytes: new TextEncoder().encode(read.text) } : read;
+    },
   });
   return { result, wantsReport: firstLine === "# report" };
 }
@@ -70,7 +74,18 @@ export function formatResult({ result, wantsReport }: Loaded): string {
   if (spec !== undefined && spec.volumes.length > 0) {
     lines.push("", `volumes ${spec.volumes.join(", ")}`);
   }
+  for (const item of spec?.items ?? []) {
+    const { kind, name, external, isTemplate, labels } = item;
+    const words = [external ? "external" : "", isTemplate ? "template" : ""].filter(Boolean);
+    lines.push("", [kind, name, ...words, JSON.stringify(labels)].join(" "));
+    const content = result.contents.find((one) => one.kind === kind && one.name === name);
+    if (content !== undefined) lines.push(`holds ${JSON.stringify(textOf(content.bytes))}`);
+  }
   return `${lines.join("\n")}\n`;
+}
+
+function textOf(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
 }
 
 /** The one file that shows all defaults. */

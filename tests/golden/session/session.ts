@@ -274,5 +274,6 @@ function workOn(task: Task): TaskState | undefined {
   if (task.desired === "removed") return task.state === "removed" ? undefined : "removed";
   if (isTerminal(task.state)) return undefined;
   if (task.desired === "shutdown") return "shutdown";
-  return task.state === "running" ? undefined : "running";
+  const wanted = task.desired === "prepared" ? "prepared" : "running";
+  return task.state === wanted ? undefined : wanted;
 }

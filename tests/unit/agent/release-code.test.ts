@@ -30,6 +30,7 @@ test("a process that gave its code back needs less memory, and goes on as before
   const waiting: (() => void)[] = [];
   const clock: Clock = {
     now: () => 0,
+    monotonicNow: () => 0,
     after: (_delayMs, run) => {
       waiting.push(run);
       return { cancel: () => void waiting.splice(0) };
@@ -51,7 +52,9 @@ test("what was ended while it gave code back does not wait for a next time", asy
     waiting.push(run);
     return { cancel: () => {} };
   };
-  const [first, second] = [1, 2].map(() => keepReleasingCode({ now: () => 0, after }));
+  const [first, second] = [1, 2].map(() =>
+    keepReleasingCode({ now: () => 0, monotonicNow: () => 0, after }),
+  );
   for (const run of waiting.splice(0)) run();
   first?.();
   await until("the other one waits again", () => waiting.length > 0);

@@ -1,4 +1,4 @@
-import { Agent } from "../../../src/agent/agent.ts";
+import { Agent, type AgentOptions } from "../../../src/agent/agent.ts";
 import { silentLog } from "../../../src/lib/log.ts";
 import { seededRandom } from "../../../src/lib/random.ts";
 import type { Assignment, AssignmentSet } from "../../../src/model/assignment.ts";
@@ -33,6 +33,8 @@ export class Rig {
   /** The agent's connection says that a session began again. */
   /** What the agent is to be told of its sessions. */
   events: SessionEvents | undefined;
+  /** How it keeps contents; none where this is absent. */
+  secrets: AgentOptions["secrets"];
   /** Whether a server decides. */
   isLed = true;
   #generation = 0;
@@ -88,6 +90,7 @@ export class Rig {
         runtime: await runtime.info(),
       },
       network: undefined,
+      ...(this.secrets === undefined ? {} : { secrets: this.secrets }),
     });
     await this.agent.start();
     await this.pass(1000);

@@ -4,6 +4,7 @@ import type { Clock } from "../../../src/lib/clock.ts";
 import { type Change, put } from "../../../src/model/change.ts";
 import type { NodeId, TaskId } from "../../../src/model/ids.ts";
 import type { NodeUsage } from "../../../src/model/usage.ts";
+import type { ContentRef } from "../../../src/model/item.ts";
 import type { JoinAnswer } from "../../../src/model/join.ts";
 import type {
   AgentSession,
@@ -56,6 +57,10 @@ export class TestClock implements Clock {
   readonly #timers = new Set<{ at: number; run: () => void }>();
 
   now(): number {
+    return this.#now;
+  }
+
+  monotonicNow(): number {
     return this.#now;
   }
 
@@ -118,6 +123,8 @@ export class FakeAgent implements AgentSession {
 
   assign(): void {}
 
+  network(): void {}
+
   async *logs(taskId: string, options: LogOptions, signal: AbortSignal): AsyncGenerator<LogLine> {
     this.asked.push(options);
     if (this.failure !== undefined) throw this.failure;
@@ -147,6 +154,18 @@ export class FakeAgent implements AgentSession {
 
   async usage(_tasks: readonly TaskId[]): Promise<NodeUsage> {
     return { at: 0, tasks: [], connections: {} };
+  }
+
+  /** What the server brought, by the number of its version. */
+  readonly contents = new Map<number, Uint8Array | undefined>();
+
+  async lackedContents(refs: readonly ContentRef[]): Promise<ContentRef[]> {
+    return refs.filter(({ number }) => !this.contents.has(number));
+  }
+
+  async takeContent({ number }: ContentRef, bytes: Uint8Array | undefined): Promise<void> {
+    if (this.failure !== undefined) throw this.failure;
+    this.contents.set(number, bytes);
   }
 
   async forward(_taskId: string, port: number): Promise<ByteStream> {
@@ -222,6 +241,31 @@ function clusterBackupOf(calls: Call[]): ApiDeps["clusterBackup"] {
   };
 }
 
+/** A vault that is locked and takes everything that is asked of it. */
+function secretsOf(calls: Call[]): ApiDeps["secrets"] {
+  return {
+    upload: (bytes) => {
+      calls.push(["secrets.upload", bytes.length]);
+      return anId("upload");
+    },
+    create: async (...args) => void calls.push(["secrets.create", ...args]),
+    update: async (...args) => {
+      calls.push(["secrets.update", ...args]);
+      return { changed: true, services: ["shop/web"] };
+    },
+    remove: async (...args) => void calls.push(["secrets.remove", ...args]),
+    configContent: (...args) => {
+      calls.push(["secrets.configContent", ...args]);
+      return new TextEncoder().encode("listen 80");
+    },
+    status: () => ({ state: "locked", reason: "why", protectedBy: "passphrase", keyAt: 0 }),
+    unlock: async (passphrase) => void calls.push(["secrets.unlock", passphrase]),
+    rotateKey: async () => void calls.push(["secrets.rotateKey"]),
+    protect: async (passphrase) => void calls.push(["secrets.protect", passphrase]),
+    reset: async () => void calls.push(["secrets.reset"]),
+  };
+}
+
 /** The API over `world`, without a port. */
 export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
   const store = new MemoryStore();
@@ -274,6 +318,7 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
     onHappening: () => {},
     moveVolumes: async (move) => void calls.push(["moveVolumes", move]),
     clusterBackup: clusterBackupOf(calls),
+    secrets: secretsOf(calls),
     async setAvailability(...args) {
       calls.push(["setAvailability", ...args]);
     },

@@ -31,7 +31,7 @@ describe("the description of the API", () => {
     expect(openapi).toStartWith("3.1");
     expect(info.version).toBe("1.2.3");
     expect(described.sort()).toEqual([...new Set(routes)].sort());
-    expect(described).toHaveLength(47);
+    expect(described).toHaveLength(66);
   });
 
   test("says of each route what it is for and what an error looks like", async () => {
@@ -47,7 +47,7 @@ describe("the description of the API", () => {
     const { paths } = await description();
     const apply = paths["/v1/stacks/{stack}"]?.["put"];
     const body = apply?.requestBody?.content["application/json"]?.schema.properties ?? {};
-    expect(Object.keys(body)).toEqual(["services", "volumes"]);
+    expect(Object.keys(body)).toEqual(["services", "volumes", "items"]);
     expect(apply?.parameters?.map((p) => `${p.in} ${p.name}`)).toEqual([
       "path stack",
       "query dryRun",

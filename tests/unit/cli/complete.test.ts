@@ -18,6 +18,9 @@ const cluster: Routes = {
   ],
   "GET /v1/tasks": () => [aTaskSummary()],
   "GET /v1/nodes": () => [{ hostname: "n1" }],
+  "GET /v1/networks": () => [{ name: "shop_default" }],
+  "GET /v1/secrets": () => [{ name: "shop_pass" }, { name: "token" }],
+  "GET /v1/configs": () => [{ name: "nginx" }],
 };
 
 /** What could stand at the end of the line, without descriptions. */
@@ -30,7 +33,7 @@ async function complete(line: string, io = new FakeIo()): Promise<string[]> {
 }
 
 test("commands are completed", async () => {
-  expect(await complete("s")).toEqual(["server", "services", "scale"]);
+  expect(await complete("s")).toEqual(["server", "services", "scale", "secret"]);
   expect(await complete("nothing here")).toEqual([]);
 });
 
@@ -55,6 +58,9 @@ test("subcommands are completed", async () => {
 
 test("names come from the cluster; a short one only where it is clear", async () => {
   expect(await complete("down s")).toEqual(["shop"]);
+  expect(await complete("secret inspect ")).toEqual(["shop_pass", "token"]);
+  expect(await complete("config rm n")).toEqual(["nginx"]);
+  expect(await complete("secret update token ")).toEqual([":file"]);
   expect(await complete("down shop ")).toEqual([]);
   expect(await complete("restart ")).toEqual(["shop/web", "shop/db", "blog/db", "web"]);
   expect(await complete("restart shop/")).toEqual(["shop/web", "shop/db"]);
@@ -63,6 +69,7 @@ test("names come from the cluster; a short one only where it is clear", async ()
   expect(await complete("exec ")).toEqual(["shop/web.1"]);
   expect(await complete("explain n")).toEqual(["n1"]);
   expect(await complete("node drain ")).toEqual(["n1"]);
+  expect(await complete("network inspect ")).toEqual(["shop_default"]);
   expect(await complete("logs -f shop/web")).toEqual(["shop/web", "shop/web.1"]);
 });
 

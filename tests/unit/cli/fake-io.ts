@@ -77,6 +77,10 @@ export class FakeClock implements Clock {
     return this.#now;
   }
 
+  monotonicNow(): number {
+    return this.#now;
+  }
+
   after(delayMs: number, run: () => void): { cancel(): void } {
     const timer = { at: this.#now + delayMs, run };
     this.#timers.add(timer);

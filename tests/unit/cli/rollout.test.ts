@@ -195,6 +195,12 @@ describe("who waits for a rollout", () => {
     expect([code, err.split("\n")[0]]).toEqual([1, "shop/web: revision 2 was undone: x"]);
   });
 
+  test("hears that it went back, also where that was over before anybody looked", async () => {
+    const rollout = { state: "rolled-back", back: "failure", message: "revision 2 was undone: x" };
+    const { code, err } = await up(rollout, { converged: true });
+    expect([code, err.split("\n")[0]]).toEqual([1, "shop/web: revision 2 was undone: x"]);
+  });
+
   const waiting = [
     { state: "canary", message: "1 canary ready" },
     { state: "waiting-for-window", message: "no new slot begins outside Sun 01:00-02:00 UTC" },

@@ -118,6 +118,7 @@ describe("orchd server", () => {
         listen: { host: "0.0.0.0", port: 6770, gossipPort: 7946 },
         runtime: "podman",
         agent: true,
+        strategy: "spread",
       },
     ]);
   });
@@ -132,6 +133,7 @@ describe("orchd server", () => {
         listen: { host: "0.0.0.0", port: 6770, gossipPort: 7946 },
         runtime: "fake",
         agent: false,
+        strategy: "spread",
         podmanSocket: "/home/ann/p.sock",
       },
     ]);

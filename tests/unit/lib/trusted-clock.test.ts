@@ -8,8 +8,11 @@ const TODAY = Date.UTC(2026, 10, 25);
 function aMachine(systemNow: number, floor = 0) {
   const machine = { system: systemNow, monotonic: 5000, saved: [] as number[] };
   const clock = new TrustedClock({
-    system: { now: () => machine.system, after: () => ({ cancel: () => {} }) },
-    monotonicNow: () => machine.monotonic,
+    system: {
+      now: () => machine.system,
+      monotonicNow: () => machine.monotonic,
+      after: () => ({ cancel: () => {} }),
+    },
     floor,
     onFloor: (at) => void machine.saved.push(at),
   });

@@ -73,6 +73,26 @@ describe("what Podman is asked to create", () => {
     });
   });
 
+  test("a container on the bridge asks the node's name server alone, as Docker's does", () => {
+    const resolver = { server: "10.210.1.1", search: ["orchd.internal", "lan"] };
+    const namesOf = (change: Partial<ContainerSpec>) => {
+      const assignment = anAssignment("t", { container: aContainer(change) });
+      const spec = createSpecOf({ assignment, nodeId: anId("n"), network, limits, resolver });
+      return [spec["dns_server"], spec["dns_search"], spec["dns_option"]];
+    };
+    const { server, search } = resolver;
+    expect(namesOf({})).toEqual([[server], search, ["ndots:0"]]);
+    const own = { dns: ["192.0.2.53"], dnsSearch: ["corp"], dnsOptions: ["ndots:3", "rotate"] };
+    expect(namesOf(own)).toEqual([[server], ["corp"], ["ndots:3", "rotate"]]);
+    expect(namesOf({ dnsOptions: ["rotate"] })[2]).toEqual(["ndots:0", "rotate"]);
+    expect(namesOf({ ...own, networkMode: "host" })).toEqual([
+      ["192.0.2.53"],
+      ["corp"],
+      ["ndots:3", "rotate"],
+    ]);
+    expect(namesOf({ networkMode: "none" })).toEqual([undefined, undefined, undefined]);
+  });
+
   test("no port is ever published by Podman", () => {
     expect(specOf()).not.toHaveProperty("portmappings");
     expect(specOf()).not.toHaveProperty("publish_image_ports");

@@ -15,6 +15,7 @@ function aClock(): Clock & { advance(ms: number): Promise<void> } {
   let timers: { at: number; run: () => void }[] = [];
   return {
     now: () => now,
+    monotonicNow: () => now,
     after(delayMs, run) {
       const timer = { at: now + delayMs, run };
       timers.push(timer);

@@ -132,6 +132,7 @@ describe("looks that take long", () => {
       log: silentLog,
       clock: {
         now: () => now,
+        monotonicNow: () => now,
         after: (delayMs, run) => {
           const timer = { at: now + delayMs, run };
           timers.add(timer);

@@ -9,7 +9,7 @@ import { systemRandom } from "../../../src/lib/random.ts";
 import { Authority, newAuthority } from "../../../src/pki/authority.ts";
 import { Server, type ServerOptions } from "../../../src/server/server.ts";
 import { serverCertificate } from "../../../src/server/server-certificate.ts";
-import { ensureCluster, firstToken } from "../../../src/server/first-start.ts";
+import { ensureCluster, firstToken, type NetworkWish } from "../../../src/server/first-start.ts";
 import { aNode } from "../../builders.ts";
 import { DAY_MS } from "../../pki.ts";
 import { MemoryStore } from "../api/fixture.ts";
@@ -49,6 +49,21 @@ describe("the first start of a server", () => {
     if (token !== undefined) await store.commit([remove.token(token)]);
     expect(await firstToken(store, new SetClock(), systemRandom)).toBeUndefined();
     expect(store.view().tokens.size).toBe(0);
+  });
+
+  test("gives the cluster a range, which stays, and a way between nodes", async () => {
+    const store = new MemoryStore();
+    const start = (wish: NetworkWish) =>
+      ensureCluster(store, new SetClock(), wish).then(
+        () => [store.view().cluster?.range, store.view().cluster?.networkMode],
+        (error: unknown) => String(error),
+      );
+    expect(await start({ range: "10.210.0.0/30" })).toContain("--cluster-range must be an IPv4");
+    expect(await start({ range: "172.30.0.0/16" })).toEqual(["172.30.0.0/16", "vxlan"]);
+    expect(await start({})).toEqual(["172.30.0.0/16", "vxlan"]);
+    expect(await start({ mode: "wireguard" })).toEqual(["172.30.0.0/16", "wireguard"]);
+    expect(await start({ range: "172.30.0.0/16" })).toEqual(["172.30.0.0/16", "wireguard"]);
+    expect(await start({ range: "10.210.0.0/16" })).toContain("is 172.30.0.0/16 since it was made");
   });
 
   test("makes a cluster unlike any other", async () => {

@@ -19,7 +19,7 @@ async function watching(): Promise<Rig> {
 const healthOf = (rig: Rig, id = N1) => rig.disk.view.nodes.get(id)?.health;
 
 async function say(rig: Rig, state: "alive" | "suspect" | "dead", nodeId = N1): Promise<void> {
-  rig.health.noteMember(nodeId, state, rig.clock.now());
+  rig.health.noteMember(nodeId, state);
   await rig.pass(10);
 }
 
@@ -186,6 +186,24 @@ describe("a server that still hears somebody, or never heard more than one", () 
   });
 });
 
+for (const skewMs of [-86_400_000, 86_400_000]) {
+  test(`whoever sets the clock by ${skewMs / 3_600_000} hours ends no node`, async () => {
+    const rig = await watching();
+    await say(rig, "alive");
+    await rig.pass(20_000);
+    rig.skewMs = skewMs;
+    rig.probe = async () => true;
+    await say(rig, "suspect");
+    await rig.pass(1000);
+    await say(rig, "dead");
+    await rig.pass(60_000);
+    expect(rig.health.verdict(N1).reason).toBe(
+      "its session answers, though gossip says that it is gone: is UDP blocked",
+    );
+    expect(healthOf(rig)).toBe("ready");
+  });
+}
+
 test("only changes of health are written", async () => {
   const rig = await watching();
   await say(rig, "alive");
@@ -201,7 +219,7 @@ test("only changes of health are written", async () => {
 test("nothing is kept of what is no node, or none any more", async () => {
   const rig = await watching();
   for (let i = 0; i < 100; i++) {
-    rig.health.noteMember(anId(`m${i}`), "alive", rig.clock.now());
+    rig.health.noteMember(anId(`m${i}`), "alive");
     rig.health.forgetMember(anId(`f${i}`));
   }
   const node = rig.store.view().nodes.get(N1);

@@ -30,6 +30,10 @@ export class SetClock implements Clock {
     return this.time;
   }
 
+  monotonicNow(): number {
+    return systemClock.monotonicNow();
+  }
+
   after(delayMs: number, run: () => void) {
     return systemClock.after(delayMs, run);
   }

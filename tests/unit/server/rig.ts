@@ -18,6 +18,8 @@ import { settled, VirtualClock } from "../../sim/virtual-clock.ts";
 /** The deciding half of a server in virtual time, on a store whose disk can refuse. */
 export class Rig {
   readonly clock = new VirtualClock(1000);
+  /** By how much the server's clock is wrong now, in ms. */
+  skewMs = 0;
   readonly disk = new Disk();
   readonly store: SimulatedStore;
   readonly dispatcher: Dispatcher;
@@ -49,7 +51,7 @@ export class Rig {
     });
     this.health = new NodeHealth({
       store: this.store,
-      clock: this.clock,
+      clock: this.clock.process(() => this.skewMs),
       log: silentLog,
       probe: (nodeId) => this.probe(nodeId),
     });
@@ -117,6 +119,7 @@ export class Rig {
       held: async () => this.held,
       successors: () => [],
       assign: (set) => this.sets.push(set),
+      network: unused,
       removeVolumes: (names) => this.removeVolumes(names),
       logs: unused,
       exec: unused,
@@ -124,6 +127,8 @@ export class Rig {
       loadImage: unused,
       forward: unused,
       usage: unused,
+      lackedContents: unused,
+      takeContent: unused,
       close: unused,
     };
   }

@@ -18,7 +18,7 @@ beforeEach(() => {
 });
 afterEach(() => fs.rmSync(directory, { recursive: true }));
 
-test("no answer and no log line has a key, and no file has the secret of a token", async () => {
+test("no answer and no log has a key, and no file the secret of a token or a task", async () => {
   const lines: string[] = [];
   const line = (text: string) => void lines.push(text);
   const log: Log = { info: line, warn: line, error: line };
@@ -47,6 +47,9 @@ test("no answer and no log line has a key, and no file has the secret of a token
     labels: {},
   });
   await client.revokeToken(made.token.id);
+  const content = "plain-55e0c1-content";
+  const upload = await client.upload(new TextEncoder().encode(content));
+  await client.createItem("secret", { name: "pass", upload, labels: {}, isTemplate: false });
   const answers = await everyAnswer(server.socketPath);
   expect(answers).toContain(identity.nodeId);
   expect(answers).toContain("revoked");
@@ -60,7 +63,7 @@ test("no answer and no log line has a key, and no file has the secret of a token
   await store.close();
   expect(caKey.length).toBeGreaterThan(100);
   const keys = [caKey, bodyOf(identity.key), ...identity.gossipKeys, ...digests];
-  const secrets = [first, made.text, rotated.text].map(secretOf);
+  const secrets = [...[first, made.text, rotated.text].map(secretOf), content];
   const shown = [...keys, ...secrets].filter((secret) => inMemory.includes(secret));
   expect(shown).toEqual([]);
   const files = fs.readdirSync(directory).map((name) => join(directory, name));

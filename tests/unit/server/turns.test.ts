@@ -9,6 +9,7 @@ function work() {
   const done: string[] = [];
   const clock = {
     now: () => now,
+    monotonicNow: () => now,
     after: (_delayMs: number, run: () => void) => {
       timers.push(run);
       return { cancel: () => {} };

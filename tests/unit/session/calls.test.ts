@@ -312,3 +312,38 @@ describe("a connection to a port of a task on another machine", () => {
     });
   });
 });
+
+describe("contents of secrets", () => {
+  const ref = (number: number) => ({ id: anId<"item">("pass"), number });
+
+  test("arrive whole and byte for byte, however large, and one that is gone is told", async () => {
+    const { agent, remote } = await new Rig().joined();
+    const large = Uint8Array.from({ length: 1_024_000 }, (_, i) => i % 251);
+    expect(await remote.lackedContents([ref(1), ref(2)])).toEqual([ref(1), ref(2)]);
+    await remote.takeContent(ref(1), large);
+    await remote.takeContent(ref(2), undefined);
+    await remote.takeContent(ref(3), new Uint8Array([0]));
+    expect(agent.contents.get(1)).toEqual(large);
+    expect(agent.contents.get(2)).toBeUndefined();
+    expect(agent.contents.get(3)).toEqual(new Uint8Array([0]));
+    expect(await remote.lackedContents([ref(1), ref(2), ref(4)])).toEqual([ref(4)]);
+  });
+
+  test("travel in pieces of a stream, and in no text frame", async () => {
+    const { remote, serverLink } = await new Rig().joined();
+    await remote.takeContent(ref(1), bytes("hunter2".repeat(20_000)));
+    expect(serverLink.sent.filter((text) => text.includes("hunter2"))).toEqual([]);
+    const pieces = serverLink.sent.flatMap((text) => /^(\d+) bytes$/.exec(text)?.[1] ?? []);
+    expect(pieces.length).toBeGreaterThan(4);
+    expect(Math.max(...pieces.map(Number))).toBeLessThanOrEqual(32 * 1024 + 5);
+  });
+
+  test("that the node can't keep fail with what it says", async () => {
+    const { agent, remote } = await new Rig().joined();
+    agent.takeContent = async () => {
+      throw new OrchdError("noSpace", "the disk is full", { retryable: true });
+    };
+    const taken = remote.takeContent(ref(1), bytes("x")).catch((error: unknown) => error);
+    expect(await taken).toMatchObject({ code: "noSpace", message: "the disk is full" });
+  });
+});

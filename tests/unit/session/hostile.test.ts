@@ -3,7 +3,8 @@ import { seededRandom, type Random, randomBelow } from "../../../src/lib/random.
 import { AgentEnd } from "../../../src/session/agent-end.ts";
 import { decodePayload, encodePayload, type PayloadKind } from "../../../src/session/payload.ts";
 import { WINDOW_BYTES } from "../../../src/session/session-stream.ts";
-import { anAssignment, anId, aStatus } from "../../builders.ts";
+import { aMapNode, aMapTask, anAssignment, aNetworkChange, anId } from "../../builders.ts";
+import { aStatus } from "../../builders.ts";
 import { settled } from "../../sim/virtual-clock.ts";
 import { MemoryLink } from "./memory-link.ts";
 import { facts, Rig, ScriptedAgent, WELCOME } from "./rig.ts";
@@ -168,10 +169,82 @@ describe("a server that sends nonsense", () => {
     const { agent, say, welcome, frames } = aBareServer();
     const change = { type: "assignments", changed: [], removed: [], more: false };
     await say(welcome, { ...change, generation: 9, base: 8 });
-    expect(frames.at(-1)).toEqual({ type: "whole" });
+    expect(frames.at(-1)).toEqual({ type: "whole", of: "assignments" });
     const changed = [anAssignment("t")];
     await say({ ...change, generation: 9, changed });
     expect(agent.sets).toEqual([{ generation: 9, assignments: changed }]);
+  });
+
+  test("is asked for the whole map when it changes one that the agent does not have", async () => {
+    const { agent, say, welcome, frames } = aBareServer();
+    const change = { type: "network", ...aNetworkChange({ generation: 9 }), more: false };
+    await say(welcome, { ...change, base: 8 });
+    expect(frames.at(-1)).toEqual({ type: "whole", of: "network" });
+    await say(change);
+    expect(agent.changes).toEqual([aNetworkChange({ generation: 9 })]);
+  });
+
+  test("is left when a map of it holds what is no address, or far too much", async () => {
+    const task = { ...aMapTask("t"), address: "10.210.1.2; reboot" };
+    const change = { type: "network", ...aNetworkChange(), more: true };
+    const cases: [frames: object[], reason: RegExp][] = [
+      [[{ ...change, tasks: [task] }], /tasks.0.address/],
+      [[{ ...change, range: "everything" }], /range/],
+      [[{ ...change, nodes: [{ ...aMapNode("n1"), address: "-f /etc/passwd" }] }], /nodes.0/],
+      [
+        Array.from({ length: 14 }, () => {
+          const tasks = Array.from({ length: 20_000 }, () => anId("t"));
+          return { ...change, removed: { nodes: [], services: [], tasks } };
+        }),
+        /a map of the network is too large/,
+      ],
+    ];
+    for (const [frames, reason] of cases) {
+      const { say, welcome, link, agent } = aBareServer();
+      await say(welcome, ...frames);
+      expect(link.closed?.reason).toMatch(reason);
+      expect(agent.changes).toEqual([]);
+    }
+  });
+});
+
+describe("contents that a server sends", () => {
+  const take = (over: object) => {
+    const call = { method: "takeContent", ref: { id: anId("pass"), number: 1 }, isGone: false };
+    return { type: "open", stream: 1, call: { ...call, ...over } };
+  };
+  const told = (payloads: ReturnType<typeof decodePayload>[]) =>
+    payloads.map((one) => `${one?.kind} ${new TextDecoder().decode(one?.bytes)}`).join("; ");
+
+  test("are refused when they are larger than any may be, whatever is sent further", async () => {
+    const { agent, say, welcome, link, payloads } = aBareServer();
+    await say(welcome, take({}));
+    for (let i = 0; i < 40; i++) {
+      link.send(payload("data", 32 * 1024));
+      await settled();
+    }
+    expect(told(payloads)).toContain("a content is larger than any may be");
+    expect(agent.contents.size).toBe(0);
+    expect(link.closed).toBeUndefined();
+  });
+
+  test("are not kept when the call is given up before their end", async () => {
+    const { agent, say, welcome, link, payloads } = aBareServer();
+    await say(welcome, take({}));
+    link.send(payload("data", 100));
+    await say({ type: "cancel", stream: 1 });
+    expect(agent.contents.size).toBe(0);
+    expect(payloads).toEqual([]);
+    expect(link.closed).toBeUndefined();
+  });
+
+  test("are refused when what they are for makes no sense", async () => {
+    for (const ref of [{ id: "../../etc", number: 1 }, { id: anId("pass"), number: 0 }, {}, null]) {
+      const { agent, say, welcome, payloads } = aBareServer();
+      await say(welcome, take({ ref }));
+      expect(told(payloads)).toContain("error");
+      expect(agent.contents.size).toBe(0);
+    }
   });
 });
 
@@ -213,6 +286,8 @@ const SEEDLINGS: object[] = [
   { type: "grant", stream: 1, bytes: 100 },
   OPEN,
   { type: "cancel", stream: 1 },
+  { ...OPEN, call: { method: "lackedContents", refs: [{ id: anId("pass"), number: 1 }] } },
+  { ...OPEN, call: { method: "takeContent", ref: { id: anId("p"), number: 1 }, isGone: false } },
   { type: "ack", sequence: 0 },
   { type: "nack", sequence: 0, message: "" },
   {
@@ -223,6 +298,7 @@ const SEEDLINGS: object[] = [
     removed: [],
     more: true,
   },
+  { type: "network", ...aNetworkChange({ base: 0, tasks: [aMapTask("t")] }), more: true },
 ];
 
 /** Noise, or a frame of ours that was changed a little. */

@@ -2,6 +2,8 @@ import type { Log } from "../../../src/lib/log.ts";
 import { seededRandom } from "../../../src/lib/random.ts";
 import type { AssignmentSet } from "../../../src/model/assignment.ts";
 import type { NodeId, TaskId } from "../../../src/model/ids.ts";
+import type { NetworkChange, NetworkSource } from "../../../src/model/network-change.ts";
+import type { ContentRef } from "../../../src/model/item.ts";
 import type { NodeFacts } from "../../../src/model/node.ts";
 import type {
   AgentSession,
@@ -79,6 +81,7 @@ export class FakeServer implements ServerSession {
 export class ScriptedAgent implements AgentSession {
   readonly nodeId = anId<"node">("n1");
   readonly sets: AssignmentSet[] = [];
+  readonly changes: NetworkChange[] = [];
   readonly asked: unknown[] = [];
   logLines: (signal: AbortSignal) => AsyncIterable<LogLine> = () => linesOf([]);
   execSession: () => Promise<ExecSession> = () => Promise.reject(new Error("no exec laid down"));
@@ -103,6 +106,10 @@ export class ScriptedAgent implements AgentSession {
 
   assign(set: AssignmentSet): void {
     this.sets.push(set);
+  }
+
+  network(source: NetworkSource): void {
+    this.changes.push(source.since(this.changes.at(-1)?.generation));
   }
 
   logs(_taskId: string, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine> {
@@ -130,6 +137,17 @@ export class ScriptedAgent implements AgentSession {
   async usage(taskIds: readonly TaskId[]) {
     const tasks = taskIds.map((taskId) => ({ taskId, cpuMs: 1.5, memoryBytes: 4096 }));
     return { at: 12.5, tasks, connections: { "8080/tcp": 3 } };
+  }
+
+  /** Contents that arrived, by their number. */
+  readonly contents = new Map<number, Uint8Array | undefined>();
+
+  async lackedContents(refs: readonly ContentRef[]): Promise<ContentRef[]> {
+    return refs.filter(({ number }) => !this.contents.has(number));
+  }
+
+  async takeContent({ number }: ContentRef, bytes: Uint8Array | undefined): Promise<void> {
+    this.contents.set(number, bytes);
   }
 
   forward(_taskId: string, port: number): Promise<ByteStream> {

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Identity } from "../../../src/model/join.ts";
 import { type AgentState, openAgentState } from "../../../src/store/agent-state/agent-state.ts";
-import { anAssignment, anId, aStatus } from "../../builders.ts";
+import type { NetworkMap } from "../../../src/model/network-map.ts";
+import { aMap, aMapService, aMapTask, anAssignment, anId, aStatus } from "../../builders.ts";
 
 let directory: string;
 let path: string;
@@ -32,6 +33,12 @@ function bytesWritten(run: () => void): number {
   return size() - before;
 }
 
+/** A map whatever the order of its parts. */
+function sameMap(map: NetworkMap | undefined) {
+  const { nodes = [], services = [], tasks = [], ...head } = map ?? {};
+  return { ...head, nodes: new Set(nodes), services: new Set(services), tasks: new Set(tasks) };
+}
+
 const identity: Identity = {
   nodeId: anId("node"),
   name: "till",
@@ -54,6 +61,18 @@ describe("what an agent remembers", () => {
     state.saveNodeId(anId("node"));
     reopen();
     expect(state.loadNodeId()).toBe(anId("node"));
+  });
+
+  test("is what its tasks read, as it was sealed, until it is let go", () => {
+    state.saveContent("a.1", "c2VhbGVk");
+    state.saveContent("a.2", "b3RoZXI=");
+    state.saveContent("a.1", "bmV3ZXI=");
+    reopen();
+    expect(state.contentIds().sort()).toEqual(["a.1", "a.2"]);
+    expect([state.loadContent("a.1"), state.loadContent("b.1")]).toEqual(["bmV3ZXI=", undefined]);
+    state.deleteContents(["a.1", "never"]);
+    reopen();
+    expect(state.contentIds()).toEqual(["a.2"]);
   });
 
   test("is the node's key before it has joined, and who it is from then on", () => {
@@ -125,6 +144,30 @@ describe("what an agent remembers", () => {
     );
     // The row's page and the one of the generation.
     expect(written).toBeLessThan(4 * 4096);
+  });
+
+  test("is the network's map, of which only rows that changed are written", () => {
+    expect(state.networkMap()).toBeUndefined();
+    const tasks = Array.from({ length: 500 }, (_, i) => aMapTask(`t${i}`));
+    state.saveNetworkMap(aMap({ tasks }));
+    reopen();
+    const read = state.networkMap();
+    expect(read?.tasks.length).toBe(500);
+    expect(sameMap(read)).toEqual(sameMap(aMap({ tasks })));
+    const [first, second, ...others] = tasks;
+    const changed = [{ ...(second ?? aMapTask("t1")), isReady: false }, ...others];
+    const next = aMap({ generation: 2, services: [aMapService("db")], tasks: changed });
+    const written = bytesWritten(() => state.saveNetworkMap(next));
+    expect(first?.id).toBe(anId("t0"));
+    expect(written).toBeLessThan(8 * 4096);
+    reopen();
+    expect(sameMap(state.networkMap())).toEqual(sameMap(next));
+  });
+
+  test("is not written for a map's generation alone", () => {
+    state.saveNetworkMap(aMap({ generation: 1 }));
+    expect(bytesWritten(() => state.saveNetworkMap(aMap({ generation: 2 })))).toBe(0);
+    expect(bytesWritten(() => state.saveNetworkMap(aMap({ mode: "host-gw" })))).toBeGreaterThan(0);
   });
 
   test("is refused when it could not be read back, and nothing of the call remains", () => {

@@ -1,15 +1,19 @@
 import type { ContainerSpec } from "../../../model/container.ts";
+import { hasActions } from "../../../lib/go-template.ts";
 import { isAbsolutePath } from "../../../lib/path.ts";
 import { ITEMS_MAX } from "../limits.ts";
 import { quoted } from "../problem.ts";
 import type { Loader } from "../read/loader.ts";
 import { isHostName } from "./addresses.ts";
 import { withoutUndefined, type Cursor } from "./cursor.ts";
+import { grantsOf } from "./grants.ts";
 import { platformOf, pullPolicyOf } from "./image.ts";
+import type { Items } from "./items.ts";
 import { mountsOf } from "./mounts.ts";
 import { networkSpecOf, textsOf } from "./network.ts";
 import { environmentOf, labelsOf, pairsOf } from "./pairs.ts";
 import { rightsSpecOf } from "./rights.ts";
+import { isTemplated, refuseTemplates } from "./templates.ts";
 import type { Volumes } from "./volumes.ts";
 import { splitWords } from "./words.ts";
 
@@ -19,25 +23,29 @@ const OOM_SCORE_MAX = 1000;
 export interface ContainerContext {
   image: string;
   volumes: Volumes;
+  items: Items;
   loader: Loader;
 }
 
 /** What one container of a service is made of. */
 export function containerSpecOf(service: Cursor, context: ContainerContext): ContainerSpec {
-  const { image, volumes, loader } = context;
+  const { image, volumes, items, loader } = context;
+  const environment = environmentOf(service, loader);
+  const mounts = mountsOf(service, volumes);
+  refuseTemplates(service, { environment, mounts });
   return withoutUndefined({
     image,
     pullPolicy: pullPolicyOf(service),
     platform: platformOf(service),
     entrypoint: wordsOf(service.get("entrypoint")),
     command: wordsOf(service.get("command")),
-    environment: environmentOf(service, loader),
+    environment,
     labels: labelsOf(service, loader),
     annotations: pairsOf(service.get("annotations")),
     user: textOf(service.get("user"), 255),
     groupAdd: textsOf(service.get("group_add")),
     workingDir: workingDirOf(service.get("working_dir")),
-    hostname: hostNameOf(service.get("hostname")),
+    hostname: ownNameOf(service.get("hostname")),
     domainName: hostNameOf(service.get("domainname")),
     init: flagOf(service, "init"),
     tty: flagOf(service, "tty"),
@@ -45,7 +53,8 @@ export function containerSpecOf(service: Cursor, context: ContainerContext): Con
     readOnly: flagOf(service, "read_only"),
     privileged: flagOf(service, "privileged"),
     ...rightsSpecOf(service),
-    mounts: mountsOf(service, volumes),
+    mounts,
+    grants: grantsOf(service, items, mounts),
     shmSizeBytes: service.get("shm_size")?.bytes(),
     oomScoreAdjust: service.get("oom_score_adj")?.integer(-OOM_SCORE_MAX, OOM_SCORE_MAX),
     oomKillDisable: flagOf(service, "oom_kill_disable"),
@@ -78,6 +87,13 @@ function textOf(cursor: Cursor | undefined, lengthMax: number): string | undefin
 function workingDirOf(cursor: Cursor | undefined): string | undefined {
   const parse = (text: string) => (isAbsolutePath(text) ? text : undefined);
   return cursor?.parsed(parse, "must be an absolute path");
+}
+
+/** A host name, or a template that becomes one on the node. */
+function ownNameOf(cursor: Cursor | undefined): string | undefined {
+  const text = cursor?.text();
+  if (cursor === undefined || text === undefined || !hasActions(text)) return hostNameOf(cursor);
+  return isTemplated(text, cursor) ? text : undefined;
 }
 
 function hostNameOf(cursor: Cursor | undefined): string | undefined {

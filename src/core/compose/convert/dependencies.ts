@@ -1,6 +1,7 @@
 import { nearest } from "../../../lib/text.ts";
 import { findCycle, type Dependency } from "../../../model/dependency.ts";
 import type { ServiceSpec } from "../../../model/service.ts";
+import { linksOf } from "./links.ts";
 import { parseFlag } from "./units.ts";
 import type { Cursor } from "./cursor.ts";
 
@@ -13,13 +14,21 @@ const CONDITIONS: Readonly<Record<string, Dependency["condition"]>> = {
 /** What a service waits for; undefined where it waits for nothing. */
 export function dependenciesOf(service: Cursor): Dependency[] | undefined {
   const entries = service.get("depends_on")?.entries("names") ?? [];
-  if (entries.length === 0) return undefined;
-  return entries.map(([name, value]) => ({
+  const said = entries.map(([name, value]) => ({
     service: name,
     condition: CONDITIONS[value.get("condition")?.text() ?? ""] ?? "started",
     restart: value.get("restart")?.parsed(parseFlag, "must be true or false") ?? false,
     required: value.get("required")?.text() !== "false",
   }));
+  const named = new Set(said.map((one) => one.service));
+  const linked = new Set(linksOf(service).map(({ target }) => target));
+  // A link says that the other one is to be there first, as the Compose Specification has it.
+  const implied = [...linked].flatMap((name): Dependency[] =>
+    named.has(name)
+      ? []
+      : [{ service: name, condition: "started", restart: false, required: true }],
+  );
+  return said.length + implied.length === 0 ? undefined : [...said, ...implied];
 }
 
 /** Refuses what `depends_on` names and is not there, and services that wait for each other. */
@@ -30,6 +39,7 @@ export function refuseDependencies(
   const names = new Set(all.map(([name]) => name));
   const at = new Map<string, Cursor>();
   for (const [service, cursor] of all) {
+    for (const link of linksOf(cursor)) at.set(`${service}/${link.target}`, link.at);
     for (const [name, value] of cursor.get("depends_on")?.entries("names") ?? []) {
       at.set(`${service}/${name}`, value);
       const optional = value.get("required")?.text() === "false";
@@ -66,6 +76,24 @@ export function letComplete(
     const says = cursor?.has("restart") || cursor?.get("deploy")?.has("restart_policy");
     if (spec === undefined || says === true) continue;
     spec.restart = { ...spec.restart, condition: "on-failure" };
+  }
+}
+
+/** Warns of waiting for the health of a service that says that it has none. */
+export function warnOfNoHealth(
+  services: ReadonlyMap<string, ServiceSpec>,
+  all: readonly [string, Cursor][],
+): void {
+  for (const [name, cursor] of all) {
+    if (!services.has(name)) continue;
+    for (const [key, value] of cursor.get("depends_on")?.entries("names") ?? []) {
+      const condition = value.get("condition");
+      const probes = services.get(key)?.container.probes;
+      const says = probes?.startup ?? probes?.ready;
+      if (condition?.text() !== "service_healthy" || says !== undefined) continue;
+      if (probes?.healthcheck?.disabled !== true) continue;
+      condition.warn(`waits until ${key} is ready: it has its healthcheck disabled`);
+    }
   }
 }
 

@@ -4,6 +4,7 @@ import {
   type Constraint,
   type Placement,
   type ServiceSpec,
+  STRATEGIES,
 } from "../../../model/service.ts";
 import { affinityOf } from "./affinity.ts";
 import { constraintOf, CONSTRAINTS_MAX, isKnownKey } from "./constraints.ts";
@@ -21,8 +22,7 @@ export function placementOf(service: Cursor, stack: string): Placement {
     constraints: constraintsOf(service),
     spread: bounded(preferences, PREFERENCES_MAX).flatMap((item) => spreadOf(item) ?? []),
     maxReplicasPerNode: placement?.get("max_replicas_per_node")?.integer(0) ?? 0,
-    // Spreading is what happens anyway.
-    strategy: strategy === "binpack" ? ("binpack" as const) : undefined,
+    strategy: STRATEGIES.find((one) => one === strategy),
     affinity: affinity.length === 0 ? undefined : affinity,
   });
 }

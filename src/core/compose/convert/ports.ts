@@ -1,12 +1,11 @@
-import type { Port } from "../../../model/service.ts";
+import { PORTS_MAX, STICKY_MAX_MS } from "../../../model/service.ts";
+import type { Port, ServiceSpec } from "../../../model/service.ts";
 import { quoted } from "../problem.ts";
 import { isIpv4, isIpv6, withoutBrackets } from "./addresses.ts";
 import type { Cursor } from "./cursor.ts";
 
 const PORT_MAX = 65_535;
 const NAME_LENGTH_MAX = 63;
-/** Ports of one service, ranges counted one by one. */
-const PORTS_MAX = 1024;
 
 /** A published port, with the place of what asked for it. */
 export interface PlacedPort {
@@ -37,6 +36,29 @@ export function portsOf(service: Cursor): PlacedPort[] {
   }
   refuseTwice(placed);
   return placed;
+}
+
+/** `dnsrr` where that is asked for; a name that stands for tasks can't be published everywhere. */
+export function endpointModeOf(
+  service: Cursor,
+  ports: readonly PlacedPort[],
+): ServiceSpec["endpointMode"] {
+  const mode = service.get("deploy")?.get("endpoint_mode");
+  const text = mode?.text();
+  if (mode === undefined || text === undefined || text === "vip") return undefined;
+  if (text !== "dnsrr") return mode.error(`must be vip or dnsrr, not ${quoted(text)}`);
+  if (ports.some(({ port }) => port.mode === "ingress")) {
+    mode.error("can't be dnsrr with ports that every node publishes; publish them in mode: host");
+  }
+  return "dnsrr";
+}
+
+/** For how long a client's connections go to the same task. */
+export function stickyMsOf(service: Cursor): number | undefined {
+  const sticky = service.get("x-orchd")?.get("sticky");
+  const ms = sticky?.durationMs();
+  if (ms === undefined || (ms >= 1000 && ms <= STICKY_MAX_MS)) return ms;
+  return sticky?.error("must be a time from 1s to 24h");
 }
 
 const SHORT = /^(?:(\[[^\]]*\]|[^:/[\]]*):)?(?:([^:/]*):)?([^:/]+)(?:\/([a-z]+))?$/i;

@@ -8,11 +8,14 @@ import { containerSpecOf } from "./container.ts";
 import { withoutUndefined, type Cursor } from "./cursor.ts";
 import { dependenciesOf } from "./dependencies.ts";
 import { imageOf } from "./image.ts";
+import type { Items } from "./items.ts";
 import { jobOf } from "./job.ts";
 import { pairsOf } from "./pairs.ts";
 import { placementOf, precedenceOf } from "./placement.ts";
+import { probesOf } from "./probes.ts";
 import { disconnectPolicyOf, restartPolicyOf } from "./policies.ts";
-import { portsOf, type PlacedPort } from "./ports.ts";
+import { attachmentsOf, type Networks } from "./networks.ts";
+import { endpointModeOf, portsOf, stickyMsOf, type PlacedPort } from "./ports.ts";
 import { resourcesOf } from "./resources.ts";
 import { rollbackPolicyOf, rolloutRulesOf, updatePolicyOf } from "./rollout.ts";
 import { backupsOf, type Volumes } from "./volumes.ts";
@@ -20,7 +23,9 @@ import { backupsOf, type Volumes } from "./volumes.ts";
 export interface ServiceContext {
   /** The stack's name. */
   stack: string;
+  networks: Networks;
   volumes: Volumes;
+  items: Items;
   loader: Loader;
 }
 
@@ -32,10 +37,13 @@ export interface ConvertedService {
 
 /** One service of a validated file. All problems are told, whatever else is wrong with it. */
 export function convertService(service: Cursor, context: ServiceContext): ConvertedService {
-  const { stack, volumes, loader } = context;
+  const { stack, networks, volumes, items, loader } = context;
   const image = imageOf(service) ?? "";
-  const container = containerSpecOf(service, { image, volumes, loader });
+  const made = containerSpecOf(service, { image, volumes, items, loader });
   const ports = portsOf(service);
+  const { networkMode } = made;
+  const probes = probesOf(service, { networkMode, ports: ports.map(({ port }) => port) });
+  const container = { ...made, ...(probes === undefined ? {} : { probes }) };
   const { mode, replicas } = scaleOf(service);
   const usesHostPorts =
     container.networkMode === "host" || ports.some(({ port }) => port.mode === "host");
@@ -52,6 +60,9 @@ export function convertService(service: Cursor, context: ServiceContext): Conver
     container,
     resources,
     ports: ports.map(({ port }) => port),
+    networks: attachmentsOf(service, networks),
+    ...withoutUndefined({ endpointMode: endpointModeOf(service, ports) }),
+    ...withoutUndefined({ stickyMs: stickyMsOf(service) }),
     placement: placementOf(service, stack),
     restart: restartPolicyOf(service),
     update: updatePolicyOf(service, overlap),

@@ -1,3 +1,4 @@
+import { hasActions } from "../../../lib/go-template.ts";
 import { SERVICE_NAME_PATTERN } from "../../../model/names.ts";
 import type { ServiceSpec } from "../../../model/service.ts";
 import { SERVICES_MAX, type StackSpec } from "../../../model/stack.ts";
@@ -6,8 +7,11 @@ import type { Loader } from "../read/loader.ts";
 import type { MapNode, Node } from "../yaml/tree.ts";
 import { refuseUnknownAffinity } from "./affinity.ts";
 import { Cursor } from "./cursor.ts";
-import { letComplete, refuseDependencies } from "./dependencies.ts";
+import { letComplete, refuseDependencies, warnOfNoHealth } from "./dependencies.ts";
+import { applyLinks } from "./links.ts";
+import { networksOf } from "./networks.ts";
 import { refuseSharedPorts, type PlacedPort } from "./ports.ts";
+import { declaredItems, itemsOf, type ItemContent } from "./items.ts";
 import { convertService } from "./service.ts";
 import { volumesOf } from "./volumes.ts";
 
@@ -19,32 +23,43 @@ export interface StackContext {
 }
 
 /** A validated project as a stack; only to be used when no problem is an error. */
-export function convertStack(root: MapNode, context: StackContext): StackSpec {
+export function convertStack(
+  root: MapNode,
+  context: StackContext,
+): { spec: StackSpec; contents: ItemContent[] } {
   const { name, inactive, loader } = context;
   const file = new Cursor(root, "", loader.findings);
   const volumes = volumesOf(file.get("volumes"), name);
+  const networks = networksOf(file.get("networks"), name);
+  const items = itemsOf(file, name);
   const services = new Map<string, ServiceSpec>();
   const ports = new Map<string, PlacedPort[]>();
   const all = file.get("services")?.entries() ?? [];
   for (const [key, service] of all) {
     if (!SERVICE_NAME_PATTERN.test(key)) refuseName(key, service);
     if (!service.isMap || inactive.has(service.node)) continue;
-    const converted = convertService(service, { stack: name, volumes, loader });
+    const context = { stack: name, networks, volumes, items, loader };
+    const converted = convertService(service, context);
     services.set(key, converted.spec);
     ports.set(key, converted.ports);
   }
   refuseSharedPorts(ports);
+  applyLinks(all, services);
   refuseDependencies(all, services);
   letComplete(services, all);
+  warnOfNoHealth(services, all);
   refuseUnknownAffinity(all);
   refuseCount(file, services.size, all.length);
-  return {
+  const { declared, contents } = declaredItems(items, { loader, isWhole: inactive.size === 0 });
+  const spec: StackSpec = {
     services: Object.fromEntries(services),
     volumes: [...volumes.byKey.values()]
-      .filter(({ external }) => !external)
+      .filter((volume) => !volume.external && !hasActions(volume.name))
       .map((volume) => volume.name)
       .toSorted(),
+    ...(declared.length === 0 ? {} : { items: declared }),
   };
+  return { spec, contents };
 }
 
 function refuseName(key: string, service: Cursor): void {

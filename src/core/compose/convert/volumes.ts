@@ -1,3 +1,4 @@
+import { hasActions } from "../../../lib/go-template.ts";
 import { joinPath } from "../../../lib/path.ts";
 import { nearest } from "../../../lib/text.ts";
 import type { Mount } from "../../../model/container.ts";
@@ -6,6 +7,7 @@ import { VOLUMES_MAX } from "../limits.ts";
 import { quoted } from "../problem.ts";
 import { withoutUndefined, type Cursor } from "./cursor.ts";
 import { pairsOf } from "./pairs.ts";
+import { isTemplated, withoutActions } from "./templates.ts";
 import { volumeBackupOf } from "./volume-backup.ts";
 
 /** A volume of the top-level `volumes`, as mounts of it need it. */
@@ -47,7 +49,8 @@ function definitionOf(key: string, volume: Cursor, stack: string): VolumeDefinit
   const external = externalOf(volume);
   const given = volume.get("name")?.text() ?? external.name;
   const name = given ?? (external.is ? key : `${stack}_${key}`);
-  if (!VOLUME_NAME.test(name)) {
+  if (hasActions(name) && !isTemplated(name, volume)) return undefined;
+  if (!VOLUME_NAME.test(withoutActions(name))) {
     volume.errorAtKey(`has the name ${quoted(name)}, which ${VOLUME_RULE}`);
     return undefined;
   }
@@ -57,6 +60,9 @@ function definitionOf(key: string, volume: Cursor, stack: string): VolumeDefinit
     }
     const none = { driverOptions: {}, labels: {} };
     return withoutUndefined({ name, external: true, ...none, backup: volumeBackupOf(volume) });
+  }
+  if (hasActions(name)) {
+    volume.warn("is named by a template: `orchd down --volumes` leaves what comes of it");
   }
   return withoutUndefined({
     name,

@@ -1,5 +1,6 @@
 import { grantKey } from "./list-keys.ts";
 import {
+  amount,
   count,
   either,
   flag,
@@ -11,21 +12,23 @@ import {
   text,
   texts,
 } from "./shape.ts";
-import { dictionary, pairs, scalar, type Shape } from "./shape.ts";
+import { dictionary, pairs, type Shape } from "./shape.ts";
+
+const grantParts = { source: text, target: text, uid: text, gid: text, mode: amount };
+const GRANT = "a grant of a config or secret";
+
+/** A build's share in secrets. */
+const buildGrants = list(either(text, mapping(GRANT, parts(grantParts))), grantKey);
 
 /** A service's share in a config or secret. */
 export const grants = list(
   either(
     text,
     mapping(
-      "a grant of a config or secret",
-      parts({
-        source: text,
-        target: text,
-        uid: text,
-        gid: text,
-        mode: scalar("number", "string"),
-      }),
+      GRANT,
+      Object.fromEntries(
+        Object.entries(grantParts).map(([name, shape]) => [name, honoured(shape)]),
+      ),
     ),
   ),
   grantKey,
@@ -69,7 +72,7 @@ export const build: Shape = either(
       extra_hosts: extraHosts,
       isolation: text,
       privileged: flag,
-      secrets: grants,
+      secrets: buildGrants,
       tags: texts,
       ulimits,
       platforms: texts,

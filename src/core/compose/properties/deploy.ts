@@ -71,10 +71,7 @@ export const deploy: Property = honoured({
   ...scalar("null"),
   ...mapping("deploy", {
     mode: honoured(text),
-    endpoint_mode: warned(
-      "has no effect yet: this version gives services neither a name nor an address of their own",
-      text,
-    ),
+    endpoint_mode: honoured(text),
     replicas: honoured(count),
     labels: honoured(pairs),
     rollback_config: honoured(rollbackConfig),

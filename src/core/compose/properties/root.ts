@@ -1,8 +1,10 @@
 import { deploy } from "./deploy.ts";
-import { nodeProperties, ONE_NETWORK } from "./service-node.ts";
+import { nodeProperties } from "./service-node.ts";
 import { runProperties } from "./service-run.ts";
 import { dictionary, either, flag, honoured, list, mapping, oneOrMany, options } from "./shape.ts";
-import { pairs, parts, refused, scalar, text, warned, type Property, type Shape } from "./shape.ts";
+import { pairs, parts, refused, scalar, text, textKey, warned } from "./shape.ts";
+import type { Property, Shape } from "./shape.ts";
+import type { Node } from "../yaml/tree.ts";
 import { volumeExtension, xOrchd } from "./x-orchd.ts";
 
 export const service: Shape = mapping(
@@ -29,68 +31,74 @@ export const volume: Shape = {
   ),
 };
 
-const network: Shape = {
-  ...scalar("null"),
-  ...mapping(
-    "a network",
-    parts({
-      name: text,
-      driver: text,
-      driver_opts: options,
-      ipam: mapping(
-        "ipam",
+const ipam: Shape = mapping(
+  "ipam",
+  parts({
+    driver: text,
+    config: list(
+      mapping(
+        "an ipam block",
         parts({
-          driver: text,
-          config: list(
-            mapping(
-              "an ipam block",
-              parts({
-                subnet: text,
-                ip_range: text,
-                gateway: text,
-                aux_addresses: dictionary(text),
-              }),
-            ),
-          ),
-          options: dictionary(text),
+          subnet: text,
+          ip_range: text,
+          gateway: text,
+          aux_addresses: dictionary(text),
         }),
       ),
-      external,
-      internal: flag,
-      enable_ipv4: flag,
-      enable_ipv6: flag,
-      attachable: flag,
-      labels: pairs,
-    }),
-  ),
+    ),
+    options: dictionary(text),
+  }),
+);
+
+/** Drivers that connect containers within one machine, or over several, as orchd does. */
+const isPlainDriver = (value: Node) => /^(bridge|overlay|default|)$/.test(textKey(value) ?? "x");
+const isOn = (value: Node) => textKey(value) === "true";
+
+const network: Shape = {
+  ...scalar("null"),
+  ...mapping("a network", {
+    name: honoured(text),
+    driver: warned(
+      "has no effect: orchd connects tasks in its own way, which `orchd server --network` chooses",
+      text,
+      isPlainDriver,
+    ),
+    driver_opts: warned(
+      "have no effect: `orchd server --network wireguard` encrypts between nodes",
+      options,
+    ),
+    ipam: warned("has no effect: tasks have addresses of the cluster's range", ipam),
+    external: honoured(external),
+    internal: honoured(flag),
+    enable_ipv4: warned("has no effect: every task has an IPv4 address", flag, isOn),
+    enable_ipv6: warned("has no effect: tasks have IPv4 addresses in this version", flag),
+    attachable: warned("has no effect: only tasks of services are in networks", flag),
+    labels: warned("are not kept: a network is its name, and who is in it", pairs),
+  }),
 };
 
-const secret = mapping(
-  "a secret",
-  parts({
-    name: text,
-    environment: text,
-    file: text,
-    external,
-    labels: pairs,
-    driver: text,
-    driver_opts: options,
-    template_driver: text,
-  }),
-);
+const NO_DRIVER = "can't be chosen: orchd itself keeps secrets, sealed";
 
-const config = mapping(
-  "a config",
-  parts({
-    name: text,
-    content: text,
-    environment: text,
-    file: text,
-    external,
-    labels: pairs,
-    template_driver: text,
-  }),
-);
+const secret = mapping("a secret", {
+  name: honoured(text),
+  environment: honoured(text),
+  file: honoured(text),
+  external: honoured(external),
+  labels: honoured(pairs),
+  driver: refused(NO_DRIVER, text),
+  driver_opts: refused(NO_DRIVER, options),
+  template_driver: honoured(text),
+});
+
+const config = mapping("a config", {
+  name: honoured(text),
+  content: honoured(text),
+  environment: honoured(text),
+  file: honoured(text),
+  external: honoured(external),
+  labels: honoured(pairs),
+  template_driver: honoured(text),
+});
 
 const model = mapping(
   "a model",
@@ -119,10 +127,10 @@ const rootProperties: Readonly<Record<string, Property>> = {
   name: honoured(text),
   include: honoured(include),
   services: honoured(dictionary(service)),
-  networks: warned(ONE_NETWORK, dictionary(network)),
+  networks: honoured(dictionary(network)),
   volumes: honoured(dictionary(volume)),
-  secrets: refused("are not in this version; mount files with volumes instead", dictionary(secret)),
-  configs: refused("are not in this version; mount files with volumes instead", dictionary(config)),
+  secrets: honoured(dictionary(secret)),
+  configs: honoured(dictionary(config)),
   models: refused("can't be used: orchd runs containers only", dictionary(model)),
 };
 

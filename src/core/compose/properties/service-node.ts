@@ -5,10 +5,6 @@ import { amount, choice, count, dictionary, either, flag, honoured, list } from 
 import { mapping, mergedBy, oneOrMany, options, pairs, parts, refused, scalar } from "./shape.ts";
 import { text, textKey, texts, warned, type Property, type Shape } from "./shape.ts";
 
-/** Said of every property that asks for a network of one's own. */
-export const ONE_NETWORK =
-  "are not separate here: all tasks of a node share one network in this version, without names " +
-  "for services and without isolation";
 const FIXED_ADDRESS = "can't be chosen: orchd gives each task its address";
 
 const device: Shape = either(
@@ -71,16 +67,16 @@ const mount: Shape = either(
   ),
 );
 
+const number = scalar("number");
+
 const attachment: Shape = {
   ...scalar("null"),
   ...mapping("a network of a service", {
-    ...parts({
-      aliases: texts,
-      interface_name: text,
-      driver_opts: options,
-      priority: scalar("number"),
-      gw_priority: scalar("number"),
-    }),
+    aliases: honoured(texts),
+    interface_name: warned("has no effect: a task has one interface for all its networks", text),
+    driver_opts: warned("have no effect: orchd connects tasks in its own way", options),
+    priority: warned("has no effect: a task has one address for all its networks", number),
+    gw_priority: warned("has no effect: a task has one way out for all its networks", number),
     ipv4_address: refused(FIXED_ADDRESS, text),
     ipv6_address: refused(FIXED_ADDRESS, text),
     link_local_ips: refused(FIXED_ADDRESS, texts),
@@ -112,11 +108,11 @@ export const nodeProperties: Readonly<Record<string, Property>> = {
   devices: honoured(list(device, deviceKey)),
   ports: honoured(list(port, portKey)),
   expose: warned(
-    "has no effect: tasks of a node reach every port of one another",
+    "has no effect: tasks that share a network reach every port of one another",
     list(scalar("string", "number"), textKey),
   ),
-  networks: warned(ONE_NETWORK, mergedBy("names", either(texts, dictionary(attachment)))),
-  links: warned("has no effect: services have no names of their own in this version", texts),
+  networks: honoured(mergedBy("names", either(texts, dictionary(attachment)))),
+  links: honoured(texts),
   network_mode: honoured(text),
   extra_hosts: honoured(extraHosts),
   dns: honoured(oneOrMany),
@@ -159,6 +155,6 @@ export const nodeProperties: Readonly<Record<string, Property>> = {
   runtime: refused("can't be chosen for a service; it is the node's own", text),
   isolation: refused("is for Windows only", text, (value) => textKey(value) === "default"),
   volumes_from: refused("can't be used; name the same volume in both services", texts),
-  external_links: refused("can't be used: services reach only published ports", texts),
+  external_links: refused("can't be used: put both services into one external network", texts),
   mac_address: refused(FIXED_ADDRESS, text),
 };

@@ -1,9 +1,8 @@
 import { build, grants } from "./build.ts";
 import { envFileKey } from "./list-keys.ts";
 import { choice, command, count, dictionary, either, flag, honoured, list } from "./shape.ts";
-import { mapping, mergedBy, oneOrMany, pairs, part, parts, refused, scalar } from "./shape.ts";
+import { mapping, mergedBy, oneOrMany, pairs, parts, refused, scalar } from "./shape.ts";
 import { text, textKey, texts, warned, type Property, type Shape } from "./shape.ts";
-import { valueAt, type Node } from "../yaml/tree.ts";
 
 const LATER = "is not in this version";
 
@@ -38,15 +37,13 @@ const envFile = mergedBy(
 );
 
 const healthcheck = mapping("healthcheck", {
-  ...parts({
-    disable: flag,
-    interval: text,
-    retries: scalar("number", "string"),
-    timeout: text,
-    start_period: text,
-    start_interval: text,
-  }),
-  test: part(mergedBy("replace", either(text, list(text)))),
+  test: honoured(mergedBy("replace", either(text, list(text)))),
+  disable: honoured(flag),
+  interval: honoured(text),
+  timeout: honoured(text),
+  retries: honoured(scalar("number", "string")),
+  start_period: honoured(text),
+  start_interval: honoured(text),
 });
 
 const watch = list(
@@ -108,15 +105,6 @@ const extendsShape: Shape = either(
   mapping("extends", { service: honoured(text), file: honoured(text) }, { required: ["service"] }),
 );
 
-/** `healthcheck: {disable: true}` and `test: NONE` ask for what happens anyway. */
-function isDisabled(value: Node): boolean {
-  const disable = valueAt(value, "disable");
-  if (disable?.kind === "scalar" && disable.text === "true") return true;
-  const test = valueAt(value, "test");
-  const first = test?.kind === "list" ? test.items[0] : test;
-  return first?.kind === "scalar" && first.text === "NONE";
-}
-
 /** What runs, with which variables and when. */
 export const runProperties: Readonly<Record<string, Property>> = {
   image: honoured(text),
@@ -151,11 +139,7 @@ export const runProperties: Readonly<Record<string, Property>> = {
   stop_grace_period: honoured(text),
   extends: honoured(extendsShape),
   depends_on: honoured(mergedBy("names", either(texts, dictionary(dependency)))),
-  healthcheck: warned(
-    "is not run in this version: a task counts as ready as soon as it runs",
-    healthcheck,
-    isDisabled,
-  ),
+  healthcheck: honoured(healthcheck),
   develop: warned("has no effect: orchd watches no source files", develop),
   logging: warned(
     "has no effect: the node's runtime keeps the logs, at most 10 MiB for each task",
@@ -166,8 +150,8 @@ export const runProperties: Readonly<Record<string, Property>> = {
       }),
     }),
   ),
-  configs: refused(`${LATER}; mount the file with volumes instead`, grants),
-  secrets: refused(`${LATER}; mount the file with volumes instead`, grants),
+  configs: honoured(grants),
+  secrets: honoured(grants),
   post_start: refused(`${LATER}; let the image's own entrypoint do it`, list(serviceHook)),
   pre_stop: refused(`${LATER}; let the program act on its stop_signal`, list(serviceHook)),
   provider: refused("can't be used: orchd runs containers only", provider),

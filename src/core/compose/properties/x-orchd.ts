@@ -1,12 +1,14 @@
 import {
   amount,
   choice,
+  command,
   count,
   either,
   flag,
   honoured,
   list,
   mapping,
+  pairs,
   parts,
   refused,
   text,
@@ -17,7 +19,7 @@ import {
 
 const NOTE = "is not in this version; remove it";
 
-const LATER = ["probes", "ingress", "runtime"];
+const LATER = ["ingress", "runtime"];
 
 /** Anything at all: it is refused as it stands. */
 const anything: Shape = {};
@@ -78,6 +80,36 @@ const schedule = either(
   ),
 );
 
+/** What is asked of tasks, and how often. */
+const probe = mapping("a probe", {
+  exec: honoured(command),
+  http: honoured(
+    mapping("http", {
+      port: honoured(count),
+      path: honoured(text),
+      scheme: honoured(choice("http", "https")),
+      host: honoured(text),
+      headers: honoured(pairs),
+    }),
+  ),
+  tcp: honoured(either(count, mapping("tcp", { port: honoured(count) }))),
+  grpc: honoured(
+    either(count, mapping("grpc", { port: honoured(count), service: honoured(text) })),
+  ),
+  interval: honoured(text),
+  timeout: honoured(text),
+  retries: honoured(count),
+  successes: honoured(count),
+  start_period: honoured(text),
+  start_interval: honoured(text),
+});
+
+const probes = mapping("probes", {
+  startup: honoured(probe),
+  ready: honoured(probe),
+  live: honoured(probe),
+});
+
 /** Where tasks are to be as seen from those of another service. */
 const affinity = mapping(
   "an affinity",
@@ -99,8 +131,10 @@ export const xOrchd: Shape = mapping("x-orchd", {
   schedule: honoured(schedule),
   constraints: honoured(texts),
   affinity: honoured(list(affinity)),
+  sticky: honoured(text),
   strategy: honoured(choice("spread", "binpack")),
   priority: honoured(count),
+  probes: honoured(probes),
   rebalance: honoured(choice("off", "gentle")),
   backup: refused("belongs under a volume, as x-orchd.backup there", anything),
   ...Object.fromEntries(LATER.map((name): [string, Property] => [name, refused(NOTE, anything)])),

@@ -17,8 +17,12 @@ export type ReadResult =
       message: string;
     };
 
+export type ReadBytesResult = { ok: true; bytes: Uint8Array } | Extract<ReadResult, { ok: false }>;
+
 /** Reads a file whole; bounding its size is the reader's business. */
 export type Read = (path: string) => ReadResult;
+/** Reads what a secret or config holds: any bytes. */
+export type ReadContent = (path: string) => ReadBytesResult;
 
 export interface OpenOptions {
   /** What relative paths in the file are relative to. */
@@ -46,10 +50,12 @@ export class Loader {
   readonly #read: Read;
   readonly #projectDirectory: string;
   readonly #caches = new Map<Lookup, Map<string, MapNode | Variables>>();
+  readonly #readContent: ReadContent;
   #opened = 0;
 
-  constructor(read: Read, projectDirectory: string) {
+  constructor(read: Read, readContent: ReadContent, projectDirectory: string) {
     this.#read = read;
+    this.#readContent = readContent;
     this.#projectDirectory = projectDirectory;
   }
 
@@ -115,6 +121,17 @@ export class Loader {
     const is = node.kind === "list" ? "a list" : "a single value";
     this.problems.error(node.at, "", `the file is ${is}, not a mapping with services`);
     return undefined;
+  }
+
+  /** The bytes of a file that is no text of the project, such as that of a secret. */
+  content(path: string): ReadBytesResult {
+    const refuse = (message: string) => ({
+      ok: false as const,
+      reason: "not-a-file" as const,
+      message,
+    });
+    if (this.#opened++ >= FILES_MAX) return refuse(`a project has at most ${FILES_MAX} files`);
+    return path.includes("\0") ? refuse("no file has such a name") : this.#readContent(path);
   }
 
   #open(path: string, options: AskOptions & { optional?: boolean }): SourceFile | undefined {

@@ -177,7 +177,7 @@ describe("include and extends", () => {
 });
 
 test("the report has every property once, in the order of the file", () => {
-  const text = `${WEB}    labels: {a: b}\n    healthcheck: {test: x}\n    secrets: [s]\n`;
+  const text = `${WEB}    labels: {a: b}\n    container_name: x\n    mem_swappiness: 1\n`;
   expect(loadText(text).report).toEqual([
     { path: "services", status: "honoured", message: "", file: "compose.yaml", line: 1, column: 1 },
     {
@@ -197,17 +197,18 @@ test("the report has every property once, in the order of the file", () => {
       column: 5,
     },
     {
-      path: "services.web.healthcheck",
+      path: "services.web.container_name",
       status: "warned",
-      message: "is not run in this version: a task counts as ready as soon as it runs",
+      message:
+        "is not used: each task's container has a name of its own, which orchd ps and logs know",
       file: "compose.yaml",
       line: 5,
       column: 5,
     },
     {
-      path: "services.web.secrets",
+      path: "services.web.mem_swappiness",
       status: "refused",
-      message: "is not in this version; mount the file with volumes instead",
+      message: "can't be set in this version; use memswap_limit",
       file: "compose.yaml",
       line: 6,
       column: 5,

@@ -200,7 +200,10 @@ describe("when the node is back", () => {
 
   test("the replacement alone is left where the original has ended", () => {
     const ended = original(undefined, { state: "failed", finishedAt: BACK_AT });
-    expect(plan([ended, replacement()], { nodes, now: BACK_AT + 5000 })).toEqual([]);
+    const given = { nodes, now: BACK_AT + 5000 };
+    expect(plan([ended, replacement()], given)).toEqual(["retire original"]);
+    const retired = { ...ended, desired: "shutdown" as const };
+    expect(plan([retired, replacement()], given)).toEqual([]);
   });
 });
 
@@ -233,7 +236,7 @@ describe("nobody waits for a node that is down", () => {
     const lost = original(before, { desired: "shutdown", state: "lost", finishedAt: DOWN_AT });
     const other = aTask(before, "other", { ...on("h1"), slot: "2" });
     expect(plan([lost, pending, other], { service: { ...service, homes } })).toEqual([
-      "stop other: replaced by revision 2",
+      "stage a task in slot 2 of revision 2",
     ]);
   });
 
@@ -268,8 +271,16 @@ describe("a task on a node that is drained", () => {
       delayMs: 0,
     });
     const stopFirst = aService({ update: updateOf("stop-first") });
+    const staged = (over: Partial<Task>) =>
+      aTask(stopFirst, "new", { ...on("h1"), createdAt: 10, desired: "prepared", ...over });
+    const { nodeId: _, ...homeless } = staged({ state: "pending", message: "no node fits" });
+    for (const next of [staged({ state: "prepared" }), homeless]) {
+      expect(plan([original(), next], { service: stopFirst, nodes })).toEqual([
+        "stop original: node h2 is drained",
+      ]);
+    }
     expect(plan([original()], { service: stopFirst, nodes })).toEqual([
-      "stop original: node h2 is drained",
+      "stage a task in slot 1 of revision 1",
     ]);
     const startFirst = aService({ update: updateOf("start-first") });
     expect(plan([original()], { service: startFirst, nodes })).toEqual([CREATE]);
@@ -284,7 +295,10 @@ describe("a task on a node that is drained", () => {
       aTask(service, `failed${slot}`, { ...on("h2"), slot, state: "failed", finishedAt: 1 }),
       aTask(service, `task${slot}`, { ...on("h2"), slot, createdAt: 10 }),
     ]);
-    expect(plan(tasks, { service, nodes })).toEqual(["stop task1: node h2 is drained"]);
+    expect(plan(tasks, { service, nodes })).toEqual([
+      "stage a task in slot 1 of revision 1",
+      "retire failed2",
+    ]);
   });
 
   test("ends at once where it can't go on elsewhere", () => {
@@ -304,7 +318,7 @@ describe("a task on a node that is drained", () => {
     const placement = { constraints: [constraint], spread: [], maxReplicasPerNode: 0 };
     const service = aService({ placement });
     expect(plan([original()], { service, nodes: [aNode("h2")] })).toEqual([
-      "stop original: node h2 does not meet node.labels.zone == north",
+      "stage a task in slot 1 of revision 1",
     ]);
   });
 });

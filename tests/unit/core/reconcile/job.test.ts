@@ -58,7 +58,18 @@ describe("a job whose node is lost", () => {
     const service = aJob();
     const second = aTask(service, "b", { attempt: 2, nodeId: anId("n2") });
     const { lines } = planOf(service, [aTask(service, "a", done), second]);
-    expect(lines).toEqual(["stop b: its work is done", "remember of runs: run 1 complete"]);
+    expect(lines).toEqual([
+      "stop b: its work is done",
+      "remember of runs: run 1 complete",
+      "retire a",
+    ]);
+  });
+
+  test("does not begin what has failed again, where another one did its work", () => {
+    const service = aJob();
+    const failed = aTask(service, "a", { state: "failed", finishedAt: 1 });
+    const { lines } = planOf(service, [failed, aTask(service, "b", { ...done, attempt: 2 })]);
+    expect(lines).toEqual(["remember of runs: run 1 complete", "retire a"]);
   });
 
   test("lets the others go on, beyond how many there may be at once", () => {

@@ -34,11 +34,43 @@ function plan(service: ReturnType<typeof updated>, tasks: Task[], now = 10_000):
 }
 
 const stop = (slot: number) => `stop old${slot}: replaced by revision 2`;
+const stage = (slot: number) => `stage a task in slot ${slot} of revision 2`;
 const create = (slot: number) => `create a task in slot ${slot} of revision 2`;
 
 describe("stop-first", () => {
-  test("ends the first slot's task and leaves the others", () => {
-    expect(plan(updated(), all(old))).toEqual([stop(1)]);
+  test("makes the first slot's new task ready beside the old one, and leaves the others", () => {
+    expect(plan(updated(), all(old))).toEqual([stage(1)]);
+  });
+
+  test("ends the old task when the new one has all but its slot", () => {
+    const staged = (over: Partial<Task>) => young(1, { desired: "prepared", ...over });
+    const is = (over: Partial<Task>) => plan(updated(), [...all(old), staged(over)]);
+    expect(is({ state: "pending", message: "no node fits" })).toEqual([]);
+    expect(is({ state: "preparing" })).toEqual([]);
+    expect(is({ state: "prepared" })).toEqual([stop(1)]);
+  });
+
+  test("starts the new task when the old one has ended, and not before", () => {
+    const staged = young(1, { desired: "prepared", state: "prepared" });
+    const others = [old(2), old(3), old(4)];
+    const ending = old(1, { desired: "shutdown" });
+    expect(plan(updated(), [ending, staged, ...others])).toEqual([]);
+    const ended = old(1, { desired: "shutdown", state: "shutdown" });
+    expect(plan(updated(), [ended, staged, ...others])).toEqual(["start new1"]);
+  });
+
+  test("starts it at once where the old task ended by itself, however far it is", () => {
+    const staged = young(1, { desired: "prepared", state: "preparing" });
+    const crashed = old(1, { state: "failed", finishedAt: 9_000 });
+    const tasks = [crashed, staged, old(2), old(3), old(4)];
+    expect(plan(updated(), tasks)).toEqual(["start new1", "retire old1"]);
+  });
+
+  test("keeps the old task when the new one can't be made ready", () => {
+    const rejected = young(1, { desired: "prepared", state: "rejected", finishedAt: 10_000 });
+    expect(plan(updated(), [...all(old), rejected])).toEqual(["look again at 11000"]);
+    const again = plan(updated(), [...all(old), rejected], 11_000);
+    expect(again).toEqual([`${stage(1)} after 1 failures`]);
   });
 
   test("waits while the old task ends, then fills its slot", () => {
@@ -52,7 +84,7 @@ describe("stop-first", () => {
     const others = [old(2), old(3), old(4)];
     expect(plan(updated(), [young(1, { state: "starting" }), ...others])).toEqual([]);
     expect(plan(updated(), [young(1, { health: "starting" }), ...others])).toEqual([]);
-    expect(plan(updated(), [young(1), ...others])).toEqual([stop(2)]);
+    expect(plan(updated(), [young(1), ...others])).toEqual([stage(2)]);
   });
 
   test("has nothing left to do when every slot is current", () => {
@@ -87,19 +119,19 @@ describe("start-first", () => {
 
 describe("parallelism", () => {
   test("is the number of slots that are replaced at once", () => {
-    expect(plan(updated({ parallelism: 2 }), all(old))).toEqual([stop(1), stop(2)]);
-    expect(plan(updated({ parallelism: 9 }), all(old))).toEqual([1, 2, 3, 4].map(stop));
+    expect(plan(updated({ parallelism: 2 }), all(old))).toEqual([stage(1), stage(2)]);
+    expect(plan(updated({ parallelism: 9 }), all(old))).toEqual([1, 2, 3, 4].map(stage));
   });
 
   test("of 0 means all of them", () => {
-    expect(plan(updated({ parallelism: 0 }), all(old))).toEqual([1, 2, 3, 4].map(stop));
+    expect(plan(updated({ parallelism: 0 }), all(old))).toEqual([1, 2, 3, 4].map(stage));
     const startFirst = updated({ parallelism: 0, order: "start-first" });
     expect(plan(startFirst, all(old))).toEqual([1, 2, 3, 4].map(create));
   });
 
   test("counts slots that are still on their way", () => {
     const tasks = [young(1, { state: "starting" }), old(2), old(3), old(4)];
-    expect(plan(updated({ parallelism: 2 }), tasks)).toEqual([stop(2)]);
+    expect(plan(updated({ parallelism: 2 }), tasks)).toEqual([stage(2)]);
   });
 });
 
@@ -109,7 +141,7 @@ describe("the delay", () => {
   test("counts from the start of the new task, before the next slot's turn", () => {
     const tasks = [young(1, { startedAt: 8000 }), old(2), old(3), old(4)];
     expect(plan(service, tasks, 12_999)).toEqual(["look again at 13000"]);
-    expect(plan(service, tasks, 13_000)).toEqual([stop(2)]);
+    expect(plan(service, tasks, 13_000)).toEqual([stage(2)]);
   });
 
   test("matters no more when the last slot is done", () => {
@@ -161,7 +193,7 @@ describe("a new task that did its work", () => {
   const done = young(1, { state: "complete", finishedAt: 9_000 });
 
   test("counts as done, and the rollout goes on", () => {
-    expect(plan(updated({}, { restart }), [done, old(2), old(3), old(4)])).toEqual([stop(2)]);
+    expect(plan(updated({}, { restart }), [done, old(2), old(3), old(4)])).toEqual([stage(2)]);
   });
 
   test("has taken its slot over from the old one", () => {
@@ -196,7 +228,7 @@ describe("a third revision", () => {
 test("slots that are new and wait for a place do not hold up those that may give it", () => {
   const waiting = (slot: number) =>
     aPendingTask(withNewImage(before), `new${slot}`, { slot: String(slot), message: "no room" });
-  expect(plan(updated(), [old(1), old(2), waiting(3), waiting(4)])).toEqual([stop(1)]);
+  expect(plan(updated(), [old(1), old(2), waiting(3), waiting(4)])).toEqual([stage(1)]);
 });
 
 describe("a drained node with a deadline", () => {

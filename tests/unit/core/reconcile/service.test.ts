@@ -136,7 +136,12 @@ describe("a task that ended", () => {
       ...[1, 2, 3, 4].map((n) => aTask(service, `f${n}`, { state: "failed", createdAt: n })),
       aTask(service, "live", { createdAt: 9 }),
     ];
-    expect(plan({ services: [service], tasks })).toEqual(["remove f2", "remove f1"]);
+    expect(plan({ services: [service], tasks })).toEqual([
+      "remove f2",
+      "remove f1",
+      "retire f4",
+      "retire f3",
+    ]);
   });
 
   test("is forgotten at once when it never had a node", () => {

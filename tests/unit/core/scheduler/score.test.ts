@@ -52,6 +52,18 @@ describe("a service that is packed", () => {
     expect(spread(world, service, 2)).toEqual({ n2: 2 });
   });
 
+  test("is one whose file says nothing, where the cluster packs", () => {
+    const [plain, apart] = [
+      aService(),
+      aService({ placement: { ...placement, strategy: "spread" } }, { id: anId("apart") }),
+    ];
+    const counts = (service: typeof plain) => {
+      const world = { nodes, services: [service] };
+      return Object.values(spread(world, service, 3, { strategy: "binpack" }));
+    };
+    expect([counts(plain), counts(apart)]).toEqual([[3], [1, 1, 1]]);
+  });
+
   test("stays together also where nothing is reserved", () => {
     const service = aService(packed);
     expect(Object.values(spread({ nodes, services: [service] }, service, 5))).toEqual([5]);

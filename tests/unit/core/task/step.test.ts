@@ -27,6 +27,25 @@ function stepOf(desired: DesiredState, state: TaskState, container: Container): 
 
 /** For each state that was reached: the step for each container, in the order of CONTAINERS. */
 const TABLE: Record<DesiredState, Partial<Record<TaskState, string[]>>> = {
+  prepared: {
+    assigned: [
+      "report preparing",
+      "report prepared",
+      "report running",
+      "report complete",
+      "report failed",
+    ],
+    preparing: ["create", "report prepared", "report running", "report complete", "report failed"],
+    prepared: ["create", "-", "report running", "report complete", "report failed"],
+    starting: ["report failed", "-", "report running", "report complete", "report failed"],
+    running: ["report failed", "-", "-", "report complete", "report failed"],
+    complete: ["-", "-", "stop", "-", "-"],
+    shutdown: ["-", "-", "stop", "-", "-"],
+    failed: ["-", "-", "stop", "-", "-"],
+    rejected: ["-", "-", "stop", "-", "-"],
+    lost: ["-", "-", "stop", "-", "-"],
+    removed: ["-", "-", "stop", "-", "-"],
+  },
   running: {
     assigned: [
       "report preparing",
@@ -36,6 +55,7 @@ const TABLE: Record<DesiredState, Partial<Record<TaskState, string[]>>> = {
       "report failed",
     ],
     preparing: ["create", "report starting", "report running", "report complete", "report failed"],
+    prepared: ["create", "report starting", "report running", "report complete", "report failed"],
     starting: ["report failed", "start", "report running", "report complete", "report failed"],
     running: ["report failed", "report failed", "-", "report complete", "report failed"],
     complete: ["-", "-", "stop", "-", "-"],
@@ -48,6 +68,7 @@ const TABLE: Record<DesiredState, Partial<Record<TaskState, string[]>>> = {
   shutdown: {
     assigned: ["report shutdown", "report shutdown", "stop", "report shutdown", "report shutdown"],
     preparing: ["report shutdown", "report shutdown", "stop", "report shutdown", "report shutdown"],
+    prepared: ["report shutdown", "report shutdown", "stop", "report shutdown", "report shutdown"],
     starting: ["report shutdown", "report shutdown", "stop", "report shutdown", "report shutdown"],
     running: ["report shutdown", "report shutdown", "stop", "report shutdown", "report shutdown"],
     complete: ["-", "-", "stop", "-", "-"],
@@ -60,6 +81,7 @@ const TABLE: Record<DesiredState, Partial<Record<TaskState, string[]>>> = {
   removed: {
     assigned: ["report shutdown", "remove", "stop", "remove", "remove"],
     preparing: ["report shutdown", "remove", "stop", "remove", "remove"],
+    prepared: ["report shutdown", "remove", "stop", "remove", "remove"],
     starting: ["report shutdown", "remove", "stop", "remove", "remove"],
     running: ["report shutdown", "remove", "stop", "remove", "remove"],
     complete: ["report removed", "remove", "stop", "remove", "remove"],
@@ -72,7 +94,7 @@ const TABLE: Record<DesiredState, Partial<Record<TaskState, string[]>>> = {
 };
 
 describe("the next step of a task", () => {
-  for (const desired of ["running", "shutdown", "removed"] as const) {
+  for (const desired of ["prepared", "running", "shutdown", "removed"] as const) {
     for (const state of TASK_STATES.filter((s) => rankOf(s) >= rankOf("assigned"))) {
       test(`that is wanted ${desired} and is ${state}, for each container`, () => {
         const steps = CONTAINERS.map((container) => stepOf(desired, state, container));
@@ -91,7 +113,43 @@ describe("the next step of a task", () => {
   });
 });
 
+describe("a task that its node ends for its health", () => {
+  const status = aStatus("t", {
+    health: "unhealthy",
+    message: "unhealthy: no answer",
+    ending: true,
+  });
+
+  test("is stopped while it runs, and has failed once it does not, whatever its code", () => {
+    const assignment = anAssignment("t");
+    const stop = planStep({ assignment, status, container: FOUND["running"] }, 100);
+    expect(stop).toMatchObject({ type: "stop" });
+    for (const container of ["exited 0", "exited 1"] as const) {
+      const step = planStep({ assignment, status, container: FOUND[container] }, 100);
+      expect(step).toMatchObject({
+        status: { state: "failed", message: "unhealthy: no answer", health: "none" },
+      });
+      expect(JSON.stringify(step)).not.toContain("ending");
+    }
+  });
+
+  test("is shut down like any other when it is asked to end meanwhile", () => {
+    const assignment = anAssignment("t", { desired: "shutdown" });
+    const step = planStep({ assignment, status, container: FOUND["exited 0"] }, 100);
+    expect(step).toMatchObject({ status: { state: "shutdown", message: "" } });
+  });
+});
+
 describe("a report", () => {
+  test("of a task that has to be found ready first says that it starts", () => {
+    const container = { state: "running", startedAt: 7 } as const;
+    const task = { assignment: anAssignment("t"), container };
+    expect(planStep({ ...task, isHeld: true }, 100)).toMatchObject({
+      status: { health: "starting" },
+    });
+    expect(planStep({ ...task, isHeld: false }, 100)).toMatchObject({ status: { health: "none" } });
+  });
+
   test("of a task that runs carries its start and its address", () => {
     const container = { state: "running", startedAt: 7, address: "10.210.1.2" } as const;
     const step = planStep({ assignment: anAssignment("t"), container }, 100);

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import type { Address, Message, PushedMember } from "../../../../src/core/gossip/messages.ts";
 import { PRESETS, type Tuning } from "../../../../src/core/gossip/tuning.ts";
 import { encodeMessage } from "../../../../src/core/gossip/wire/message.ts";
+import { encodeSerfEvent } from "../../../../src/core/gossip/wire/serf-event.ts";
 import { decodeSerfState, decodeIntent } from "../../../../src/core/gossip/wire/serf.ts";
 import type { StreamMessage } from "../../../../src/core/gossip/wire/stream-message.ts";
 import { decodeTags } from "../../../../src/core/gossip/wire/tags.ts";
@@ -81,6 +82,61 @@ function sees(member: GossipMember, name: string, state: PushedMember["state"]) 
   const what = `${member.name} to see ${name} as ${state}`;
   return until(what, () => member.member(name)?.state === state);
 }
+
+describe("a notice", () => {
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  const bytes = (notice: string) => new TextEncoder().encode(notice);
+
+  async function threeMembers() {
+    const heard: string[] = [];
+    const listening = async (name: string) =>
+      aMember(name, { onNotice: (notice) => heard.push(`${name} ${text(notice)}`) });
+    const [a, b, c] = [await listening("a"), await listening("b"), await listening("c")];
+    await b.join([a.advertised]);
+    await c.join([b.advertised]);
+    for (const member of [a, b, c]) {
+      for (const name of ["a", "b", "c"]) await sees(member, name, "alive");
+    }
+    return { heard, a, b, c };
+  }
+
+  test("comes to every other member, and to each once", async () => {
+    const { heard, a, b } = await threeMembers();
+    a.notify(bytes("one"));
+    b.notify(bytes("two"));
+    b.notify(bytes("two"));
+    await until("all to hear of it", () => heard.length >= 6);
+    // Gossip goes on for some rounds after that.
+    a.notify(bytes("last"));
+    await until("the last to be heard", () => heard.filter((one) => /last/.test(one)).length === 2);
+    const wanted = ["a two", "a two", "b last", "b one", "c last", "c one", "c two", "c two"];
+    expect(heard.toSorted()).toEqual(wanted);
+  });
+
+  test("comes to one member alone when it is for it", async () => {
+    const { heard, a } = await threeMembers();
+    a.notify(bytes("for c"), "c");
+    a.notify(bytes("for all"));
+    await until("both to hear", () => heard.filter((one) => /all/.test(one)).length === 2);
+    await until("c to hear", () => heard.includes("c for c"));
+    expect(heard.toSorted()).toEqual(["b for all", "c for all", "c for c"]);
+  });
+
+  test("that is too long is refused, and taken from nobody", async () => {
+    const { heard, a } = await threeMembers();
+    expect(() => a.notify(new Uint8Array(1025))).toThrow("a notice has more than 1024 bytes");
+    const payload = encodeSerfEvent({ time: 9, name: "orchd", payload: new Uint8Array(1100) });
+    const foreign = encodeSerfEvent({ time: 9, name: "deploy", payload: bytes("hello") });
+    const stranger = await aStranger();
+    for (const one of [payload, foreign, payload.subarray(0, 20), Uint8Array.of(3)]) {
+      stranger.send(a.advertised, [encodeMessage({ type: "user", payload: one })]);
+    }
+    const good = encodeSerfEvent({ time: 2 ** 40, name: "orchd", payload: bytes("good") });
+    stranger.send(a.advertised, [encodeMessage({ type: "user", payload: good })]);
+    await until("the good one to be heard", () => heard.length > 0);
+    expect(heard[0]).toBe("a good");
+  });
+});
 
 describe("members that join one another", () => {
   test("know each other, with their tags, and tell of what changes", async () => {

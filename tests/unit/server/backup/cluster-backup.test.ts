@@ -244,3 +244,16 @@ describe("scheduled backups of the cluster", () => {
     made.close();
   });
 });
+
+describe("what opens the secrets of a cluster", () => {
+  test("is in a sealed backup alone, and comes back with it", async () => {
+    const key = join(source.dataDir, "vault.key");
+    fs.writeFileSync(key, "the key of the vault\n", { mode: 0o600 });
+    expect(Buffer.from(await backUp()).includes("the key of the vault")).toBe(false);
+    const sealed = await backUp(PASSPHRASE);
+    expect(Buffer.from(sealed).includes("the key of the vault")).toBe(false);
+    const { dataDir } = await restore(sealed, { passphrase: PASSPHRASE });
+    expect(fs.readFileSync(join(dataDir, "vault.key"), "utf8")).toBe("the key of the vault\n");
+    expect(fs.statSync(join(dataDir, "vault.key")).mode & 0o777).toBe(0o600);
+  });
+});

@@ -1,0 +1,282 @@
+import type { Clock, Timer } from "../lib/clock.ts";
+import { messageChainOf } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+import { equalJson } from "../lib/order.ts";
+import { portOfCounter, portsAnswered } from "../core/network/endpoint-rules.ts";
+import { mtuOf } from "../core/network/links.ts";
+import { type BridgeState, ipv6Rules, nodeRules } from "../core/network/node-rules.ts";
+import { formatChange, formatWhole, type RuleTable } from "../core/network/rule-table.ts";
+import { staleFlows } from "../core/network/stale-flows.ts";
+import type { NodeId } from "../model/ids.ts";
+import type { MapTask, NetworkMap } from "../model/network-map.ts";
+import type { NodeNetwork } from "../net/node-network.ts";
+import type { HeldPorts } from "./held-ports.ts";
+
+const RETRY_MS = 5000;
+const LOOK_EVERY_MS = 500;
+/** Whatever nobody told of is found by then. */
+const CHECK_EVERY_LOOKS = 120;
+/** Other programs' firewalls seldom change. */
+const FIREWALLS_EVERY_LOOKS = 1200;
+
+/** Where the newest map of the cluster's network is. */
+export interface NetworkSource {
+  current(): NetworkMap;
+  /** Calls when there is another one; answers how to stop. */
+  subscribe(listener: () => void): () => void;
+}
+
+/** What a data plane needs of the machine. */
+export type PlaneKernel = Pick<
+  NodeNetwork,
+  | "readUnderlay"
+  | "foreignFirewalls"
+  | "setLinks"
+  | "setRules"
+  | "hasRules"
+  | "counters"
+  | "forgetFlows"
+  | "look"
+  | "remove"
+  | "close"
+>;
+
+export interface DataPlaneOptions {
+  nodeId: NodeId;
+  /** The node's bridge. */
+  bridge: string;
+  source: NetworkSource;
+  kernel: PlaneKernel;
+  ports: HeldPorts;
+  clock: Clock;
+  log: Log;
+  /** Hears what people should put right, whenever that is something else than before. */
+  onNotes: (notes: string[]) => void;
+}
+
+/**
+ * Keeps the kernel equal to the newest map of the cluster's network: links to other nodes, virtual
+ * addresses, published ports, and who may talk to whom. All of it stays while orchd is restarted.
+ */
+export class DataPlane {
+  readonly #options: DataPlaneOptions;
+  readonly #unsubscribe: () => void;
+  #running: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
+  /** What the links were last made from; undefined when nobody knows how they stand. */
+  #linked: Pick<NetworkMap, "nodes" | "mode" | "range"> | undefined;
+  #bridge: BridgeState = { isFiltered: true, isTight: false };
+  /** What the kernel's table holds; undefined when nobody knows. */
+  #applied: RuleTable | undefined;
+  #appliedMap: NetworkMap | undefined;
+  /** Transactions of ours that the kernel has yet to tell of. */
+  #transactions = 0;
+  #linkProblems: string[] = [];
+  #firewalls: string[] = [];
+  #notes: string[] = [];
+  #trouble: string | undefined;
+  #retry: Timer | undefined;
+  #timer: Timer | undefined;
+  #looks = 0;
+  #isActive = true;
+
+  constructor(options: DataPlaneOptions) {
+    this.#options = options;
+    this.#unsubscribe = options.source.subscribe(() => void this.keepUp());
+  }
+
+  /** The largest packet between tasks of this node, whose address it is, and others. */
+  async taskMtu(address: string): Promise<number> {
+    const { mtu } = await this.#options.kernel.readUnderlay(address);
+    return mtuOf(this.#options.source.current().mode, mtu);
+  }
+
+  /** Begins to notice when somebody else changes what was made here. */
+  start(): void {
+    this.#isActive = true;
+    this.#timer?.cancel();
+    this.#timer = this.#options.clock.after(LOOK_EVERY_MS, () => void this.#look());
+    void this.keepUp();
+  }
+
+  /**
+   * Resolves when the kernel holds what the map said at the time of the call, or later.
+   * @throws OrchdError with what the machine could not do; it is tried again all the same
+   */
+  refresh(): Promise<void> {
+    if (this.#running === undefined) {
+      this.#running = this.#apply().finally(() => (this.#running = undefined));
+      return this.#running;
+    }
+    // A change that comes while one is being applied goes with the next, together with all others.
+    this.#next ??= this.#running
+      .catch(() => undefined)
+      .then(() => {
+        this.#next = undefined;
+        return this.refresh();
+      });
+    return this.#next;
+  }
+
+  /** As `refresh`, for those who can do nothing about trouble: it is told, and tried again. */
+  async keepUp(): Promise<void> {
+    try {
+      await this.refresh();
+      this.#retry?.cancel();
+      if (this.#trouble !== undefined)
+        this.#options.log.info("the node's network is as it should be");
+      this.#trouble = undefined;
+    } catch (error) {
+      const text = messageChainOf(error);
+      if (text !== this.#trouble) this.#options.log.error(`the node's network lags: ${text}`);
+      this.#trouble = text;
+      this.#retry?.cancel();
+      if (!this.#isActive) return;
+      this.#retry = this.#options.clock.after(RETRY_MS, () => void this.keepUp());
+    }
+  }
+
+  /** Forgets what the kernel held, since somebody else may have changed it. */
+  doubt(): void {
+    this.#applied = undefined;
+    this.#linked = undefined;
+  }
+
+  /** New connections since the rules were first made, by published port: `8080/tcp`. */
+  async connections(): Promise<Record<string, number>> {
+    if (this.#applied === undefined) return {};
+    const counters = await this.#options.kernel.counters();
+    const byPort = [...counters].flatMap(([name, packets]) => {
+      const port = portOfCounter(name);
+      return port === undefined ? [] : [[port, packets] as const];
+    });
+    return Object.fromEntries(byPort);
+  }
+
+  /**
+   * Takes everything away that was made here, as from a node that has left its cluster. `start`
+   * makes it again.
+   */
+  async leave(): Promise<void> {
+    const { kernel, ports, source } = this.#options;
+    this.#isActive = false;
+    this.#timer?.cancel();
+    await this.#running?.catch(() => undefined);
+    await ports.hold([]);
+    await kernel.remove(source.current().range);
+    this.doubt();
+    this.#transactions = 0;
+  }
+
+  /** Ends the watch and leaves the kernel as it is. */
+  close(): void {
+    this.#isActive = false;
+    this.#unsubscribe();
+    this.#timer?.cancel();
+    this.#retry?.cancel();
+    this.#options.kernel.close();
+  }
+
+  async #apply(): Promise<void> {
+    const map = this.#options.source.current();
+    if (!this.#isActive) return;
+    const before = this.#bridge;
+    const links = this.#applyLinks(map);
+    // What is to be taken out of the tables does not wait for links, which are slower.
+    const [rules, linked] = await Promise.allSettled([this.#applyRules(map), links]);
+    if (!equalJson(this.#bridge, before)) await this.#applyRules(map);
+    for (const result of [rules, linked]) if (result.status === "rejected") throw result.reason;
+  }
+
+  async #applyLinks(map: NetworkMap): Promise<void> {
+    const { nodes, mode, range } = map;
+    const { kernel, nodeId } = this.#options;
+    const wanted = { nodes, mode, range };
+    if (equalJson(this.#linked, wanted) && !this.#hasNewPort(map)) return;
+    this.#linked = undefined;
+    const { problems, ...state } = await kernel.setLinks(map, nodeId);
+    this.#linked = wanted;
+    this.#bridge = state;
+    this.#linkProblems = problems;
+    this.#tell();
+  }
+
+  /** A task that got ready here has a port at the bridge, and maybe the bridge is a new one. */
+  #hasNewPort({ tasks }: NetworkMap): boolean {
+    const { nodeId } = this.#options;
+    const isReadyHere = (task: MapTask) => task.nodeId === nodeId && task.isReady;
+    const before = new Set(this.#appliedMap?.tasks.filter(isReadyHere).map(({ id }) => id));
+    return tasks.some((task) => isReadyHere(task) && !before.has(task.id));
+  }
+
+  async #applyRules(map: NetworkMap): Promise<void> {
+    const { nodeId, bridge, ports, kernel } = this.#options;
+    await ports.hold(portsAnswered(map, nodeId));
+    this.#tell();
+    const isHeld = ports.isHeld.bind(ports);
+    const table = nodeRules(map, nodeId, { bridge, isHeld, ...this.#bridge });
+    if (table === undefined) return;
+    const had = this.#applied;
+    const script =
+      had === undefined
+        ? formatWhole(table) + formatWhole(ipv6Rules(bridge))
+        : formatChange(had, table);
+    if (script !== "") {
+      this.#applied = undefined;
+      await kernel.setRules(script);
+      this.#transactions++;
+    }
+    this.#applied = table;
+    const stale = staleFlows(this.#appliedMap, map, nodeId);
+    this.#appliedMap = map;
+    if (stale !== undefined) await kernel.forgetFlows(stale);
+  }
+
+  /** Whether somebody else has changed what was made here; then it is made again. */
+  async #look(): Promise<void> {
+    const { clock, log, kernel } = this.#options;
+    try {
+      await this.#consider(++this.#looks % CHECK_EVERY_LOOKS === 0);
+    } catch (error) {
+      // A kernel that tells nothing is looked at from time to time all the same.
+      if (this.#looks === 1) log.warn(`changes are found later: ${messageChainOf(error)}`);
+    }
+    if (!this.#isActive) return kernel.close();
+    this.#timer = clock.after(LOOK_EVERY_MS, () => void this.#look());
+  }
+
+  async #consider(isCheck: boolean): Promise<void> {
+    const { log, kernel } = this.#options;
+    // While one is being applied nobody can tell whose a change is.
+    if (this.#running !== undefined) return;
+    if (isCheck) this.#linked = undefined;
+    const { links, transactions } = await kernel.look();
+    const made = this.#transactions;
+    this.#transactions = 0;
+    if (links) this.#linked = undefined;
+    const isForeign = transactions !== undefined && transactions !== made;
+    const isUnknown = transactions === undefined || isCheck;
+    if (this.#applied !== undefined && (isForeign || (isUnknown && !(await kernel.hasRules())))) {
+      log.warn("somebody has changed orchd's rules: they are made again");
+      this.#applied = undefined;
+    }
+    if (this.#looks % FIREWALLS_EVERY_LOOKS === 1) {
+      this.#firewalls = await kernel.foreignFirewalls(this.#options.source.current().range);
+      this.#tell();
+    }
+    // After trouble the next try has its time already, unless somebody has just done something.
+    if (this.#trouble !== undefined && !isForeign && !links) return;
+    if (this.#linked === undefined || this.#applied === undefined) await this.keepUp();
+  }
+
+  #tell(): void {
+    const { ports, onNotes } = this.#options;
+    const notes = [...this.#linkProblems, ...ports.problems, ...this.#firewalls];
+    if (!this.#bridge.isFiltered) {
+      notes.push("tasks on this node are not kept apart: the kernel has no br_netfilter module");
+    }
+    if (equalJson(notes, this.#notes)) return;
+    this.#notes = notes;
+    onNotes(notes);
+  }
+}

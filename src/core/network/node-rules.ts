@@ -1,0 +1,216 @@
+import type { NodeId } from "../../model/ids.ts";
+import type { MapNode, NetworkMap } from "../../model/network-map.ts";
+import type { Port } from "../../model/service.ts";
+import { gatewayOf, parseSubnet } from "./address.ts";
+import { endpointRules } from "./endpoint-rules.ts";
+import { isolationRules } from "./isolation-rules.ts";
+import { tunnelOf, VXLAN_PORT, VXLAN_VNI } from "./links.ts";
+import type { Chain, NamedSet, RuleTable } from "./rule-table.ts";
+import { virtualRange } from "./subnets.ts";
+
+export const RULE_TABLE = "ip orchd";
+
+/** How the node's bridge stands. */
+export interface BridgeState {
+  /** Whether what one task here sends another one passes through the rules. */
+  isFiltered: boolean;
+  /** Whether tasks here may send packets that are too large for the way to other nodes. */
+  isTight: boolean;
+}
+
+export interface NodeRulesOptions extends BridgeState {
+  /** The node's bridge. */
+  bridge: string;
+  /** Whether the node answers on a published port: another program may have it. */
+  isHeld(port: Port): boolean;
+}
+
+/** What the rules need to know of the node itself. */
+interface Place extends BridgeState {
+  range: string;
+  /** Where the virtual addresses of services are from. */
+  virtual: string;
+  subnet: string;
+  /** The node's own address in the cluster's range. */
+  gateway: string;
+  bridge: string;
+  /** Through which other nodes' tasks are reached; absent where that is no device of its own. */
+  tunnel: string | undefined;
+}
+
+/**
+ * The whole table of a node: virtual addresses, published ports, and who may talk to whom.
+ * Undefined where the map has no place for the node, as for one that has just been removed.
+ */
+export function nodeRules(
+  map: NetworkMap,
+  own: NodeId,
+  options: NodeRulesOptions,
+): RuleTable | undefined {
+  const node = map.nodes.find(({ id }) => id === own);
+  const subnet = parseSubnet(node?.subnet ?? "");
+  if (node === undefined || subnet === undefined) return undefined;
+  const place: Place = {
+    range: map.range,
+    virtual: virtualRange(map.range),
+    subnet: node.subnet,
+    gateway: gatewayOf(subnet),
+    bridge: options.bridge,
+    tunnel: tunnelOf(map.mode)?.name,
+    isFiltered: options.isFiltered,
+    isTight: options.isTight,
+  };
+  const endpoints = endpointRules(map, own, (port) => options.isHeld(port));
+  const isolation = isolationRules(map, own);
+  const chains = [endpoints.chains, isolation.chains, translation(place), filters(place)];
+  return {
+    name: RULE_TABLE,
+    counters: endpoints.counters,
+    sets: merged([endpoints.sets, isolation.sets, nodeSets(map, own)]),
+    chains: merged(chains),
+  };
+}
+
+/** IPv6 has no addresses in the cluster's range, and so no way round its rules. */
+export function ipv6Rules(bridge: string): RuleTable {
+  const hook = "type filter hook forward priority filter - 5; policy accept;";
+  const rules = [`iifname "${bridge}" drop`, `oifname "${bridge}" drop`];
+  const chains = new Map([["forward", { hook, rules }]]);
+  return { name: "ip6 orchd", counters: new Set(), sets: new Map(), chains };
+}
+
+function merged<T>(maps: readonly ReadonlyMap<string, T>[]): Map<string, T> {
+  return new Map(maps.flatMap((map) => [...map]));
+}
+
+function nodeSets({ nodes, mode }: NetworkMap, own: NodeId): Map<string, NamedSet> {
+  const others = nodes.filter(({ id }) => id !== own);
+  const sets = new Map([["nodes", { type: "ipv4_addr", elements: new Set(gateways(others)) }]]);
+  if (mode !== "vxlan") return sets;
+  const peers = others.map(({ address }) => address).filter((text) => /^[\d.]+$/.test(text));
+  return sets.set("peers", { type: "ipv4_addr", elements: new Set(peers) });
+}
+
+function gateways(nodes: readonly MapNode[]): string[] {
+  return nodes.flatMap(({ subnet }) => {
+    const parsed = parseSubnet(subnet);
+    return parsed === undefined ? [] : [gatewayOf(parsed)];
+  });
+}
+
+/** Where connections go, and whose address the other side sees. */
+function translation(place: Place): Map<string, Chain> {
+  const { range, virtual, subnet, gateway, bridge, tunnel, isFiltered } = place;
+  const isPublished = `ct status dnat ct original ip daddr != ${virtual}`;
+  const own = tunnel === undefined ? `"${bridge}"` : `{ "${bridge}", "${tunnel}" }`;
+  const entry = ["ip daddr vmap @services", "fib daddr type local goto published_ports"];
+  return new Map<string, Chain>([
+    [
+      "published_ports",
+      {
+        rules: [
+          "ip daddr . meta l4proto . th dport vmap @published_at",
+          "meta l4proto . th dport vmap @published",
+        ],
+      },
+    ],
+    [
+      "prerouting",
+      { hook: "type nat hook prerouting priority dstnat - 5; policy accept;", rules: entry },
+    ],
+    ["output", { hook: "type nat hook output priority -105; policy accept;", rules: entry }],
+    [
+      "postrouting",
+      {
+        hook: "type nat hook postrouting priority srcnat - 5; policy accept;",
+        rules: [
+          // A task that reaches itself through a service would not answer its own address.
+          `ip saddr . ip daddr @selves snat to ${gateway}`,
+          // Nobody has a way back to a loopback address.
+          `oifname ${own} ip saddr 127.0.0.0/8 snat to ${gateway}`,
+          // A task elsewhere answers by way of the node on which the client came in.
+          `${isPublished} ip daddr ${range} ip daddr != ${subnet} snat to ${gateway}`,
+          `ct status dnat ip saddr != ${range} ip daddr ${range} ip daddr != ${subnet} ` +
+            `snat to ${gateway}`,
+          // Without the bridge's help an answer would go past the rules that turn it back.
+          ...(isFiltered
+            ? []
+            : [`ct status dnat ip saddr ${subnet} ip daddr ${subnet} snat to ${gateway}`]),
+          // Tasks see each other's addresses: nothing after this changes them.
+          `ip saddr ${range} ip daddr ${range} snat to ip saddr`,
+          `ip saddr ${subnet} ip daddr != 224.0.0.0/4 oifname != "${bridge}" masquerade`,
+        ],
+      },
+    ],
+  ]);
+}
+
+/** What passes; every other packet of a task, or for one, is dropped. */
+function filters(place: Place): Map<string, Chain> {
+  const { range, virtual, subnet, bridge, tunnel, isTight } = place;
+  const isForward = "type filter hook forward priority filter - 5; policy accept;";
+  const isIn = "type filter hook input priority filter - 5; policy accept;";
+  const isOut = "type filter hook output priority filter - 5; policy accept;";
+  const isRaw = "type filter hook prerouting priority raw; policy accept;";
+  const fromTunnel = tunnel === undefined ? [] : [`"${tunnel}"`];
+  const inside = [`"${bridge}"`, ...fromTunnel].join(", ");
+  return new Map<string, Chain>([
+    // Loopback addresses are routed here for published ports: nobody else may use that.
+    ["guard", { hook: isRaw, rules: [`ip daddr 127.0.0.0/8 iifname != "lo" drop`] }],
+    [
+      "forward",
+      {
+        hook: isForward,
+        rules: [
+          ...(isTight && tunnel !== undefined ? [clamp(tunnel)] : []),
+          // Nearly all packets end here.
+          "ct state established,related accept",
+          `ip saddr ${range} goto tasks`,
+          `ip daddr ${range} goto tasks`,
+        ],
+      },
+    ],
+    [
+      "tasks",
+      {
+        rules: [
+          // Still virtual: no task is ready.
+          `ip daddr ${virtual} goto nobody`,
+          `iifname "${bridge}" ip saddr != ${subnet} drop`,
+          ...(tunnel === undefined ? [] : [`iifname != { ${inside} } ip saddr ${range} drop`]),
+          `ct status dnat ct original ip daddr != ${virtual} goto from_outside`,
+          `iifname != "${bridge}" ip saddr @nodes accept`,
+          "ip saddr vmap @senders",
+          "ip daddr vmap @receivers",
+          "drop",
+        ],
+      },
+    ],
+    ["from_outside", { rules: ["ip saddr @internal drop", "accept"] }],
+    [
+      "nobody",
+      {
+        rules: ["meta l4proto tcp reject with tcp reset", "reject with icmp type port-unreachable"],
+      },
+    ],
+    ["sent", { hook: isOut, rules: [`ip daddr ${virtual} goto nobody`] }],
+    // Whoever else sends such packets is none of the cluster; other networks on the port are left.
+    ...(tunnelOf("vxlan")?.name === tunnel
+      ? [
+          [
+            "received",
+            {
+              hook: isIn,
+              rules: [`udp dport ${VXLAN_PORT} @th,96,24 ${VXLAN_VNI} ip saddr != @peers drop`],
+            },
+          ] as const,
+        ]
+      : []),
+  ]);
+}
+
+/** Tells both sides of a TCP connection what gets through (RFC 9293, section 3.7.1). */
+function clamp(tunnel: string): string {
+  const isFirst = "tcp flags & (syn | rst) == syn";
+  return `${isFirst} oifname "${tunnel}" tcp option maxseg size set rt mtu`;
+}

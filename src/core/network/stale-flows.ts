@@ -1,0 +1,31 @@
+import type { NodeId } from "../../model/ids.ts";
+import type { MapTask, NetworkMap } from "../../model/network-map.ts";
+import { portsAnswered } from "./endpoint-rules.ts";
+
+/**
+ * What the kernel remembers wrongly after the map has changed: flows to tasks that get no traffic
+ * any more, and flows to published ports from the time when nobody was there for them. Undefined
+ * when there is nothing of the kind. UDP alone is meant: a client that goes on sending keeps to the
+ * first choice for ever.
+ */
+export function staleFlows(
+  before: NetworkMap | undefined,
+  after: NetworkMap,
+  own: NodeId,
+): { addresses: Set<string>; ports: Set<number> } | undefined {
+  if (before === undefined) return undefined;
+  const is = readyAddresses(after.tasks);
+  const was = readyAddresses(before.tasks);
+  const addresses = new Set([...was].filter((address) => !is.has(address)));
+  const ports = new Set<number>();
+  if ([...is].some((address) => !was.has(address))) {
+    for (const { protocol, published } of portsAnswered(after, own)) {
+      if (protocol === "udp") ports.add(published);
+    }
+  }
+  return addresses.size === 0 && ports.size === 0 ? undefined : { addresses, ports };
+}
+
+function readyAddresses(tasks: readonly MapTask[]): Set<string> {
+  return new Set(tasks.filter(({ isReady }) => isReady).map(({ address }) => address));
+}

@@ -1,0 +1,86 @@
+import { attributesOf, formatMessage, NETLINK_NETFILTER, openNetlink } from "./netlink.ts";
+
+/** Of `nfnetlink_conntrack.h`. */
+const CT_NEW = 1 << 8;
+const CT_GET = (1 << 8) | 1;
+const CT_DELETE = (1 << 8) | 2;
+const TUPLE_ORIGINAL = 1;
+const TUPLE_REPLY = 2;
+const TUPLE_IP = 1;
+const TUPLE_PROTOCOL = 2;
+const IP_SOURCE = 1;
+const IP_DESTINATION = 2;
+const PROTOCOL_NUMBER = 1;
+const PROTOCOL_DESTINATION_PORT = 3;
+/** Of `netlink.h`. */
+const REQUEST = 1;
+const DUMP = 0x300;
+const NESTED = 0x8000;
+
+const UDP = 17;
+/** `struct nfgenmsg` for IPv4. */
+const IPV4_HEAD = Uint8Array.of(2, 0, 0, 0);
+
+/** Which flows are to be forgotten. */
+export interface StaleFlows {
+  /** Those that were sent to one of these addresses in place of another one. */
+  addresses: ReadonlySet<string>;
+  /** Those to one of these ports of the node that were sent to nobody else. */
+  ports: ReadonlySet<number>;
+}
+
+/**
+ * Makes the kernel choose again for flows of UDP. It remembers one for as long as its client goes
+ * on sending, whether somebody answers or not, so a client of a task that is gone would never be
+ * heard again. TCP needs none of that: its connections end by themselves.
+ * @returns how many flows were forgotten
+ * @throws OrchdError `runtime` when the kernel does not let us
+ */
+export async function forgetFlows(stale: StaleFlows): Promise<number> {
+  const socket = await openNetlink(NETLINK_NETFILTER, 0);
+  try {
+    socket.send(formatMessage(CT_GET, REQUEST | DUMP, IPV4_HEAD));
+    // A dump goes on with each read, and has ended when there is nothing more to read.
+    const originals = (socket.receive() ?? [])
+      .filter(({ type }) => type === CT_NEW)
+      .map(({ body }) => attributesOf(body, 4))
+      .filter((flow) => isStale(flow, stale))
+      .flatMap((flow) => flow.get(TUPLE_ORIGINAL) ?? []);
+    for (const tuple of originals) {
+      socket.send(formatMessage(CT_DELETE, REQUEST, deletion(tuple)));
+    }
+    return originals.length;
+  } finally {
+    socket.close();
+  }
+}
+
+function isStale(flow: ReadonlyMap<number, Uint8Array>, stale: StaleFlows): boolean {
+  const [original, reply] = [flow.get(TUPLE_ORIGINAL), flow.get(TUPLE_REPLY)];
+  if (original === undefined || reply === undefined) return false;
+  const protocol = attributesOf(attributesOf(original, 0).get(TUPLE_PROTOCOL) ?? NOTHING, 0);
+  if (protocol.get(PROTOCOL_NUMBER)?.[0] !== UDP) return false;
+  const sentTo = addressOf(original, IP_DESTINATION);
+  const answeredBy = addressOf(reply, IP_SOURCE);
+  if (sentTo !== answeredBy) return stale.addresses.has(answeredBy);
+  const [high = 0, low = 0] = protocol.get(PROTOCOL_DESTINATION_PORT) ?? NOTHING;
+  return stale.ports.has(high * 256 + low);
+}
+
+const NOTHING = new Uint8Array(0);
+
+function addressOf(tuple: Uint8Array, which: number): string {
+  return (
+    attributesOf(attributesOf(tuple, 0).get(TUPLE_IP) ?? NOTHING, 0).get(which) ?? NOTHING
+  ).join(".");
+}
+
+function deletion(tuple: Uint8Array): Uint8Array {
+  const body = new Uint8Array(8 + ((tuple.length + 3) & ~3));
+  body.set(IPV4_HEAD);
+  const view = new DataView(body.buffer);
+  view.setUint16(4, tuple.length + 4, true);
+  view.setUint16(6, TUPLE_ORIGINAL | NESTED, true);
+  body.set(tuple, 8);
+  return body;
+}

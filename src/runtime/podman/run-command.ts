@@ -1,0 +1,133 @@
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { OrchdError } from "../../lib/errors.ts";
+import type { CommandOptions, CommandResult } from "../driver.ts";
+import { sentenceOf } from "./errors.ts";
+import { endGroup, endSession } from "./process-group.ts";
+
+/** A command that prints more is ended: whoever runs it wants its last words alone. */
+const PRINTED_BYTES_MAX = 1024 * 1024;
+const LEFT_BEHIND_CHECK_MS = 250;
+/** What a background process of the command may still print when the command itself has ended. */
+const AFTERWORD_MS = 50;
+
+export interface CommandTarget {
+  /** The OCI runtime's executable. */
+  runtime: string;
+  containerId: string;
+  /** Where the command's process id is written: a file that is gone afterwards. */
+  pidFile: string;
+}
+
+let commands = 0;
+
+/** A name for a file of one command, under the directory of sockets, which lies in memory. */
+export function nextPidFile(runDir: string): string {
+  commands += 1;
+  return join(runDir, `command-${process.pid}-${commands}.pid`);
+}
+
+/**
+ * Runs a command in a container by the OCI runtime itself, with the environment, user and limits of
+ * the container's own process. Podman's way would leave two monitor processes for five minutes and
+ * write to its database on disk, each time.
+ * @throws OrchdError `runtime` when it can't be tried, which says nothing of the command
+ */
+export async function runCommand(
+  { runtime, containerId, pidFile }: CommandTarget,
+  command: readonly string[],
+  { signal, outputBytesMax }: CommandOptions,
+): Promise<CommandResult> {
+  const child = Bun.spawn([runtime, "exec", "--pid-file", pidFile, containerId, ...command], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { PATH: process.env["PATH"] ?? "" },
+  });
+  const tail = new Tail(outputBytesMax);
+  let gaveUp: CommandResult["end"] | undefined;
+  const end = (why: CommandResult["end"]) => {
+    gaveUp ??= why;
+    endSession(child.pid);
+    child.kill("SIGKILL");
+  };
+  const onAbort = () => end("timedOut");
+  const watch = setInterval(() => endLeftBehind(pidFile), LEFT_BEHIND_CHECK_MS);
+  signal.addEventListener("abort", onAbort);
+  if (signal.aborted) onAbort();
+  const onFlood = () => end("flooded");
+  const streams = [child.stdout, child.stderr].map((stream) => tail.follow(stream, onFlood));
+  try {
+    const exitCode = await child.exited;
+    const pid = readPid(pidFile);
+    // What it left in the background would be one process more at each check.
+    if (pid !== undefined) endGroup(pid);
+    await Promise.race([Promise.all(streams.map(({ done }) => done)), Bun.sleep(AFTERWORD_MS)]);
+    if (gaveUp !== undefined) return { end: gaveUp, output: tail.text() };
+    if (pid === undefined) return notStarted(tail.text());
+    return { end: "exited", exitCode, output: tail.text() };
+  } finally {
+    clearInterval(watch);
+    signal.removeEventListener("abort", onAbort);
+    rmSync(pidFile, { force: true });
+    for (const stream of streams) stream.cancel();
+  }
+}
+
+/** The runtime has made no process: the command is at fault, or the container is not there. */
+function notStarted(output: string): CommandResult {
+  if (/container .*does not exist|stopped container|not running/i.test(output)) {
+    throw new OrchdError("runtime", `nothing can be run in the container: ${sentenceOf(output)}`);
+  }
+  // The runtime logs its errors, with quotes within quotes.
+  return { end: "notStarted", output: sentenceOf(output.replaceAll('\\"', '"')) };
+}
+
+/** The runtime waits for whoever still has the command's output open, when that has ended. */
+function endLeftBehind(pidFile: string): void {
+  const pid = readPid(pidFile);
+  if (pid !== undefined && !existsSync(`/proc/${pid}`)) endGroup(pid);
+}
+
+function readPid(path: string): number | undefined {
+  try {
+    const pid = Number(readFileSync(path, "utf8"));
+    return Number.isSafeInteger(pid) && pid > 1 ? pid : undefined;
+  } catch {
+    // Not written, or not yet: the command was not started.
+    return undefined;
+  }
+}
+
+/** The end of what a command prints, from both of its streams as it comes. */
+class Tail {
+  readonly #bytesMax: number;
+  #kept = Buffer.alloc(0);
+  #printed = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  text(): string {
+    return new TextDecoder().decode(this.#kept);
+  }
+
+  follow(stream: ReadableStream<Uint8Array>, onFlood: () => void) {
+    const reader = stream.getReader();
+    const read = async () => {
+      for (let next = await reader.read(); !next.done; next = await reader.read()) {
+        this.#add(next.value);
+        if (this.#printed > PRINTED_BYTES_MAX) return onFlood();
+      }
+    };
+    const done = read().catch(() => {
+      // It was cancelled, or broke with the command: what came before is kept.
+    });
+    return { done, cancel: () => void reader.cancel().catch(() => {}) };
+  }
+
+  #add(bytes: Uint8Array): void {
+    this.#printed += bytes.length;
+    const joined = Buffer.concat([this.#kept, bytes.subarray(-this.#bytesMax)]);
+    this.#kept = Buffer.from(joined.subarray(-this.#bytesMax));
+  }
+}

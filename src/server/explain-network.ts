@@ -1,0 +1,58 @@
+import { sortedBy } from "../lib/order.ts";
+import { plural } from "../lib/text.ts";
+import { type Endpoint, endpointsOf } from "../model/endpoint.ts";
+import { specOf, type Service } from "../model/service.ts";
+import { attachmentsOf, wantsVirtualIp } from "../model/service-network.ts";
+import type { Explanation } from "../model/summary.ts";
+import { formatTaskName } from "../model/task.ts";
+import type { View } from "../model/view.ts";
+
+type Facts = Explanation["facts"];
+
+/** Endpoints without traffic that are told one by one. */
+const OUT_SHOWN = 8;
+
+/** By which names and addresses a service is reached, where traffic goes, and where it does not. */
+export function networkFacts(view: View, service: Service): Facts {
+  const spec = specOf(service);
+  const attachments = attachmentsOf(service.stack, spec);
+  if (attachments.length === 0) return [];
+  const names = attachments.map(({ network, aliases, internal }) => {
+    const kind = internal ? ", which is internal" : "";
+    return `${[service.name, ...aliases].join(", ")} in ${network}${kind}`;
+  });
+  const address = wantsVirtualIp(service)
+    ? (service.virtualIp ?? "none yet")
+    : "none: its name stands for the addresses of its tasks";
+  const endpoints = sortedBy(endpointsOf(view, service), ({ task }) => task.slot.padStart(20, "0"));
+  const ready = endpoints.filter(({ out }) => out === undefined);
+  const out = endpoints.filter((one) => one.out !== undefined);
+  const where = ready.slice(0, OUT_SHOWN).map((one) => placeOf(view, one));
+  const more = ready.length > OUT_SHOWN ? ` and ${ready.length - OUT_SHOWN} more` : "";
+  return [
+    { label: "names", value: names.join("; ") },
+    { label: "virtual address", value: address },
+    {
+      label: "endpoints",
+      value: ready.length === 0 ? "none gets traffic" : `${where.join(", ")}${more}`,
+    },
+    ...out.slice(0, OUT_SHOWN).map(({ task, out: why }) => ({
+      label: "no traffic goes to",
+      value: `${nameOf(view, task)}, since it ${why ?? ""}`,
+    })),
+    ...(out.length > OUT_SHOWN
+      ? [{ label: "nor to", value: plural(out.length - OUT_SHOWN, "further task") }]
+      : []),
+  ];
+}
+
+/** `10.210.1.2 on h1` */
+function placeOf(view: View, { task }: Endpoint): string {
+  const node = task.nodeId === undefined ? undefined : view.nodes.get(task.nodeId);
+  // A runtime that gives its tasks no addresses can only be told by their names.
+  return `${task.address ?? formatTaskName(task)} on ${node?.hostname ?? ""}`;
+}
+
+function nameOf(view: View, task: Endpoint["task"]): string {
+  return formatTaskName(task, task.nodeId && view.nodes.get(task.nodeId)?.hostname);
+}

@@ -1,0 +1,288 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { signalInside } from "../../scripts/lab/lab.ts";
+import { bun } from "../../scripts/project.ts";
+import { Fleet, type FleetHost } from "../../scripts/lab/fleet.ts";
+import { HELLO_IMAGE, writeHelloImage } from "../../scripts/image.ts";
+import type { NodeSummary } from "../../src/model/summary.ts";
+
+const IMAGE = `image: ${HELLO_IMAGE}\n    pull_policy: never`;
+
+const UDP_PORT = 9000;
+const CLIENTS = 12;
+const UDP_END = join(import.meta.dir, "udp-end.ts");
+
+/** A stack whose one service runs on every node and says the stack's name. */
+function everywhere(name: string, port?: number): string {
+  const both = `["${port}:8080", "${UDP_PORT}:${UDP_PORT}/udp"]`;
+  const ports = port === undefined ? "" : `\n    ports: ${both}`;
+  const greeting = `environment: {GREETING: ${name}}`;
+  const mode = "deploy: {mode: global}";
+  return `name: ${name}\nservices:\n  web:\n    ${IMAGE}\n    ${greeting}\n    ${mode}${ports}\n`;
+}
+
+interface Container {
+  pid: string;
+  address: string;
+}
+
+async function containerOf(host: FleetHost, stack: string): Promise<Container> {
+  const [id = ""] = (
+    await host.podman("ps", "--quiet", "--filter", `label=orchd.stack=${stack}`)
+  ).split("\n");
+  const format = "{{.State.Pid}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+  const [pid = "", address = ""] = (await host.podman("inspect", "--format", format, id)).split(
+    " ",
+  );
+  return { pid, address };
+}
+
+/** What a task gets that asks over HTTP; nothing when no answer comes. */
+async function askFrom(host: FleetHost, task: Container, url: string): Promise<string | undefined> {
+  const words = ["nsenter", "-t", task.pid, "-n", "busybox", "wget", "-q", "-O", "-", url];
+  const { code, stdout } = await host.lab.run(words, { timeoutMs: 2000 });
+  return code === 0 ? stdout.trim() : undefined;
+}
+
+async function run(host: FleetHost, ...words: string[]): Promise<string> {
+  const { code, stdout, stderr } = await host.lab.run(words);
+  if (code !== 0) throw new Error(`${words.join(" ")}: ${stderr}`);
+  return stdout.trim();
+}
+
+/** Clients that ask for ever, each from one port; answers how many were answered last. */
+function askByUdp(host: FleetHost): { heard: () => number; end: () => void } {
+  const words = [bun, UDP_END, "ask", host.address, `${UDP_PORT}`, `${CLIENTS}`];
+  const child = host.lab.spawn(words);
+  let heard = 0;
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => (heard = Number(text)));
+  return { heard: () => heard, end: () => signalInside(child, "SIGKILL") };
+}
+
+/** Who answers on a port of a host, asked often enough to hear everybody. */
+async function answers(host: FleetHost, url: string, tries: number): Promise<Set<string>> {
+  const heard = new Set<string>();
+  for (let i = 0; i < tries; i++) heard.add((await host.get(url)) ?? "nobody");
+  return heard;
+}
+
+/** What the machine holds of a network, with nothing that passes. */
+async function stateOf(host: FleetHost): Promise<Record<string, string>> {
+  const stable = (text: string) =>
+    text
+      .replaceAll(/counter packets \d+ bytes \d+/g, "counter")
+      .replaceAll(/^\d+: /gm, "")
+      .split("\n");
+  return {
+    rules: stable(await run(host, "nft", "list", "ruleset")).join("\n"),
+    links: stable(await run(host, "ip", "-o", "link"))
+      .sort()
+      .join("\n"),
+    addresses: stable(await run(host, "ip", "-o", "-4", "addr"))
+      .sort()
+      .join("\n"),
+    routes: stable(await run(host, "ip", "route"))
+      .sort()
+      .join("\n"),
+  };
+}
+
+describe("the network of three machines", () => {
+  let fleet: Fleet;
+  let hosts: FleetHost[];
+  const server = () => fleet.host("h1");
+  const before: Record<string, string>[] = [];
+
+  async function health(name: string): Promise<string | undefined> {
+    const nodes = await server().json<NodeSummary[]>("nodes");
+    return nodes.find(({ hostname }) => hostname === name)?.health;
+  }
+
+  async function virtualIpOf(stack: string): Promise<string> {
+    const rules = await run(server(), "nft", "list", "table", "ip", "orchd");
+    const { address } = await containerOf(server(), stack);
+    const chains = [...rules.matchAll(/chain service_(\S+) \{\n([^}]*\})/g)];
+    return chains.find(([, , body = ""]) => body.includes(`${address},`))?.[1] ?? "";
+  }
+
+  beforeAll(async () => {
+    fleet = await Fleet.start(3);
+    hosts = [...fleet.hosts];
+    for (const host of hosts) {
+      // Podman's own rules are there as soon as a container was once in a network of its.
+      const archive = join(host.lab.dir, "hello.tar");
+      writeHelloImage(archive);
+      await host.podman("load", "--input", archive);
+      await host.podman("run", "--rm", HELLO_IMAGE, "sh", "-c", ":");
+      before.push(await stateOf(host));
+    }
+    await server().startServer();
+    const token = await server().token();
+    for (const host of hosts.slice(1)) host.spawnAgent([`${token}@${server().address}`]);
+    await server().waitFor("all nodes are ready", async () => {
+      const all = await Promise.all(hosts.map(({ name }) => health(name)));
+      return all.every((one) => one === "ready");
+    });
+    await server().mustUp(everywhere("shop", 8080));
+    await server().mustUp(everywhere("other"));
+  });
+  afterAll(async () => fleet.stop());
+
+  test("leads tasks of one stack to each other, by address and by virtual address", async () => {
+    const tasks = await Promise.all(hosts.map((host) => containerOf(host, "shop")));
+    const virtualIp = await virtualIpOf("shop");
+    for (const [i, host] of hosts.entries()) {
+      const from = tasks[i] ?? { pid: "", address: "" };
+      for (const to of tasks) {
+        const url = `http://${to.address}:8080/`;
+        await host.waitFor(`${from.address} reaches ${to.address}`, async () => {
+          return (await askFrom(host, from, url))?.startsWith("shop") ?? false;
+        });
+      }
+      const heard = new Set<string | undefined>();
+      await host.waitFor(`${from.address} reaches all through ${virtualIp}`, async () => {
+        heard.add(await askFrom(host, from, `http://${virtualIp}:8080/`));
+        return heard.size === 3;
+      });
+      expect(heard).not.toContain(undefined);
+    }
+  });
+
+  test("keeps tasks of another stack apart, here and there", async () => {
+    const virtualIp = await virtualIpOf("shop");
+    const from = await containerOf(server(), "other");
+    const urls = [`http://${virtualIp}:8080/`];
+    for (const host of hosts)
+      urls.push(`http://${(await containerOf(host, "shop")).address}:8080/`);
+    const heard = await Promise.all(urls.map((url) => askFrom(server(), from, url)));
+    expect(heard).toEqual(urls.map(() => undefined));
+    // What is published is for everybody.
+    expect(await askFrom(server(), from, `http://${server().address}:8080/`)).toStartWith("shop");
+  });
+
+  test("answers on a published port of each machine, for the tasks on all of them", async () => {
+    for (const host of hosts) {
+      expect((await answers(server(), `http://${host.address}:8080/`, 40)).size).toBe(3);
+      expect((await answers(host, "http://127.0.0.1:8080/", 40)).size).toBe(3);
+    }
+  });
+
+  test("keeps the client's address where the task is on the machine", async () => {
+    const [h1, h2] = [server(), fleet.host("h2")];
+    await answers(h1, `http://${h2.address}:8080/`, 20);
+    const { address } = await containerOf(h2, "shop");
+    const flows = await run(
+      h2,
+      "grep",
+      `src=${address} dst=${h1.address}`,
+      "/proc/net/nf_conntrack",
+    );
+    expect(flows).toInclude(`src=${h1.address} dst=${h2.address}`);
+  });
+
+  test("makes its rules again when somebody flushes all of them", async () => {
+    const [h1, h3] = [server(), fleet.host("h3")];
+    await run(h3, "nft", "flush", "ruleset");
+    await h1.waitFor("the port answers", async () => {
+      return (await h1.get(`http://${h3.address}:8080/`)) !== undefined;
+    });
+    expect(h3.log).toInclude("somebody has changed orchd's rules: they are made again");
+  });
+
+  test("makes its links again when somebody removes them", async () => {
+    const [h1, h2] = [server(), fleet.host("h2")];
+    await run(h2, "ip", "link", "del", "orchd-vx");
+    const [from, to] = [await containerOf(h1, "shop"), await containerOf(h2, "shop")];
+    await h1.waitFor("the task on h2 answers", async () => {
+      return (await askFrom(h1, from, `http://${to.address}:8080/`)) !== undefined;
+    });
+  });
+
+  test("takes a machine whose power was cut out of all tables, also with no server", async () => {
+    const [h2, h3] = [fleet.host("h2"), fleet.host("h3")];
+    for (const host of hosts) {
+      const { pid } = await containerOf(host, "shop");
+      host.lab.spawn(["nsenter", "-t", pid, "-n", bun, UDP_END, "serve", `${UDP_PORT}`]);
+    }
+    const { address } = await containerOf(h3, "shop");
+    await server().endServer();
+    const asking = askByUdp(h2);
+    await h2.waitFor("every client is answered", () => asking.heard() === CLIENTS);
+    await h3.cutPower();
+    await h2.waitFor("the dead machine's task gets nothing", async () => {
+      const table = await run(h2, "nft", "list", "table", "ip", "orchd");
+      const choices = [...table.matchAll(/dnat [^\n]*/g)];
+      return choices.length > 0 && !choices.some(([rule]) => rule.includes(address));
+    });
+    expect(await answers(h2, "http://127.0.0.1:8080/", 20)).not.toContain("nobody");
+    await h2.waitFor("those whom it answered are answered again", () => {
+      return asking.heard() === CLIENTS;
+    });
+    asking.end();
+    await server().startServer();
+  });
+
+  test("leaves a machine that is removed as it was before", async () => {
+    const h2 = fleet.host("h2");
+    await h2.waitFor("h2 has the server back", () => {
+      return h2.log.split("connected to the server").length === 3;
+    });
+    await server().must("node", "rm", "h2", "--force");
+    await h2.waitFor("the node has left", () => h2.log.includes("the node has left the cluster"));
+    expect(await stateOf(h2)).toEqual(before[1] ?? {});
+  });
+});
+
+describe("what somebody reads who listens between two machines", () => {
+  const SECRET = "only-for-tasks";
+  let fleet: Fleet;
+  beforeAll(async () => {
+    fleet = await Fleet.start(2);
+    const [h1, h2] = [fleet.host("h1"), fleet.host("h2")];
+    await h1.startServer();
+    h2.spawnAgent([`${await h1.token()}@${h1.address}`]);
+    await h1.waitFor("both nodes are ready", async () => {
+      const nodes = await h1.json<NodeSummary[]>("nodes");
+      return nodes.filter((node) => node.health === "ready").length === 2;
+    });
+    await h1.loadImage();
+    await h1.mustUp(everywhere(SECRET));
+  });
+  afterAll(async () => fleet.stop());
+
+  /** What passed at the port of h2 while a task of h1 asked one of h2 and heard the secret. */
+  async function overhear(): Promise<string> {
+    const [h1, h2] = [fleet.host("h1"), fleet.host("h2")];
+    const [from, to] = [await containerOf(h1, SECRET), await containerOf(h2, SECRET)];
+    const ask = () => askFrom(h1, from, `http://${to.address}:8080/`);
+    await h1.waitFor("the task answers", async () => (await ask()) !== undefined);
+    const file = join(h2.lab.dir, "overheard");
+    const end = await fleet.switch.listen(h2.port, file);
+    expect(await ask()).toInclude(SECRET);
+    await h1.waitFor("it was written down", () => statSync(file).size > 1000);
+    await end();
+    return readFileSync(file, "latin1");
+  }
+
+  test("is everything with vxlan", async () => {
+    expect(await overhear()).toInclude(SECRET);
+  });
+
+  test("is nothing with wireguard, from the moment that the cluster is told so", async () => {
+    const [h1, h2] = [fleet.host("h1"), fleet.host("h2")];
+    await h1.endServer("SIGTERM");
+    await h1.startServer(["--network", "wireguard"]);
+    for (const host of [h1, h2]) {
+      await host.waitFor("WireGuard is there", async () => {
+        const routes = await run(host, "ip", "route");
+        return routes.includes("dev orchd-wg") && !routes.includes("dev orchd-vx");
+      });
+    }
+    const heard = await overhear();
+    expect(heard.length).toBeGreaterThan(1000);
+    expect(heard).not.toInclude(SECRET);
+    const key = await run(h2, "stat", "-c", "%a", "/var/lib/orchd/wireguard.key");
+    expect(key).toBe("600");
+  });
+});

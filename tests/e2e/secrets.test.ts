@@ -1,0 +1,203 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { lstatSync, readdirSync, readFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { HELLO_IMAGE } from "../../scripts/image.ts";
+import { Fleet, type FleetHost } from "../../scripts/lab/fleet.ts";
+import type { ItemSummary } from "../../src/model/item.ts";
+import type { NodeSummary, TaskSummary } from "../../src/model/summary.ts";
+
+/** Words that stand nowhere else, so that finding them means something. */
+const FIRST = "plain-7f3a9c-first-password";
+const SECOND = "plain-91be2d-second-password";
+const EXTERNAL = "plain-c05d77-api-token";
+const CONFIG = "plain-4e8810-config-line";
+const PASSPHRASE = "plain-2b66f1-vault-passphrase";
+const PLAIN = [FIRST, SECOND, EXTERNAL, CONFIG, PASSPHRASE];
+
+const COMPOSE = `
+name: shop
+services:
+  db:
+    image: ${HELLO_IMAGE}
+    pull_policy: never
+    command: [sleep, "100000"]
+    stop_grace_period: 1s
+    read_only: true
+    tmpfs: [/run, /tmp]
+    hostname: "{{.Service.Name}}-{{.Task.Slot}}"
+    environment: { WHERE: "{{.Node.Hostname}}" }
+    secrets:
+      - { source: password, uid: "1000", gid: "1001", mode: 0400 }
+      - { source: token, target: api/token }
+    configs: [{ source: settings, target: /etc/shop.conf }]
+    deploy: { placement: { constraints: [node.hostname == h2] } }
+secrets:
+  password: { file: ./password.txt }
+  token: { external: true, name: api-token }
+configs:
+  settings:
+    template_driver: golang
+    content: |
+      ${CONFIG} on {{.Node.Hostname}} with {{secret "password"}}
+`;
+
+describe("secrets and configs on two machines", () => {
+  let fleet: Fleet;
+  let h1: FleetHost;
+  let h2: FleetHost;
+  beforeAll(async () => {
+    fleet = await Fleet.start(2);
+    [h1, h2] = [fleet.host("h1"), fleet.host("h2")];
+    await h1.startServer();
+    h2.spawnAgent([`${await h1.token()}@${h1.address}`]);
+    await h1.waitFor("both nodes are ready", async () => {
+      const nodes = await h1.json<NodeSummary[]>("nodes");
+      return nodes.filter((node) => node.health === "ready").length === 2;
+    });
+    await h1.loadImage();
+    await h1.orchdWith({ input: EXTERNAL }, "secret", "create", "api-token", "-");
+    h1.write("password.txt", FIRST);
+    await h1.mustUp(COMPOSE);
+  });
+  afterAll(async () => fleet.stop());
+
+  async function inside(command: string): Promise<string> {
+    return (await h1.must("exec", "shop/db", "--", "sh", "-c", command)).trim();
+  }
+
+  test("a task reads its secret, with the owner and mode that the file asks for", async () => {
+    expect(await inside("cat /run/secrets/password")).toBe(FIRST);
+    expect(await inside("ls -ln /run/secrets/password")).toMatch(/^-r-------- .* 1000 .* 1001 /);
+    expect(await inside("cat /run/secrets/api/token")).toBe(EXTERNAL);
+    expect(await inside("ls -ln /run/secrets/api/token")).toMatch(/^-r--r--r-- /);
+  });
+
+  test("a secret is in memory, and nobody in the container can change it", async () => {
+    expect(await inside("grep ' /run/secrets/password ' /proc/mounts")).toMatch(/ tmpfs ro,/);
+    const change = "echo x > /run/secrets/password";
+    expect((await h1.orchd("exec", "shop/db", "--", "sh", "-c", change)).code).not.toBe(0);
+  });
+
+  test("templates are filled in on the node of the task", async () => {
+    expect(await inside("hostname")).toBe("shop_db-1");
+    expect(await inside("echo $WHERE")).toBe("h2");
+    expect(await inside("cat /etc/shop.conf")).toBe(`${CONFIG} on h2 with ${FIRST}`);
+  });
+
+  test("neither Podman nor orchd shows one", async () => {
+    const ids = (await h2.containers("shop")).map((line) => line.split(" ")[0] ?? "");
+    const shown = [
+      await h2.podman("inspect", ...ids),
+      ...(await Promise.all(
+        [
+          ["secret", "inspect", "shop_password", "--json"],
+          ["secret", "ls", "--json"],
+          ["services", "--json"],
+          ["ps", "--json", "--all"],
+          ["explain", "shop/db", "--json"],
+        ].map((words) => h1.must(...words)),
+      )),
+      h1.log,
+      h2.log,
+    ].join("\n");
+    expect(shown).toContain("shop_password");
+    expect(PLAIN.filter((text) => shown.includes(text))).toEqual([]);
+  });
+
+  test("the same file again changes nothing", async () => {
+    const before = await h2.containers("shop");
+    await h1.mustUp(COMPOSE);
+    expect(await h2.containers("shop")).toEqual(before);
+  });
+
+  test("another content is another version, and new tasks read it", async () => {
+    h1.write("password.txt", SECOND);
+    const plan = await h1.up(COMPOSE, "--dry-run");
+    expect(plan.stdout).toContain("secret shop_password 1 -> 2");
+    await h1.mustUp(COMPOSE);
+    expect(await inside("cat /run/secrets/password")).toBe(SECOND);
+  });
+
+  test("an undo brings the older one back", async () => {
+    await h1.must("rollout", "undo", "shop/db");
+    await h1.waitConverged("shop/db");
+    expect(await inside("cat /run/secrets/password")).toBe(FIRST);
+  });
+
+  test("one that is in use is not removed, and who uses it is told", async () => {
+    const { code, stderr } = await h1.orchd("secret", "rm", "api-token");
+    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining("shop/db") });
+  });
+
+  test("a node without power has its secrets again with no server in reach", async () => {
+    await h1.endServer("SIGKILL");
+    await h2.cutPower();
+    await h2.boot();
+    h2.spawnAgent();
+    const read = async () => {
+      const [container] = await h2.containers("shop");
+      const id = container?.split(" ")[0];
+      return id === undefined ? "" : h2.podman("exec", id, "cat", "/run/secrets/password");
+    };
+    await h2.waitFor("the task reads its secret", async () => (await read()) === FIRST);
+    await h1.startServer();
+  });
+
+  test("a server with autolock starts locked, and brings secrets once it is unlocked", async () => {
+    await h1.orchdWith({ input: `${PASSPHRASE}\n` }, "autolock", "on");
+    await h1.endServer("SIGKILL");
+    await h1.startServer();
+    // To the version that the node has forgotten since.
+    await h1.must("rollout", "undo", "shop/db", "--detach");
+    await h1.waitFor("the task waits for its secrets", async () => {
+      const tasks = await h1.tasks("shop");
+      return tasks.some(({ message }) => message.startsWith("waits for secret"));
+    });
+    const refused = await h1.orchdWith({ input: "x" }, "secret", "create", "more", "-");
+    expect(refused.stderr).toContain("orchd unlock");
+    const wrong = await h1.orchdWith({ input: "not the passphrase\n" }, "unlock");
+    expect(wrong).toMatchObject({ code: 1, stderr: expect.stringContaining("not the right one") });
+    await h1.orchdWith({ input: `${PASSPHRASE}\n` }, "unlock");
+    await h1.must("secret", "rotate-key");
+    await h1.mustUp(COMPOSE);
+    expect(await inside("cat /run/secrets/password")).toBe(SECOND);
+  });
+
+  test("no plain text is on a disk of either machine", async () => {
+    const found = [h1, h2].flatMap((host) => {
+      const files = filesBelow(host.lab.dir);
+      expect(files).toContain(join(host.dataDir, "agent.db"));
+      const holders = files.filter((file) => {
+        const bytes = readFileSync(file, "latin1");
+        return PLAIN.some((text) => bytes.includes(text));
+      });
+      return holders.map((file) => `${host.name} ${relative(host.lab.dir, file)}`);
+    });
+    // What the test itself wrote, for `up` to read: the looking finds what is there.
+    expect(found.sort()).toEqual(["h1 files/compose.yaml", "h1 files/password.txt"]);
+  });
+
+  test("down takes the stack's own ones along and leaves the others", async () => {
+    await h1.must("down", "shop");
+    const left = await h1.json<ItemSummary[]>("secret", "ls");
+    expect(left.map(({ name, users }) => ({ name, users }))).toEqual([
+      { name: "api-token", users: [] },
+    ]);
+    expect(await h1.json<ItemSummary[]>("config", "ls")).toEqual([]);
+    const tasks = await h1.json<TaskSummary[]>("ps", "--all");
+    expect(tasks).toEqual([]);
+    await h2.waitFor("the files are gone", () => grantsOn(h2).length === 0);
+  });
+});
+
+/** Files with secrets that are in the machine's memory now. */
+function grantsOn(host: FleetHost): string[] {
+  const directory = join(host.lab.root, "run/orchd/grants");
+  return filesBelow(directory);
+}
+
+function filesBelow(directory: string): string[] {
+  return readdirSync(directory, { recursive: true, encoding: "utf8" })
+    .map((name) => join(directory, name))
+    .filter((path) => lstatSync(path).isFile());
+}
