@@ -3,6 +3,8 @@ import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { $ } from "zx";
+import { ROUTE_PROTOCOL, tunnelOf } from "../src/core/network/links.ts";
+import { networkModeSchema } from "../src/model/network-map.ts";
 import { isRoot } from "./machine.ts";
 import { orchd, sayStep } from "./project.ts";
 import { findStartedServer, orchdQuietly, serverAnswers } from "./server-process.ts";
@@ -81,7 +83,19 @@ async function removeLeftovers(): Promise<void> {
   if (volumes.length > 0) await podman`${PODMAN} volume rm --force ${volumes}`;
   await podman`${PODMAN} network rm --force orchd0`;
   await podman`${PODMAN} image rm --force localhost/orchd-hello:1`;
-  await podman`nft delete table ip orchd`;
+  await removeNetwork();
+}
+
+/** What carries packets: rules, routes, and devices. */
+async function removeNetwork(): Promise<void> {
+  for (const family of ["ip", "ip6"]) await podman`nft delete table ${family} orchd`;
+  for (const table of ["main", "local"]) {
+    await podman`ip route flush table ${table} proto ${ROUTE_PROTOCOL}`;
+  }
+  for (const mode of networkModeSchema.options) {
+    const tunnel = tunnelOf(mode)?.name;
+    if (tunnel !== undefined) await podman`ip link del dev ${tunnel}`;
+  }
 }
 
 function words(output: { stdout: string }): string[] {

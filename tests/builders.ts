@@ -3,6 +3,7 @@ import type { Assignment } from "../src/model/assignment.ts";
 import type { Cluster } from "../src/model/cluster.ts";
 import type { ContainerSpec, Mount } from "../src/model/container.ts";
 import { put } from "../src/model/change.ts";
+import type { IngressRule } from "../src/model/ingress-rule.ts";
 import type { NetworkChange } from "../src/model/network-change.ts";
 import type { MapNode, MapService, MapTask, NetworkMap } from "../src/model/network-map.ts";
 import type { Content, Grant, Item } from "../src/model/item.ts";
@@ -354,6 +355,20 @@ export function aMapService(name: string, over: Partial<MapService> = {}): MapSe
 }
 
 /** A ready task of `shop/web` on n1. */
+export function anIngressRule(over: Partial<IngressRule> = {}): IngressRule {
+  return {
+    host: "shop.example.org",
+    path: "/",
+    port: 80,
+    strip: false,
+    tls: "off",
+    redirect: false,
+    sticky: false,
+    timeoutMs: 60_000,
+    ...over,
+  };
+}
+
 export function aMapTask(name: string, over: Partial<MapTask> = {}): MapTask {
   const where = { nodeId: anId<"node">("n1"), address: "10.210.1.2" };
   return { id: anId(name), serviceId: anId("web"), slot: "1", ...where, isReady: true, ...over };

@@ -4,7 +4,7 @@ import { performance } from "node:perf_hooks";
  * `bun connects.ts ADDRESS COUNT` connects so often to port 8080 of an address that the machine's
  * rules lead to itself, one after the other, and prints the microseconds of one connection.
  */
-const [address = "", count = "0"] = process.argv.slice(2);
+const [address = "", count = "0"] = argv.slice(2);
 await run(address, Number(count));
 
 async function run(hostname: string, times: number): Promise<void> {

@@ -216,9 +216,10 @@ export class Host {
     const ids = await this.podman("ps", "--no-trunc", "--quiet", "--filter", filter);
     if (ids === "") return [];
     const format = "{{.Id}} {{.State.StartedAt}} {{.State.Pid}}";
-    return (await this.podman("inspect", "--format", format, ...ids.split("\n")))
-      .split("\n")
-      .sort();
+    const found = await this.lab.podman("inspect", "--format", format, ...ids.split("\n"));
+    // One of them went in between: what is left is asked for anew.
+    if (found.code !== 0) return this.containers(stack);
+    return found.stdout.trim().split("\n").sort();
   }
 
   /** The body of an HTTP answer on the machine, or nothing when none came. */

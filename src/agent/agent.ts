@@ -4,8 +4,8 @@ import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
 import { contentsNeeded } from "../core/task/contents.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
-import type { NodeDisk } from "../model/disk.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
+import type { HostCertificatesAnswer, HostCertificatesRequest } from "../model/join.ts";
 import type { NetworkSource } from "../model/network-change.ts";
 import { contentIdOf, type ContentRef } from "../model/item.ts";
 import type { NodeFacts } from "../model/node.ts";
@@ -27,15 +27,14 @@ import { connectTcp } from "../net/byte-stream.ts";
 import { PortClaims } from "../net/ports.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import type { AgentState } from "../store/agent-state/agent-state.ts";
-import type { BindRules } from "./bind-rules.ts";
+import { AgentCare, type KeptOnMachine } from "./care.ts";
 import { Containers } from "./containers.ts";
 import { Contents, type ContentMemory } from "./contents.ts";
-import { DiskCare } from "./disk-care.ts";
 import { Executor } from "./executor.ts";
 import { forwardTarget } from "./forward-target.ts";
 import { Grants } from "./grants.ts";
-import { WaitingHappenings } from "./happenings.ts";
 import type { MachineDevices } from "./give-devices.ts";
+import { HttpIngress, type IngressChoice } from "./http-ingress.ts";
 import { ImagePlatforms } from "./image-platforms.ts";
 import type { NetworkTable } from "./network-table.ts";
 import { ownTasksOf } from "./own-tasks.ts";
@@ -45,11 +44,19 @@ import { Reporter } from "./reporter.ts";
 import { Successors } from "./successors.ts";
 import { TaskFiles } from "./task-files.ts";
 import { TaskNetwork, type AgentNetwork } from "./task-network.ts";
-import { AgentVolumes } from "./volumes/agent-volumes.ts";
 import { Worker } from "./worker.ts";
 
 const SAVE_RETRY_MS = 1000;
 const WATCH_RETRY_MS = 1000;
+
+/** How the node takes requests for services. */
+export interface AgentIngress {
+  choice: IngressChoice;
+  /** Where certificates for hosts are kept. */
+  certificatesPath: string;
+  /** Has a server issue certificates for hosts. */
+  certify: (request: HostCertificatesRequest) => Promise<HostCertificatesAnswer>;
+}
 
 /** What the agent needs of its own disk: every write is durable when it returns. */
 export type AgentMemory = Pick<
@@ -64,7 +71,7 @@ export type AgentMemory = Pick<
 > &
   ContentMemory;
 
-export interface AgentOptions {
+export interface AgentOptions extends KeptOnMachine {
   nodeId: NodeId;
   clock: Clock;
   random: Random;
@@ -75,6 +82,8 @@ export interface AgentOptions {
   facts: NodeFacts;
   /** Undefined for a runtime that gives its tasks no network. */
   network: AgentNetwork | undefined;
+  /** Absent where the node takes no requests for services. */
+  ingress?: AgentIngress;
   /** How the node keeps the contents of secrets and configs; absent means that it has none. */
   secrets?: {
     key: Uint8Array;
@@ -83,14 +92,8 @@ export interface AgentOptions {
   };
   /** What the machine has that tasks are given; absent means nothing. */
   machine?: () => MachineDevices;
-  /** Where the agent keeps what survives it; absent where there is no such place. */
-  dataDir?: string;
-  /** Directories on the disks that are looked after; absent means that nobody does. */
-  diskPaths?: readonly string[];
-  /** What of the machine tasks may mount; absent means everything. */
-  binds?: BindRules;
   /** Hears of what the node says of itself when that changes. */
-  onFacts?(news: Pick<NodeFacts, "foreignImages" | "disk">): void;
+  onFacts?(news: Partial<Pick<NodeFacts, "foreignImages" | "ingress" | "disk">>): void;
   /** Hears what people should put right about the node's network, when that changes. */
   onNetworkNotes?: (notes: string[]) => void;
 }
@@ -113,11 +116,10 @@ export class Agent implements AgentSession {
   readonly #reporter: Reporter;
   readonly #readiness: Readiness;
   readonly #successors: Successors;
+  #httpIngress: HttpIngress | undefined;
   readonly #network: TaskNetwork | undefined;
-  readonly #volumes: AgentVolumes;
+  readonly #care: AgentCare;
   readonly volumes: VolumeCalls;
-  readonly #happenings: WaitingHappenings;
-  readonly #disk: DiskCare | undefined;
   readonly #stopped = new AbortController();
   /** Tasks on their way out: no new connection goes to them. */
   readonly #withdrawn = new Set<TaskId>();
@@ -138,19 +140,14 @@ export class Agent implements AgentSession {
       platform: options.facts.platform,
       onForeign: (foreignImages) => options.onFacts?.({ foreignImages }),
     });
-    const { binds = { allowed: undefined, own: [] }, dataDir } = options;
-    this.#happenings = new WaitingHappenings((all) => server.happened(nodeId, all));
-    this.#volumes = new AgentVolumes({
-      clock,
-      log,
-      runtime,
+    this.#care = new AgentCare({
+      ...options,
       containers: this.#containers,
       worker: () => this.#worker,
-      dataDir,
-      binds,
-      onHappening: (happening) => this.#happenings.add(happening),
+      onDisk: (disk) => options.onFacts?.({ disk }),
+      tell: (happenings) => server.happened(nodeId, happenings),
     });
-    this.volumes = this.#volumes.calls;
+    this.volumes = this.#care.volumes;
     this.#contents = secrets && new Contents(state, secrets.key, log);
     const directory = secrets?.directory;
     this.#grants = new Grants({
@@ -167,9 +164,7 @@ export class Agent implements AgentSession {
       machine: options.machine,
       ports: this.#ports,
       network: () => this.#network,
-      volumes: this.#volumes.calls,
-      requireRoom: () => this.#disk?.requireRoom(),
-      binds,
+      ...this.#care.forTasks(),
       withdraw: (taskId) => this.#withdraw(taskId),
     });
     this.#readiness = new Readiness({
@@ -205,7 +200,6 @@ export class Agent implements AgentSession {
       save: (statuses) => state.saveStatus(statuses),
       send: (statuses) => server.report(nodeId, statuses),
     });
-    this.#disk = options.diskPaths && this.#newDiskCare(options.diskPaths);
     this.#network = network && this.#newNetwork(network);
   }
 
@@ -229,6 +223,14 @@ export class Agent implements AgentSession {
     });
   }
 
+  #newHttpIngress(): HttpIngress | undefined {
+    const { ingress, clock, random, log } = this.#options;
+    const table = this.networkTable;
+    if (ingress === undefined || table === undefined) return undefined;
+    const onFacts = (facts: NodeFacts["ingress"]) => this.#options.onFacts?.({ ingress: facts });
+    return new HttpIngress({ ...ingress, clock, random, log, table, onFacts });
+  }
+
   /** What this node knows of the cluster's network; undefined where its tasks have none. */
   get networkTable(): NetworkTable | undefined {
     return this.#network?.table;
@@ -244,9 +246,9 @@ export class Agent implements AgentSession {
   async takeUp(): Promise<void> {
     const { state } = this.#options;
     this.#worker.restore(state.assignments(), state.statuses());
-    this.#volumes.onRestored();
-    this.#disk?.start();
+    this.#care.onRestored();
     await this.#network?.prepare();
+    this.#httpIngress = this.#newHttpIngress();
     void this.#watchRuntime();
   }
 
@@ -273,9 +275,9 @@ export class Agent implements AgentSession {
     this.#worker.close();
     this.#readiness.close();
     this.#successors.close();
-    this.#volumes.close();
-    this.#disk?.close();
+    this.#care.close();
     this.#reporter.close();
+    await this.#httpIngress?.close();
     this.#network?.close();
     this.#options.server.goodbye(this.nodeId);
     await this.#ports.close();
@@ -298,8 +300,7 @@ export class Agent implements AgentSession {
       return;
     }
     this.#worker.assign(set);
-    this.#volumes.onSet(set.generation);
-    this.#happenings.flush();
+    this.#care.onSet(set.generation);
     this.networkTable?.refreshOwn();
     this.#contents?.retain(contentsNeeded(set.assignments));
   }
@@ -317,10 +318,7 @@ export class Agent implements AgentSession {
   }
 
   async held(): Promise<Assignment[]> {
-    return [...this.#worker.assignments()].map((assignment) => {
-      const state = this.#worker.status(assignment.taskId)?.state;
-      return state === undefined ? assignment : { ...assignment, state };
-    });
+    return this.#worker.held();
   }
 
   logs(taskId: TaskId, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine> {
@@ -351,7 +349,7 @@ export class Agent implements AgentSession {
   }
 
   async pruneImages(keep: readonly string[]): Promise<string[]> {
-    const removed = (await this.#disk?.pruneImages(keep)) ?? [];
+    const removed = await this.#care.pruneImages(keep);
     if (removed.length > 0) this.#images.forget();
     return removed;
   }
@@ -406,20 +404,6 @@ export class Agent implements AgentSession {
   /** The server calls this agent directly: there is no connection that could be closed. */
   close(): void {}
 
-  #newDiskCare(paths: readonly string[]): DiskCare {
-    const { clock, log, runtime, facts } = this.#options;
-    const options = {
-      clock,
-      log,
-      upkeep: runtime.upkeep,
-      paths,
-      containerIds: () => [...this.#containers.all()].map(({ containerId }) => containerId),
-      imagesInUse: () => [...this.#worker.assignments()].map(({ container }) => container.image),
-      onChange: (disk: NodeDisk) => this.#options.onFacts?.({ disk }),
-    };
-    return new DiskCare(options, facts.disk);
-  }
-
   /** The server may be another one, or one that was put back from a backup: it hears everything. */
   #resumeSession(): void {
     void this.#network?.resume();
@@ -450,7 +434,7 @@ export class Agent implements AgentSession {
       const isKnown = this.#worker.assignment(taskId) !== undefined;
       return isKnown || this.#containers.get(taskId) !== undefined;
     });
-    this.#volumes.onListed();
+    this.#care.onListed();
     this.#worker.pokeAll();
     this.#network?.doubt();
     for (const assignment of this.#worker.assignments()) {

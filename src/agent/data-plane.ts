@@ -6,9 +6,10 @@ import { portOfCounter, portsAnswered } from "../core/network/endpoint-rules.ts"
 import { mtuOf } from "../core/network/links.ts";
 import { type BridgeState, ipv6Rules, nodeRules } from "../core/network/node-rules.ts";
 import { formatChange, formatWhole, type RuleTable } from "../core/network/rule-table.ts";
-import { staleFlows } from "../core/network/stale-flows.ts";
+import { staleFlows, type StaleFlows } from "../core/network/stale-flows.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { MapTask, NetworkMap } from "../model/network-map.ts";
+import type { KernelNews } from "../net/kernel-watch.ts";
 import type { NodeNetwork } from "../net/node-network.ts";
 import type { HeldPorts } from "./held-ports.ts";
 
@@ -158,12 +159,12 @@ export class DataPlane {
    * makes it again.
    */
   async leave(): Promise<void> {
-    const { kernel, ports, source } = this.#options;
+    const { kernel, ports } = this.#options;
     this.#isActive = false;
     this.#timer?.cancel();
     await this.#running?.catch(() => undefined);
     await ports.hold([]);
-    await kernel.remove(source.current().range);
+    await kernel.remove();
     this.doubt();
     this.#transactions = 0;
   }
@@ -229,7 +230,16 @@ export class DataPlane {
     this.#applied = table;
     const stale = staleFlows(this.#appliedMap, map, nodeId);
     this.#appliedMap = map;
-    if (stale !== undefined) await kernel.forgetFlows(stale);
+    if (stale !== undefined) await this.#forgetFlows(stale);
+  }
+
+  /** Nothing else is wrong when this fails, and it can't be made good later. */
+  async #forgetFlows(stale: StaleFlows): Promise<void> {
+    try {
+      await this.#options.kernel.forgetFlows(stale);
+    } catch (error) {
+      this.#options.log.warn(`clients of UDP ports may wait: ${messageChainOf(error)}`);
+    }
   }
 
   /** Whether somebody else has changed what was made here; then it is made again. */
@@ -238,35 +248,43 @@ export class DataPlane {
     try {
       await this.#consider(++this.#looks % CHECK_EVERY_LOOKS === 0);
     } catch (error) {
-      // A kernel that tells nothing is looked at from time to time all the same.
-      if (this.#looks === 1) log.warn(`changes are found later: ${messageChainOf(error)}`);
+      log.warn(`the node's network was not looked at: ${messageChainOf(error)}`);
     }
     if (!this.#isActive) return kernel.close();
     this.#timer = clock.after(LOOK_EVERY_MS, () => void this.#look());
   }
 
   async #consider(isCheck: boolean): Promise<void> {
-    const { log, kernel } = this.#options;
+    const { log, kernel, source } = this.#options;
     // While one is being applied nobody can tell whose a change is.
     if (this.#running !== undefined) return;
-    if (isCheck) this.#linked = undefined;
-    const { links, transactions } = await kernel.look();
-    const made = this.#transactions;
+    const { links, transactions } = await this.#news();
+    const isForeign = transactions !== undefined && transactions !== this.#transactions;
     this.#transactions = 0;
-    if (links) this.#linked = undefined;
-    const isForeign = transactions !== undefined && transactions !== made;
-    const isUnknown = transactions === undefined || isCheck;
+    if (links || isCheck) this.#linked = undefined;
+    const isUnknown = isCheck || transactions === undefined;
     if (this.#applied !== undefined && (isForeign || (isUnknown && !(await kernel.hasRules())))) {
       log.warn("somebody has changed orchd's rules: they are made again");
       this.#applied = undefined;
     }
     if (this.#looks % FIREWALLS_EVERY_LOOKS === 1) {
-      this.#firewalls = await kernel.foreignFirewalls(this.#options.source.current().range);
+      this.#firewalls = await kernel.foreignFirewalls(source.current().range);
       this.#tell();
     }
     // After trouble the next try has its time already, unless somebody has just done something.
     if (this.#trouble !== undefined && !isForeign && !links) return;
     if (this.#linked === undefined || this.#applied === undefined) await this.keepUp();
+  }
+
+  /** What the kernel tells. One that tells nothing is looked at from time to time all the same. */
+  async #news(): Promise<KernelNews> {
+    const { log, kernel } = this.#options;
+    try {
+      return await kernel.look();
+    } catch (error) {
+      if (this.#looks === 1) log.warn(`changes are found later: ${messageChainOf(error)}`);
+      return { links: false, transactions: this.#transactions };
+    }
   }
 
   #tell(): void {

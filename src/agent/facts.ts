@@ -17,16 +17,19 @@ export interface FactsOptions {
   devices: FoundDevices | undefined;
   /** Of a machine that can take part in an encrypted network. */
   wireguardKey?: string | undefined;
+  /** Where it takes requests for services. */
+  ingress: NodeFacts["ingress"];
 }
 
 /** What this machine is. */
 export function readFacts(options: FactsOptions): NodeFacts {
-  const { runtime, address, orchdVersion, resources, devices, wireguardKey } = options;
+  const { runtime, address, orchdVersion, resources, devices, ingress, wireguardKey } = options;
   return {
     generic: { ...resources },
     foreignImages: {},
     ...devices,
     ...(wireguardKey === undefined ? {} : { wireguardKey }),
+    ...(ingress === undefined ? {} : { ingress }),
     hostname: hostname(),
     address,
     platform: { os: "linux", arch: ARCHITECTURES[arch()] ?? arch() },

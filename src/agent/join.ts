@@ -6,6 +6,10 @@ import { plural } from "../lib/text.ts";
 import {
   type CertificateAnswer,
   certificateAnswerSchema,
+  HOST_CERTIFICATES_PATH,
+  type HostCertificatesAnswer,
+  hostCertificatesAnswerSchema,
+  type HostCertificatesRequest,
   type Identity,
   joinAnswerSchema,
 } from "../model/join.ts";
@@ -95,6 +99,26 @@ export async function renewCertificate(
   });
   refuseForeign(server, { ...identity, certificate: answer.certificate }, key);
   return answer;
+}
+
+/**
+ * Certificates for hosts of the ingress, of a key that the node made for them.
+ * @param server `host:port`
+ * @throws OrchdError what the server said, `unreachable`
+ */
+export function askForHostCertificates(
+  { key, certificate, caCertificate }: Identity,
+  server: string,
+  body: HostCertificatesRequest,
+): Promise<HostCertificatesAnswer> {
+  return callFor(hostCertificatesAnswerSchema, {
+    server,
+    method: "POST",
+    path: HOST_CERTIFICATES_PATH,
+    ca: caCertificate,
+    identity: { key, certificate },
+    body,
+  });
 }
 
 /** A certificate that is not this node's, of this cluster and of this key, would only do harm. */

@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { systemClock } from "../lib/clock.ts";
-import { messageChainOf } from "../lib/errors.ts";
+import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { systemRandom } from "../lib/random.ts";
 import { TrustedClock } from "../lib/trusted-clock.ts";
-import type { Identity } from "../model/join.ts";
+import type { HostCertificatesAnswer, HostCertificatesRequest, Identity } from "../model/join.ts";
 import { NOTES_MAX, type NodeFacts } from "../model/node.ts";
 import { conflictOf } from "../core/network/routes.ts";
 import { discoverServers } from "../net/discovery/discover.ts";
@@ -27,7 +27,8 @@ import { DeviceWatch } from "./device-watch.ts";
 import { beginDiskCare } from "./disk-care.ts";
 import { enrol } from "./enrol.ts";
 import { readFacts } from "./facts.ts";
-import { renewCertificate } from "./join.ts";
+import { factsOf, INGRESS_CHOICE_DEFAULT, type IngressChoice } from "./http-ingress.ts";
+import { askForHostCertificates, renewCertificate } from "./join.ts";
 import { Membership } from "./membership.ts";
 import { memoryDirectory, type MemoryDirectory } from "./memory-directory.ts";
 import { Renewal } from "./renewal.ts";
@@ -55,6 +56,8 @@ export interface AgentRoleOptions {
   advertise: string | undefined;
   /** UDP and TCP: where it meets the other members of the cluster. */
   gossipPort: number;
+  /** Where it takes requests for services; absent means the usual ports. */
+  ingress?: IngressChoice;
   orchdVersion: string;
   log: Log;
 }
@@ -141,6 +144,11 @@ export class AgentRole {
         subnet === undefined
           ? undefined
           : { interfaceName: NODE_BRIDGE, subnet, ...(kernel && { kernel }) },
+      ingress: {
+        choice: options.ingress ?? INGRESS_CHOICE_DEFAULT,
+        certificatesPath: join(options.dataDir, "host-certificates.json"),
+        certify: (request) => this.#certifyHosts(request),
+      },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
       dataDir: options.dataDir,
       diskPaths: machine.diskPaths,
@@ -165,11 +173,14 @@ export class AgentRole {
     const network = kind === "podman" ? NodeNetwork.of(dataDir) : undefined;
     const wireguardKey = await network?.wireguardKey();
     const { token, servers, labels, resources = {}, orchdVersion } = options;
+    // Without a network of their own, tasks have no address that requests could be sent to.
+    const choice = options.ingress ?? INGRESS_CHOICE_DEFAULT;
+    const ingress = kind === "podman" ? factsOf(choice, []) : undefined;
     const facts = async (opened?: Runtime) => {
       const info = (await opened?.info()) ?? { name: kind, version: "" };
       const address = advertise ?? ownAddress();
       const found = devices?.found;
-      const own = { runtime: info, address, devices: found, wireguardKey };
+      const own = { runtime: info, address, devices: found, wireguardKey, ingress };
       return readFacts({ ...own, orchdVersion, resources });
     };
     const identity = await enrol({
@@ -310,14 +321,24 @@ export class AgentRole {
 
   /** Gets a new certificate for the same key from the first server that gives one. */
   async #renew(): Promise<void> {
-    let problem: unknown;
+    const { certificate, serverTime } = await this.#askServers((server) =>
+      renewCertificate(this.#identity, server),
+    );
+    this.#machine.clock.learn(serverTime);
+    this.#save({ ...this.#identity, certificate });
+    this.#options.log.info("the node has a new certificate");
+  }
+
+  #certifyHosts(request: HostCertificatesRequest): Promise<HostCertificatesAnswer> {
+    return this.#askServers((server) => askForHostCertificates(this.#identity, server, request));
+  }
+
+  /** What the first server answers that can be reached. */
+  async #askServers<T>(ask: (server: string) => Promise<T>): Promise<T> {
+    let problem: unknown = new OrchdError("unreachable", "no address of a server is known");
     for (const server of this.#identity.servers) {
       try {
-        const { certificate, serverTime } = await renewCertificate(this.#identity, server);
-        this.#machine.clock.learn(serverTime);
-        this.#save({ ...this.#identity, certificate });
-        this.#options.log.info("the node has a new certificate");
-        return;
+        return await ask(server);
       } catch (error) {
         // Another server may be in reach; what the last one said is told.
         problem = error;

@@ -124,6 +124,7 @@ export class TaskNetwork {
     this.table.refreshOwn();
     this.#plane?.doubt();
     void this.#plane?.keepUp();
+    void this.leaveIfEmpty();
   }
 
   /** Resolves when the kernel follows what the table says now, or can't be made to. */

@@ -98,6 +98,14 @@ export class Worker {
     return this.#assignments.values();
   }
 
+  /** All assignments, each with the state that it reached here. */
+  held(): Assignment[] {
+    return [...this.#assignments.values()].map((assignment) => {
+      const state = this.#statuses.get(assignment.taskId)?.state;
+      return state === undefined ? assignment : { ...assignment, state };
+    });
+  }
+
   statuses(): Iterable<TaskStatus> {
     return this.#statuses.values();
   }

@@ -33,6 +33,15 @@ export interface ServerOptions {
   network?: NetworkMode;
   /** How tasks are placed whose service says nothing of it. */
   strategy: Strategy;
+  ingress: IngressChoice;
+}
+
+/** Where a node takes requests for services; 0 takes none. */
+export interface IngressChoice {
+  http: number;
+  https: number;
+  /** Whether each request has a line in the log. */
+  log: boolean;
 }
 
 /** What `orchd restore` was asked to put back, where no server runs. */
@@ -72,6 +81,7 @@ export interface JoinOptions {
   advertise: string | undefined;
   gossipPort: number;
   podmanSocket: string | undefined;
+  ingress: IngressChoice;
 }
 
 /** What the executable is beside a command line; the entry file wires it. */
@@ -185,6 +195,33 @@ export function gossipPortOption(): Option {
   return new Option("--gossip-port <port>", "where nodes tell each other that they are alive")
     .default(GOSSIP_PORT)
     .argParser(parsePort);
+}
+
+/** What `ingressOptions` make of a command line. */
+export interface IngressFlags {
+  ingressHttp: number;
+  ingressHttps: number;
+  ingressLog?: boolean;
+}
+
+export function ingressOptions(): Option[] {
+  const where = "where requests for services are taken";
+  const parse = (text: string) => (text === "off" ? 0 : parsePort(text));
+  return [
+    new Option("--ingress-http <port>", `${where} over HTTP, or off`).default(80).argParser(parse),
+    new Option("--ingress-https <port>", `${where} over HTTPS, or off`)
+      .default(443)
+      .argParser(parse),
+    new Option("--ingress-log", "write a line for each of these requests"),
+  ];
+}
+
+export function ingressFrom(flags: IngressFlags): IngressChoice {
+  const { ingressHttp: http, ingressHttps: https, ingressLog: log = false } = flags;
+  if (http === https && http > 0) {
+    throw usageError("--ingress-http and --ingress-https can't be the same port");
+  }
+  return { http, https, log };
 }
 
 const RESOURCE = /^([a-zA-Z0-9](?:[a-zA-Z0-9._-]{0,62}[a-zA-Z0-9])?)=(\d{1,9})$/;

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { containerSpecSchema, imagePinSchema, resourcesSchema } from "./container.ts";
 import { serviceIdSchema, taskIdSchema } from "./ids.ts";
+import { INGRESS_RULES_MAX } from "./ingress-rule.ts";
 import { portSchema, restartPolicySchema } from "./service.ts";
 import { volumeBackupSchema } from "./volume-backup.ts";
 import { desiredStateSchema, taskStateSchema, taskStatusSchema } from "./task.ts";
@@ -21,6 +22,8 @@ export const assignmentSchema = z.object({
   pin: imagePinSchema.optional(),
   resources: resourcesSchema,
   ports: z.array(portSchema),
+  /** The ports on which its service takes requests by `x-orchd.ingress`. */
+  requestPorts: z.array(z.int().min(1).max(65_535)).max(INGRESS_RULES_MAX).optional(),
   /** Ids of the node's devices that the task gets beside those that its container names. */
   devices: z.array(z.string().max(255)).max(256).optional(),
   /** How the agent goes on when the task ends and no server is in reach; absent means not. */

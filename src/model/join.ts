@@ -58,6 +58,27 @@ export const certificateAnswerSchema = z.object({
 });
 export type CertificateAnswer = z.infer<typeof certificateAnswerSchema>;
 
+/** Where a node asks for them. */
+export const HOST_CERTIFICATES_PATH = "/v1/host-certificates";
+
+/** Hosts of one request for their certificates. */
+export const CERTIFIED_HOSTS_MAX = 64;
+
+/** A node asks for certificates of one key, by which it answers for hosts of the ingress. */
+export const hostCertificatesRequestSchema = z.object({
+  csr: z.string().min(1).max(4096),
+  hosts: z.array(z.string().min(1).max(253)).min(1).max(CERTIFIED_HOSTS_MAX),
+});
+export type HostCertificatesRequest = z.infer<typeof hostCertificatesRequestSchema>;
+
+/** Of hosts that no service has any more there is nothing in it. */
+export const hostCertificatesAnswerSchema = z.object({
+  certificates: z
+    .array(z.object({ host: z.string().max(253), certificate: pemSchema }))
+    .max(CERTIFIED_HOSTS_MAX),
+});
+export type HostCertificatesAnswer = z.infer<typeof hostCertificatesAnswerSchema>;
+
 export const caAnswerSchema = z.object({
   /** PEM. Worth nothing until its digest is the one that a token names. */
   caCertificate: pemSchema,

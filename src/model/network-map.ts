@@ -2,6 +2,7 @@ import { z } from "zod";
 import { bytesOfHost } from "../lib/ip.ts";
 import { attachmentSchema, ATTACHMENTS_MAX } from "./attachment.ts";
 import { nodeIdSchema, serviceIdSchema, taskIdSchema } from "./ids.ts";
+import { INGRESS_RULES_MAX, ingressRuleSchema } from "./ingress-rule.ts";
 import { PORTS_MAX, portSchema } from "./service.ts";
 
 /** How tasks of one node reach those of another. */
@@ -35,6 +36,8 @@ export const mapServiceSchema = z.object({
   ports: z.array(portSchema).max(PORTS_MAX),
   /** For how long a client's connections go to the same task, in milliseconds; absent means not. */
   stickyMs: z.int().min(1).optional(),
+  /** Requests of hosts and paths that every node takes for it. */
+  ingress: z.array(ingressRuleSchema).max(INGRESS_RULES_MAX).optional(),
 });
 export type MapService = z.infer<typeof mapServiceSchema>;
 
@@ -50,6 +53,8 @@ export const mapTaskSchema = z.object({
   /** Where its revision differs from the newest one of the service. */
   networks: z.array(z.string().max(255)).max(ATTACHMENTS_MAX).optional(),
   ports: z.array(portSchema).max(PORTS_MAX).optional(),
+  /** The rules of its own revision, where it takes their requests on other ports. */
+  ingress: z.array(ingressRuleSchema).max(INGRESS_RULES_MAX).optional(),
 });
 export type MapTask = z.infer<typeof mapTaskSchema>;
 

@@ -34,6 +34,16 @@ export const nodeFactsSchema = z.object({
   disk: nodeDiskSchema.optional(),
   /** Public key, base 64; of a node that can take part in an encrypted network. */
   wireguardKey: z.string().max(64).optional(),
+  /** Where the node takes requests for services that want them; absent where it takes none. */
+  ingress: z
+    .object({
+      /** 0 where it is off. */
+      http: z.int().min(0).max(65_535),
+      https: z.int().min(0).max(65_535),
+      /** Why it takes none now, though services want them. */
+      problems: z.array(z.string().max(500)).max(4),
+    })
+    .optional(),
   /** Version of orchd on the node. */
   orchdVersion: z.string().max(64),
   /** What the agent found out that people should put right, such as ports that are blocked. */

@@ -4,6 +4,7 @@ import { autoscalePolicySchema } from "./autoscale.ts";
 import { containerSpecSchema, imagePinSchema, resourcesSchema } from "./container.ts";
 import { DEPENDENCIES_MAX, dependencySchema } from "./dependency.ts";
 import { nodeIdSchema, serviceIdSchema } from "./ids.ts";
+import { INGRESS_RULES_MAX, ingressRuleSchema } from "./ingress-rule.ts";
 import { jobPolicySchema, jobRunsSchema, scheduleSchema } from "./job.ts";
 import { serviceNameSchema, stackNameSchema } from "./names.ts";
 import { isUnderWay, rolloutRulesSchema, rolloutSchema, updatePolicySchema } from "./rollout.ts";
@@ -141,6 +142,8 @@ export const serviceSpecSchema = z.object({
   endpointMode: z.enum(["vip", "dnsrr"]).optional(),
   /** For how long a client's connections go to the same task, in milliseconds; absent means not. */
   stickyMs: z.int().min(1).max(STICKY_MAX_MS).optional(),
+  /** Requests of hosts and paths that every node takes for it; absent means none. */
+  ingress: z.array(ingressRuleSchema).max(INGRESS_RULES_MAX).optional(),
   placement: placementSchema,
   restart: restartPolicySchema,
   update: updatePolicySchema,

@@ -73,6 +73,8 @@ export const serviceSummarySchema = z.object({
   /** Tasks of an older revision that are still there. */
   outdated: z.int(),
   ports: z.array(portSchema),
+  /** Where people find it by `x-orchd.ingress`; absent where they do not. */
+  urls: z.array(z.string()).optional(),
   /** Whether everything is as the newest revision says and nothing is left to stop. */
   converged: z.boolean(),
   /** Why it has not converged, in one sentence: the message of its worst task, if that has one. */
@@ -164,6 +166,8 @@ export const taskSummarySchema = z.object({
   message: z.string(),
   address: z.string().optional(),
   ports: z.array(portSchema),
+  /** Where people find it by `x-orchd.ingress`; absent where they do not. */
+  urls: z.array(z.string()).optional(),
   exitCode: z.int().optional(),
   failures: z.int(),
   createdAt: z.int(),

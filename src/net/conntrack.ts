@@ -1,3 +1,5 @@
+import { OrchdError } from "../lib/errors.ts";
+import type { StaleFlows } from "../core/network/stale-flows.ts";
 import { attributesOf, formatMessage, NETLINK_NETFILTER, openNetlink } from "./netlink.ts";
 
 /** Of `nfnetlink_conntrack.h`. */
@@ -12,22 +14,19 @@ const IP_SOURCE = 1;
 const IP_DESTINATION = 2;
 const PROTOCOL_NUMBER = 1;
 const PROTOCOL_DESTINATION_PORT = 3;
+const FILTER = 25;
+const FILTER_ORIGINAL = 1;
+/** Compares the protocol alone (the kernel's nf_internals.h); since Linux 5.8. */
+const FILTER_BY_PROTOCOL = Uint8Array.of(1 << 3, 0, 0, 0);
 /** Of `netlink.h`. */
 const REQUEST = 1;
 const DUMP = 0x300;
 const NESTED = 0x8000;
+const DONE = 3;
 
 const UDP = 17;
 /** `struct nfgenmsg` for IPv4. */
 const IPV4_HEAD = Uint8Array.of(2, 0, 0, 0);
-
-/** Which flows are to be forgotten. */
-export interface StaleFlows {
-  /** Those that were sent to one of these addresses in place of another one. */
-  addresses: ReadonlySet<string>;
-  /** Those to one of these ports of the node that were sent to nobody else. */
-  ports: ReadonlySet<number>;
-}
 
 /**
  * Makes the kernel choose again for flows of UDP. It remembers one for as long as its client goes
@@ -39,9 +38,13 @@ export interface StaleFlows {
 export async function forgetFlows(stale: StaleFlows): Promise<number> {
   const socket = await openNetlink(NETLINK_NETFILTER, 0);
   try {
-    socket.send(formatMessage(CT_GET, REQUEST | DUMP, IPV4_HEAD));
+    socket.send(formatMessage(CT_GET, REQUEST | DUMP, question()));
     // A dump goes on with each read, and has ended when there is nothing more to read.
-    const originals = (socket.receive() ?? [])
+    const answer = socket.receive() ?? [];
+    if (answer.at(-1)?.type !== DONE) {
+      throw new OrchdError("runtime", "the kernel does not tell which flows of UDP it remembers");
+    }
+    const originals = answer
       .filter(({ type }) => type === CT_NEW)
       .map(({ body }) => attributesOf(body, 4))
       .filter((flow) => isStale(flow, stale))
@@ -75,12 +78,23 @@ function addressOf(tuple: Uint8Array, which: number): string {
   ).join(".");
 }
 
+/** Asks for flows of UDP. An older kernel does not know the filter, and tells of all. */
+function question(): Uint8Array {
+  const protocol = attribute(PROTOCOL_NUMBER, Uint8Array.of(UDP));
+  const tuple = attribute(TUPLE_ORIGINAL | NESTED, attribute(TUPLE_PROTOCOL | NESTED, protocol));
+  const filter = attribute(FILTER | NESTED, attribute(FILTER_ORIGINAL, FILTER_BY_PROTOCOL));
+  return Buffer.concat([IPV4_HEAD, tuple, filter]);
+}
+
 function deletion(tuple: Uint8Array): Uint8Array {
-  const body = new Uint8Array(8 + ((tuple.length + 3) & ~3));
-  body.set(IPV4_HEAD);
-  const view = new DataView(body.buffer);
-  view.setUint16(4, tuple.length + 4, true);
-  view.setUint16(6, TUPLE_ORIGINAL | NESTED, true);
-  body.set(tuple, 8);
-  return body;
+  return Buffer.concat([IPV4_HEAD, attribute(TUPLE_ORIGINAL | NESTED, tuple)]);
+}
+
+function attribute(type: number, content: Uint8Array): Uint8Array {
+  const padded = new Uint8Array(4 + ((content.length + 3) & ~3));
+  const view = new DataView(padded.buffer);
+  view.setUint16(0, 4 + content.length, true);
+  view.setUint16(2, type, true);
+  padded.set(content, 4);
+  return padded;
 }

@@ -1,6 +1,5 @@
 import { z } from "zod";
 import { OrchdError } from "../lib/errors.ts";
-import { isInRange, type IpRange } from "../lib/ip.ts";
 import type { FoundLinks, LinkChange } from "../core/network/link-change.ts";
 import { ROUTE_PROTOCOL, tunnelOf, type Tunnel, type Underlay } from "../core/network/links.ts";
 import { complaintOf, runProgram, type ProgramOutput } from "./program.ts";
@@ -68,31 +67,32 @@ export interface FoundNetwork {
 
 /**
  * What is there of a node's links.
- * @param range of the cluster
  * @throws OrchdError `runtime` when iproute2 is not installed or can't tell
  */
-export async function readNetwork(range: IpRange, bridge: string): Promise<FoundNetwork> {
+export async function readNetwork(bridge: string): Promise<FoundNetwork> {
   const names = [...TUNNELS.map(({ name }) => name), bridge];
-  const shown = names.map((name) => `link show dev ${name}`);
-  const routes = `route show proto ${ROUTE_PROTOCOL}`;
+  const ours = `proto ${ROUTE_PROTOCOL}`;
+  // What is not there is told on the side, and what is there all the same.
+  const words = ["-4", "-j", "-d", "-force"];
   const [inet, ports] = await Promise.all([
-    // What is not there is told on the side, and what is there all the same.
-    run(
-      IP,
-      ["-4", "-j", "-d", "-force"],
-      ["addr show", routes, "neigh show nud permanent", ...shown],
-    ),
+    run(IP, words, [
+      `route show ${ours}`,
+      "neigh show nud permanent",
+      `route show table local ${ours}`,
+      ...names.map((name) => `link show dev ${name}`),
+    ]),
     run(BRIDGE, ["-j", "-d", "-force"], ["link show", `fdb show dev ${TUNNELS[0]?.name ?? ""}`]),
   ]);
-  const [addresses, routed, neighbours, ...links] = documentsOf(inet);
+  const [routed, neighbours, ...rest] = documentsOf(inet);
   const [bridged, forwarding] = documentsOf(ports);
   if (neighbours === undefined) throw failed("can't be looked at", inet);
-  const found = links.flatMap((one) => z.array(linkSchema).parse(one));
-  const tunnels = found.flatMap(asTunnel);
+  const others = rest.flatMap((one) => z.array(z.unknown()).parse(one));
+  const found = others.flatMap((one) => linkSchema.safeParse(one).data ?? []);
+  const locals = others.flatMap((one) => routeSchema.safeParse(one).data ?? []);
   return {
     links: {
-      tunnels,
-      addresses: loopbackAddresses(addresses, range),
+      tunnels: found.flatMap(asTunnel),
+      addresses: locals.map(({ dst }) => dst),
       ...mapsOf(routed, neighbours, forwarding),
     },
     bridge: bridgeOf(
@@ -157,13 +157,6 @@ function asTunnel({ ifname, mtu = 0, address, linkinfo }: z.infer<typeof linkSch
   const local = linkinfo?.info_data?.local;
   const mac = address === undefined ? {} : { mac: address };
   return [{ ...known, mtu, ...mac, ...(local === undefined ? {} : { local }) }];
-}
-
-function loopbackAddresses(documents: unknown, range: IpRange): string[] {
-  const all = z.array(addressedSchema).parse(documents);
-  const loopback = all.find(({ ifname }) => ifname === "lo");
-  const single = loopback?.addr_info.filter(({ prefixlen }) => prefixlen === 32) ?? [];
-  return single.map(({ local }) => local).filter((address) => isInRange(address, range));
 }
 
 function mapsOf(routes: unknown, neighbours: unknown, forwarding: unknown) {

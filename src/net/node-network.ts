@@ -5,10 +5,9 @@ import { planLinks } from "../core/network/link-change.ts";
 import { mtuOf, NO_LINKS, wantedLinks, type Links, type Underlay } from "../core/network/links.ts";
 import type { BridgeState } from "../core/network/node-rules.ts";
 import { formatRemoval } from "../core/network/rule-table.ts";
-import { OrchdError } from "../lib/errors.ts";
-import { parseIpRange, type IpRange } from "../lib/ip.ts";
 import { allowBridgeFilter } from "./bridge-filter.ts";
-import { forgetFlows, type StaleFlows } from "./conntrack.ts";
+import type { StaleFlows } from "../core/network/stale-flows.ts";
+import { forgetFlows } from "./conntrack.ts";
 import { foreignFirewalls } from "./foreign-firewall.ts";
 import { KernelWatch, type KernelNews } from "./kernel-watch.ts";
 import { applyLinks, readNetwork, readUnderlay, type FoundNetwork } from "./links.ts";
@@ -65,7 +64,7 @@ export class NodeNetwork {
     const node = map.nodes.find(({ id }) => id === own);
     const underlay = await readUnderlay(node?.address ?? "");
     const { links, problems } = wantedLinks(map, own, underlay);
-    const found = await this.#settle(links, rangeOf(map.range));
+    const found = await this.#settle(links);
     const isFiltered = await this.#filterBridge(found);
     const isTight = (found.bridge?.mtu ?? 0) > mtuOf(map.mode, underlay.mtu);
     const devices = [
@@ -115,11 +114,10 @@ export class NodeNetwork {
   /**
    * Takes away everything that was made here: rules, devices, routes and addresses. What the kernel
    * was allowed to do for all, such as passing packets on, stays: others may rely on it by now.
-   * @param range of the cluster
    */
-  async remove(range: string): Promise<void> {
+  async remove(): Promise<void> {
     await applyNftables(TABLES.map(formatRemoval).join(""));
-    await this.#settle(NO_LINKS, rangeOf(range));
+    await this.#settle(NO_LINKS);
   }
 
   close(): void {
@@ -127,16 +125,16 @@ export class NodeNetwork {
     this.#watch = undefined;
   }
 
-  async #settle(links: Links, range: IpRange): Promise<FoundNetwork> {
+  async #settle(links: Links): Promise<FoundNetwork> {
     const { bridge, wireguardKeyPath } = this.#options;
-    let found = await readNetwork(range, bridge);
+    let found = await readNetwork(bridge);
     const { tunnel, peers } = links;
     if (tunnel?.kind === "wireguard") {
       const isThere = found.links.tunnels.some(({ name }) => name === tunnel.name);
       await ensureWireguard(tunnel, wireguardKeyPath, isThere);
       await applyPeers(tunnel.name, peers, isThere ? this.#peers : new Map());
       this.#peers = peers;
-      if (!isThere) found = await readNetwork(range, bridge);
+      if (!isThere) found = await readNetwork(bridge);
     }
     await applyLinks(planLinks(found.links, links));
     return found;
@@ -155,10 +153,4 @@ export class NodeNetwork {
     });
     return isAllowed;
   }
-}
-
-function rangeOf(text: string): IpRange {
-  const range = parseIpRange(text);
-  if (range === undefined) throw new OrchdError("invalid", `${text} is no range of addresses`);
-  return range;
 }

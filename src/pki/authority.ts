@@ -1,14 +1,21 @@
 import { type KeyObject, X509Certificate } from "node:crypto";
 import { assert } from "../lib/assert.ts";
 import type { NodeId } from "../model/ids.ts";
+import { isServersOwn } from "../model/ingress-rule.ts";
 import { SERVER_NAME } from "../model/server-address.ts";
 import { subjectOfNode } from "./check-peer.ts";
 import { importPublicKey, keyPairOf, newKey, publicKeyOf } from "./keys.ts";
 import { loadX509, P256 } from "./library.ts";
 
 const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+/** How long a certificate for a host of the ingress is valid; half of it, and there is another. */
+export const INGRESS_CERTIFICATE_MS = 90 * DAY_MS;
 /** How long a node's certificate is valid, from the server's time on. */
 export const NODE_CERTIFICATE_MS = 365 * DAY_MS;
+
+/** RFC 5280, appendix A: ub-common-name. */
+const SUBJECT_LENGTH_MAX = 64;
 
 /**
  * From the first second of Unix time: a node whose clock is at 1970 must be able to verify a
@@ -81,13 +88,32 @@ export class Authority {
     });
   }
 
-  async #issue(publicKey: KeyObject, { subject, notAfter, usage, names }: Wanted) {
+  /**
+   * A certificate (PEM) by which a node answers browsers for one host, or with `*.` for all that
+   * have one label more; good for nothing else. Which hosts those may be is for the caller to say.
+   * @param now milliseconds since 1970; clients whose clock is an hour behind take it as well
+   */
+  async issueIngress(host: string, publicKey: KeyObject, now: number): Promise<string> {
+    const x509 = await loadX509();
+    assert(!isServersOwn(host), "the name of the cluster's servers is for servers alone");
+    return this.#issue(publicKey, {
+      // The names count; a subject may have no more than 64 characters.
+      subject: host.length <= SUBJECT_LENGTH_MAX ? `CN=${host}` : "CN=ingress",
+      notBefore: new Date(now - HOUR_MS),
+      notAfter: new Date(now + INGRESS_CERTIFICATE_MS),
+      usage: x509.ExtendedKeyUsage.serverAuth,
+      names: [new x509.SubjectAlternativeNameExtension([{ type: "dns", value: host }])],
+    });
+  }
+
+  async #issue(publicKey: KeyObject, wanted: Wanted) {
+    const { subject, notBefore = ALWAYS, notAfter, usage, names } = wanted;
     const x509 = await loadX509();
     const { privateKey } = await keyPairOf(this.#ca.key);
     const certificate = await x509.X509CertificateGenerator.create({
       subject,
       issuer: new x509.X509Certificate(this.#ca.certificate).subject,
-      notBefore: ALWAYS,
+      notBefore,
       notAfter,
       publicKey: await importPublicKey(publicKey),
       signingKey: privateKey,
@@ -107,6 +133,8 @@ type X509 = Awaited<ReturnType<typeof loadX509>>;
 
 interface Wanted {
   subject: string;
+  /** Absent means always. */
+  notBefore?: Date;
   notAfter: Date;
   usage: string;
   names: InstanceType<X509["SubjectAlternativeNameExtension"]>[];

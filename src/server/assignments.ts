@@ -17,17 +17,18 @@ export function assignmentSetOf(view: View, nodeId: NodeId): AssignmentSet {
     const service = view.services.get(task.serviceId);
     if (service === undefined) continue;
     const spec = specAt(service, task.revision);
-    const { container, resources, ports } = spec;
+    const { container, resources, ports, ingress } = spec;
     const restart = restartOf(spec);
     const { serviceId, stack, service: name, slot, revision, desired, state, failures } = task;
     const who = { taskId: task.id, serviceId, stack, service: name, slot, revision };
     const pin = node === undefined ? undefined : pinOf(service, task.revision, node);
     const what = { container, ...(pin === undefined ? {} : { pin }), resources, ports, restart };
     const given = task.devices === undefined ? {} : { devices: task.devices };
+    const taken = ingress === undefined ? {} : { requestPorts: ingress.map(({ port }) => port) };
     const { backups } = specOf(service);
     const kept = backups === undefined || desired !== "running" ? {} : { backups };
-    const labels = labelsFor(service, spec);
-    assignments.push({ ...who, desired, state, ...what, ...given, ...labels, ...kept, failures });
+    const also = { ...taken, ...given, ...labelsFor(service, spec), ...kept };
+    assignments.push({ ...who, desired, state, ...what, ...also, failures });
   }
   return { generation: view.version, assignments };
 }

@@ -1,6 +1,7 @@
 import { sortedBy } from "../lib/order.ts";
 import { plural } from "../lib/text.ts";
 import { type Endpoint, endpointsOf } from "../model/endpoint.ts";
+import { ingressUrls } from "../model/ingress-url.ts";
 import { specOf, type Service } from "../model/service.ts";
 import { attachmentsOf, wantsVirtualIp } from "../model/service-network.ts";
 import type { Explanation } from "../model/summary.ts";
@@ -32,6 +33,7 @@ export function networkFacts(view: View, service: Service): Facts {
   return [
     { label: "names", value: names.join("; ") },
     { label: "virtual address", value: address },
+    ...ingressFacts(view, service),
     {
       label: "endpoints",
       value: ready.length === 0 ? "none gets traffic" : `${where.join(", ")}${more}`,
@@ -43,6 +45,27 @@ export function networkFacts(view: View, service: Service): Facts {
     ...(out.length > OUT_SHOWN
       ? [{ label: "nor to", value: plural(out.length - OUT_SHOWN, "further task") }]
       : []),
+  ];
+}
+
+/** Where people find it by host and path, and which nodes can't take their requests. */
+function ingressFacts(view: View, service: Service): Facts {
+  const { ingress: rules = [] } = specOf(service);
+  if (rules.length === 0) return [];
+  const nodes = sortedBy(view.nodes.values(), ({ hostname }) => hostname);
+  const urls = ingressUrls(rules, nodes);
+  const needsHttps = rules.some(({ tls }) => tls !== "off");
+  const isTaken = nodes.some(({ ingress }) => (needsHttps ? ingress?.https : ingress?.http));
+  const troubles = nodes.flatMap(({ hostname, ingress, health }) =>
+    health === "down" ? [] : (ingress?.problems ?? []).map((why) => `${hostname}: ${why}`),
+  );
+  return [
+    ...rules.map(({ port }, i) => ({
+      label: "address",
+      value: `${urls[i] ?? ""} to port ${port} of its tasks`,
+    })),
+    ...(isTaken ? [] : [{ label: "no requests", value: "no node takes any: see --ingress-http" }]),
+    ...troubles.map((value) => ({ label: "no requests on", value })),
   ];
 }
 

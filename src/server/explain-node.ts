@@ -51,6 +51,7 @@ export function explainNode(view: View, node: Node, reason: string, now: number)
         label: "image that can't run here",
         value: `${image} is for ${platform}`,
       })),
+      ...(node.ingress?.problems ?? []).map((value) => ({ label: "no requests", value })),
       ...(node.notes ?? []).map((value) => ({ label: "trouble", value })),
     ],
     placement: [],

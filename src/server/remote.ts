@@ -22,6 +22,7 @@ import { LinkListener } from "../session/ws-link.ts";
 import type { Store } from "../store/store.ts";
 import { authorityIn, clusterIn } from "./cluster-keys.ts";
 import type { Dispatcher } from "./dispatcher.ts";
+import { certifyHosts } from "./host-certificates.ts";
 import { isPinned, type Joins } from "./joins.ts";
 import { TlsPort } from "./port/tls-port.ts";
 import { serverCertificate } from "./server-certificate.ts";
@@ -143,6 +144,7 @@ export class Remote {
       peopleSocket,
       isPinned: (nodeId, keyDigest) => isPinned(store.view().nodes.get(nodeId), keyDigest),
       renew: (peer, csr) => joins.renew(peer, csr),
+      certifyHosts: (request) => certifyHosts(store, systemClock, request),
       onSession: ({ nodeId }, request, socket, head) => {
         this.#links.upgrade(request, socket, head, (link) => this.#sessions.accept(link, nodeId));
       },

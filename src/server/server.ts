@@ -19,6 +19,7 @@ import type { AgentSession } from "../model/session.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
 import { contentKeyOf } from "../agent/contents.ts";
+import { factsOf, INGRESS_CHOICE_DEFAULT, type IngressChoice } from "../agent/http-ingress.ts";
 import { DeviceWatch } from "../agent/device-watch.ts";
 import { beginDiskCare } from "../agent/disk-care.ts";
 import { readFacts } from "../agent/facts.ts";
@@ -45,6 +46,7 @@ import { explainNode } from "./explain-node.ts";
 import { FirstHearing, wasJustRestored } from "./first-hearing.ts";
 import { ensureCluster, firstToken } from "./first-start.ts";
 import { GossipKeys } from "./gossip-keys.ts";
+import { certifyHosts } from "./host-certificates.ts";
 import { ImageIndex } from "./image-index.ts";
 import { NetworkFeed } from "./network-feed.ts";
 import { Joins } from "./joins.ts";
@@ -81,6 +83,8 @@ export interface ServerOptions {
   clusterRange?: string;
   /** How tasks of one node reach those of another; absent means as it was. */
   network?: NetworkMode;
+  /** Where this machine takes requests for services; absent means the usual ports. */
+  ingress?: IngressChoice;
   /** How tasks are placed whose service says nothing of it; absent: `spread`. */
   strategy?: Strategy;
   version: VersionInfo;
@@ -313,6 +317,7 @@ export class Server {
     const runtime = await openRuntime(kind, { nodeId, runDir, ...shared, ...socket });
     const devices = kind === "podman" ? await DeviceWatch.begin(systemClock) : undefined;
     const { disk, diskPaths } = await beginDiskCare(runtime, dataDir);
+    const { ingress: choice = INGRESS_CHOICE_DEFAULT } = this.#options;
     const found = readFacts({
       runtime: await runtime.info(),
       address: advertise ?? ownAddress(),
@@ -320,6 +325,7 @@ export class Server {
       resources: this.#options.resources ?? {},
       devices: devices?.found,
       wireguardKey: await kernel?.wireguardKey(),
+      ingress: network === undefined ? undefined : factsOf(choice, []),
     });
     const facts = { ...found, disk };
     const directory = kind === "podman" ? { directory: memoryDirectory(runDir, nodeId) } : {};
@@ -333,6 +339,11 @@ export class Server {
       server: this.#dispatcher,
       facts,
       network,
+      ingress: {
+        choice,
+        certificatesPath: join(dataDir, "host-certificates.json"),
+        certify: (request) => certifyHosts(this.#store, systemClock, request),
+      },
       secrets: { key: await ownContentKey(state), ...directory },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
       dataDir,

@@ -82,7 +82,7 @@ async function stateOf(host: FleetHost): Promise<Record<string, string>> {
     addresses: stable(await run(host, "ip", "-o", "-4", "addr"))
       .sort()
       .join("\n"),
-    routes: stable(await run(host, "ip", "route"))
+    routes: stable(await run(host, "ip", "route", "show", "table", "all"))
       .sort()
       .join("\n"),
   };

@@ -59,6 +59,8 @@ describe("npm start, from a machine without orchd", () => {
     expect(await host.podman("images", "--quiet")).toBe("");
     expect(await host.podman("network", "ls", "--quiet")).not.toContain("orchd0");
     expect((await host.lab.run(["nft", "list", "tables"])).stdout).not.toContain("orchd");
+    expect((await host.lab.run(["ip", "-o", "addr"])).stdout).not.toContain("10.210.");
+    expect((await host.lab.run(["ip", "route"])).stdout).not.toContain("10.210.");
     expect(readdirSync(host.dataDir)).toEqual([]);
   });
 });

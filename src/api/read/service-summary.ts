@@ -3,6 +3,7 @@ import { latestRun } from "../../core/reconcile/job.ts";
 import { isConverged, wantedTasks } from "../../core/reconcile/service.ts";
 import { sortedBy } from "../../lib/order.ts";
 import { canMove, formatWait } from "../../model/home.ts";
+import { ingressUrls } from "../../model/ingress-url.ts";
 import { formatServiceName } from "../../model/names.ts";
 import { currentRevision, isJob, isOfTemplate, specOf, type Service } from "../../model/service.ts";
 import { isUnderWay } from "../../model/rollout.ts";
@@ -25,6 +26,7 @@ export function serviceSummary(view: View, service: Service): ServiceSummary {
   const { revision, spec, at } = currentRevision(service);
   const isCurrent = (task: Task) => isOfTemplate(service, task.revision);
   const { rollout } = service;
+  const urls = ingressUrls(spec.ingress, view.nodes.values());
   // What a rollout has just brought is still watched.
   const converged = isConverged(view, service) && !isUnderWay(rollout);
   const wanted = wantedTasks(view, service);
@@ -42,6 +44,7 @@ export function serviceSummary(view: View, service: Service): ServiceSummary {
     ready,
     outdated: tasks.filter((t) => !isCurrent(t) && !isTerminal(t.state)).length,
     ports: spec.ports,
+    ...(urls.length === 0 ? {} : { urls }),
     converged,
     message: converged ? "" : messageOf(view, service, isCurrent),
     failures: failuresOf(tasks, at),

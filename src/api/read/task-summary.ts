@@ -1,5 +1,6 @@
 import { sortedBy } from "../../lib/order.ts";
 import { formatDuration } from "../../lib/text.ts";
+import { ingressUrls } from "../../model/ingress-url.ts";
 import { specAt, specOf, tieOf } from "../../model/service.ts";
 import { downNodeOf, isServing } from "../../model/serving.ts";
 import type { TaskSummary } from "../../model/summary.ts";
@@ -46,6 +47,9 @@ function taskSummary(view: View, task: Task, now: number): TaskSummary {
   const service = view.services.get(task.serviceId);
   const spec = service === undefined ? undefined : specAt(service, task.revision);
   const node = hostnameOf(view, task);
+  // The rules of today count for all tasks.
+  const rules = service === undefined ? undefined : specOf(service).ingress;
+  const urls = ingressUrls(rules, view.nodes.values());
   const { version: _, serviceId: __, attempt: ___, ...shown } = task;
   return {
     ...shown,
@@ -54,6 +58,7 @@ function taskSummary(view: View, task: Task, now: number): TaskSummary {
     name: formatTaskName(task, node),
     image: spec?.container.image ?? "",
     ports: spec?.ports ?? [],
+    ...(urls.length === 0 ? {} : { urls }),
     ...(node === undefined ? {} : { node }),
   };
 }

@@ -5,6 +5,9 @@ import {
   allowBindFrom,
   allowBindOption,
   gossipPortOption,
+  ingressFrom,
+  type IngressFlags,
+  ingressOptions,
   newCommand,
   resourceOption,
   resourcesFrom,
@@ -14,7 +17,7 @@ import {
 import { usageError, type Context } from "../context.ts";
 import { DATA_DIR_DEFAULT, RUN_DIR_DEFAULT, runDirOf } from "../socket-path.ts";
 
-interface JoinFlags {
+interface JoinFlags extends IngressFlags {
   dataDir: string;
   runDir?: string;
   runtime: "podman" | "fake";
@@ -29,7 +32,7 @@ interface JoinFlags {
 
 export function joinCommand(context: Context): Command {
   const { io } = context;
-  return newCommand({
+  const command = newCommand({
     name: "join",
     description:
       "Makes this machine a node of a cluster, and runs its agent. Without an address it looks " +
@@ -82,9 +85,12 @@ export function joinCommand(context: Context): Command {
         name,
         advertise,
         gossipPort,
+        ingress: ingressFrom(flags),
         podmanSocket: podmanSocket === undefined ? undefined : pathFrom(io, podmanSocket),
       });
     });
+  for (const option of ingressOptions()) command.addOption(option);
+  return command;
 }
 
 /** A token on the command line shows in process lists; `-` and the environment do not. */

@@ -6,7 +6,7 @@ import type { TaskSummary } from "../../model/summary.ts";
 import { newRemoteCommand, type Context } from "../context.ts";
 import { showList, WATCH_FLAG, type Listing, type ListOptions } from "../list.ts";
 import type { Color } from "../output/color.ts";
-import { formatPorts } from "../output/ports.ts";
+import { formatPlaces } from "../output/ports.ts";
 
 interface PsOptions extends ListOptions {
   all?: boolean;
@@ -18,7 +18,7 @@ const columns: Listing<TaskSummary>["columns"] = (now) => [
   { title: "STATE", cell: stateOf, color: colorOf },
   { title: "HEALTH", cell: (task) => (task.health === "none" ? "-" : task.health) },
   { title: "AGE", cell: (task) => formatDuration(now - task.createdAt) },
-  { title: "PORTS", cell: (task) => formatPorts(task.ports) || "-" },
+  { title: "PORTS", cell: (task) => formatPlaces(task) },
   { title: "REASON", cell: (task) => task.message },
 ];
 

@@ -9,6 +9,9 @@ import {
   allowBindFrom,
   allowBindOption,
   gossipPortOption,
+  ingressFrom,
+  type IngressFlags,
+  ingressOptions,
   newCommand,
   resourceOption,
   resourcesFrom,
@@ -18,7 +21,7 @@ import {
 } from "../context.ts";
 import { DATA_DIR_DEFAULT, RUN_DIR_DEFAULT, runDirOf } from "../socket-path.ts";
 
-interface ServerFlags extends BackupFlags {
+interface ServerFlags extends BackupFlags, IngressFlags {
   dataDir: string;
   runDir?: string;
   runtime: "podman" | "fake";
@@ -86,13 +89,15 @@ export function serverCommand(context: Context): Command {
     .addOption(gossipPortOption())
     .action(async (given: ServerFlags) => {
       const { dataDir, runDir, podmanSocket, listen, gossipPort, resource, ...others } = given;
-      const { allowBind, backupDir: _to, backupEvery: _every, ...rest } = others;
+      const { ingressHttp: _http, ingressHttps: _https, ingressLog: _log, ...more } = others;
+      const { allowBind, backupDir: _to, backupEvery: _every, ...rest } = more;
       const { backupKeep: _keep, backupPassphraseFile: _file, ...flags } = rest;
       const data = pathFrom(io, dataDir);
       context.exitCode = await context.program.startServer({
         dataDir: data,
         runDir: runDir === undefined ? runDirOf(data) : pathFrom(io, runDir),
         ...flags,
+        ingress: ingressFrom(given),
         ...resourcesFrom(io, resource),
         ...allowBindFrom(io, allowBind),
         ...backupsFrom(io, given),
@@ -100,7 +105,7 @@ export function serverCommand(context: Context): Command {
         ...(podmanSocket === undefined ? {} : { podmanSocket: pathFrom(io, podmanSocket) }),
       });
     });
-  for (const option of backupOptions()) command.addOption(option);
+  for (const option of [...ingressOptions(), ...backupOptions()]) command.addOption(option);
   return command;
 }
 

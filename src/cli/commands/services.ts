@@ -3,7 +3,7 @@ import type { ApiClient } from "../../api/client.ts";
 import type { ServiceSummary } from "../../model/summary.ts";
 import { newRemoteCommand, type Context } from "../context.ts";
 import { showList, WATCH_FLAG, type Listing, type ListOptions } from "../list.ts";
-import { formatPorts } from "../output/ports.ts";
+import { formatPlaces } from "../output/ports.ts";
 
 const columns: Listing<ServiceSummary>["columns"] = () => [
   { title: "NAME", cell: (service) => `${service.stack}/${service.name}` },
@@ -15,7 +15,7 @@ const columns: Listing<ServiceSummary>["columns"] = () => [
   },
   { title: "REVISION", cell: (service) => String(service.revision) },
   { title: "IMAGE", cell: (service) => service.image },
-  { title: "PORTS", cell: (service) => formatPorts(service.ports) || "-" },
+  { title: "PORTS", cell: (service) => formatPlaces(service) },
   { title: "REASON", cell: (service) => service.message },
 ];
 

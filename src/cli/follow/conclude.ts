@@ -94,11 +94,10 @@ function adviceOf({ stack, name, rollout }: ServiceSummary): string {
 }
 
 function addressLines(services: readonly ServiceSummary[]): string[] {
-  return services.flatMap((service) =>
-    service.ports
-      .filter((port) => port.published !== 0 && service.wanted > 0)
-      .map((port) =>
-        cleanText(`${service.stack}/${service.name} answers on ${formatAddress(port)}`),
-      ),
-  );
+  return services.flatMap(({ stack, name, ports, urls = [], wanted }) => {
+    if (wanted === 0) return [];
+    const published = ports.filter((port) => port.published !== 0).map(formatAddress);
+    const places = [...published, ...urls];
+    return places.map((place) => cleanText(`${stack}/${name} answers on ${place}`));
+  });
 }

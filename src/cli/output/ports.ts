@@ -11,6 +11,12 @@ export function formatPorts(ports: readonly Port[]): string {
     .join(", ");
 }
 
+/** Published ports, and where people find the service by name. */
+export function formatPlaces(of: { ports: readonly Port[]; urls?: string[] | undefined }): string {
+  const places = [formatPorts(of.ports), ...(of.urls ?? [])].filter((place) => place !== "");
+  return places.join(", ") || "-";
+}
+
 /** Where a published port answers on this machine: `127.0.0.1:8080`. */
 export function formatAddress(port: Port): string {
   const anywhere = port.hostIp === undefined || port.hostIp === "0.0.0.0" || port.hostIp === "::";

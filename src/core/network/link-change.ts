@@ -5,7 +5,7 @@ import { ROUTE_METRIC, ROUTE_PROTOCOL, VXLAN_PORT, VXLAN_VNI } from "./links.ts"
 export interface FoundLinks extends Omit<Links, "tunnel" | "address" | "peers"> {
   /** Devices with one of our names. */
   tunnels: readonly Tunnel[];
-  /** The node's addresses that stand by themselves on the loopback device. */
+  /** Addresses that are the node's own by a route of ours. */
   addresses: readonly string[];
 }
 
@@ -19,7 +19,6 @@ export interface LinkChange {
  * The commands that make what is there equal to what is wanted, none when it is. What goes goes
  * first: a subnet that moved from one node to another is never in two places. A WireGuard device is
  * not made here: it may be a program's.
- * @param range of the cluster: addresses of ours are in it
  */
 export function planLinks(found: FoundLinks, wanted: Links): LinkChange {
   const change: LinkChange = { ip: [], bridge: [] };
@@ -62,9 +61,10 @@ function removeOld(
 }
 
 function addAddress({ ip }: LinkChange, { addresses }: FoundLinks, { address }: Links): void {
-  for (const old of addresses) if (old !== address) ip.push(`addr del ${old}/32 dev lo`);
+  const local = (one: string) => `local ${one}/32 dev lo table local proto ${ROUTE_PROTOCOL}`;
+  for (const old of addresses) if (old !== address) ip.push(`route del ${local(old)}`);
   if (address === undefined || addresses.includes(address)) return;
-  ip.push(`addr add ${address}/32 dev lo`);
+  ip.push(`route replace ${local(address)} metric ${ROUTE_METRIC}`);
 }
 
 function addTunnel({ ip }: LinkChange, had: Tunnel | undefined, wanted: Tunnel): void {

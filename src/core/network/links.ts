@@ -60,7 +60,10 @@ export interface WireguardPeer {
 /** What leads from a node to the tasks of others; all of it has a key, and no order. */
 export interface Links {
   tunnel: Tunnel | undefined;
-  /** The node's own address in the cluster's range, there whatever becomes of the bridge. */
+  /**
+   * The node's own address in the cluster's range. A route alone makes it one, which stays whatever
+   * becomes of the bridge; at a device, Podman would not make the bridge's network a second time.
+   */
   address: string | undefined;
   /** By destination. */
   routes: ReadonlyMap<string, Route>;

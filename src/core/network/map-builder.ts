@@ -2,10 +2,12 @@ import { equalJson } from "../../lib/order.ts";
 import type { Applied } from "../../model/change.ts";
 import type { NodeId, ServiceId, TaskId } from "../../model/ids.ts";
 import { MovingMap, type NetworkChange, type NetworkSource } from "../../model/network-change.ts";
+import { keyOfRule } from "../../model/ingress-rule.ts";
 import { mapNodeSchema } from "../../model/network-map.ts";
 import type { MapNode, MapService, MapTask, NetworkMap } from "../../model/network-map.ts";
 import type { Node } from "../../model/node.ts";
-import { isOfTemplate, specAt, specOf, type Service } from "../../model/service.ts";
+import { isOfTemplate, specAt, sameTemplate, specOf } from "../../model/service.ts";
+import type { Service, ServiceSpec } from "../../model/service.ts";
 import { attachmentsOf, wantsVirtualIp } from "../../model/service-network.ts";
 import { isReady, isTerminal, type Task } from "../../model/task.ts";
 import { isWithin, parseSubnet } from "./address.ts";
@@ -147,7 +149,7 @@ export class MapBuilder implements NetworkSource {
   #mapServiceOf(service: Service): MapService {
     const { id, stack, name, virtualIp } = service;
     const spec = specOf(service);
-    const { ports, stickyMs } = spec;
+    const { ports, stickyMs, ingress } = spec;
     const networks = attachmentsOf(stack, spec).map((one) => this.#internal.resolve(one));
     return {
       id,
@@ -157,6 +159,7 @@ export class MapBuilder implements NetworkSource {
       ...(virtualIp === undefined || !wantsVirtualIp(service) ? {} : { virtualIp }),
       ports,
       ...(stickyMs === undefined ? {} : { stickyMs }),
+      ...(ingress === undefined ? {} : { ingress }),
     };
   }
 
@@ -212,15 +215,24 @@ function mapNodeOf(node: Node): MapNode | undefined {
 }
 
 /** Where a task of an older template is otherwise than its service is by now. */
-function ownPartOf(service: Service, task: Task): Pick<MapTask, "networks" | "ports"> {
+function ownPartOf(service: Service, task: Task): Pick<MapTask, "networks" | "ports" | "ingress"> {
   if (isOfTemplate(service, task.revision)) return {};
   const [spec, current] = [specAt(service, task.revision), specOf(service)];
+  // A task takes requests where the newest rules say that were made for tasks like it.
+  const { ingress } = service.revisions.find((one) => sameTemplate(one.spec, spec))?.spec ?? spec;
   const namesOf = (one: typeof spec) => attachmentsOf(service.stack, one).map((a) => a.network);
   const networks = namesOf(spec);
   return {
     ...(equalJson(networks, namesOf(current)) ? {} : { networks }),
     ...(equalJson(spec.ports, current.ports) ? {} : { ports: spec.ports }),
+    ...(samePorts(ingress, current.ingress) ? {} : { ingress }),
   };
+}
+
+/** Whether a task of the one takes the other's requests on the same ports. */
+function samePorts(one: ServiceSpec["ingress"], current: ServiceSpec["ingress"]): boolean {
+  const known = new Map(one?.map((rule) => [keyOfRule(rule), rule.port]));
+  return (current ?? []).every((rule) => (known.get(keyOfRule(rule)) ?? rule.port) === rule.port);
 }
 
 /** Answers whether anything is different then. */

@@ -6,7 +6,7 @@ import type { MapNode, MapService, MapTask, NetworkMap } from "../../model/netwo
 import type { TaskNews } from "./task-notice.ts";
 
 /** A task of this node that has an address, as the node itself knows it. */
-export interface OwnTask extends Omit<MapTask, "nodeId" | "networks" | "ports"> {
+export interface OwnTask extends Omit<MapTask, "nodeId" | "networks" | "ports" | "ingress"> {
   stack: string;
   service: string;
   /** What it publishes, by its own revision. */
@@ -90,6 +90,7 @@ function ownMapTask(
     address,
     isReady,
     ...(told?.networks === undefined ? {} : { networks: told.networks }),
+    ...(told?.ingress === undefined ? {} : { ingress: told.ingress }),
     ...(equalJson(ports, service.ports) ? {} : { ports }),
   };
 }

@@ -2,6 +2,14 @@ import type { NodeId } from "../../model/ids.ts";
 import type { MapTask, NetworkMap } from "../../model/network-map.ts";
 import { portsAnswered } from "./endpoint-rules.ts";
 
+/** Flows of UDP that the kernel is to choose for again. */
+export interface StaleFlows {
+  /** Those that were sent to one of these addresses in place of another one. */
+  addresses: ReadonlySet<string>;
+  /** Those to one of these ports of the node that were sent to nobody else. */
+  ports: ReadonlySet<number>;
+}
+
 /**
  * What the kernel remembers wrongly after the map has changed: flows to tasks that get no traffic
  * any more, and flows to published ports from the time when nobody was there for them. Undefined
@@ -12,7 +20,7 @@ export function staleFlows(
   before: NetworkMap | undefined,
   after: NetworkMap,
   own: NodeId,
-): { addresses: Set<string>; ports: Set<number> } | undefined {
+): StaleFlows | undefined {
   if (before === undefined) return undefined;
   const is = readyAddresses(after.tasks);
   const was = readyAddresses(before.tasks);

@@ -11,6 +11,7 @@ import type { PlanLine } from "../../model/summary.ts";
 import type { View } from "../../model/view.ts";
 import { problemsBetween, withRestarts } from "./apply-dependencies.ts";
 import { describeChange } from "./describe.ts";
+import { problemsOfRules } from "./ingress.ts";
 import { planItems, type NewContent } from "./items.ts";
 import { assignPorts } from "./ports.ts";
 
@@ -50,7 +51,8 @@ export function planApply(
   const items = planItems(view, name, spec, { upload, now, random });
   const { specs, problems } = assignPorts(view, name, items.services);
   const between = problemsBetween(view, name, spec.services);
-  plan.problems.push(...items.problems, ...problems, ...between);
+  const rules = problemsOfRules(view, name, spec.services);
+  plan.problems.push(...items.problems, ...problems, ...between, ...rules);
   for (const [serviceName, wanted] of sortedBy(countRestarts(view, name, specs), ([key]) => key)) {
     const tooLarge = refuseCanary(formatServiceName(name, serviceName), wanted);
     if (tooLarge !== undefined) plan.problems.push(tooLarge);

@@ -4,6 +4,7 @@ import { isUnderWay, type Rollout } from "../../model/rollout.ts";
 import { currentRevision, specOf, type Revision, type Service } from "../../model/service.ts";
 import { equalJson } from "../../lib/order.ts";
 import type { View } from "../../model/view.ts";
+import { problemsOfRules } from "./ingress.ts";
 import { assignPorts } from "./ports.ts";
 import { promoted } from "./rollout.ts";
 
@@ -85,7 +86,11 @@ function orderUndo(view: View, service: Service, to: number | undefined, now: nu
   if (equalJson(target.spec, head.spec)) {
     return { problem: `service ${name} is as revision ${target.revision} says already` };
   }
-  const taken = assignPorts(view, service.stack, specsWith(view, service, target)).problems[0];
+  const specs = specsWith(view, service, target);
+  const [taken] = [
+    ...assignPorts(view, service.stack, specs).problems,
+    ...problemsOfRules(view, service.stack, specs),
+  ];
   if (taken !== undefined) return { problem: taken };
   return { service: undoTo(view, service, target, now) };
 }

@@ -6,6 +6,7 @@ import type { View } from "../../model/view.ts";
 import { equalJson, sortedBy } from "../../lib/order.ts";
 import { describeChange } from "./describe.ts";
 import { headsOf, type ApplyPlan } from "./apply.ts";
+import { problemsOfRules } from "./ingress.ts";
 import { assignPorts } from "./ports.ts";
 import { undoTo } from "./rollout-orders.ts";
 
@@ -84,7 +85,9 @@ function portProblems(view: View, stack: Stack, set: AppliedSet): string[] {
     const target = revision === undefined ? undefined : revisionOf(service, revision);
     return [service.name, target?.spec ?? specOf(service)] as const;
   });
-  return assignPorts(view, stack.name, Object.fromEntries(specs)).problems;
+  const services = Object.fromEntries(specs);
+  const { problems } = assignPorts(view, stack.name, services);
+  return [...problems, ...problemsOfRules(view, stack.name, services)];
 }
 
 function revisionOf(service: Service, wanted: number): Revision | undefined {

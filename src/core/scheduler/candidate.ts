@@ -1,6 +1,7 @@
 import { homeOf } from "../../model/home.ts";
 import type { NodeId } from "../../model/ids.ts";
 import type { Node } from "../../model/node.ts";
+import { isUnderWay } from "../../model/rollout.ts";
 import { specAt, specOf, type Service, type ServiceSpec } from "../../model/service.ts";
 import { occupiesNode, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
@@ -17,6 +18,8 @@ export interface Candidate {
    * in only under a limit for each node, and for what is staged.
    */
   slotNodes: readonly NodeId[];
+  /** Where a task that it replaces is, which it follows there unless another node is emptier. */
+  stays: readonly NodeId[];
   /** What others of its slot give back on a node before it starts there. */
   gives: ReadonlyMap<NodeId, Room>;
   /** The only node that can hold it, where it can't go to another. */
@@ -42,5 +45,8 @@ export function candidateOf(
   const bonds = bondsOf(view, service, task, affinity);
   const slotNodes = held.flatMap((other) => other.nodeId ?? []);
   const gives = roomGivenTo(view, service, task, slotNodes);
-  return { task, spec, slotNodes, gives, home, bonds };
+  const stays = isUnderWay(service.rollout)
+    ? held.filter((other) => other.leave === undefined).flatMap((other) => other.nodeId ?? [])
+    : [];
+  return { task, spec, slotNodes, stays, gives, home, bonds };
 }

@@ -55,6 +55,7 @@ export class Picker {
   readonly #parked = new Map<number, number[]>();
   readonly #tierOf = new Map<number, number>();
   readonly #seed: number;
+  readonly #strategy: Strategy;
   readonly #scores: Scores;
   /** What no placement changes. */
   readonly #verdicts: Verdicts;
@@ -69,10 +70,11 @@ export class Picker {
     this.#group = group;
     this.#seed = seed;
     this.#judged = new Uint8Array(nodes);
+    this.#strategy = group.spec.placement.strategy ?? run.knowledge.strategy ?? "spread";
     this.#scores = new Scores({
       load: run.load,
       serviceId: group.service.id,
-      strategy: group.spec.placement.strategy ?? run.knowledge.strategy ?? "spread",
+      strategy: this.#strategy,
       seed,
       knowsImages: run.knowledge.hasImage !== undefined,
     });
@@ -88,10 +90,29 @@ export class Picker {
   pick(candidate: Candidate): LoadedNode | undefined {
     for (const nodeId of candidate.slotNodes) this.#reconsider(nodeId);
     for (const tier of tiersFor(candidate)) {
-      const found = this.#pickFrom(tier, candidate);
-      if (found !== undefined) return found;
+      const best = this.#pickFrom(tier, candidate);
+      if (best !== undefined) return this.#staying(candidate, best, tier) ?? best;
     }
     return undefined;
+  }
+
+  /**
+   * The node of the task that the candidate replaces, where the best one is no emptier without that
+   * task: one after the other, replacements would else gather where the scores were even.
+   */
+  #staying(candidate: Candidate, best: LoadedNode, tier: number): LoadedNode | undefined {
+    if (this.#strategy !== "spread") return undefined;
+    const stays = candidate.stays.map((nodeId) => this.#run.load.get(nodeId));
+    if (stays.includes(best)) return undefined;
+    return stays.find((at) => {
+      const node = at && this.#run.view.nodes.get(at.id);
+      if (at === undefined || node === undefined) return false;
+      if (this.#tierFor(at, node, candidate) > tier) return false;
+      if (this.#staticRefusal(at, node, candidate) !== undefined) return false;
+      if (firstRefusal(LOAD_FILTERS, candidate, node, at.load) !== undefined) return false;
+      const order = this.#trees[tier]?.compareGroups(at.index, best.index) ?? 0;
+      return order === 0 ? this.#scores.isNoFuller(at.index, best.index) : order < 0;
+    });
   }
 
   /** The node that was picked last got the task, and its load knows. */

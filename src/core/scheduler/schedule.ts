@@ -119,16 +119,19 @@ class Placing {
     const { service, first } = group;
     const draws = this.#random.split(`scheduler/${service.id}/${first.slot}`);
     const seed = Math.floor(draws.next() * 0x1_0000_0000);
-    let picker = new Picker(this.#run, group, seed);
+    let picker: Picker | undefined;
     let message: string | undefined;
     for (const task of tasks) {
       const candidate = this.#candidate(group, task, undefined);
       // Rules about others are judged anew: each task that is placed may be one of these others.
-      if (candidate.bonds.length > 0) picker = new Picker(this.#run, group, seed);
+      if (candidate.bonds.length > 0) picker = undefined;
+      picker ??= new Picker(this.#run, group, seed);
       const at = picker.pick(candidate);
       if (at !== undefined) {
         this.#place(group, candidate, at);
-        picker.noteTask(at);
+        // A picker goes on from its best node, and this may be another one.
+        if (candidate.stays.length > 0) picker = undefined;
+        else picker.noteTask(at);
         continue;
       }
       // Whoever finds no node after another one is refused for the same reasons.
@@ -153,11 +156,12 @@ class Placing {
     const { view } = this.#run;
     const { service, spec } = group;
     const slotNodes = this.#slots.of(view, group, task);
+    const stays = this.#slots.stays(view, group, task);
     const gives = roomGivenTo(view, service, task, slotNodes);
     const isFree = this.#index.size === 0 && spec.placement.affinity === undefined;
     const affinity = { index: this.#index, placed: this.#company };
     const bonds = isFree ? NO_BONDS : bondsOf(view, service, task, affinity);
-    return { task, spec, slotNodes, gives, home, bonds };
+    return { task, spec, slotNodes, stays, gives, home, bonds };
   }
 
   #place(group: TaskGroup, candidate: Candidate, at: LoadedNode): void {

@@ -42,6 +42,11 @@ export class Scores {
     this.isBetter = comparison(weighing, this.#own, this.#absent);
   }
 
+  /** Whether the first node without one of its tasks of the service has no more than the second. */
+  isNoFuller(a: number, b: number): boolean {
+    return (this.#own[a] ?? 0) - 1 <= (this.#own[b] ?? 0);
+  }
+
   /** The node got one task more of the service. */
   noteTask(i: number): void {
     this.#own[i] = (this.#own[i] ?? 0) + 1;

@@ -81,6 +81,18 @@ export class SpreadTree {
     }
   }
 
+  /**
+   * How full the groups of two nodes are, by the first level at which these differ, when the first
+   * node has lost one task: below 0 where its group is no fuller, above 0 where it is, 0 where both
+   * nodes are in the same groups.
+   */
+  compareGroups(a: number, b: number): number {
+    const [chainA, chainB] = [chainOf(this.#groupOf(a)), chainOf(this.#groupOf(b))];
+    const level = chainA.findIndex((group, at) => group !== chainB[at]);
+    if (level < 0) return 0;
+    return (chainA[level]?.tasks ?? 0) - 1 <= (chainB[level]?.tasks ?? 0) ? -1 : 1;
+  }
+
   /** Brings the best member to its place after its score has become another. */
   fixBest(): void {
     this.#innermost()?.open.fixTop();
@@ -159,6 +171,13 @@ export class SpreadTree {
       open: open ?? new Heap(isInnermost ? this.#before : isEmptiest),
     };
   }
+}
+
+/** The group and those around it, the outermost first. */
+function chainOf(innermost: Group): Group[] {
+  const chain: Group[] = [];
+  for (let at: Group | undefined = innermost; at !== undefined; at = at.parent) chain.push(at);
+  return chain.reverse();
 }
 
 function isEmptier(a: Group | undefined, b: Group | undefined): boolean {

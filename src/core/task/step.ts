@@ -186,7 +186,7 @@ function reportRunning(
 export function awaitedPorts(assignment: Assignment, container: FoundContainer): number[] {
   if (container.address === undefined) return [];
   const tcp = assignment.ports.filter((port) => port.protocol === "tcp");
-  return [...new Set(tcp.map((port) => port.target))];
+  return [...new Set([...tcp.map((port) => port.target), ...(assignment.requestPorts ?? [])])];
 }
 
 /** @param ended what was said of it when the node ended it for its health */

@@ -3,11 +3,19 @@ import type { Duplex } from "node:stream";
 import { OrchdError } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
 import { problemOf } from "../../api/problem.ts";
-import { type CertificateAnswer, certificateRequestSchema } from "../../model/join.ts";
+import type { z } from "zod";
+import {
+  type CertificateAnswer,
+  certificateRequestSchema,
+  HOST_CERTIFICATES_PATH,
+  type HostCertificatesAnswer,
+  type HostCertificatesRequest,
+  hostCertificatesRequestSchema,
+} from "../../model/join.ts";
 import { SESSION_PATH, STATUS_PATH } from "../../session/refusal.ts";
 import type { Peer } from "../joins.ts";
 
-const BODY_BYTES_MAX = 8 * 1024;
+const BODY_BYTES_MAX = 32 * 1024;
 
 /** A peer whose certificate is one of a node that is there. */
 export interface AgentPeer extends Peer {
@@ -20,12 +28,14 @@ export interface AgentRoutes {
   /** Who stands behind a connection; undefined when its node was removed. */
   peerOf(socket: Duplex): AgentPeer | undefined;
   renew(peer: Peer, csr: string): Promise<CertificateAnswer>;
+  certifyHosts(request: HostCertificatesRequest): Promise<HostCertificatesAnswer>;
   onSession(peer: Peer, request: IncomingMessage, socket: Duplex, head: Buffer): void;
   onBadRequest(socket: Duplex): void;
 }
 
 /**
- * What nodes may ask with their certificate: a session, and a new certificate. It shares nothing
+ * What nodes may ask with their certificate: a session, a new certificate, and certificates for the
+ * hosts of the ingress. It shares nothing
  * with the API of people, so that no address of that one can be reached from here.
  */
 export function agentServer(routes: AgentRoutes): Server {
@@ -80,9 +90,8 @@ async function answer(
       if (problem !== undefined) throw problem;
       return void response.end("{}");
     }
-    if (request.url !== "/v1/certificate" || request.method !== "POST") throw forbidden();
-    const { csr } = parseBody(await readBody(request));
-    response.end(JSON.stringify(await routes.renew(peer, csr)));
+    if (request.method !== "POST") throw forbidden();
+    response.end(JSON.stringify(await answerPost(routes, peer, request)));
   } catch (error) {
     // The last place before the wire: everything becomes a problem with its status.
     const { status, body } = problemOf(error, routes.log);
@@ -91,20 +100,35 @@ async function answer(
   }
 }
 
+async function answerPost(
+  routes: AgentRoutes,
+  peer: AgentPeer,
+  request: IncomingMessage,
+): Promise<unknown> {
+  if (request.url === "/v1/certificate") {
+    const { csr } = parseBody(certificateRequestSchema, await readBody(request));
+    return routes.renew(peer, csr);
+  }
+  if (request.url !== HOST_CERTIFICATES_PATH) throw forbidden();
+  const problem = whyNotValid(peer);
+  if (problem !== undefined) throw problem;
+  return routes.certifyHosts(parseBody(hostCertificatesRequestSchema, await readBody(request)));
+}
+
 async function readBody(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > BODY_BYTES_MAX) throw new OrchdError("tooLarge", "the body is larger than 8 KiB");
+    if (bytes > BODY_BYTES_MAX) throw new OrchdError("tooLarge", "the body is larger than 32 KiB");
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString();
 }
 
-function parseBody(text: string): { csr: string } {
+function parseBody<T>(schema: z.ZodType<T>, text: string): T {
   try {
-    return certificateRequestSchema.parse(JSON.parse(text));
+    return schema.parse(JSON.parse(text));
   } catch {
     // Neither the parser's nor the schema's words are for a machine; the text is not repeated.
     throw new OrchdError("invalid", "the body is no certificate request");
@@ -117,6 +141,6 @@ function removed(): OrchdError {
 
 function forbidden(): OrchdError {
   const message =
-    "a node's certificate opens sessions and its own renewal: use a token for the rest";
+    "a node's certificate opens sessions and gets certificates: use a token for the rest";
   return new OrchdError("forbidden", message);
 }

@@ -7,7 +7,11 @@ import type { Clock, Timer } from "../../lib/clock.ts";
 import { OrchdError, systemCodeOf } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
 import type { NodeId } from "../../model/ids.ts";
-import type { CertificateAnswer } from "../../model/join.ts";
+import type {
+  CertificateAnswer,
+  HostCertificatesAnswer,
+  HostCertificatesRequest,
+} from "../../model/join.ts";
 import { formatServerAddress } from "../../model/server-address.ts";
 import type { KeyAndCertificate } from "../../pki/authority.ts";
 import { checkPeer } from "../../pki/check-peer.ts";
@@ -50,6 +54,7 @@ export interface TlsPortOptions {
   /** Whether a node is there and this is its key. Asked at every handshake and every request. */
   isPinned(nodeId: NodeId, keyDigest: string): boolean;
   renew(peer: Peer, csr: string): Promise<CertificateAnswer>;
+  certifyHosts(request: HostCertificatesRequest): Promise<HostCertificatesAnswer>;
   /** A node wants a session: the arguments are those of a WebSocket server's `handleUpgrade`. */
   onSession(peer: Peer, request: IncomingMessage, socket: Duplex, head: Buffer): void;
   limits?: Partial<TlsPortLimits>;
@@ -87,6 +92,7 @@ export class TlsPort {
       log,
       peerOf: (socket) => this.#peerOf(socket),
       renew: (peer, csr) => options.renew(peer, csr),
+      certifyHosts: (request) => options.certifyHosts(request),
       onSession: (peer, request, socket, head) => {
         this.#hasAsked(request.socket as tls.TLSSocket);
         options.onSession(peer, request, socket, head);

@@ -19,6 +19,7 @@ class KernelAsked implements PlaneKernel {
   forgotten: string[] = [];
   trouble: Error | undefined;
   hasTable = true;
+  isSilent = false;
   news: { links: boolean; foreign: number | undefined } = { links: false, foreign: 0 };
   #untold = 0;
 
@@ -46,6 +47,7 @@ class KernelAsked implements PlaneKernel {
   }
 
   async look() {
+    if (this.isSilent) throw new Error("no netlink");
     const { links, foreign } = this.news;
     this.news = { links: false, foreign: 0 };
     const transactions = foreign === undefined ? undefined : this.#untold + foreign;
@@ -220,6 +222,17 @@ describe("what somebody else changes", () => {
     kernel.news = { links: false, foreign: undefined };
     await pass(1000);
     expect(kernel.scripts).toHaveLength(2);
+  });
+
+  test("is looked for once a minute where the kernel tells of nothing", async () => {
+    const { kernel, said, pass } = await started();
+    kernel.isSilent = true;
+    kernel.hasTable = false;
+    await pass(30_000);
+    expect(kernel.scripts).toHaveLength(1);
+    await pass(31_000);
+    expect(kernel.scripts).toHaveLength(2);
+    expect(said).toHaveLength(1);
   });
 
   test("on links is set right, and nothing more is done after that", async () => {

@@ -119,6 +119,7 @@ describe("orchd server", () => {
         runtime: "podman",
         agent: true,
         strategy: "spread",
+        ingress: { http: 80, https: 443, log: false },
       },
     ]);
   });
@@ -134,6 +135,7 @@ describe("orchd server", () => {
         runtime: "fake",
         agent: false,
         strategy: "spread",
+        ingress: { http: 80, https: 443, log: false },
         podmanSocket: "/home/ann/p.sock",
       },
     ]);
@@ -206,6 +208,7 @@ describe("orchd join", () => {
     advertise: undefined,
     gossipPort: 7946,
     podmanSocket: undefined,
+    ingress: { http: 80, https: 443, log: false },
   };
 
   test("needs no word after the first start", async () => {

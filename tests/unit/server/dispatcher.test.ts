@@ -10,6 +10,8 @@ import {
   aTask,
   aView,
   anId,
+  anIngressRule,
+  withNewImage,
 } from "../../builders.ts";
 import { Rig } from "./rig.ts";
 
@@ -114,6 +116,14 @@ describe("a report", () => {
 });
 
 describe("an assignment set", () => {
+  test("tells on which ports a task takes requests by its own revision's rules", () => {
+    const old = aService({ ingress: [anIngressRule({ port: 80 })] });
+    const web = withNewImage(old, { ingress: [anIngressRule({ port: 81 })] });
+    const tasks = [aTask(old, "a"), aTask(web, "b", { slot: "2" })];
+    const { assignments } = assignmentSetOf(aView({ services: [web], tasks }), anId("n1"));
+    expect(assignments.map(({ requestPorts }) => requestPorts)).toEqual([[80], [81]]);
+  });
+
   test("is complete: a node can go on with it alone", () => {
     const web = aService({ ports: [aPort()] });
     const view = aView({

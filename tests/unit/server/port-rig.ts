@@ -16,6 +16,7 @@ import { newKey } from "../../../src/pki/keys.ts";
 import { newRequest } from "../../../src/pki/request.ts";
 import { authorityIn, clusterIn } from "../../../src/server/cluster-keys.ts";
 import { ensureCluster, firstToken } from "../../../src/server/first-start.ts";
+import { certifyHosts } from "../../../src/server/host-certificates.ts";
 import { isPinned, Joins, type Peer } from "../../../src/server/joins.ts";
 import { TlsPort, type TlsPortLimits } from "../../../src/server/port/tls-port.ts";
 import { Tokens } from "../../../src/server/tokens.ts";
@@ -140,6 +141,7 @@ export class PortRig {
       peopleSocket: socketPath,
       isPinned: (nodeId, keyDigest) => isPinned(store.view().nodes.get(nodeId), keyDigest),
       renew: (peer, csr) => joins.renew(peer, csr),
+      certifyHosts: (request) => certifyHosts(cluster.store, cluster.clock, request),
       onSession: (peer, request, socket, head) => accept(sessions, { peer, request, socket, head }),
       limits,
     });

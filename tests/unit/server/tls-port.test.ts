@@ -2,10 +2,12 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { createConnection } from "node:net";
 import { OrchdError } from "../../../src/lib/errors.ts";
 import { put } from "../../../src/model/change.ts";
+import type { HostCertificatesAnswer } from "../../../src/model/join.ts";
+import { checkCredentials } from "../../../src/pki/credentials.ts";
 import { newKey } from "../../../src/pki/keys.ts";
 import { newRequest } from "../../../src/pki/request.ts";
 import { aCertificate, DAY_MS } from "../../pki.ts";
-import { aNode, aService, aTask } from "../../builders.ts";
+import { anIngressRule, aNode, aService, aTask } from "../../builders.ts";
 import { FakeAgent, until } from "../api/fixture.ts";
 import {
   aJoinedNode,
@@ -209,6 +211,8 @@ describe("with its certificate", () => {
       );
       const renewal = await askRaw(rig, request("POST", "/v1/certificate", { csr }), late);
       expect(renewal.status).toBe(200);
+      const hosts = request("POST", "/v1/host-certificates", { csr, hosts: ["a.example"] });
+      expect((await askRaw(rig, hosts, late)).status).toBe(403);
       const { certificate } = JSON.parse(renewal.text) as Credentials;
       const fresh = connectTo(rig, { key: node.key, certificate });
       fresh.on("secureConnect", () => void fresh.write(upgrade()));
@@ -229,8 +233,33 @@ describe("with its certificate", () => {
     ]);
     const none = await post({ csr: 7 });
     expect([none.status, sentenceIn(none)]).toEqual([400, "the body is no certificate request"]);
-    expect((await post({ csr: "x".repeat(9000) })).status).toBe(413);
+    expect((await post({ csr: "x".repeat(40_000) })).status).toBe(413);
     expect((await post({ csr: "secret words" })).text).not.toContain("secret words");
+  });
+
+  test("a node gets certificates for hosts that services want so, and no other", async () => {
+    rig = await PortRig.open();
+    const node = await aJoinedNode(rig.cluster, "a");
+    const ingress = [
+      anIngressRule({ host: "a.example", tls: "cluster" }),
+      anIngressRule({ host: "plain.example" }),
+      anIngressRule({ host: "server.orchd", tls: "cluster" }),
+    ];
+    await rig.cluster.store.commit([put.service(aService({ ingress }))]);
+    const key = await newKey();
+    const hosts = ["a.example", "plain.example", "server.orchd", "other.example", "a.example"];
+    const body = { csr: await newRequest(key), hosts };
+    const answer = await askRaw(rig, request("POST", "/v1/host-certificates", body), node);
+    const { certificates } = JSON.parse(answer.text) as HostCertificatesAnswer;
+    expect(certificates.map(({ host }) => host)).toEqual(["a.example"]);
+    const { certificate = "" } = certificates[0] ?? {};
+    const made = { key, certificate };
+    const now = rig.cluster.clock.now();
+    expect(checkCredentials({ ...made, host: "a.example", now })).not.toHaveProperty("problem");
+    // It opens nothing here.
+    const socket = await askRaw(rig, upgrade(), made).catch(() => undefined);
+    expect(socket?.status).not.toBe(101);
+    expect(rig.port.refusals.get("wrongUsage")).toBe(1);
   });
 
   test("a node that is removed loses what it has open and is not let in again", async () => {

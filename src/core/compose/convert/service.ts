@@ -8,6 +8,7 @@ import { containerSpecOf } from "./container.ts";
 import { withoutUndefined, type Cursor } from "./cursor.ts";
 import { dependenciesOf } from "./dependencies.ts";
 import { imageOf } from "./image.ts";
+import { ingressOf } from "./ingress.ts";
 import type { Items } from "./items.ts";
 import { jobOf } from "./job.ts";
 import { pairsOf } from "./pairs.ts";
@@ -63,6 +64,7 @@ export function convertService(service: Cursor, context: ServiceContext): Conver
     networks: attachmentsOf(service, networks),
     ...withoutUndefined({ endpointMode: endpointModeOf(service, ports) }),
     ...withoutUndefined({ stickyMs: stickyMsOf(service) }),
+    ...withoutUndefined({ ingress: ingressOf(service, ports) }),
     placement: placementOf(service, stack),
     restart: restartPolicyOf(service),
     update: updatePolicyOf(service, overlap),

@@ -8,6 +8,7 @@ import type { MapNode, Node } from "../yaml/tree.ts";
 import { refuseUnknownAffinity } from "./affinity.ts";
 import { Cursor } from "./cursor.ts";
 import { letComplete, refuseDependencies, warnOfNoHealth } from "./dependencies.ts";
+import { refuseSharedRules } from "./ingress.ts";
 import { applyLinks } from "./links.ts";
 import { networksOf } from "./networks.ts";
 import { refuseSharedPorts, type PlacedPort } from "./ports.ts";
@@ -44,6 +45,7 @@ export function convertStack(
     ports.set(key, converted.ports);
   }
   refuseSharedPorts(ports);
+  refuseSharedRules(all, services);
   applyLinks(all, services);
   refuseDependencies(all, services);
   letComplete(services, all);

@@ -108,7 +108,7 @@ export const nodeProperties: Readonly<Record<string, Property>> = {
   devices: honoured(list(device, deviceKey)),
   ports: honoured(list(port, portKey)),
   expose: warned(
-    "has no effect: tasks that share a network reach every port of one another",
+    "has no effect but on x-orchd.ingress: tasks that share a network reach every port of others",
     list(scalar("string", "number"), textKey),
   ),
   networks: honoured(mergedBy("names", either(texts, dictionary(attachment)))),

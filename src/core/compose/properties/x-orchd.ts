@@ -19,7 +19,7 @@ import {
 
 const NOTE = "is not in this version; remove it";
 
-const LATER = ["ingress", "runtime"];
+const LATER = ["runtime"];
 
 /** Anything at all: it is refused as it stands. */
 const anything: Shape = {};
@@ -122,10 +122,28 @@ const affinity = mapping(
   { required: ["service", "relation"] },
 );
 
+/** Requests of a host and a path that every node takes for the service. */
+const ingress = mapping(
+  "a rule of ingress",
+  {
+    host: honoured(text),
+    path: honoured(text),
+    port: honoured(count),
+    strip: honoured(flag),
+    tls: honoured(text),
+    redirect: honoured(flag),
+    sticky: honoured(flag),
+    max_body: honoured(amount),
+    timeout: honoured(text),
+  },
+  { required: ["host"] },
+);
+
 /** What stands under `x-orchd` of a service: what orchd has beyond the Compose Specification. */
 export const xOrchd: Shape = mapping("x-orchd", {
   autoscale: honoured(autoscale),
   disconnect: honoured(disconnect),
+  ingress: honoured(either(ingress, list(ingress))),
   rollout: honoured(rollout),
   job: honoured(job),
   schedule: honoured(schedule),

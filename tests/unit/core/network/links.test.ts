@@ -19,6 +19,7 @@ const NOTHING: FoundLinks = {
   neighbours: new Map(),
   forwarding: new Map(),
 };
+const LOCAL = "route replace local 10.210.1.1/32 dev lo table local proto 210 metric 6770";
 const VIRTUAL = "route replace 10.210.240.0/20 dev lo src 10.210.1.1 proto 210 metric 6770";
 
 function wanted(over: Partial<NetworkMap> = {}, underlay = UNDERLAY) {
@@ -38,7 +39,7 @@ describe("the way to other nodes' tasks", () => {
   test("is a VXLAN whose peers are told one by one", () => {
     expect(planLinks(NOTHING, wanted().links)).toEqual({
       ip: [
-        "addr add 10.210.1.1/32 dev lo",
+        LOCAL,
         "link add orchd-vx address 06:6f:0a:d2:01:00 mtu 1450 " +
           "type vxlan id 6770 dstport 8472 nolearning local 192.0.2.1",
         "link set dev orchd-vx up",
@@ -54,7 +55,7 @@ describe("the way to other nodes' tasks", () => {
   test("is the node itself where all are on one network", () => {
     expect(planLinks(NOTHING, wanted({ mode: "host-gw" }).links)).toEqual({
       ip: [
-        "addr add 10.210.1.1/32 dev lo",
+        LOCAL,
         VIRTUAL,
         "route replace 10.210.2.0/24 via 192.0.2.2 dev eth0 src 10.210.1.1 proto 210 metric 6770",
       ],
@@ -89,7 +90,7 @@ describe("the way to other nodes' tasks", () => {
   test("needs no device while the node is alone", () => {
     const { links } = wanted({ nodes: [aMapNode("n1")] });
     expect(planLinks(NOTHING, links)).toEqual({
-      ip: ["addr add 10.210.1.1/32 dev lo", VIRTUAL],
+      ip: [LOCAL, VIRTUAL],
       bridge: [],
     });
   });
@@ -167,7 +168,7 @@ describe("links that are there", () => {
       ip: [
         "link del dev orchd-vx",
         "route del 10.210.240.0/20 proto 210",
-        "addr del 10.210.1.1/32 dev lo",
+        "route del local 10.210.1.1/32 dev lo table local proto 210",
       ],
       bridge: [],
     });

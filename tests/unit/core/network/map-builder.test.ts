@@ -5,10 +5,17 @@ import { put, remove } from "../../../../src/model/change.ts";
 import { MovingMap } from "../../../../src/model/network-change.ts";
 import type { Node } from "../../../../src/model/node.ts";
 import { revise } from "../../../../src/model/revise.ts";
-import { specOf } from "../../../../src/model/service.ts";
+import { type ServiceSpec, specOf } from "../../../../src/model/service.ts";
 import { MemoryView } from "../../../../src/model/view.ts";
 import { randomBelow, seededRandom } from "../../../../src/lib/random.ts";
-import { aContainer, aMapNode, aMapService, aMapTask, aNode } from "../../../builders.ts";
+import {
+  aContainer,
+  anIngressRule,
+  aMapNode,
+  aMapService,
+  aMapTask,
+  aNode,
+} from "../../../builders.ts";
 import { anId, aPort, aService, aSpec, aTask, aCluster } from "../../../builders.ts";
 
 const RANGE = "10.210.0.0/16";
@@ -53,6 +60,26 @@ describe("the map of the network", () => {
       services: [aMapService("web")],
       tasks: [aMapTask("a")],
     });
+  });
+
+  test("has a service's rules, and of a task's own those whose port was another one", () => {
+    const world = new World(put.task(onN1("a")));
+    const rule = anIngressRule({ port: 80 });
+    const tasks = () => world.map.tasks.map(({ ingress }) => ingress);
+    const change = (over: Partial<ServiceSpec>) => {
+      const service = world.view.services.get(web.id) ?? web;
+      const spec = { ...specOf(service), ...over };
+      world.commit(put.service(revise(service, spec, 1, world.view.tasksOf(web.id))));
+    };
+    change({ ingress: [rule] });
+    expect(world.map.services[0]?.ingress).toEqual([rule]);
+    expect(tasks()).toEqual([undefined]);
+    // The task goes on, with the port that it has: the new rule counts for it.
+    change({ ingress: [{ ...rule, port: 81 }] });
+    expect(tasks()).toEqual([undefined]);
+    const container = aContainer({ image: "web:2" });
+    change({ ingress: [{ ...rule, port: 82 }, anIngressRule({ host: "b" })], container });
+    expect(tasks()).toEqual([[{ ...rule, port: 81 }]]);
   });
 
   test("knows a task from its address on, and sends it traffic while it is ready", () => {

@@ -238,6 +238,9 @@ describe("a container that runs", () => {
   test("is held back until its published TCP ports take connections", () => {
     expect(healthOf(anAssignment("t", { ports }), running)).toBe("starting");
     expect(awaitedPorts(anAssignment("t", { ports }), running)).toEqual([80]);
+    const takesRequests = anAssignment("t", { requestPorts: [8080, 8080] });
+    expect(healthOf(takesRequests, running)).toBe("starting");
+    expect(awaitedPorts(takesRequests, running)).toEqual([8080]);
   });
 
   test("is ready at once where it publishes nothing, or has no address of its own", () => {

@@ -1,0 +1,177 @@
+import * as fs from "node:fs";
+import { z } from "zod";
+import type { Clock, Timer } from "../lib/clock.ts";
+import { messageChainOf } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+import { wildcardOf } from "../model/ingress-rule.ts";
+import {
+  CERTIFIED_HOSTS_MAX,
+  type HostCertificatesAnswer,
+  type HostCertificatesRequest,
+} from "../model/join.ts";
+import type { CertificateSource, Credentials } from "../net/ingress/listeners.ts";
+import { checkCredentials } from "../pki/credentials.ts";
+import { newKey } from "../pki/keys.ts";
+import { newRequest } from "../pki/request.ts";
+
+/** How often it is looked which certificates are half through. */
+const LOOK_MS = 3_600_000;
+const RETRY_MIN_MS = 1000;
+const RETRY_MAX_MS = 300_000;
+
+export interface HostCertificatesOptions {
+  /** Where the key and the certificates are kept: a file for nobody else's eyes. */
+  path: string;
+  clock: Clock;
+  log: Log;
+  /** Has a server issue certificates. */
+  certify: (request: HostCertificatesRequest) => Promise<HostCertificatesAnswer>;
+  /** Certificates were asked for, be there any or not. */
+  onChange: () => void;
+}
+
+const keptSchema = z.object({
+  key: z.string(),
+  certificates: z.record(z.string(), z.string()),
+});
+
+interface Held extends Credentials {
+  /** When there should be another one, in milliseconds since 1970. */
+  renewAt: number;
+}
+
+/**
+ * The certificates by which this node answers for hosts of the ingress. The node makes a key for
+ * them itself and keeps it; a server signs, and a node that has none to ask goes on with what it
+ * has on its disk.
+ */
+export class HostCertificates implements CertificateSource {
+  readonly #options: HostCertificatesOptions;
+  #key: string | undefined;
+  readonly #held = new Map<string, Held>();
+  #wanted: readonly string[] = [];
+  #timer: Timer | undefined;
+  #isAsking = false;
+  #failures = 0;
+  #isClosed = false;
+
+  constructor(options: HostCertificatesOptions) {
+    this.#options = options;
+    this.#load();
+  }
+
+  certificateFor(host: string): Credentials | undefined {
+    const wildcard = wildcardOf(host);
+    return this.#held.get(host) ?? (wildcard === undefined ? undefined : this.#held.get(wildcard));
+  }
+
+  /** Hosts that are wanted and have no certificate, though one was asked for. */
+  missing(): string[] {
+    if (this.#failures === 0) return [];
+    return this.#wanted.filter((host) => !this.#held.has(host));
+  }
+
+  /** The hosts that there are to be certificates for, from now on. */
+  want(hosts: readonly string[]): void {
+    if (hosts.join(" ") === this.#wanted.join(" ")) return;
+    this.#wanted = hosts;
+    this.#failures = 0;
+    void this.#look();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+  }
+
+  /** Asks for what is missing or half through, and looks again in a while. */
+  async #look(): Promise<void> {
+    if (this.#isAsking) return;
+    this.#timer?.cancel();
+    const { clock } = this.#options;
+    const isDue = (host: string) => (this.#held.get(host)?.renewAt ?? 0) <= clock.now();
+    const due = this.#wanted.filter(isDue).slice(0, CERTIFIED_HOSTS_MAX);
+    if (due.length === 0) {
+      if (this.#wanted.length > 0) this.#lookIn(LOOK_MS);
+      return;
+    }
+    this.#isAsking = true;
+    const got = await this.#ask(due);
+    this.#isAsking = false;
+    if (this.#isClosed) return;
+    this.#failures = got === due.length ? 0 : this.#failures + 1;
+    this.#options.onChange();
+    this.#lookIn(got === due.length ? 0 : backoffMs(this.#failures));
+  }
+
+  #lookIn(delayMs: number): void {
+    if (this.#isClosed) return;
+    this.#timer = this.#options.clock.after(delayMs, () => void this.#look());
+  }
+
+  /** Answers how many certificates came that are good. */
+  async #ask(hosts: string[]): Promise<number> {
+    const { certify, log } = this.#options;
+    try {
+      this.#key ??= await newKey();
+      const key = this.#key;
+      const { certificates } = await certify({ csr: await newRequest(key), hosts });
+      const good = certificates.filter(({ host, certificate }) => this.#take(host, certificate));
+      if (good.length > 0) this.#save();
+      return good.length;
+    } catch (error) {
+      // A server that is away comes back; what people are told of it once is enough.
+      if (this.#failures === 0) log.warn(`no certificates for hosts: ${messageChainOf(error)}`);
+      return 0;
+    }
+  }
+
+  #take(host: string, certificate: string): boolean {
+    const { clock, log } = this.#options;
+    const key = this.#key;
+    if (key === undefined) return false;
+    const checked = checkCredentials({ key, certificate, host, now: clock.now() });
+    if ("problem" in checked) {
+      log.warn(checked.problem);
+      return false;
+    }
+    const { validFrom, validTo } = checked;
+    this.#held.set(host, { key, certificate, renewAt: (validFrom + validTo) / 2 });
+    return true;
+  }
+
+  #load(): void {
+    const { path, log } = this.#options;
+    if (!fs.existsSync(path)) return;
+    try {
+      const kept = keptSchema.parse(JSON.parse(fs.readFileSync(path, "utf8")));
+      this.#key = kept.key;
+      for (const [host, certificate] of Object.entries(kept.certificates)) {
+        this.#take(host, certificate);
+      }
+    } catch {
+      // What it says is a secret, and there are other certificates in a moment.
+      log.warn(`${path} is damaged: certificates for hosts are asked for anew`);
+    }
+  }
+
+  #save(): void {
+    const { path, log } = this.#options;
+    const wanted = new Set(this.#wanted);
+    for (const host of this.#held.keys()) if (!wanted.has(host)) this.#held.delete(host);
+    const certificates = [...this.#held].map(([host, held]) => [host, held.certificate] as const);
+    const text = JSON.stringify({ key: this.#key, certificates: Object.fromEntries(certificates) });
+    try {
+      // Whole or not at all, and for nobody else's eyes from its first byte on.
+      fs.writeFileSync(`${path}.new`, text, { mode: 0o600, flush: true });
+      fs.renameSync(`${path}.new`, path);
+    } catch (error) {
+      // A start without a server would have none; until then these are good.
+      log.warn(`certificates for hosts are not on disk: ${messageChainOf(error)}`);
+    }
+  }
+}
+
+function backoffMs(failures: number): number {
+  return Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.min(failures, 16));
+}
