@@ -25,6 +25,12 @@ async function main(argv: string[]): Promise<number> {
     build,
     startServer: async (options) =>
       (await import("./server/main.ts")).runServer({ ...options, build }),
+    restoreCluster: async (options) => {
+      const { restoreCluster } = await import("./server/backup/restore-cluster.ts");
+      const { manifest, ...rest } = await restoreCluster({ ...options, now: Date.now() });
+      const { createdAt, nodes, services } = manifest;
+      return { createdAt, nodes, services, ...rest };
+    },
     startAgent: async (options) => {
       // Schemas that compile themselves take a megabyte, and little is validated here.
       (await import("zod")).config({ jitless: true });

@@ -13,6 +13,7 @@ import { isTerminal, type TaskStatus } from "../../src/model/task.ts";
 import { parseToken } from "../../src/model/token-text.ts";
 import { newKey } from "../../src/pki/keys.ts";
 import { ServerConnection } from "../../src/session/server-connection.ts";
+import { NO_VOLUMES } from "../../tests/volumes.ts";
 import { eachOf } from "./work.ts";
 
 /*
@@ -42,6 +43,18 @@ class LightAgent implements AgentSession {
   constructor(nodeId: NodeId, connection: ServerConnection) {
     this.nodeId = nodeId;
     this.#server = connection;
+  }
+
+  readonly volumes = NO_VOLUMES;
+
+  async pruneImages(): Promise<never[]> {
+    return [];
+  }
+
+  generation(): undefined {}
+
+  async held(): Promise<never[]> {
+    return [];
   }
 
   successors() {

@@ -52,6 +52,7 @@ const agent = new Agent({
     hello: async () => {},
     leads: () => true,
     report: async (_, statuses) => hear(statuses),
+    happened: () => true,
     goodbye: () => {},
   },
   facts: { hostname, address, platform, resources, orchdVersion, runtime: await runtime.info() },

@@ -22,10 +22,12 @@ import type {
 import type { Successor } from "../model/successor.ts";
 import { isTerminal, type TaskStatus } from "../model/task.ts";
 import type { NodeUsage } from "../model/usage.ts";
+import type { VolumeCalls } from "../model/volume.ts";
 import { connectTcp } from "../net/byte-stream.ts";
 import { PortClaims } from "../net/ports.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import type { AgentState } from "../store/agent-state/agent-state.ts";
+import { AgentCare, type KeptOnMachine } from "./care.ts";
 import { Containers } from "./containers.ts";
 import { Contents, type ContentMemory } from "./contents.ts";
 import { Executor } from "./executor.ts";
@@ -69,7 +71,7 @@ export type AgentMemory = Pick<
 > &
   ContentMemory;
 
-export interface AgentOptions {
+export interface AgentOptions extends KeptOnMachine {
   nodeId: NodeId;
   clock: Clock;
   random: Random;
@@ -91,7 +93,7 @@ export interface AgentOptions {
   /** What the machine has that tasks are given; absent means nothing. */
   machine?: () => MachineDevices;
   /** Hears of what the node says of itself when that changes. */
-  onFacts?(news: Partial<Pick<NodeFacts, "foreignImages" | "ingress">>): void;
+  onFacts?(news: Partial<Pick<NodeFacts, "foreignImages" | "ingress" | "disk">>): void;
   /** Hears what people should put right about the node's network, when that changes. */
   onNetworkNotes?: (notes: string[]) => void;
 }
@@ -116,6 +118,8 @@ export class Agent implements AgentSession {
   readonly #successors: Successors;
   #httpIngress: HttpIngress | undefined;
   readonly #network: TaskNetwork | undefined;
+  readonly #care: AgentCare;
+  readonly volumes: VolumeCalls;
   readonly #stopped = new AbortController();
   /** Tasks on their way out: no new connection goes to them. */
   readonly #withdrawn = new Set<TaskId>();
@@ -136,6 +140,14 @@ export class Agent implements AgentSession {
       platform: options.facts.platform,
       onForeign: (foreignImages) => options.onFacts?.({ foreignImages }),
     });
+    this.#care = new AgentCare({
+      ...options,
+      containers: this.#containers,
+      worker: () => this.#worker,
+      onDisk: (disk) => options.onFacts?.({ disk }),
+      tell: (happenings) => server.happened(nodeId, happenings),
+    });
+    this.volumes = this.#care.volumes;
     this.#contents = secrets && new Contents(state, secrets.key, log);
     const directory = secrets?.directory;
     this.#grants = new Grants({
@@ -152,6 +164,7 @@ export class Agent implements AgentSession {
       machine: options.machine,
       ports: this.#ports,
       network: () => this.#network,
+      ...this.#care.forTasks(),
       withdraw: (taskId) => this.#withdraw(taskId),
     });
     this.#readiness = new Readiness({
@@ -233,6 +246,7 @@ export class Agent implements AgentSession {
   async takeUp(): Promise<void> {
     const { state } = this.#options;
     this.#worker.restore(state.assignments(), state.statuses());
+    this.#care.onRestored();
     await this.#network?.prepare();
     this.#httpIngress = this.#newHttpIngress();
     void this.#watchRuntime();
@@ -261,6 +275,7 @@ export class Agent implements AgentSession {
     this.#worker.close();
     this.#readiness.close();
     this.#successors.close();
+    this.#care.close();
     this.#reporter.close();
     await this.#httpIngress?.close();
     this.#network?.close();
@@ -285,6 +300,7 @@ export class Agent implements AgentSession {
       return;
     }
     this.#worker.assign(set);
+    this.#care.onSet(set.generation);
     this.networkTable?.refreshOwn();
     this.#contents?.retain(contentsNeeded(set.assignments));
   }
@@ -295,6 +311,14 @@ export class Agent implements AgentSession {
 
   successors(): Successor[] {
     return this.#successors.made();
+  }
+
+  generation(): number | undefined {
+    return this.#options.state.assignments()?.generation;
+  }
+
+  async held(): Promise<Assignment[]> {
+    return this.#worker.held();
   }
 
   logs(taskId: TaskId, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine> {
@@ -322,6 +346,12 @@ export class Agent implements AgentSession {
     const references = await this.#options.runtime.loadImage(archive);
     this.#images.forget();
     return references;
+  }
+
+  async pruneImages(keep: readonly string[]): Promise<string[]> {
+    const removed = await this.#care.pruneImages(keep);
+    if (removed.length > 0) this.#images.forget();
+    return removed;
   }
 
   async removeVolumes(names: readonly string[]): Promise<void> {
@@ -404,6 +434,7 @@ export class Agent implements AgentSession {
       const isKnown = this.#worker.assignment(taskId) !== undefined;
       return isKnown || this.#containers.get(taskId) !== undefined;
     });
+    this.#care.onListed();
     this.#worker.pokeAll();
     this.#network?.doubt();
     for (const assignment of this.#worker.assignments()) {
@@ -428,7 +459,8 @@ export class Agent implements AgentSession {
   #onStatus(status: TaskStatus): void {
     this.#reporter.report(status);
     this.networkTable?.refreshOwn();
-    if (status.state === "running") this.#readiness.follow(status.taskId, true);
+    if (status.held !== undefined) this.#readiness.forget(status.taskId);
+    else if (status.state === "running") this.#readiness.follow(status.taskId, true);
     else if (isTerminal(status.state)) {
       this.#successors.consider(status.taskId);
       this.#readiness.forget(status.taskId);

@@ -6,6 +6,7 @@ import type { ContainerSpec, ImagePin } from "../model/container.ts";
 import type { TaskId } from "../model/ids.ts";
 import type { PortClaims } from "../net/ports.ts";
 import type { Runtime } from "../runtime/driver.ts";
+import { type BindRules, withAllowedBinds } from "./bind-rules.ts";
 import type { Containers } from "./containers.ts";
 import { withDevices, type MachineDevices } from "./give-devices.ts";
 import type { Grants } from "./grants.ts";
@@ -13,6 +14,7 @@ import type { ImagePlatforms } from "./image-platforms.ts";
 import { Limit } from "./limit.ts";
 import { findPin, findPinned } from "./pinned-image.ts";
 import type { TaskNetwork } from "./task-network.ts";
+import type { NodeVolumes } from "./volumes/node-volumes.ts";
 
 /** Containers made or started at once: more only makes a small machine's runtime fight itself. */
 export const STARTS_AT_ONCE = 4;
@@ -31,6 +33,12 @@ export interface ExecutorOptions {
   grants: Grants;
   /** What the machine has that tasks are given; absent means nothing. */
   machine?: (() => MachineDevices) | undefined;
+  /** Throws while the disk has no room for another task. */
+  requireRoom(): void;
+  /** What of the machine tasks may mount. */
+  binds: BindRules;
+  /** Volumes that are being written wait, and what was left half written is settled. */
+  volumes: Pick<NodeVolumes, "whenFree" | "settle">;
   /** Takes a task out of all tables, before it gets its signal. */
   withdraw(taskId: TaskId): Promise<void>;
 }
@@ -55,17 +63,21 @@ export class Executor {
    * assignment did not say so.
    */
   async create(given: Assignment): Promise<ImagePin | undefined> {
-    const { ports, runtime, machine, grants } = this.#options;
+    const { ports, runtime, machine, grants, binds } = this.#options;
+    this.#options.requireRoom();
     const filled = await grants.prepare(given);
-    const assignment = machine === undefined ? filled : withDevices(filled, machine());
+    const equipped = machine === undefined ? filled : withDevices(filled, machine());
+    const assignment = withAllowedBinds(equipped, binds);
     const { taskId, container, pin } = assignment;
     if (container.networkMode === "bridge") {
       for (const port of assignment.ports) await ports.claim(port, taskId);
     }
+    await this.#options.volumes.whenFree(container.mounts);
     await this.#starts.run(async () => {
       for (const mount of container.mounts) {
         if (mount.type !== "volume" || mount.volume === "") continue;
         await this.#options.runtime.ensureVolume(mount);
+        await this.#options.volumes.settle(mount);
       }
     });
     if (pin !== undefined) {
@@ -95,7 +107,8 @@ export class Executor {
   }
 
   /** Starts a task's container, unless an earlier call whose answer was lost has done so. */
-  async start({ taskId }: Assignment): Promise<void> {
+  async start({ taskId, container }: Assignment): Promise<void> {
+    await this.#options.volumes.whenFree(container.mounts);
     const { runtime, containers, clock } = this.#options;
     const hasStarted = () => containers.get(taskId)?.startedAt !== undefined;
     await this.#starts.run(async () => {

@@ -135,6 +135,8 @@ export class Readiness {
   #isWanted(taskId: TaskId): boolean {
     const status = this.#options.status(taskId);
     if (status?.state !== "running" || status.ending === true) return false;
+    // Nobody answers in a container that stands still for a while, and that is no fault of its.
+    if (status.held !== undefined) return false;
     return this.#options.assignment(taskId)?.desired === "running";
   }
 

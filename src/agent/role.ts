@@ -24,6 +24,7 @@ import { makePrivateDirectory } from "../store/private-directory.ts";
 import { Agent } from "./agent.ts";
 import { contentKeyOf } from "./contents.ts";
 import { DeviceWatch } from "./device-watch.ts";
+import { beginDiskCare } from "./disk-care.ts";
 import { enrol } from "./enrol.ts";
 import { readFacts } from "./facts.ts";
 import { factsOf, INGRESS_CHOICE_DEFAULT, type IngressChoice } from "./http-ingress.ts";
@@ -48,6 +49,8 @@ export interface AgentRoleOptions {
   labels: Readonly<Record<string, string>>;
   /** How much there is of what people gave a name. */
   resources?: Readonly<Record<string, number>>;
+  /** Directories that tasks may mount; absent means all but orchd's own. */
+  allowBind?: readonly string[];
   name: string | undefined;
   /** The address by which others reach this node; absent means the likeliest of its own. */
   advertise: string | undefined;
@@ -66,6 +69,7 @@ interface Machine {
   lock: { release: () => void } | undefined;
   /** Absent where the runtime can give no devices. */
   devices: DeviceWatch | undefined;
+  diskPaths: readonly string[];
   /** For files that are in memory alone; absent where containers have no files. */
   directory: MemoryDirectory | undefined;
   /** Absent where tasks send no packets. */
@@ -146,6 +150,9 @@ export class AgentRole {
         certify: (request) => this.#certifyHosts(request),
       },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
+      dataDir: options.dataDir,
+      diskPaths: machine.diskPaths,
+      binds: { allowed: options.allowBind, own: [options.dataDir, options.runDir] },
       onFacts: (news) => this.#tellFacts(news),
       onNetworkNotes: (notes) => this.#note("network", notes),
     });
@@ -195,9 +202,10 @@ export class AgentRole {
       random: systemRandom,
       ...socket,
     });
-    const own = { ...(await facts(runtime)), hostname: identity.name, notes: [] };
+    const { disk, diskPaths } = await beginDiskCare(runtime, dataDir);
+    const own = { ...(await facts(runtime)), hostname: identity.name, notes: [], disk };
     const directory = kind === "podman" ? memoryDirectory(runDir, nodeId) : undefined;
-    const machine = { state, clock, lock, devices, directory, network };
+    const machine = { state, clock, lock, devices, directory, network, diskPaths };
     const role = new AgentRole(options, machine, { identity, runtime, facts: own });
     await role.#begin();
     return role;

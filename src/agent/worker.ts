@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "../lib/clock.ts";
 import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
-import { planStep, type Step } from "../core/task/step.ts";
+import { awaitedPorts, planStep, type Step } from "../core/task/step.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { ImagePin } from "../model/container.ts";
 import type { TaskId } from "../model/ids.ts";
@@ -20,8 +20,8 @@ export interface WorkerOptions {
   executor: Executor;
   readiness: Pick<Readiness, "learn" | "isHeld">;
   /**
-   * Called before a task's container is started: what this puts on the disk keeps a later life of
-   * the agent from starting it again. The start waits while it throws.
+   * Called before a task's container is started, or made to stand still: what this puts on the disk
+   * keeps a later life of the agent from starting it again. The start waits while it throws.
    */
   onStarting(status: TaskStatus): void;
   /** Called with every status that a task reaches. */
@@ -96,6 +96,14 @@ export class Worker {
 
   assignments(): Iterable<Assignment> {
     return this.#assignments.values();
+  }
+
+  /** All assignments, each with the state that it reached here. */
+  held(): Assignment[] {
+    return [...this.#assignments.values()].map((assignment) => {
+      const state = this.#statuses.get(assignment.taskId)?.state;
+      return state === undefined ? assignment : { ...assignment, state };
+    });
   }
 
   statuses(): Iterable<TaskStatus> {
@@ -232,8 +240,55 @@ export class Worker {
   setHealth(taskId: TaskId, health: Health, { message = "", ending = false } = {}): void {
     const status = this.#statuses.get(taskId);
     if (status?.state !== "running" || status.ending === true) return;
+    // What was asked before it stood still says nothing of it now.
+    if (status.held !== undefined) return;
     this.#setStatus({ ...status, health, message, ...(ending ? { ending } : {}) });
     if (ending) this.poke(taskId);
+  }
+
+  /** Notes, on the disk first, that a task which runs stands still for a while. */
+  hold(taskId: TaskId, held: NonNullable<TaskStatus["held"]>, message: string): void {
+    const status = this.#statuses.get(taskId);
+    if (status?.state !== "running") return;
+    const next: TaskStatus = { ...status, held, message, health: "starting" };
+    this.#options.onStarting(next);
+    this.#setStatus(next);
+  }
+
+  /** A task that stood still goes on, or what became of its container meanwhile is looked at. */
+  release(taskId: TaskId): void {
+    const status = this.#withoutHold(taskId);
+    if (status === undefined) return;
+    const container = this.#options.containers.get(taskId);
+    const assignment = this.#assignments.get(taskId);
+    const isAwaited =
+      assignment !== undefined &&
+      container !== undefined &&
+      (this.#options.readiness.isHeld(assignment) ||
+        awaitedPorts(assignment, container).length > 0);
+    const startedAt = container?.startedAt ?? status.startedAt;
+    const times = startedAt === undefined ? {} : { startedAt };
+    const health = isAwaited ? "starting" : "none";
+    this.#setStatus({ ...status, message: "", health, ...times });
+    this.poke(taskId);
+  }
+
+  /** A task that stood still could not be started again: that is a failure of it. */
+  failHeld(taskId: TaskId, message: string): void {
+    const status = this.#withoutHold(taskId);
+    if (status === undefined) return;
+    const now = this.#options.clock.now();
+    const failed = { state: "failed", health: "none", message, since: now } as const;
+    this.#setStatus({ ...status, ...failed, finishedAt: now });
+    this.poke(taskId);
+  }
+
+  /** Undefined for a task that does not stand still. */
+  #withoutHold(taskId: TaskId): TaskStatus | undefined {
+    const known = this.#statuses.get(taskId);
+    if (known?.held === undefined) return undefined;
+    const { held: _, ...status } = known;
+    return status;
   }
 
   status(taskId: TaskId): TaskStatus | undefined {

@@ -5,6 +5,7 @@ import type { ApiContext, ApiEnv } from "./env.ts";
 import { EventLog } from "./event-log.ts";
 import { allowedMethods } from "./methods.ts";
 import { answerProblem, answerRefusal } from "./problem.ts";
+import { backupRoutes } from "./routes/backup.ts";
 import { execRoutes } from "./routes/exec.ts";
 import { forwardRoutes } from "./routes/forward.ts";
 import { guarded } from "./guard.ts";
@@ -23,6 +24,7 @@ import { stackRoutes } from "./routes/stacks.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
 import { vaultRoutes } from "./routes/vault.ts";
 import { versionRoutes } from "./routes/version.ts";
+import { volumeRoutes } from "./routes/volumes.ts";
 
 export const BODY_BYTES_MAX = 4 * 1024 * 1024;
 /** Of whoever has shown no more than a join token, and that only in the body. */
@@ -36,8 +38,8 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   const limited = limitedTo(BODY_BYTES_MAX, "4 MiB");
   const joinLimited = limitedTo(JOIN_BYTES_MAX, "64 KiB");
   app.use((c: ApiContext, next) => {
-    // Image archives are streamed to where they go; everything else is read into memory.
-    if (isPost(c, "/v1/images")) return next();
+    // Archives are streamed to where they go; everything else is read into memory.
+    if (isPost(c, "/v1/images") || isVolumeArchive(c)) return next();
     return isPost(c, "/v1/join") ? joinLimited(c, next) : limited(c, next);
   });
 
@@ -45,7 +47,9 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   app.route("/v1", stackRoutes(deps));
   app.route("/v1", serviceRoutes(deps));
   app.route("/v1", rolloutRoutes(deps));
-  app.route("/v1", lookRoutes(deps, new EventLog(deps.store, deps.clock)));
+  const events = new EventLog(deps.store, deps.clock);
+  deps.onHappening((happening) => events.note(happening));
+  app.route("/v1", lookRoutes(deps, events));
   app.route("/v1", nodeRoutes(deps));
   app.route("/v1", networkRoutes(deps));
   app.route("/v1", logRoutes(deps));
@@ -55,6 +59,8 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   app.route("/v1", joinRoutes(deps));
   app.route("/v1", tokenRoutes(deps));
   app.route("/v1", keyringRoutes(deps));
+  app.route("/v1", backupRoutes(deps));
+  app.route("/v1", volumeRoutes(deps));
   app.route("/v1", itemRoutes(deps));
   app.route("/v1", vaultRoutes(deps));
   app.route("/v1", openApiRoutes(deps, app));
@@ -67,6 +73,10 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
 function limitedTo(maxSize: number, shown: string): MiddlewareHandler<ApiEnv> {
   const message = `the body is larger than ${shown}`;
   return bodyLimit({ maxSize, onError: (c) => answerRefusal(c, 413, "tooLarge", message) });
+}
+
+function isVolumeArchive(c: ApiContext): boolean {
+  return c.req.method === "PUT" && /^\/v1\/volumes\/[^/]+\/archive$/.test(c.req.path);
 }
 
 function isPost(c: ApiContext, path: string): boolean {

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from "node:http";
 import type { z } from "zod";
 import { isErrorCode, OrchdError } from "../lib/errors.ts";
 import type { problemSchema } from "../model/summary.ts";
@@ -29,6 +30,21 @@ export async function readBounded(body: AsyncIterable<Uint8Array> | null): Promi
     text += decoder.decode(chunk, { stream: true });
   }
   return text + decoder.decode();
+}
+
+/** The bytes of an answer that went well. */
+export async function* bytesOf(
+  response: IncomingMessage,
+  notOrchd: () => OrchdError,
+): AsyncGenerator<Uint8Array> {
+  // The chunks of a response without an encoding are bytes.
+  const chunks = response as AsyncIterable<Uint8Array>;
+  const status = response.statusCode ?? 0;
+  if (status >= 200 && status <= 299) {
+    yield* chunks;
+    return;
+  }
+  throw problemIn(await readBounded(chunks), status) ?? notOrchd();
 }
 
 /** Empty lines are heartbeats; a line that is a problem ends the stream with it. */

@@ -2,7 +2,7 @@ import { request, type ClientRequest, type IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
 import { OrchdError } from "../lib/errors.ts";
 import { SERVER_NAME } from "../model/server-address.ts";
-import { ApiError, linesOf, problemIn, readBounded } from "./client-answer.ts";
+import { ApiError, bytesOf, linesOf, problemIn, readBounded } from "./client-answer.ts";
 import { connectServer, notOrchd } from "./client-connect.ts";
 import type { ApiRequest, Transport } from "./client-transport.ts";
 
@@ -52,13 +52,22 @@ export class TlsTransport implements Transport {
     }
   }
 
-  async *stream(path: string, signal: AbortSignal): AsyncGenerator<unknown> {
+  async *stream(request: ApiRequest, signal: AbortSignal): AsyncGenerator<unknown> {
     try {
-      const response = await this.#ask({ method: "GET", path }, signal);
+      const response = await this.#ask(request, signal);
       // The chunks of a response without an encoding are bytes.
       yield* linesOf(response as AsyncIterable<Uint8Array>, response.statusCode ?? 0);
     } catch (error) {
       if (!signal.aborted) throw this.explain(error);
+    }
+  }
+
+  async *download(request: ApiRequest, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    try {
+      const { address } = this.#server;
+      yield* bytesOf(await this.#ask(request, signal), () => notOrchd(address));
+    } catch (error) {
+      throw this.explain(error);
     }
   }
 

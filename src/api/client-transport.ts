@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { OrchdError, systemCodeOf } from "../lib/errors.ts";
-import { linesOf, problemIn, readBounded } from "./client-answer.ts";
+import { bytesOf, linesOf, problemIn, readBounded } from "./client-answer.ts";
 
 /** One call of the API; the path holds its query, already encoded. */
 export interface ApiRequest {
@@ -19,7 +19,9 @@ export interface Transport {
   /** The decoded JSON answer. Fails with an `OrchdError`. */
   call(request: ApiRequest): Promise<unknown>;
   /** Each line of an NDJSON answer; ends quietly when `signal` aborts. */
-  stream(path: string, signal: AbortSignal): AsyncGenerator<unknown>;
+  stream(request: ApiRequest, signal: AbortSignal): AsyncGenerator<unknown>;
+  /** The bytes of an answer, as they come. One that breaks off may look like one that ended. */
+  download(request: ApiRequest, signal: AbortSignal): AsyncGenerator<Uint8Array>;
   /** A WebSocket that is connecting. Fails with an `OrchdError` where it is known to be in vain. */
   webSocket(path: string): Promise<WebSocket>;
   /** What an error of the connection means to a person; undefined where it just ended. */
@@ -64,22 +66,44 @@ export class UnixTransport implements Transport {
     }
   }
 
-  async *stream(path: string, signal: AbortSignal): AsyncGenerator<unknown> {
+  async *stream(asked: ApiRequest, signal: AbortSignal): AsyncGenerator<unknown> {
+    try {
+      // The chunks of a response without an encoding are bytes.
+      yield* this.#read(asked, signal, (response) =>
+        linesOf(response as AsyncIterable<Uint8Array>, response.statusCode ?? 0),
+      );
+    } catch (error) {
+      if (!signal.aborted) throw this.explain(error);
+    }
+  }
+
+  async *download(asked: ApiRequest, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    try {
+      yield* this.#read(asked, signal, (response) => bytesOf(response, () => this.#notOrchd()));
+    } catch (error) {
+      throw this.explain(error);
+    }
+  }
+
+  /** The connection ends with whoever reads the answer, and with `signal`. */
+  async *#read<T>(
+    { method, path, body }: ApiRequest,
+    signal: AbortSignal,
+    read: (response: IncomingMessage) => AsyncGenerator<T>,
+  ): AsyncGenerator<T> {
     // Calls don't pay for loading it; and unlike fetch it lets a quiet stream live.
     const { request } = await import("node:http");
-    const outgoing = request({ socketPath: this.#socketPath, path });
+    const headers = body === undefined ? {} : { "content-type": "application/json" };
+    const outgoing = request({ socketPath: this.#socketPath, path, method, headers });
     const leave = () => void outgoing.destroy();
     signal.addEventListener("abort", leave);
     try {
       const response = await new Promise<IncomingMessage>((resolve, reject) => {
         outgoing.on("response", resolve).on("error", reject).on("close", reject);
         if (signal.aborted) leave();
-        else outgoing.end();
+        else outgoing.end(body === undefined ? undefined : JSON.stringify(body));
       });
-      // The chunks of a response without an encoding are bytes.
-      yield* linesOf(response as AsyncIterable<Uint8Array>, response.statusCode ?? 0);
-    } catch (error) {
-      if (!signal.aborted) throw this.explain(error);
+      yield* read(response);
     } finally {
       signal.removeEventListener("abort", leave);
       leave();

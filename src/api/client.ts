@@ -1,3 +1,4 @@
+import type { ClusterBackupStatus } from "../model/cluster-backup.ts";
 import type { Event } from "../model/event.ts";
 import type {
   ByteStream,
@@ -29,6 +30,7 @@ import type {
   TaskSummary,
   VersionInfo,
 } from "../model/summary.ts";
+import type { Consistency, MoveProgress, VolumeContents, VolumeSummary } from "../model/volume.ts";
 import { openExec } from "./client-exec.ts";
 import { openForward } from "./client-forward.ts";
 import type { TlsServer } from "./client-tls.ts";
@@ -350,6 +352,62 @@ export class ApiClient {
     return this.#transport.call(request) as Promise<LoadedImages[]>;
   }
 
+  /** @param options.sizes whether each is measured, which takes its time */
+  volumes(options: { sizes?: boolean } = {}): Promise<VolumeSummary[]> {
+    const path = `/v1/volumes${queryOf(options)}`;
+    return this.#transport.call({ method: "GET", path }) as Promise<VolumeSummary[]>;
+  }
+
+  volume(name: string): Promise<VolumeSummary[]> {
+    const path = `/v1/volumes/${encodeURIComponent(name)}`;
+    return this.#transport.call({ method: "GET", path }) as Promise<VolumeSummary[]>;
+  }
+
+  async removeVolume(name: string, node?: string): Promise<void> {
+    await this.#call("DELETE", `/v1/volumes/${encodeURIComponent(name)}${queryOf({ node })}`);
+  }
+
+  /** The files of a volume; its end tells whether all of it came. */
+  readVolume(
+    name: string,
+    options: { node?: string | undefined; how: Consistency },
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
+    const path = `/v1/volumes/${encodeURIComponent(name)}/archive${queryOf(options)}`;
+    return this.#transport.download({ method: "GET", path }, signal);
+  }
+
+  writeVolume(
+    name: string,
+    archive: Blob | ReadableStream<Uint8Array>,
+    options: { node?: string | undefined; stop: boolean },
+  ): Promise<VolumeContents> {
+    const path = `/v1/volumes/${encodeURIComponent(name)}/archive${queryOf(options)}`;
+    const request = { method: "PUT", path, upload: archive } as const;
+    return this.#transport.call(request) as Promise<VolumeContents>;
+  }
+
+  /** Moves volumes with the tasks that use them; ends when they may start there. */
+  moveVolumes(
+    volumes: readonly string[],
+    node: string,
+    signal: AbortSignal,
+  ): AsyncGenerator<MoveProgress> {
+    const body = { volumes, node };
+    const request = { method: "POST", path: "/v1/volumes/move", body } as const;
+    return this.#transport.stream(request, signal) as AsyncGenerator<MoveProgress>;
+  }
+
+  clusterBackupStatus(): Promise<ClusterBackupStatus> {
+    return this.#get("/v1/backup");
+  }
+
+  /** A backup of the cluster's state; its end tells whether all of it came. */
+  backUpCluster(passphrase: string | undefined, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    const body = passphrase === undefined ? {} : { passphrase };
+    return this.#transport.download({ method: "POST", path: "/v1/backup", body }, signal);
+  }
+
   #get<T>(path: string): Promise<T> {
     return this.#call("GET", path);
   }
@@ -362,7 +420,7 @@ export class ApiClient {
 
   #stream<T>(path: string, signal: AbortSignal): AsyncGenerator<T> {
     // The server made each line from the same type.
-    return this.#transport.stream(path, signal) as AsyncGenerator<T>;
+    return this.#transport.stream({ method: "GET", path }, signal) as AsyncGenerator<T>;
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
+import type { Move } from "../core/reconcile/move-volumes.ts";
 import type { RolloutOrder } from "../core/reconcile/rollout-orders.ts";
 import type { LabelChange } from "../core/reconcile/node.ts";
 import type { NodeId, ServiceId, TokenId } from "../model/ids.ts";
@@ -9,8 +10,11 @@ import type { KeySummary } from "../model/keyring.ts";
 import type { Node } from "../model/node.ts";
 import type { AgentSession } from "../model/session.ts";
 import type { StackSpec } from "../model/stack.ts";
+import type { Happening } from "../model/event.ts";
+import type { ClusterBackupStatus } from "../model/cluster-backup.ts";
 import type { ApplyResult, Explanation, VersionInfo } from "../model/summary.ts";
 import type { NewToken, TokenRequest } from "../model/token.ts";
+import type { MoveProgress } from "../model/volume.ts";
 import type { VaultStatus } from "../model/vault.ts";
 import type { Store } from "../store/store.ts";
 import type { Target } from "./read/target.ts";
@@ -70,6 +74,15 @@ export interface ApiDeps {
     install(key?: string): Promise<KeySummary>;
     use(fingerprint: string): Promise<void>;
     remove(fingerprint: string): Promise<void>;
+  };
+  /** Moves volumes with the tasks that use them; resolves when these serve, or may soon. */
+  moveVolumes(move: Move, tell: (progress: MoveProgress) => Promise<void>): Promise<void>;
+  /** Calls for what happens and is written nowhere. */
+  onHappening(listener: (happening: Happening) => void): void;
+  clusterBackup: {
+    /** Makes one now, sealed where there is a passphrase; nothing of it is left when it is read. */
+    make(passphrase?: string): Promise<ReadableStream<Uint8Array>>;
+    status(): ClusterBackupStatus;
   };
   /** Secrets and configs, and what opens them. */
   secrets: {

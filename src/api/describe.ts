@@ -6,11 +6,18 @@ interface Description {
   summary: string;
   /** The answer's shape; absent means that there is none. */
   answer?: z.ZodType;
-  /** `stream` answers one JSON value a line, for as long as it goes on. */
-  as?: "json" | "stream";
+  /** `stream` answers one JSON value a line, for as long as it goes on; `bytes` an archive. */
+  as?: "json" | "stream" | "bytes";
   status?: number;
   body?: { media: string; description: string };
 }
+
+const DONE = { json: "Done.", stream: "One JSON value a line.", bytes: "An archive." };
+const BYTES = {
+  content: {
+    "application/octet-stream": { schema: { type: "string" as const, format: "binary" } },
+  },
+};
 
 /** What the OpenAPI description says of a route; computed when somebody asks for it. */
 export function describe(route: Description) {
@@ -20,7 +27,7 @@ export function describe(route: Description) {
   return describeRoute({
     summary,
     responses: {
-      [status]: { description: as === "json" ? "Done." : "One JSON value a line.", ...good },
+      [status]: { description: DONE[as], ...(as === "bytes" ? BYTES : good) },
       default: {
         description: "Refused or failed: one sentence that says why, with details.",
         content: { "application/json": { schema: schemaOf(problemSchema) } },

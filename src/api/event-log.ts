@@ -1,5 +1,5 @@
 import type { Clock } from "../lib/clock.ts";
-import { type Event, eventOf } from "../model/event.ts";
+import { type Event, eventOf, type Happening } from "../model/event.ts";
 import type { Store } from "../store/store.ts";
 import { Pulse } from "./pulse.ts";
 import type { LineSink } from "./stream.ts";
@@ -8,6 +8,7 @@ const EVENTS_KEPT = 10_000;
 
 /** The latest events of the cluster, in memory: the oldest make room for the newest. */
 export class EventLog {
+  readonly #store: Store;
   readonly #clock: Clock;
   readonly #kept: number;
   readonly #ring: Event[] = [];
@@ -16,12 +17,19 @@ export class EventLog {
   #count = 0;
 
   constructor(store: Store, clock: Clock, kept = EVENTS_KEPT) {
+    this.#store = store;
     this.#clock = clock;
     this.#kept = kept;
     store.watch(({ applied, version }) => {
       const now = this.#clock.now();
       for (const one of applied) this.#add(eventOf(one, now, version));
     });
+  }
+
+  /** Takes in what no write tells. */
+  note(happening: Happening): void {
+    const { version } = this.#store.view();
+    this.#add({ at: this.#clock.now(), version, id: happening.name, ...happening });
   }
 
   /**

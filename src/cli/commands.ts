@@ -205,6 +205,24 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/image.ts")).imageCommand,
   },
   {
+    name: "volume",
+    summary: "list, save, put back, move and remove volumes",
+    completes: "none",
+    load: async () => (await import("./commands/volume.ts")).volumeCommand,
+  },
+  {
+    name: "backup",
+    summary: "save the cluster's whole state in a file",
+    completes: "file",
+    load: async () => (await import("./commands/backup.ts")).backupCommand,
+  },
+  {
+    name: "restore",
+    summary: "put a cluster back from a backup",
+    completes: "file",
+    load: async () => (await import("./commands/restore.ts")).restoreCommand,
+  },
+  {
     name: "completion",
     summary: "print the completion script of a shell",
     completes: ["bash", "zsh", "fish"],

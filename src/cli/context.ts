@@ -23,6 +23,10 @@ export interface ServerOptions {
   advertise?: string;
   /** How much the machine has of what people gave a name. */
   resources?: Record<string, number>;
+  /** Directories of the machine that tasks may mount; absent means all but orchd's own. */
+  allowBind?: string[];
+  /** Backups of the cluster that it makes by itself. */
+  backups?: { directory: string; everyMs: number; keep: number; passphrase?: string };
   /** Where the addresses of tasks and services are from: chosen when the cluster is made. */
   clusterRange?: string;
   /** How tasks of one node reach those of another; absent means as it was. */
@@ -40,6 +44,24 @@ export interface IngressChoice {
   log: boolean;
 }
 
+/** What `orchd restore` was asked to put back, where no server runs. */
+export interface ClusterRestore {
+  file: string;
+  dataDir: string;
+  passphrase: string | undefined;
+  replace: boolean;
+}
+
+/** What was put back. */
+export interface ClusterRestored {
+  /** Milliseconds since 1970. */
+  createdAt: number;
+  nodes: number;
+  services: number;
+  /** Where the files of the cluster before lie now. */
+  movedTo?: string;
+}
+
 /** What `orchd join` was asked to be. */
 export interface JoinOptions {
   dataDir: string;
@@ -52,6 +74,8 @@ export interface JoinOptions {
   labels: Record<string, string>;
   /** How much the machine has of what people gave a name. */
   resources?: Record<string, number>;
+  /** Directories of the machine that tasks may mount; absent means all but orchd's own. */
+  allowBind?: string[];
   name: string | undefined;
   /** Address by which others reach the node. */
   advertise: string | undefined;
@@ -67,6 +91,7 @@ export interface Program {
   startServer(options: ServerOptions): Promise<number>;
   /** Runs until the agent has stopped; answers the exit code. */
   startAgent(options: JoinOptions): Promise<number>;
+  restoreCluster(options: ClusterRestore): Promise<ClusterRestored>;
 }
 
 /** What a command gets, and where it leaves its exit code. */
@@ -223,6 +248,27 @@ export function resourcesFrom(
     return [kind, Number(count)];
   });
   return pairs.length === 0 ? {} : { resources: Object.fromEntries(pairs) };
+}
+
+/** `--allow-bind /srv` */
+export function allowBindOption(): Option {
+  return new Option(
+    "--allow-bind <path>",
+    "tasks may mount this directory and no other, or none; can be given several times",
+  ).argParser(collect);
+}
+
+/** What the options say, or else the environment, in which colons part several. */
+export function allowBindFrom(
+  io: Io,
+  given: readonly string[] | undefined,
+): { allowBind?: string[] } {
+  const paths = given ?? io.env["ORCHD_ALLOW_BIND"]?.split(":").filter(Boolean);
+  if (paths === undefined) return {};
+  if (paths.includes("none") && paths.length > 1) {
+    throw usageError("--allow-bind none goes with no other --allow-bind");
+  }
+  return { allowBind: paths.filter((path) => path !== "none").map((path) => pathFrom(io, path)) };
 }
 
 function parsePort(text: string): number {

@@ -3,6 +3,7 @@ import { containerSpecSchema, imagePinSchema, resourcesSchema } from "./containe
 import { serviceIdSchema, taskIdSchema } from "./ids.ts";
 import { INGRESS_RULES_MAX } from "./ingress-rule.ts";
 import { portSchema, restartPolicySchema } from "./service.ts";
+import { volumeBackupSchema } from "./volume-backup.ts";
 import { desiredStateSchema, taskStateSchema, taskStatusSchema } from "./task.ts";
 
 /** One task as its agent sees it: complete, so that a node can go on with no server in reach. */
@@ -27,6 +28,8 @@ export const assignmentSchema = z.object({
   devices: z.array(z.string().max(255)).max(256).optional(),
   /** How the agent goes on when the task ends and no server is in reach; absent means not. */
   restart: restartPolicySchema.optional(),
+  /** Backups of its volumes that the node makes, as the service's newest revision has them. */
+  backups: z.array(volumeBackupSchema).max(256).optional(),
   /** Failed attempts at the slot in a row before this one. */
   failures: z.int().min(0).default(0),
   /** Labels of the service, where its container or what it reads is filled in with them. */

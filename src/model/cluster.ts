@@ -31,7 +31,34 @@ export const clusterSchema = z.object({
   createdAt: z.int(),
   /** When its first join token was made; absent until then. */
   firstTokenAt: z.int().optional(),
+  /** The latest time that the state was put back from a backup. */
+  restored: z
+    .object({
+      /** The revision of the backup: what was committed after it is lost. */
+      from: z.int().min(0),
+      /** The first revision since. None of before is as great. */
+      to: z.int().min(1),
+      at: z.int(),
+    })
+    .optional(),
   version: z.int(),
 });
 /** What makes this cluster this one. */
 export type Cluster = z.infer<typeof clusterSchema>;
+
+/** How far a cluster that is put back leaps: more commits than any that were lost. */
+const LEAP = 1_000_000;
+
+/**
+ * The first revision of a cluster that is put back from a backup. A time stands for it, so that it
+ * is greater than every revision that there ever was, also after another time of being put back.
+ * @param now milliseconds since 1970; a wrong one does no harm to a cluster that is put back once
+ */
+export function revisionAfterRestore(from: number, now: number): number {
+  return Math.max(from + LEAP, Math.floor(now));
+}
+
+/** Whether a revision is of a time that was lost when the cluster was put back. */
+export function isLostRevision({ restored }: Cluster, revision: number): boolean {
+  return restored !== undefined && revision > restored.from && revision < restored.to;
+}

@@ -11,19 +11,24 @@ const textList = z.array(text).max(4096);
 const bytes = z.int().min(0);
 const milliseconds = z.int().min(0);
 
+export const volumeMountSchema = z.object({
+  type: z.literal("volume"),
+  /** The volume's name in the runtime, `shop_data`. Empty for an anonymous volume. */
+  volume: z.string().max(255),
+  /** Only this directory or file of it, relative; absent means all of it. */
+  subpath: z.string().min(1).max(4096).optional(),
+  target: text,
+  readOnly: z.boolean(),
+  noCopy: z.boolean(),
+  external: z.boolean(),
+  driver: z.string().max(255).optional(),
+  driverOptions: textMap,
+  labels: textMap,
+});
+export type VolumeMount = z.infer<typeof volumeMountSchema>;
+
 export const mountSchema = z.discriminatedUnion("type", [
-  z.object({
-    type: z.literal("volume"),
-    /** The volume's name in the runtime, `shop_data`. Empty for an anonymous volume. */
-    volume: z.string().max(255),
-    target: text,
-    readOnly: z.boolean(),
-    noCopy: z.boolean(),
-    external: z.boolean(),
-    driver: z.string().max(255).optional(),
-    driverOptions: textMap,
-    labels: textMap,
-  }),
+  volumeMountSchema,
   z.object({
     type: z.literal("bind"),
     source: text,

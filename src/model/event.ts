@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Applied } from "./change.ts";
+import { formatDisk } from "./disk.ts";
 import { NO_RUNS, type JobRuns } from "./job.ts";
 import { formatServiceName } from "./names.ts";
 import { type Item, type ItemKind, newestVersion } from "./item.ts";
@@ -15,7 +16,17 @@ export const eventSchema = z.object({
   at: z.int(),
   /** The revision of the store that it came with: events resume from here. */
   version: z.int(),
-  kind: z.enum(["token", "node", "stack", "service", "task", "secret", "config"]),
+  kind: z.enum([
+    "token",
+    "node",
+    "stack",
+    "service",
+    "task",
+    "secret",
+    "config",
+    "cluster",
+    "volume",
+  ]),
   /** `created`, `updated`, `removed`, `run`, or the state that a task or node reached. */
   action: z.string(),
   id: z.string(),
@@ -24,6 +35,18 @@ export const eventSchema = z.object({
   message: z.string(),
 });
 export type Event = z.infer<typeof eventSchema>;
+
+/** What happened and left no object of the store behind, such as a backup. */
+export const happeningSchema = z.object({
+  kind: z.enum(["cluster", "volume"]),
+  action: z.string().max(64),
+  /** The name of the volume; of the cluster its id. */
+  name: z.string().max(255),
+  message: z.string().max(1000),
+});
+/** Told at once at most. */
+export const HAPPENINGS_MAX = 64;
+export type Happening = z.infer<typeof happeningSchema>;
 
 /** What people want to hear of one write, or nothing when it changed nothing that shows. */
 export function eventOf(applied: Applied, at: number, version: number): Event | undefined {
@@ -160,6 +183,11 @@ function tellNode(before: Node | undefined, after: Node | undefined): Told | und
   if (before === undefined) return { ...about, action: "created" };
   if (before.health !== after.health) return { ...about, action: after.health };
   if (before.availability !== after.availability) return { ...about, action: after.availability };
+  const { level = "roomy" } = after.disk ?? {};
+  if ((before.disk?.level ?? "roomy") !== level) {
+    const message = after.disk === undefined || level === "roomy" ? "" : formatDisk(after.disk);
+    return { ...about, action: `disk ${level}`, message };
+  }
   return undefined;
 }
 

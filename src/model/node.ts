@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { nodeDeviceSchema } from "./device.ts";
 import { digestSchema } from "./digest.ts";
+import { nodeDiskSchema } from "./disk.ts";
 import { nodeIdSchema } from "./ids.ts";
 
 /** What an agent tells beyond these would not be read. */
@@ -29,6 +30,8 @@ export const nodeFactsSchema = z.object({
   deviceNodes: z.array(z.string().max(255)).max(1024).optional(),
   /** Images that are here for another platform than the node's, by reference: `linux/arm64`. */
   foreignImages: z.record(z.string().max(512), z.string().max(64)).optional(),
+  /** How full its disks are; absent where nobody looks. */
+  disk: nodeDiskSchema.optional(),
   /** Public key, base 64; of a node that can take part in an encrypted network. */
   wireguardKey: z.string().max(64).optional(),
   /** Where the node takes requests for services that want them; absent where it takes none. */
@@ -79,11 +82,19 @@ export const nodeSchema = z.object({
    * answer: it is told to remove them when it does.
    */
   volumesToRemove: z.array(z.string().max(255)).max(VOLUMES_TO_REMOVE_MAX).optional(),
+  /** Volumes on their way to the node: copies that nobody takes for good yet. */
+  volumesComing: z.array(z.string().max(255)).max(VOLUMES_TO_REMOVE_MAX).optional(),
+  /** Volumes that are another node's by now, and go here once they are used there. */
+  volumesMoved: z
+    .array(z.object({ name: z.string().max(255), to: nodeIdSchema }))
+    .max(VOLUMES_TO_REMOVE_MAX)
+    .optional(),
   version: z.int(),
 });
 export type Node = z.infer<typeof nodeSchema>;
 
 /** Whether the scheduler may put a new task there. */
 export function acceptsTasks(node: Node): boolean {
-  return node.roles.agent && node.availability === "active" && node.health === "ready";
+  const hasRoom = node.disk?.level !== "full";
+  return node.roles.agent && node.availability === "active" && node.health === "ready" && hasRoom;
 }

@@ -9,6 +9,7 @@ import { jobPolicySchema, jobRunsSchema, scheduleSchema } from "./job.ts";
 import { serviceNameSchema, stackNameSchema } from "./names.ts";
 import { isUnderWay, rolloutRulesSchema, rolloutSchema, updatePolicySchema } from "./rollout.ts";
 import type { UpdatePolicy } from "./rollout.ts";
+import { volumeBackupSchema } from "./volume-backup.ts";
 import { equalJson } from "../lib/order.ts";
 
 export const REPLICAS_MAX = 10_000;
@@ -167,6 +168,8 @@ export const serviceSpecSchema = z.object({
   schedule: scheduleSchema.optional(),
   /** Services of the same stack that have to be there before the first task is started. */
   dependsOn: z.array(dependencySchema).max(DEPENDENCIES_MAX).optional(),
+  /** Backups of its volumes, which their node makes; of no concern to its tasks. */
+  backups: z.array(volumeBackupSchema).max(256).optional(),
 });
 export type ServiceSpec = z.infer<typeof serviceSpecSchema>;
 

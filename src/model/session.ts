@@ -1,5 +1,6 @@
 import { z } from "zod";
-import type { AssignmentSet } from "./assignment.ts";
+import type { Assignment, AssignmentSet } from "./assignment.ts";
+import type { Happening } from "./event.ts";
 import type { NodeId, TaskId } from "./ids.ts";
 import type { NetworkSource } from "./network-change.ts";
 import type { ContentRef } from "./item.ts";
@@ -7,6 +8,7 @@ import type { NodeFacts } from "./node.ts";
 import type { Successor } from "./successor.ts";
 import type { TaskStatus } from "./task.ts";
 import type { NodeUsage } from "./usage.ts";
+import type { VolumeCalls } from "./volume.ts";
 
 export const logLineSchema = z.object({
   /** Milliseconds since 1970, by the node's clock. */
@@ -86,6 +88,10 @@ export interface AgentSession {
   readonly nodeId: NodeId;
   /** Tasks that the agent made itself, as it said when the session began. */
   successors(): readonly Successor[];
+  /** Of the last set that the agent has, as it said when the session began; absent before it. */
+  generation(): number | undefined;
+  /** All that the agent was told last, in full, each with the state that it reached here. */
+  held(): Promise<Assignment[]>;
   /** Hands over the node's whole assignment set. */
   assign(set: AssignmentSet): void;
   /** Says that the map of the cluster's network is another one: the agent takes what it lacks. */
@@ -95,11 +101,18 @@ export interface AgentSession {
   images(): Promise<ImageSummary[]>;
   loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]>;
   /**
+   * Removes images that are neither in use nor among these, while there is too little room on the
+   * node's disk; nothing where there is room. Answers what was removed.
+   */
+  pruneImages(keep: readonly string[]): Promise<string[]>;
+  /**
    * Removes volumes that orchd made. One that is not there or not ours, or that somebody else uses,
    * is no error.
    * @throws OrchdError `conflict` (retryable) while a task of the node may hold one
    */
   removeVolumes(names: readonly string[]): Promise<void>;
+  /** The node's volumes: what is there, their files out and in. */
+  readonly volumes: VolumeCalls;
   /** Which of these contents the node does not have. */
   lackedContents(refs: readonly ContentRef[]): Promise<ContentRef[]>;
   /**
@@ -164,5 +177,7 @@ export interface ServerSession {
   leads(): boolean;
   /** Resolves once the server holds the statuses durably; a rejected batch is to be sent again. */
   report(nodeId: NodeId, statuses: TaskStatus[]): Promise<void>;
+  /** What happened on the node and concerns no task; answers whether somebody hears it. */
+  happened(nodeId: NodeId, happenings: readonly Happening[]): boolean;
   goodbye(nodeId: NodeId): void;
 }

@@ -49,6 +49,11 @@ export const taskStatusSchema = z.object({
   exitCode: z.int().optional(),
   /** The task's own address on the node's network. */
   address: z.string().max(64).optional(),
+  /**
+   * Only on its node, and of a task that runs: how its container stands still for a while, which is
+   * no end.
+   */
+  held: z.enum(["stopped", "frozen", "moving"]).optional(),
   /** What the image is that it was made from; said where the assignment did not. */
   image: imagePinSchema.optional(),
   /** Said of `running` alone: its node is about to end it for its health, as `message` says. */
@@ -77,7 +82,7 @@ export const taskSchema = z.object({
   desired: desiredStateSchema,
   /** When it was ready for traffic first, by the server's clock. */
   readyAt: at.optional(),
-  ...taskStatusSchema.omit({ taskId: true, image: true, ending: true }).shape,
+  ...taskStatusSchema.omit({ taskId: true, image: true, ending: true, held: true }).shape,
   version: z.int(),
 });
 export type Task = z.infer<typeof taskSchema>;
@@ -150,7 +155,7 @@ export function withStatus(task: Task, status: TaskStatus): Task {
   const after = rankOf(status.state);
   if (after < before) return task;
   if (isTerminal(task.state) && status.state !== "removed") return task;
-  const { taskId: _, image: __, ending: ___, ...reported } = status;
+  const { taskId: _, image: __, ending: ___, held: ____, ...reported } = status;
   const next: Task = { ...task, ...dropUndefined(reported) };
   const isToldToEnd = !["running", "prepared"].includes(task.desired) && status.message === "";
   if (isToldToEnd || (status.state === "removed" && isTerminal(task.state))) {

@@ -10,6 +10,7 @@ import type {
   LogOptions,
 } from "../model/session.ts";
 import type { NodeUsage } from "../model/usage.ts";
+import type { NodeVolume } from "../model/volume.ts";
 
 /** What a runtime holds for one task. */
 export interface ContainerStatus {
@@ -100,6 +101,10 @@ export interface Runtime {
   start(taskId: TaskId): Promise<void>;
   /** Sends the stop signal, kills after `graceMs`; returns when the container has ended. */
   stop(taskId: TaskId, graceMs: number): Promise<void>;
+  /** Freezes all processes of a running container; nothing for one that is frozen. */
+  freeze(taskId: TaskId): Promise<void>;
+  /** Lets it go on; nothing for one that is not frozen. */
+  thaw(taskId: TaskId): Promise<void>;
   /** Removes the container with its anonymous volumes, running or not; nothing when it is gone. */
   remove(taskId: TaskId): Promise<void>;
   /** Events from now on; ends when `signal` aborts, heals itself otherwise. */
@@ -136,9 +141,35 @@ export interface Runtime {
   /** Removes a network that orchd made and no container is in; one of somebody else stays. */
   removeNetwork(name: string): Promise<void>;
   ensureVolume(mount: Extract<Mount, { type: "volume" }>): Promise<void>;
+  /** Every volume of the runtime, whoever made it; without sizes. */
+  volumes(): Promise<NodeVolume[]>;
+  /**
+   * The directory of this machine that holds the volume's files.
+   * @throws OrchdError `notFound`, or `conflict` for one whose files are elsewhere
+   */
+  volumePath(name: string): Promise<string>;
   /** Removes a volume that orchd made; one of somebody else is left and told as `conflict`. */
   removeVolume(name: string): Promise<void>;
+  /** Care for what is kept on the disk; undefined for a runtime that keeps nothing there. */
+  readonly upkeep: Upkeep | undefined;
   close(): Promise<void>;
+}
+
+/** What a runtime keeps on the disk, and how room is made there. */
+export interface Upkeep {
+  /** A directory on the disk that holds images and containers. */
+  storagePath(): Promise<string>;
+  /** Keeps the two latest parts of logs that were rotated since the last call. */
+  keepLogs(containerIds: readonly string[]): Promise<void>;
+  /** Removes those parts; the logs themselves stay. */
+  dropOldLogs(containerIds: readonly string[]): Promise<void>;
+  /** Removes images without a name that no container uses. */
+  removeUnnamedImages(): Promise<void>;
+  /**
+   * Removes images that none of these names means and no container uses, the oldest first, until
+   * there is enough room. Answers their names.
+   */
+  removeImages(keep: readonly string[], isEnough: () => Promise<boolean>): Promise<string[]>;
 }
 
 /** Labels by which orchd knows its own containers and volumes. */

@@ -1,4 +1,4 @@
-import { sortedBy } from "../lib/order.ts";
+import { equalJson, sortedBy } from "../lib/order.ts";
 import { isFilledIn } from "../core/task/expand.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { Applied } from "../model/change.ts";
@@ -25,7 +25,9 @@ export function assignmentSetOf(view: View, nodeId: NodeId): AssignmentSet {
     const what = { container, ...(pin === undefined ? {} : { pin }), resources, ports, restart };
     const given = task.devices === undefined ? {} : { devices: task.devices };
     const taken = ingress === undefined ? {} : { requestPorts: ingress.map(({ port }) => port) };
-    const also = { ...taken, ...given, ...labelsFor(service, spec) };
+    const { backups } = specOf(service);
+    const kept = backups === undefined || desired !== "running" ? {} : { backups };
+    const also = { ...taken, ...given, ...labelsFor(service, spec), ...kept };
     assignments.push({ ...who, desired, state, ...what, ...also, failures });
   }
   return { generation: view.version, assignments };
@@ -50,6 +52,17 @@ export function nodesTouchedBy(applied: Applied): NodeId[] {
   const { before, after } = applied;
   if (before !== undefined && after !== undefined && sameAssignment(before, after)) return [];
   return [before?.nodeId, after?.nodeId].filter((id) => id !== undefined);
+}
+
+/**
+ * The nodes that hear of other backups: the only part of a service's newest revision that concerns
+ * tasks of older ones as well.
+ */
+export function nodesWithOtherBackups(view: View, { kind, before, after }: Applied): NodeId[] {
+  if (kind !== "service" || before === undefined || after === undefined) return [];
+  if (equalJson(specOf(before).backups, specOf(after).backups)) return [];
+  const nodes = view.tasksOf(after.id).map(({ nodeId }) => nodeId);
+  return [...new Set(nodes)].filter((id) => id !== undefined);
 }
 
 function sameAssignment(a: Task, b: Task): boolean {

@@ -2,8 +2,11 @@ import type { Clock } from "../lib/clock.ts";
 import { OrchdError } from "../lib/errors.ts";
 import { equalJson } from "../lib/order.ts";
 import { takeUpSuccessors } from "../core/reconcile/successors.ts";
+import { takeUpLost } from "../core/reconcile/take-up-lost.ts";
 import { put, type Change } from "../model/change.ts";
 import type { AssignmentSet } from "../model/assignment.ts";
+import { isLostRevision } from "../model/cluster.ts";
+import type { Happening } from "../model/event.ts";
 import type { NodeId, ServiceId } from "../model/ids.ts";
 import { withPin } from "../model/image-pin.ts";
 import type { Node, NodeFacts } from "../model/node.ts";
@@ -12,7 +15,7 @@ import { inServerTime, withReadiness, withStatus, type TaskStatus } from "../mod
 import type { Service } from "../model/service.ts";
 import type { View } from "../model/view.ts";
 import type { Commit, Store } from "../store/store.ts";
-import { assignmentSetOf, nodesTouchedBy } from "./assignments.ts";
+import { assignmentSetOf, nodesTouchedBy, nodesWithOtherBackups } from "./assignments.ts";
 import { commitFresh } from "./commit-fresh.ts";
 import { Turns } from "./turns.ts";
 
@@ -34,24 +37,32 @@ export class Dispatcher implements ServerSession {
   readonly #clock: Clock;
   readonly #sessions = new Map<NodeId, AgentSession>();
   readonly #stale = new Set<NodeId>();
+  /** Nodes whose tasks are being learnt, as after a backup was put back. */
+  readonly #takingUp = new Map<NodeId, Promise<void>>();
   #isTelling = false;
   /** Thousands of agents may report in one turn. */
   readonly #reports: Turns;
   readonly #unwatch: () => void;
   readonly #health: SessionWatcher | undefined;
   readonly #onSession: (session: AgentSession) => void;
+  readonly #onHappening: (happening: Happening) => void;
   /** Hears of each set that an agent is handed, when all that it holds is durable. */
   onAssigned: (session: AgentSession, set: AssignmentSet) => void = () => {};
   #ownNodeId: NodeId | undefined;
 
-  /** @param onSession called when an agent's session has begun */
+  /**
+   * @param onSession called when an agent's session has begun
+   * @param onHappening called with what agents tell beside their tasks
+   */
   constructor(
     store: Store,
     clock: Clock,
     health?: SessionWatcher,
     onSession: (session: AgentSession) => void = () => {},
+    onHappening: (happening: Happening) => void = () => {},
   ) {
     this.#onSession = onSession;
+    this.#onHappening = onHappening;
     this.#reports = new Turns(clock, REPORTS_MS);
     this.#store = store;
     this.#clock = clock;
@@ -85,6 +96,7 @@ export class Dispatcher implements ServerSession {
 
   async hello(session: AgentSession, facts: NodeFacts): Promise<void> {
     const { nodeId } = session;
+    await this.#takeUpLost(session);
     await commitFresh(this.#store, (view) => {
       const before = view.nodes.get(nodeId);
       if (before === undefined && nodeId !== this.#ownNodeId) {
@@ -101,8 +113,29 @@ export class Dispatcher implements ServerSession {
     this.#onSession(session);
   }
 
+  /**
+   * Learns what a node was told by a server whose later state is lost, since the cluster was put
+   * back from a backup: before anything else is decided for it.
+   */
+  async #takeUpLost(session: AgentSession): Promise<void> {
+    const { cluster } = this.#store.view();
+    const generation = session.generation();
+    if (cluster === undefined || generation === undefined) return;
+    if (!isLostRevision(cluster, generation)) return;
+    const { nodeId } = session;
+    const taken = session
+      .held()
+      .then((held) =>
+        commitFresh(this.#store, (view) => takeUpLost(view, nodeId, held, this.#clock.now())),
+      );
+    this.#takingUp.set(nodeId, taken);
+    await taken.finally(() => this.#takingUp.delete(nodeId));
+  }
+
   async report(nodeId: NodeId, statuses: TaskStatus[]): Promise<void> {
     this.#health?.noteHeard(nodeId);
+    // What it reports is of tasks that are only just being learnt.
+    await this.#takingUp.get(nodeId);
     await this.#reports.run(() => this.#writeReport(nodeId, statuses));
   }
 
@@ -118,6 +151,14 @@ export class Dispatcher implements ServerSession {
         return next === task ? [] : [put.task(withReadiness(next, now))];
       }),
     ]);
+  }
+
+  happened(nodeId: NodeId, happenings: readonly Happening[]): boolean {
+    const { hostname = nodeId } = this.#store.view().nodes.get(nodeId) ?? {};
+    for (const { message, ...one } of happenings) {
+      this.#onHappening({ ...one, message: `on node ${hostname}: ${message}`.slice(0, 1000) });
+    }
+    return true;
   }
 
   /** Only the agent of this very process asks, and for it the server is always there. */
@@ -156,6 +197,8 @@ export class Dispatcher implements ServerSession {
   #onCommit({ applied }: Commit): void {
     for (const one of applied) {
       for (const nodeId of nodesTouchedBy(one)) this.#markStale(nodeId);
+      const others = nodesWithOtherBackups(this.#store.view(), one);
+      for (const nodeId of others) this.#markStale(nodeId);
     }
   }
 

@@ -1,5 +1,6 @@
 import { formatBytes, formatDuration, plural } from "../lib/text.ts";
 import { loadOf } from "../core/scheduler/load.ts";
+import { formatDisk } from "../model/disk.ts";
 import { canMove } from "../model/home.ts";
 import type { Node } from "../model/node.ts";
 import { specOf, tieOf } from "../model/service.ts";
@@ -34,6 +35,9 @@ export function explainNode(view: View, node: Node, reason: string, now: number)
         value: `${formatBytes(load.memoryBytes)} of ${formatBytes(memoryBytes)}`,
       },
       { label: "cores reserved", value: `${load.cpuMillis / 1000} of ${cpuMillis / 1000}` },
+      ...(node.disk === undefined || node.disk.level === "roomy"
+        ? []
+        : [{ label: `disk is ${node.disk.level}`, value: formatDisk(node.disk) }]),
       ...(node.volumesToRemove ?? []).map((value) => ({ label: "volume to remove", value })),
       ...Object.entries(node.generic ?? {}).map(([kind, count]) => ({
         label: `resource ${kind} reserved`,

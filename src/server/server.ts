@@ -15,11 +15,13 @@ import type { NodeId } from "../model/ids.ts";
 import type { NetworkMode } from "../model/network-map.ts";
 import type { Strategy } from "../model/service.ts";
 import { NOTES_MAX, type NodeFacts } from "../model/node.ts";
+import type { AgentSession } from "../model/session.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
 import { contentKeyOf } from "../agent/contents.ts";
 import { factsOf, INGRESS_CHOICE_DEFAULT, type IngressChoice } from "../agent/http-ingress.ts";
 import { DeviceWatch } from "../agent/device-watch.ts";
+import { beginDiskCare } from "../agent/disk-care.ts";
 import { readFacts } from "../agent/facts.ts";
 import { memoryDirectory } from "../agent/memory-directory.ts";
 import { newKey } from "../pki/keys.ts";
@@ -32,6 +34,8 @@ import type { Runtime } from "../runtime/driver.ts";
 import { openAgentState, type AgentState } from "../store/agent-state/agent-state.ts";
 import { openSqliteStore, type SqliteStore } from "../store/sqlite/sqlite-store.ts";
 import { Autoscaler } from "./autoscaler.ts";
+import type { BackupSchedule } from "./backup/cluster-backups.ts";
+import { Care } from "./care.ts";
 import { clusterIn } from "./cluster-keys.ts";
 import { Controllers } from "./controllers.ts";
 import { commitFresh } from "./commit-fresh.ts";
@@ -39,6 +43,7 @@ import { Dispatcher } from "./dispatcher.ts";
 import { makePrivateDirectory } from "../store/private-directory.ts";
 import { explainService, explainTask } from "./explain.ts";
 import { explainNode } from "./explain-node.ts";
+import { FirstHearing, wasJustRestored } from "./first-hearing.ts";
 import { ensureCluster, firstToken } from "./first-start.ts";
 import { GossipKeys } from "./gossip-keys.ts";
 import { certifyHosts } from "./host-certificates.ts";
@@ -70,6 +75,10 @@ export interface ServerOptions {
   advertise?: string;
   /** How much this machine has of what people gave a name. */
   resources?: Readonly<Record<string, number>>;
+  /** Directories of this machine that tasks may mount; absent means all but orchd's own. */
+  allowBind?: readonly string[];
+  /** Backups that the server makes by itself; absent means none. */
+  backups?: BackupSchedule;
   /** Where the addresses of tasks and services are from: chosen when the cluster is made. */
   clusterRange?: string;
   /** How tasks of one node reach those of another; absent means as it was. */
@@ -100,11 +109,13 @@ export class Server {
   readonly #images: ImageIndex;
   readonly #network: NetworkFeed;
   readonly #dispatcher: Dispatcher;
-  readonly #controllers: Controllers;
+  #controllers: Controllers | undefined;
   readonly #autoscaler: Autoscaler;
   readonly #virtualIps: VirtualIps;
   readonly #tokens: Tokens;
   readonly #joins: Joins;
+  readonly #care: Care;
+  readonly #hearing = new FirstHearing(() => this.#decide());
   #secrets: Secrets | undefined;
   #listening: ApiListener | undefined;
   #api: Hono<ApiEnv> | undefined;
@@ -124,24 +135,17 @@ export class Server {
       probe: (nodeId, timeoutMs) => this.#probe(nodeId, timeoutMs),
     });
     this.#images = new ImageIndex({ store, log: options.log });
-    this.#dispatcher = new Dispatcher(store, systemClock, this.#health, (session) => {
-      void this.#images.learn(session);
-      this.#network.greet(session);
-    });
+    this.#dispatcher = new Dispatcher(
+      store,
+      systemClock,
+      this.#health,
+      (session) => this.#onSession(session),
+      (happening) => this.#care.tell(happening),
+    );
     this.#network = new NetworkFeed({
       store,
       clock: systemClock,
       sessions: () => this.#dispatcher.sessions(),
-    });
-    this.#controllers = new Controllers({
-      store,
-      clock: systemClock,
-      random: systemRandom,
-      log: options.log,
-      sessions: () => this.#dispatcher.sessions(),
-      isOutOfTouch: (nodeId) => this.#health.isOutOfTouch(nodeId),
-      hasImage: (nodeId, image) => this.#images.has(nodeId, image),
-      strategy: options.strategy,
     });
     this.#autoscaler = new Autoscaler({
       store,
@@ -154,6 +158,15 @@ export class Server {
     const deps = { store, clock: systemClock, random: systemRandom, servers };
     this.#tokens = new Tokens(deps);
     this.#joins = new Joins(deps);
+    this.#care = new Care({
+      store,
+      clock: systemClock,
+      log: options.log,
+      dataDir: options.dataDir,
+      orchdVersion: options.version.version,
+      backups: options.backups,
+      session: (nodeId) => this.#dispatcher.session(nodeId),
+    });
   }
 
   /**
@@ -164,7 +177,9 @@ export class Server {
     await makePrivateDirectory(options.dataDir, "--data-dir");
     await makePrivateDirectory(options.runDir, "--run-dir");
     const server = new Server(options, await openSqliteStore(join(options.dataDir, "server.db")));
+    const isRestored = wasJustRestored(server.#store.view());
     try {
+      server.#care.start();
       server.#checkRange();
       const { clusterRange: range, network: mode } = options;
       await ensureCluster(server.#store, systemClock, { range, mode });
@@ -174,11 +189,33 @@ export class Server {
       await server.stop();
       throw error;
     }
-    server.#controllers.start();
     server.#health.start();
-    server.#autoscaler.start();
-    server.#virtualIps.start();
+    server.#hearing.begin(isRestored, systemClock, options.log);
     return server;
+  }
+
+  #onSession(session: AgentSession): void {
+    void this.#images.learn(session);
+    this.#network.greet(session);
+    const isConnected = (nodeId: NodeId) => this.#dispatcher.session(nodeId) !== undefined;
+    this.#hearing.onSession(this.#store.view(), isConnected);
+  }
+
+  #decide(): void {
+    this.#controllers = new Controllers({
+      store: this.#store,
+      clock: systemClock,
+      random: systemRandom,
+      log: this.#options.log,
+      sessions: () => this.#dispatcher.sessions(),
+      isOutOfTouch: (nodeId) => this.#health.isOutOfTouch(nodeId),
+      hasImage: (nodeId, image) => this.#images.has(nodeId, image),
+      strategy: this.#options.strategy,
+    });
+    this.#controllers.start();
+    this.#autoscaler.start();
+    this.#virtualIps.start();
+    this.#care.decide();
   }
 
   /**
@@ -279,8 +316,9 @@ export class Server {
     const shared = { clock: systemClock, random: systemRandom };
     const runtime = await openRuntime(kind, { nodeId, runDir, ...shared, ...socket });
     const devices = kind === "podman" ? await DeviceWatch.begin(systemClock) : undefined;
+    const { disk, diskPaths } = await beginDiskCare(runtime, dataDir);
     const { ingress: choice = INGRESS_CHOICE_DEFAULT } = this.#options;
-    const facts = readFacts({
+    const found = readFacts({
       runtime: await runtime.info(),
       address: advertise ?? ownAddress(),
       orchdVersion: version.version,
@@ -289,6 +327,7 @@ export class Server {
       wireguardKey: await kernel?.wireguardKey(),
       ingress: network === undefined ? undefined : factsOf(choice, []),
     });
+    const facts = { ...found, disk };
     const directory = kind === "podman" ? { directory: memoryDirectory(runDir, nodeId) } : {};
     const agent = new Agent({
       nodeId,
@@ -307,6 +346,9 @@ export class Server {
       },
       secrets: { key: await ownContentKey(state), ...directory },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
+      dataDir,
+      diskPaths,
+      binds: { allowed: this.#options.allowBind, own: [dataDir, runDir] },
       onFacts: (news) => void this.#tellFacts(news),
       onNetworkNotes: (notes) => void this.#tellFacts({ notes: notes.slice(0, NOTES_MAX) }),
     });
@@ -329,7 +371,9 @@ export class Server {
   async stop(): Promise<void> {
     await this.#remote?.close();
     await this.#listening?.close();
-    this.#controllers.close();
+    this.#hearing.close();
+    this.#care.close();
+    this.#controllers?.close();
     this.#health.close();
     this.#images.close();
     this.#network.close();
@@ -418,6 +462,7 @@ export class Server {
       rotateToken: (id) => this.#tokens.rotate(id),
       revokeToken: (id) => this.#tokens.revoke(id),
       gossipKeys: new GossipKeys(store),
+      ...this.#care.forPeople(),
       secrets: secrets.forPeople(),
       session: (nodeId: NodeId) => this.#dispatcher.session(nodeId),
       sessions: () => this.#dispatcher.sessions(),

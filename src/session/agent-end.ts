@@ -1,6 +1,7 @@
 import type { Clock, Timer } from "../lib/clock.ts";
 import { OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
+import type { Happening } from "../model/event.ts";
 import type { NodeFacts } from "../model/node.ts";
 import { type AgentSession, SESSION_END } from "../model/session.ts";
 import { SUCCESSORS_MAX } from "../model/successor.ts";
@@ -78,7 +79,13 @@ export class AgentEnd {
       onEnd: (code, reason) => this.#onEnd(code, reason),
     });
     const successors = options.agent.successors().slice(0, SUCCESSORS_MAX);
-    const who = { protocol: PROTOCOL, instance, facts };
+    const generation = options.agent.generation();
+    const who = {
+      protocol: PROTOCOL,
+      instance,
+      facts,
+      ...(generation !== undefined && { generation }),
+    };
     this.#connection.send({ type: "hello", ...who, successors, takes: TAKES });
     this.#welcomeTimer = clock.after(WELCOME_WITHIN_MS, () => {
       this.end(SESSION_END.silent, "the server did not answer the hello");
@@ -91,6 +98,11 @@ export class AgentEnd {
    */
   async report(statuses: readonly TaskStatus[]): Promise<void> {
     await Promise.all(batchesOf(statuses).map((batch) => this.#reportBatch(batch)));
+  }
+
+  /** Tells what happened, if the session is still there. */
+  happened(happenings: readonly Happening[]): void {
+    this.#connection.send({ type: "happened", happenings: [...happenings] });
   }
 
   /** The server's clock, in milliseconds since 1970. */

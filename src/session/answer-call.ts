@@ -4,15 +4,10 @@ import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { TaskId } from "../model/ids.ts";
 import { CONTENT_BYTES_MAX } from "../model/item.ts";
 import type { AgentSession, ExecOptions, LogOptions } from "../model/session.ts";
-import {
-  encodeJson,
-  finishFailed,
-  finishWith,
-  readError,
-  readJson,
-  resizeSchema,
-} from "./calls.ts";
+import { encodeJson, finishFailed, finishWith, readJson, resizeSchema } from "./calls.ts";
+import { answerHoldVolume, answerReadVolume, answerWriteVolume } from "./answer-volume-call.ts";
 import { type Call, callSchema } from "./frames.ts";
+import { bytesIn } from "./incoming-bytes.ts";
 import { LineBatch } from "./line-batch.ts";
 import type { SessionStream } from "./session-stream.ts";
 
@@ -51,6 +46,8 @@ async function answer(
       return runExec(agent, call.taskId, call.options, stream);
     case "images":
       return agent.images();
+    case "pruneImages":
+      return agent.pruneImages(call.keep);
     case "loadImage":
       return agent.loadImage(archiveOf(stream));
     case "removeVolumes":
@@ -63,6 +60,16 @@ async function answer(
       return null;
     case "usage":
       return agent.usage(call.taskIds);
+    case "held":
+      return sendHeld(agent, stream);
+    case "listVolumes":
+      return agent.volumes.list(call);
+    case "readVolume":
+      return answerReadVolume(agent, call, stream);
+    case "writeVolume":
+      return answerWriteVolume(agent, call, stream);
+    case "holdVolume":
+      return answerHoldVolume(agent, call, stream);
     case "forward":
       return forward(agent, call.taskId, call.port, stream);
     default:
@@ -86,6 +93,14 @@ async function sendLogs(
     await batch.flush();
   } finally {
     batch.cancel();
+  }
+  return null;
+}
+
+/** One line each, since all of them may be more than one answer holds. */
+async function sendHeld(agent: AgentSession, stream: SessionStream): Promise<null> {
+  for (const assignment of await agent.held()) {
+    await stream.write("data", new TextEncoder().encode(`${JSON.stringify(assignment)}\n`));
   }
   return null;
 }
@@ -135,16 +150,13 @@ async function contentOn(stream: SessionStream): Promise<Uint8Array> {
 
 /** What the server sends, up to its end; breaks when the call was given up before that. */
 function archiveOf(stream: SessionStream): ReadableStream<Uint8Array> {
+  const pieces = bytesIn(stream);
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const payload = await stream.next();
-        if (payload === undefined) {
-          throw new OrchdError("conflict", "the upload was given up before its end");
-        }
-        if (payload.kind === "error") throw readError(payload);
-        if (payload.kind === "data") controller.enqueue(payload.bytes);
-        else controller.close();
+        const next = await pieces.next();
+        if (next.done === true) controller.close();
+        else controller.enqueue(next.value);
       },
     },
     { highWaterMark: 0 },

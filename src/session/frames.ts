@@ -2,6 +2,8 @@ import { z } from "zod";
 import { OrchdError } from "../lib/errors.ts";
 import { jsonDepthOf } from "../lib/json-depth.ts";
 import { assignmentSchema } from "../model/assignment.ts";
+import { volumeMountSchema } from "../model/container.ts";
+import { HAPPENINGS_MAX, happeningSchema } from "../model/event.ts";
 import { taskIdSchema } from "../model/ids.ts";
 import { networkChangeSchema } from "../model/network-change.ts";
 import { contentRefSchema } from "../model/item.ts";
@@ -9,6 +11,7 @@ import { nodeFactsSchema } from "../model/node.ts";
 import { execOptionsSchema, logOptionsSchema } from "../model/session.ts";
 import { SUCCESSORS_MAX, successorSchema } from "../model/successor.ts";
 import { taskStatusSchema } from "../model/task.ts";
+import { consistencySchema } from "../model/volume.ts";
 
 /** The version of everything in this folder that travels. */
 export const PROTOCOL = 1;
@@ -23,6 +26,7 @@ export const TEXT_UP_MAX = 1024 * 1024;
 const DEPTH_MAX = 64;
 
 const count = z.int().min(0);
+const volumeName = z.string().min(1).max(255);
 const streamId = z.int().min(1).max(0xffff_ffff);
 const grant = z.object({ type: z.literal("grant"), stream: streamId, bytes: z.int().min(1) });
 
@@ -32,6 +36,10 @@ export const callSchema = z.discriminatedUnion("method", [
   z.object({ method: z.literal("exec"), taskId: taskIdSchema, options: execOptionsSchema }),
   z.object({ method: z.literal("images") }),
   z.object({ method: z.literal("loadImage") }),
+  z.object({
+    method: z.literal("pruneImages"),
+    keep: z.array(z.string().max(512)).max(100_000),
+  }),
   z.object({ method: z.literal("removeVolumes"), names: z.array(z.string().max(255)) }),
   z.object({ method: z.literal("lackedContents"), refs: z.array(contentRefSchema).max(10_000) }),
   /** Its bytes follow on the stream, unless there are none any more. */
@@ -41,6 +49,24 @@ export const callSchema = z.discriminatedUnion("method", [
     taskId: taskIdSchema,
     port: z.int().min(1).max(65_535),
   }),
+  z.object({ method: z.literal("held") }),
+  z.object({
+    method: z.literal("listVolumes"),
+    names: z.array(volumeName).max(4096).optional(),
+    sizes: z.boolean(),
+  }),
+  z.object({
+    method: z.literal("readVolume"),
+    name: volumeName,
+    how: z.enum([...consistencySchema.options, "held"]),
+  }),
+  z.object({
+    method: z.literal("writeVolume"),
+    name: volumeName,
+    stop: z.boolean(),
+    mount: volumeMountSchema.optional(),
+  }),
+  z.object({ method: z.literal("holdVolume"), name: volumeName }),
   z.object({ method: z.literal("usage"), taskIds: z.array(taskIdSchema).max(10_000) }),
 ]);
 export type Call = z.infer<typeof callSchema>;
@@ -73,6 +99,8 @@ export const upFrameSchema = z.discriminatedUnion("type", [
     facts: nodeFactsSchema,
     /** What the agent made by itself while it had no server. */
     successors: z.array(successorSchema).max(SUCCESSORS_MAX).default([]),
+    /** Of the last set that it has; absent before the first. */
+    generation: count.optional(),
     /** Frames that came into the protocol later and that this agent takes: `network`. */
     takes: z.array(z.string().max(32)).max(32).default([]),
   }),
@@ -87,6 +115,10 @@ export const upFrameSchema = z.discriminatedUnion("type", [
     of: z.enum(["assignments", "network"]).default("assignments"),
   }),
   z.object({ type: z.literal("time"), id: count }),
+  z.object({
+    type: z.literal("happened"),
+    happenings: z.array(happeningSchema).max(HAPPENINGS_MAX),
+  }),
   grant,
 ]);
 export type UpFrame = z.infer<typeof upFrameSchema>;

@@ -1,7 +1,8 @@
 import { z } from "zod";
 import type { Clock } from "../lib/clock.ts";
 import { messageOf, OrchdError } from "../lib/errors.ts";
-import type { AssignmentSet } from "../model/assignment.ts";
+import type { Assignment, AssignmentSet } from "../model/assignment.ts";
+import type { Happening } from "../model/event.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
 import type { NetworkSource } from "../model/network-change.ts";
 import { type ContentRef, contentRefSchema } from "../model/item.ts";
@@ -31,7 +32,8 @@ import {
 } from "./frames.ts";
 import type { Link } from "./link.ts";
 import { NetworkSender } from "./network-sender.ts";
-import { readLogs, readResult, startExec, startForward, upload } from "./remote-calls.ts";
+import { readHeld, readLogs, readResult, startExec, startForward, upload } from "./remote-calls.ts";
+import { RemoteVolumes } from "./remote-volumes.ts";
 import type { SessionStream } from "./session-stream.ts";
 
 /** An agent has one batch on its way; so many waiting ones are no agent's. */
@@ -47,6 +49,7 @@ export interface Hello {
   instance: string;
   facts: NodeFacts;
   successors: readonly Successor[];
+  generation?: number | undefined;
   takes: readonly string[];
 }
 
@@ -58,6 +61,7 @@ export interface RemoteAgentOptions {
   onHello(hello: Hello): void;
   /** Resolves once the statuses are on disk. */
   report(statuses: TaskStatus[]): Promise<void>;
+  happened(happenings: readonly Happening[]): void;
   onEnd(code: number, reason: string): void;
 }
 
@@ -67,6 +71,7 @@ export class RemoteAgent implements AgentSession {
   readonly #options: RemoteAgentOptions;
   readonly #connection: Connection<UpFrame, DownFrame>;
   readonly #sets = new AssignmentSender();
+  readonly volumes = new RemoteVolumes((call) => this.#open(call));
   readonly #network = new NetworkSender();
   #hello: Hello | undefined;
   #isWelcome = false;
@@ -101,6 +106,14 @@ export class RemoteAgent implements AgentSession {
 
   successors(): readonly Successor[] {
     return this.#hello?.successors ?? [];
+  }
+
+  generation(): number | undefined {
+    return this.#hello?.generation;
+  }
+
+  held(): Promise<Assignment[]> {
+    return this.#during({ method: "held" }, readHeld);
   }
 
   get isOpen(): boolean {
@@ -170,6 +183,11 @@ export class RemoteAgent implements AgentSession {
     });
   }
 
+  pruneImages(keep: readonly string[]): Promise<string[]> {
+    const call: Call = { method: "pruneImages", keep: [...keep] };
+    return this.#during(call, (stream) => readResult(stream, referencesSchema));
+  }
+
   async removeVolumes(names: readonly string[]): Promise<void> {
     const call: Call = { method: "removeVolumes", names: [...names] };
     await this.#during(call, (stream) => readResult(stream, nothingSchema));
@@ -226,14 +244,16 @@ export class RemoteAgent implements AgentSession {
         const serverTime = this.#options.clock.now();
         return this.#connection.send({ type: "time", id: frame.id, serverTime });
       }
+      case "happened":
+        return this.#options.happened(frame.happenings);
       case "grant":
         return this.#connection.granted(frame.stream, frame.bytes);
     }
   }
 
-  #onHello({ protocol, instance, facts, successors, takes }: Hello): void {
+  #onHello({ protocol, instance, facts, successors, takes, generation }: Hello): void {
     if (this.#hello !== undefined) throw new OrchdError("invalid", "the agent said hello twice");
-    this.#hello = { protocol, instance, facts, successors, takes };
+    this.#hello = { protocol, instance, facts, successors, takes, generation };
     this.#options.onHello(this.#hello);
   }
 

@@ -1,12 +1,15 @@
 import { z } from "zod";
 import { OrchdError } from "../lib/errors.ts";
+import { type Assignment, assignmentSchema } from "../model/assignment.ts";
 import {
   type ByteStream,
   type ExecSession,
   logLineSchema,
   type LogLine,
 } from "../model/session.ts";
+import { SUCCESSORS_MAX } from "../model/successor.ts";
 import { damaged, encodeJson, readError, readJson, startedSchema } from "./calls.ts";
+import { TEXT_DOWN_MAX } from "./frames.ts";
 import type { Payload } from "./payload.ts";
 import type { SessionStream } from "./session-stream.ts";
 
@@ -27,6 +30,17 @@ export async function readResult<T>(stream: SessionStream, schema: z.ZodType<T>)
   }
 }
 
+/** All that the node's agent was told to run last. */
+export async function readHeld(stream: SessionStream): Promise<Assignment[]> {
+  const held: Assignment[] = [];
+  for await (const line of linesOf(stream, TEXT_DOWN_MAX)) {
+    const { success, data } = assignmentSchema.safeParse(parseLine(line));
+    if (!success || held.length === SUCCESSORS_MAX) throw damaged();
+    held.push(data);
+  }
+  return held;
+}
+
 /** The lines as they come; ends quietly when `signal` aborts. */
 export async function* readLogs(
   stream: SessionStream,
@@ -35,16 +49,8 @@ export async function* readLogs(
   const leave = () => stream.cancel();
   signal.addEventListener("abort", leave);
   if (signal.aborted) leave();
-  const decoder = new TextDecoder();
-  let rest = "";
   try {
-    for await (const { bytes } of piecesOf(stream)) {
-      rest += decoder.decode(bytes, { stream: true });
-      const lines = rest.split("\n");
-      rest = lines.pop() ?? "";
-      if (rest.length > LINE_BYTES_MAX) throw damaged();
-      for (const line of lines) yield readLine(line);
-    }
+    for await (const line of linesOf(stream, LINE_BYTES_MAX)) yield readLine(line);
   } finally {
     signal.removeEventListener("abort", leave);
     leave();
@@ -87,16 +93,16 @@ export async function startForward(stream: SessionStream): Promise<ByteStream> {
  */
 export async function upload(
   stream: SessionStream,
-  archive: ReadableStream<Uint8Array>,
+  archive: AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>,
 ): Promise<void> {
-  const reader = archive.getReader();
-  const leave = () => void reader.cancel().catch(() => {});
+  const pieces = piecesFrom(archive);
+  const leave = () => pieces.leave();
   stream.ended.addEventListener("abort", leave);
   try {
     if (stream.ended.aborted) leave();
     for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return stream.finish("end");
+      const { done, value } = await pieces.next();
+      if (done === true || value === undefined) return stream.finish("end");
       await stream.write("data", value);
     }
   } finally {
@@ -105,7 +111,23 @@ export async function upload(
   }
 }
 
-async function readStarted(stream: SessionStream): Promise<void> {
+interface Pieces {
+  next(): Promise<{ done?: boolean | undefined; value?: Uint8Array | undefined }>;
+  /** Nobody wants more; of a stream that somebody waits for that one is let go at once. */
+  leave(): void;
+}
+
+function piecesFrom(archive: AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>): Pieces {
+  if (archive instanceof ReadableStream) {
+    const reader = archive.getReader();
+    return { next: () => reader.read(), leave: () => void reader.cancel().catch(() => {}) };
+  }
+  const pieces = archive[Symbol.asyncIterator]();
+  return { next: () => pieces.next(), leave: () => void pieces.return?.().catch(() => {}) };
+}
+
+/** Resolves when the node has begun. */
+export async function readStarted(stream: SessionStream): Promise<void> {
   const first = await stream.next();
   if (first === undefined) throw new OrchdError("conflict", "the call was given up");
   if (first.kind === "error") throw readError(first);
@@ -139,6 +161,28 @@ async function* readBytes(stream: SessionStream): AsyncGenerator<Uint8Array> {
   }
 }
 
+/** The lines of a call's bytes. */
+async function* linesOf(stream: SessionStream, lengthMax: number): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const { bytes } of piecesOf(stream)) {
+    rest += decoder.decode(bytes, { stream: true });
+    const lines = rest.split("\n");
+    rest = lines.pop() ?? "";
+    if (rest.length > lengthMax) throw damaged();
+    yield* lines;
+  }
+}
+
+/** An archive of the node, up to the end of the call. */
+export async function* readArchive(stream: SessionStream): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const { bytes } of piecesOf(stream)) yield bytes;
+  } finally {
+    stream.cancel();
+  }
+}
+
 /** The frames of a call until it has ended well. */
 async function* piecesOf(stream: SessionStream): AsyncGenerator<Payload> {
   for (;;) {
@@ -150,13 +194,15 @@ async function* piecesOf(stream: SessionStream): AsyncGenerator<Payload> {
 }
 
 function readLine(text: string): LogLine {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new OrchdError("internal", "a log line of the node is damaged", { cause });
-  }
-  const { success, data } = logLineSchema.safeParse(value);
+  const { success, data } = logLineSchema.safeParse(parseLine(text));
   if (!success) throw damaged();
   return data;
+}
+
+function parseLine(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    throw new OrchdError("internal", "a line of the node is damaged", { cause });
+  }
 }

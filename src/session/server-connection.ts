@@ -4,6 +4,7 @@ import type { Log } from "../lib/log.ts";
 import { newId } from "../lib/ids.ts";
 import { equalJson } from "../lib/order.ts";
 import type { Random } from "../lib/random.ts";
+import type { Happening } from "../model/event.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { NodeFacts } from "../model/node.ts";
 import {
@@ -109,6 +110,12 @@ export class ServerConnection implements ServerSession {
 
   leads(): boolean {
     return this.#end !== undefined;
+  }
+
+  happened(_nodeId: NodeId, happenings: readonly Happening[]): boolean {
+    if (!this.#isWelcome || this.#end === undefined) return false;
+    this.#end.happened(happenings);
+    return true;
   }
 
   goodbye(): void {

@@ -56,6 +56,7 @@ export class Sessions {
         this.#onHello(agent, hello);
       },
       report: (statuses) => server.report(nodeId, statuses),
+      happened: (happenings) => void server.happened(nodeId, happenings),
       onEnd: (code, reason) => {
         timer.cancel();
         this.#onEnd(agent, code, reason);

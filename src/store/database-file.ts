@@ -123,6 +123,24 @@ export function closeRefused(file: DatabaseFile, client: Database): void {
   fs.renameSync(away, file.path);
 }
 
+/**
+ * Whether another process has the file open. It stays as it is, whatever it holds.
+ */
+export function isInUse(file: DatabaseFile): boolean {
+  const client = new Database(file.path, { readwrite: true, create: false });
+  try {
+    lockAndReadMode(client);
+  } catch (error) {
+    if (isLocked(error)) {
+      client.close(true);
+      return true;
+    }
+    // Damaged, or no database at all: nobody can use it.
+  }
+  closeRefused(file, client);
+  return false;
+}
+
 /** One writer, one process: the lock is held until the file is closed or the process ends. */
 function lockAndReadMode(client: Database): string | undefined {
   client.run("PRAGMA busy_timeout = 200");

@@ -106,6 +106,10 @@ export class Link implements ServerSession {
     if (isBroken()) throw away();
   }
 
+  happened(): boolean {
+    return true;
+  }
+
   leads(): boolean {
     return this.#connection !== undefined;
   }
@@ -132,6 +136,10 @@ export class Link implements ServerSession {
   #sessionFor(agent: AgentSession, server: ServerProcess): AgentSession {
     const session: AgentSession = {
       nodeId: agent.nodeId,
+      volumes: agent.volumes,
+      pruneImages: (keep) => agent.pruneImages(keep),
+      generation: () => agent.generation(),
+      held: () => agent.held(),
       successors: () => agent.successors(),
       assign: (set) => {
         if (!server.isDead) this.#deliver(agent, session, set);

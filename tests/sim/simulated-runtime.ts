@@ -30,6 +30,7 @@ export interface RuntimeHooks {
 
 /** A process's own connection to the runtime of a machine; what it asked for outlives it. */
 export class SimulatedRuntime implements Runtime {
+  readonly upkeep = undefined;
   readonly #machine: Machine;
   readonly #busyUntil: Map<string, number>;
   readonly #hooks: RuntimeHooks;
@@ -164,6 +165,18 @@ export class SimulatedRuntime implements Runtime {
   async ensureVolume(): Promise<void> {}
 
   async removeVolume(): Promise<void> {}
+
+  async volumes(): Promise<never[]> {
+    return [];
+  }
+
+  async volumePath(): Promise<string> {
+    throw new OrchdError("notFound", "no volume of a run has files");
+  }
+
+  async freeze(): Promise<void> {}
+
+  async thaw(): Promise<void> {}
 
   async close(): Promise<void> {}
 

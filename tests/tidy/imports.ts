@@ -44,7 +44,7 @@ export const BANDS: Band[] = [
   },
   {
     band: "cli/",
-    ours: ["cli/", CLIENT, "core/compose/", "model/", "lib/"],
+    ours: ["cli/", CLIENT, "core/compose/", "core/archive/", "model/", "lib/"],
     packages: ["commander", "zod", ...BUILTINS],
   },
   {

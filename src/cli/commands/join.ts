@@ -2,6 +2,8 @@ import { Option, type Command } from "commander";
 import type { Io } from "../io.ts";
 import {
   collect,
+  allowBindFrom,
+  allowBindOption,
   gossipPortOption,
   ingressFrom,
   type IngressFlags,
@@ -24,6 +26,7 @@ interface JoinFlags extends IngressFlags {
   advertise?: string;
   gossipPort: number;
   resource?: string[];
+  allowBind?: string[];
   podmanSocket?: string;
 }
 
@@ -49,6 +52,7 @@ export function joinCommand(context: Context): Command {
       parseIp,
     )
     .addOption(resourceOption())
+    .addOption(allowBindOption())
     .addOption(gossipPortOption())
     .addOption(
       new Option("--data-dir <dir>", "where the state is kept")
@@ -77,6 +81,7 @@ export function joinCommand(context: Context): Command {
         servers,
         labels: parseLabels(label ?? []),
         ...resourcesFrom(io, flags.resource),
+        ...allowBindFrom(io, flags.allowBind),
         name,
         advertise,
         gossipPort,

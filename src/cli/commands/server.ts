@@ -4,7 +4,10 @@ import { CLUSTER_RANGE_DEFAULT } from "../../model/cluster.ts";
 import { type NetworkMode, networkModeSchema } from "../../model/network-map.ts";
 import { SERVER_PORT } from "../../model/server-address.ts";
 import { STRATEGIES, type Strategy } from "../../model/service.ts";
+import { type BackupFlags, backupOptions, backupsFrom } from "../backup-options.ts";
 import {
+  allowBindFrom,
+  allowBindOption,
   gossipPortOption,
   ingressFrom,
   type IngressFlags,
@@ -18,7 +21,7 @@ import {
 } from "../context.ts";
 import { DATA_DIR_DEFAULT, RUN_DIR_DEFAULT, runDirOf } from "../socket-path.ts";
 
-interface ServerFlags extends IngressFlags {
+interface ServerFlags extends BackupFlags, IngressFlags {
   dataDir: string;
   runDir?: string;
   runtime: "podman" | "fake";
@@ -28,6 +31,7 @@ interface ServerFlags extends IngressFlags {
   advertise?: string;
   gossipPort: number;
   resource?: string[];
+  allowBind?: string[];
   clusterRange?: string;
   network?: NetworkMode;
   strategy: Strategy;
@@ -76,6 +80,7 @@ export function serverCommand(context: Context): Command {
       ).choices(networkModeSchema.options),
     )
     .addOption(resourceOption())
+    .addOption(allowBindOption())
     .addOption(
       new Option("--strategy <name>", "how tasks are placed whose file says nothing of it")
         .choices(STRATEGIES)
@@ -84,7 +89,9 @@ export function serverCommand(context: Context): Command {
     .addOption(gossipPortOption())
     .action(async (given: ServerFlags) => {
       const { dataDir, runDir, podmanSocket, listen, gossipPort, resource, ...others } = given;
-      const { ingressHttp: _http, ingressHttps: _https, ingressLog: _log, ...flags } = others;
+      const { ingressHttp: _http, ingressHttps: _https, ingressLog: _log, ...more } = others;
+      const { allowBind, backupDir: _to, backupEvery: _every, ...rest } = more;
+      const { backupKeep: _keep, backupPassphraseFile: _file, ...flags } = rest;
       const data = pathFrom(io, dataDir);
       context.exitCode = await context.program.startServer({
         dataDir: data,
@@ -92,11 +99,13 @@ export function serverCommand(context: Context): Command {
         ...flags,
         ingress: ingressFrom(given),
         ...resourcesFrom(io, resource),
+        ...allowBindFrom(io, allowBind),
+        ...backupsFrom(io, given),
         ...(listen === "none" ? {} : { listen: { ...listen, gossipPort } }),
         ...(podmanSocket === undefined ? {} : { podmanSocket: pathFrom(io, podmanSocket) }),
       });
     });
-  for (const option of ingressOptions()) command.addOption(option);
+  for (const option of [...ingressOptions(), ...backupOptions()]) command.addOption(option);
   return command;
 }
 

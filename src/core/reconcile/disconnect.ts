@@ -1,6 +1,6 @@
 import { canMove, homeOf } from "../../model/home.ts";
 import { acceptsTasks } from "../../model/node.ts";
-import { isGlobal, specOf, tieOf, type Service } from "../../model/service.ts";
+import { isGlobal, specOf, tieOf, type Service, type ServiceSpec } from "../../model/service.ts";
 import { baseOfSlot, runOfSlot } from "../../model/slot-name.ts";
 import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
@@ -47,7 +47,7 @@ export function waitsForNode(view: View, service: Service, slot: Slot): boolean 
  * Where tasks that can't move have been started, by their slot, with what was known before; or the
  * very same value when nothing is new.
  */
-export function homesOf(service: Service, slots: Iterable<Slot>): Service["homes"] {
+export function homesOf(view: View, service: Service, slots: Iterable<Slot>): Service["homes"] {
   const spec = specOf(service);
   if (isGlobal(spec) || tieOf(spec) === undefined) return service.homes;
   const found: NonNullable<Service["homes"]> = {};
@@ -56,12 +56,21 @@ export function homesOf(service: Service, slots: Iterable<Slot>): Service["homes
     const started = all
       .flatMap(tasksIn)
       .filter((task) => task.startedAt !== undefined || task.state === "starting")
+      .filter((task) => !hasMovedFrom(view, spec, task))
       .toSorted((a, b) => runOf(b) - runOf(a) || b.attempt - a.attempt)[0];
     if (started?.nodeId !== undefined && service.homes?.[base] !== started.nodeId) {
       found[base] = started.nodeId;
     }
   }
   return Object.keys(found).length === 0 ? service.homes : { ...service.homes, ...found };
+}
+
+/** Whether the volume that ties the task is on another node by now, for which it ends. */
+function hasMovedFrom(view: View, { container }: ServiceSpec, { nodeId }: Task): boolean {
+  const moved = (nodeId === undefined ? undefined : view.nodes.get(nodeId))?.volumesMoved ?? [];
+  return container.mounts.some(
+    (mount) => mount.type === "volume" && moved.some(({ name }) => name === mount.volume),
+  );
 }
 
 function runOf(task: Task): number {

@@ -349,8 +349,8 @@ function withoutOldest(service: Service, runs: JobRuns): JobRuns {
 }
 
 /** The write that keeps what was decided of the runs, where it is new. */
-function remember({ service, slots }: Look, runs: JobRuns): Action[] {
-  const homes = homesOf(service, slots.values());
+function remember({ view, service, slots }: Look, runs: JobRuns): Action[] {
+  const homes = homesOf(view, service, slots.values());
   const isNews = homes !== undefined && homes !== service.homes;
   if (!isNews && equalJson(runs, service.runs)) return [];
   const next = { ...service, runs, ...(isNews ? { homes } : {}) };

@@ -73,7 +73,7 @@ export function planService(
   for (const { slot, failures, desired } of replacements.start) {
     plan.actions.push(...fillSlot(service, slot, { ...begin, failures, desired }));
   }
-  const homes = homesOf(service, slots.values());
+  const homes = homesOf(view, service, slots.values());
   const isTied = homes !== undefined && homes !== service.homes;
   const next = isTied ? { ...service, homes } : service;
   if (next !== known) plan.actions.push({ type: "updateService", service: next });

@@ -1,4 +1,5 @@
 import { formatConstraint, unmetConstraint } from "../../model/constraint.ts";
+import { formatDisk } from "../../model/disk.ts";
 import type { Node } from "../../model/node.ts";
 import { formatBytes } from "../../lib/text.ts";
 import { isGlobal, tieOf, usesDevices } from "../../model/service.ts";
@@ -78,6 +79,7 @@ function refuseUnavailable(_: Candidate, node: Node): string | undefined {
   if (node.health !== "ready") return `is ${node.health}`;
   if (node.availability === "drain") return "is drained";
   if (node.availability === "pause") return "is paused";
+  if (node.disk?.level === "full") return `has no room on its disk: ${formatDisk(node.disk)}`;
   return undefined;
 }
 

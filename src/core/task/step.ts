@@ -87,6 +87,8 @@ function stepToRunning(
     // answer was lost.
     return container?.state === "running" ? stop(assignment) : undefined;
   }
+  // Whoever let it stand still lets it go on.
+  if (status?.held !== undefined && container !== undefined) return undefined;
   switch (container?.state) {
     case undefined:
       if (rankOf(state) >= rankOf("starting")) {

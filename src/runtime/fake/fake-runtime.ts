@@ -13,6 +13,7 @@ import type {
   LogOptions,
 } from "../../model/session.ts";
 import type { NodeUsage } from "../../model/usage.ts";
+import type { NodeVolume } from "../../model/volume.ts";
 import type {
   BridgeNetwork,
   CommandResult,
@@ -26,6 +27,7 @@ import type {
 import { Queue } from "../queue.ts";
 import { openFakeExec } from "./fake-exec.ts";
 import { FakeImages } from "./fake-images.ts";
+import { FakeVolumes } from "./fake-volumes.ts";
 import { parseFakeScript, type FakeScript } from "./fake-script.ts";
 
 export type FakeOperation = "create" | "start" | "stop" | "remove" | "list" | "pullImage";
@@ -51,14 +53,19 @@ export class FakeRuntime implements Runtime {
   readonly #containers = new Map<TaskId, FakeContainer>();
   readonly #addresses = new Map<string, TaskId>();
   readonly #listeners = new Set<Queue<RuntimeEvent>>();
-  readonly #volumes = new Set<string>();
+  /** Nothing is on a disk. */
+  readonly upkeep = undefined;
+  readonly #volumes: FakeVolumes;
+  readonly #frozen = new Set<TaskId>();
   readonly #images = new FakeImages();
   readonly #failures = new Map<FakeOperation, OrchdError[]>();
   #network: BridgeNetwork | undefined;
   #reachable = true;
 
-  constructor(options: { clock: Clock; random: Random }) {
+  /** @param options.runDir where the files of volumes are; absent: volumes have none */
+  constructor(options: { clock: Clock; random: Random; runDir?: string }) {
     this.#clock = options.clock;
+    this.#volumes = new FakeVolumes(options.runDir);
     this.#random = options.random.split("runtime/fake");
   }
 
@@ -141,6 +148,14 @@ export class FakeRuntime implements Runtime {
     if (container.status.state !== "running") return;
     if (container.script.ignoreStop) await this.#delay(graceMs);
     this.#exit(container, container.script.ignoreStop ? KILLED : 0);
+  }
+
+  freeze(taskId: TaskId): Promise<void> {
+    return this.#answer(() => void this.#frozen.add(this.#require(taskId).status.taskId));
+  }
+
+  thaw(taskId: TaskId): Promise<void> {
+    return this.#answer(() => void this.#frozen.delete(taskId));
   }
 
   remove(taskId: TaskId): Promise<void> {
@@ -265,20 +280,24 @@ export class FakeRuntime implements Runtime {
   }
 
   ensureVolume(mount: Extract<Mount, { type: "volume" }>): Promise<void> {
-    return this.#answer(() => {
-      if (mount.volume === "" || this.#volumes.has(mount.volume)) return;
-      if (mount.external) {
-        const message = `the external volume ${mount.volume} does not exist on the node`;
-        throw new OrchdError("notFound", message);
-      }
-      this.#volumes.add(mount.volume);
-    });
+    return this.#answer(() => this.#volumes.ensure(mount, this.#clock.now()));
   }
 
   removeVolume(name: string): Promise<void> {
-    return this.#answer(() => {
-      this.#volumes.delete(name);
-    });
+    return this.#answer(() => this.#volumes.remove(name));
+  }
+
+  volumes(): Promise<NodeVolume[]> {
+    return this.#answer(() => this.#volumes.list());
+  }
+
+  volumePath(name: string): Promise<string> {
+    return this.#answer(() => this.#volumes.path(name));
+  }
+
+  /** For tests: whether the task's processes stand still. */
+  isFrozen(taskId: TaskId): boolean {
+    return this.#frozen.has(taskId);
   }
 
   /** Ends all streams. The containers stay: the next user of this object finds them again. */

@@ -5,6 +5,7 @@ import { OrchdError, systemCodeOf } from "../../lib/errors.ts";
 import type { LogLine, LogOptions } from "../../model/session.ts";
 import { LogAssembler } from "./k8s-log.ts";
 import { tailOffset } from "./log-tail.ts";
+import { olderParts, type OlderPart } from "./older-logs.ts";
 
 const READ_BYTES = 64 * 1024;
 
@@ -28,6 +29,9 @@ export async function* readLog(
   const assembler = new LogAssembler(options.since);
   const file = new LogFile(source.path);
   try {
+    for (const part of await olderParts(source.path, options.tail)) {
+      yield* readPart(part, assembler, signal);
+    }
     if (!options.follow) {
       await file.begin(options.tail);
       yield* file.readAll(assembler, signal);
@@ -62,6 +66,21 @@ export async function* readLog(
   }
 }
 
+/** All of a part that nobody writes any more; one that was removed meanwhile has nothing. */
+async function* readPart(
+  { path, offset }: OlderPart,
+  assembler: LogAssembler,
+  signal: AbortSignal,
+): AsyncGenerator<LogLine> {
+  const file = new LogFile(path);
+  try {
+    await file.beginAt(offset);
+    yield* file.readAll(assembler, signal);
+  } finally {
+    await file.close();
+  }
+}
+
 /** A log file that may be replaced by a new one, or cut short, at any moment. */
 class LogFile {
   readonly #path: string;
@@ -83,6 +102,12 @@ class LogFile {
     await this.#open();
     if (this.#file === undefined || tail === undefined) return;
     this.#offset = await tailOffset(this.#file, (await this.#file.stat()).size, tail);
+  }
+
+  /** Opens the file at a place in it. */
+  async beginAt(offset: number): Promise<void> {
+    await this.#open();
+    this.#offset = offset;
   }
 
   /** All lines up to the present end, in whichever file that is. */

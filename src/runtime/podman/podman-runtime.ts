@@ -14,6 +14,7 @@ import type {
   LogOptions,
 } from "../../model/session.ts";
 import type { NodeUsage } from "../../model/usage.ts";
+import type { NodeVolume } from "../../model/volume.ts";
 import {
   LABELS,
   type BridgeNetwork,
@@ -25,6 +26,7 @@ import {
   type Runtime,
   type RuntimeEvent,
   type RuntimeInfo,
+  type Upkeep,
 } from "../driver.ts";
 import { readContainerLog } from "./container-log.ts";
 import { inspectedSchema, listedSchema, statusOf, type Inspected } from "./container-status.ts";
@@ -41,9 +43,11 @@ import type { ProcessLimits } from "./process-limits.ts";
 import { nextPidFile, runCommand } from "./run-command.ts";
 import { PodmanService, type ServiceOptions } from "./service.ts";
 import { StatusCache } from "./status-cache.ts";
-import { stopContainer } from "./stop-container.ts";
+import { freezeContainer, stopContainer, thawContainer } from "./stop-container.ts";
+import { Subpaths } from "./subpaths.ts";
+import { PodmanUpkeep } from "./upkeep.ts";
 import { readUsage } from "./usage.ts";
-import { ensureVolume, removeVolume } from "./volumes.ts";
+import { ensureVolume, listVolumes, removeVolume, volumePath } from "./volumes.ts";
 import { waitFor } from "./wait-for.ts";
 
 export interface PodmanOptions extends ServiceOptions {
@@ -72,6 +76,8 @@ export class PodmanRuntime implements Runtime {
   /** Tasks whose start got no answer: they may have run and ended, and never start twice. */
   readonly #unsure = new Set<TaskId>();
   readonly #network: NodeNetwork;
+  readonly #subpaths: Subpaths;
+  readonly upkeep: Upkeep;
   readonly #imageHealth: ImageHealth;
   readonly #runDir: string;
   /** Executables of OCI runtimes, by the container that each of them runs. */
@@ -84,6 +90,8 @@ export class PodmanRuntime implements Runtime {
     this.#clock = options.clock;
     this.#limits = limits;
     this.#network = new NodeNetwork(service.http, options.nodeId);
+    this.upkeep = new PodmanUpkeep(service.http);
+    this.#subpaths = new Subpaths(options.runDir, (name) => volumePath(service.http, name));
     this.#statuses = new StatusCache((id) => this.#inspectId(id));
     this.#imageHealth = new ImageHealth(service.http);
     this.#runDir = options.runDir;
@@ -119,9 +127,11 @@ export class PodmanRuntime implements Runtime {
 
   async create(options: CreateOptions): Promise<string> {
     const { assignment, address, resolver } = options;
-    await makeSources(assignment.container.mounts);
+    const { taskId, container } = assignment;
+    await makeSources(container.mounts);
+    const mounts = await this.#subpaths.resolve(taskId, container.mounts);
     const spec = createSpecOf({
-      assignment,
+      assignment: { ...assignment, container: { ...container, mounts } },
       nodeId: this.#nodeId,
       network: this.#network.bridge,
       limits: this.#limits,
@@ -154,14 +164,24 @@ export class PodmanRuntime implements Runtime {
     await this.#onContainer(taskId, (id) => stopContainer(this.#http, id, graceMs));
   }
 
+  async freeze(taskId: TaskId): Promise<void> {
+    await this.#onContainer(taskId, (id) => freezeContainer(this.#http, id));
+  }
+
+  async thaw(taskId: TaskId): Promise<void> {
+    await this.#onContainer(taskId, (id) => thawContainer(this.#http, id));
+  }
+
   async remove(taskId: TaskId): Promise<void> {
     const id = await this.#findId(taskId);
-    if (id === undefined) return;
-    await this.#removeContainer(id);
-    this.#ids.delete(taskId);
-    this.#unsure.delete(taskId);
-    this.#statuses.forget(id);
-    this.#runtimes.delete(id);
+    if (id !== undefined) {
+      await this.#removeContainer(id);
+      this.#ids.delete(taskId);
+      this.#unsure.delete(taskId);
+      this.#statuses.forget(id);
+      this.#runtimes.delete(id);
+    }
+    await this.#subpaths.release(taskId);
   }
 
   events(signal: AbortSignal): AsyncIterable<RuntimeEvent> {
@@ -241,6 +261,14 @@ export class PodmanRuntime implements Runtime {
 
   ensureVolume(mount: Extract<Mount, { type: "volume" }>): Promise<void> {
     return ensureVolume(this.#http, mount, this.#nodeId);
+  }
+
+  volumes(): Promise<NodeVolume[]> {
+    return listVolumes(this.#http, this.#nodeId);
+  }
+
+  volumePath(name: string): Promise<string> {
+    return volumePath(this.#http, name);
   }
 
   removeVolume(name: string): Promise<void> {

@@ -6,6 +6,7 @@ const STOP_MARGIN_MS = 30_000;
 /** "… is running or paused, refusing to clean up", or "… is in state paused". */
 const PAUSED = /\bpaused\b/;
 const NOT_PAUSED = /is not paused/;
+const ALREADY_PAUSED = /already paused/;
 
 /** Stops a container, also one that somebody has paused, which Podman itself refuses. */
 export async function stopContainer(http: PodmanHttp, id: string, graceMs: number): Promise<void> {
@@ -19,12 +20,22 @@ export async function stopContainer(http: PodmanHttp, id: string, graceMs: numbe
     await stop();
   } catch (error) {
     if (!(error instanceof OrchdError) || !PAUSED.test(error.message)) throw error;
-    await unpause(http, id);
+    await thawContainer(http, id);
     await stop();
   }
 }
 
-async function unpause(http: PodmanHttp, id: string): Promise<void> {
+/** Freezes a container's processes; nothing for one that is frozen already. */
+export async function freezeContainer(http: PodmanHttp, id: string): Promise<void> {
+  try {
+    await http.send("POST", `/containers/${id}/pause`);
+  } catch (error) {
+    if (!(error instanceof OrchdError) || !ALREADY_PAUSED.test(error.message)) throw error;
+  }
+}
+
+/** Lets a container's processes go on; nothing for one that is not frozen. */
+export async function thawContainer(http: PodmanHttp, id: string): Promise<void> {
   try {
     await http.send("POST", `/containers/${id}/unpause`);
   } catch (error) {

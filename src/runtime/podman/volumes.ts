@@ -2,12 +2,17 @@ import { z } from "zod";
 import { OrchdError } from "../../lib/errors.ts";
 import type { Mount } from "../../model/container.ts";
 import type { NodeId } from "../../model/ids.ts";
+import type { NodeVolume } from "../../model/volume.ts";
 import { LABELS } from "../driver.ts";
 import type { PodmanHttp } from "./http.ts";
 
 const volumeSchema = z.object({
   Name: z.string(),
+  Driver: z.string().default("local"),
+  Mountpoint: z.string().default(""),
+  CreatedAt: z.string().default(""),
   Labels: z.record(z.string(), z.string()).nullish(),
+  Options: z.record(z.string(), z.string()).nullish(),
 });
 type Volume = z.infer<typeof volumeSchema>;
 
@@ -58,6 +63,38 @@ export async function removeVolume(http: PodmanHttp, name: string, nodeId: NodeI
     // Somebody else removed it meanwhile.
     if (!(error instanceof OrchdError) || error.code !== "notFound") throw error;
   }
+}
+
+/** Every volume, whoever made it. */
+export async function listVolumes(http: PodmanHttp, nodeId: NodeId): Promise<NodeVolume[]> {
+  const listed = await http.json(z.array(volumeSchema), "GET", "/volumes/json");
+  return listed.map(({ Name, Driver, CreatedAt, Labels }) => ({
+    name: Name,
+    driver: Driver,
+    labels: Labels ?? {},
+    createdAt: Math.max(0, Date.parse(CreatedAt) || 0),
+    isOurs: Labels?.[LABELS.owner] === nodeId,
+  }));
+}
+
+/** Where a volume's files are: in its directory, or where its options bind it to. */
+export async function volumePath(http: PodmanHttp, name: string): Promise<string> {
+  const found = await findVolume(http, name);
+  if (found === undefined) {
+    throw new OrchdError("notFound", `the volume ${name} is not on this node`);
+  }
+  const { type = "", device = "", o = "" } = found.Options ?? {};
+  const isBound = o.split(",").some((option) => /^r?bind$/.test(option));
+  if (isBound && device.startsWith("/")) return device;
+  if (found.Driver === "local" && type === "" && device === "" && found.Mountpoint !== "") {
+    return found.Mountpoint;
+  }
+  const what = found.Driver === "local" ? `a file system of type ${type}` : found.Driver;
+  throw new OrchdError(
+    "conflict",
+    `the files of the volume ${name} are not in a directory of the node but in ${what}: ` +
+      "use that one's own means",
+  );
 }
 
 async function findVolume(http: PodmanHttp, name: string): Promise<Volume | undefined> {

@@ -1,3 +1,4 @@
+import { assert } from "../../lib/assert.ts";
 import { OrchdError } from "../../lib/errors.ts";
 import { newId } from "../../lib/ids.ts";
 import { systemRandom } from "../../lib/random.ts";
@@ -8,6 +9,7 @@ import { closeRefused, type Db, openDatabaseFile } from "../database-file.ts";
 import type { Commit, CommitResult, Store } from "../store.ts";
 import { refuseMalformed } from "../well-formed.ts";
 import { CommitMark } from "./commit-mark.ts";
+import { copyDatabase } from "./copy-database.ts";
 import { type Loaded, loadState } from "./load.ts";
 import { SCHEMAS } from "./objects.ts";
 import { metaTable } from "./schema.ts";
@@ -15,6 +17,8 @@ import { prepareStatements, type Statements, writeApplied } from "./statements.t
 
 /** A commit that the view holds already and the disk not yet. */
 interface Waiting extends Commit {
+  /** The revision before it. */
+  before: number;
   resolve(result: CommitResult): void;
   reject(error: OrchdError): void;
 }
@@ -78,20 +82,42 @@ export class SqliteStore implements Store {
     return this.#view;
   }
 
-  async commit(changes: readonly Change[]): Promise<CommitResult> {
+  commit(changes: readonly Change[]): Promise<CommitResult> {
+    return this.#commitAs(this.#view.version + (changes.length === 0 ? 0 : 1), changes);
+  }
+
+  /** A commit that leaves out all revisions before `version`, which is to be a later one. */
+  leapTo(version: number, changes: readonly Change[]): Promise<CommitResult> {
+    assert(version > this.#view.version, "revisions only grow");
+    return this.#commitAs(version, changes);
+  }
+
+  /**
+   * Writes a copy of all that is durable to a file that is not there yet; `openSqliteStore` opens
+   * it. Nobody else has a turn meanwhile. Answers the revision of the copy.
+   * @throws OrchdError `noSpace`, `forbidden`
+   */
+  copyTo(path: string): number {
+    this.#flush();
+    const { version } = this.#view;
+    copyDatabase(this.#db.$client, path);
+    return version;
+  }
+
+  async #commitAs(version: number, changes: readonly Change[]): Promise<CommitResult> {
     if (this.#closed) throw new OrchdError("internal", "the store is closed");
     const conflict = this.#view.conflictIn(changes);
     if (conflict !== undefined) return { ok: false, conflict };
     for (const change of changes) {
       if (change.op === "put") refuseMalformed(SCHEMAS[change.kind], change.value, change.kind);
     }
-    const version = this.#view.version + (changes.length === 0 ? 0 : 1);
+    const before = this.#view.version;
     const applied = this.#view.apply(changes, version);
     return new Promise((resolve, reject) => {
       // setImmediate runs after the callbacks of this turn, so that requests and reports that came
       // in together share the fsync; a microtask would give each of them its own.
       if (this.#waiting.length === 0) setImmediate(() => this.#flush());
-      this.#waiting.push({ version, applied, resolve, reject });
+      this.#waiting.push({ before, version, applied, resolve, reject });
     });
   }
 
@@ -139,9 +165,7 @@ export class SqliteStore implements Store {
   }
 
   #revert(batch: readonly Waiting[]): void {
-    for (const { version, applied } of batch.toReversed()) {
-      this.#view.revert(applied, version - 1);
-    }
+    for (const { before, applied } of batch.toReversed()) this.#view.revert(applied, before);
   }
 
   #tell(commit: Commit): void {

@@ -2,6 +2,7 @@ import { Agent, type AgentOptions } from "../../../src/agent/agent.ts";
 import { silentLog } from "../../../src/lib/log.ts";
 import { seededRandom } from "../../../src/lib/random.ts";
 import type { Assignment, AssignmentSet } from "../../../src/model/assignment.ts";
+import type { Happening } from "../../../src/model/event.ts";
 import type { TaskId } from "../../../src/model/ids.ts";
 import type { SessionEvents } from "../../../src/model/session.ts";
 import type { TaskStatus } from "../../../src/model/task.ts";
@@ -23,6 +24,8 @@ export class Rig {
   /** `started t`, in the order in which it happened on the machine. */
   readonly happened: string[] = [];
   readonly latest = new Map<TaskId, TaskStatus>();
+  /** What the server was told beside tasks. */
+  readonly happenings: Happening[] = [];
   faults: Faults = NO_FAULTS;
   diskIsFull = false;
   serverIsAway = false;
@@ -75,6 +78,7 @@ export class Rig {
         hello: async (_session, _facts, events) => void (this.events = events),
         leads: () => this.isLed,
         report: async (_, statuses) => this.#hear(statuses),
+        happened: (_, happenings) => this.isLed && this.happenings.push(...happenings) > 0,
         goodbye: () => {},
       },
       facts: {

@@ -19,6 +19,7 @@ import { type NewToken, tokenSummaryOf } from "../../../src/model/token.ts";
 import { MemoryView } from "../../../src/model/view.ts";
 import type { Commit, CommitResult, Store } from "../../../src/store/store.ts";
 import { aToken, anId, type World } from "../../builders.ts";
+import { NO_VOLUMES } from "../../volumes.ts";
 
 /** A store that is durable for as long as the test lasts. */
 export class MemoryStore implements Store {
@@ -99,6 +100,18 @@ export class FakeAgent implements AgentSession {
   /** What the next forward answers. */
   connection: ByteStream | undefined;
   readonly forwarded: number[] = [];
+
+  readonly volumes = NO_VOLUMES;
+
+  async pruneImages(): Promise<never[]> {
+    return [];
+  }
+
+  generation(): undefined {}
+
+  async held(): Promise<never[]> {
+    return [];
+  }
 
   successors(): never[] {
     return [];
@@ -218,6 +231,16 @@ function gossipKeysOf(calls: Call[]): ApiDeps["gossipKeys"] {
   };
 }
 
+function clusterBackupOf(calls: Call[]): ApiDeps["clusterBackup"] {
+  return {
+    make: async (passphrase) => {
+      calls.push(["clusterBackup.make", passphrase]);
+      return new Response("backup").body ?? new ReadableStream();
+    },
+    status: () => ({ last: { at: 1000, bytes: 6 } }),
+  };
+}
+
 /** A vault that is locked and takes everything that is asked of it. */
 function secretsOf(calls: Call[]): ApiDeps["secrets"] {
   return {
@@ -292,16 +315,15 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
       calls.push(["revokeToken", id]);
     },
     gossipKeys: gossipKeysOf(calls),
+    onHappening: () => {},
+    moveVolumes: async (move) => void calls.push(["moveVolumes", move]),
+    clusterBackup: clusterBackupOf(calls),
     secrets: secretsOf(calls),
     async setAvailability(...args) {
       calls.push(["setAvailability", ...args]);
     },
-    async setLabels(...args) {
-      calls.push(["setLabels", ...args]);
-    },
-    async removeNode(...args) {
-      calls.push(["removeNode", ...args]);
-    },
+    setLabels: async (...args) => void calls.push(["setLabels", ...args]),
+    removeNode: async (...args) => void calls.push(["removeNode", ...args]),
     healthReason: () => "its session is connected",
     explain(target) {
       calls.push(["explain", target.kind]);

@@ -105,17 +105,24 @@ export interface Run {
   started: ServerOptions[];
   /** What `orchd join` was asked to be. */
   joined: JoinOptions[];
+  /** What `orchd restore` was asked to put back, and where. */
+  restored: string[];
 }
 
 /** Runs a command line in this process. */
 export async function run(argv: string[], io: FakeIo = new FakeIo()): Promise<Run> {
   const started: ServerOptions[] = [];
   const joined: JoinOptions[] = [];
+  const restored: string[] = [];
   const program: Program = {
     build: { version: "1.2.3", commit: "abc" },
     async startServer(options) {
       started.push(options);
       return 0;
+    },
+    async restoreCluster({ file, dataDir }) {
+      restored.push(`${file} ${dataDir}`);
+      return { createdAt: 0, nodes: 2, services: 1 };
     },
     async startAgent(options) {
       joined.push(options);
@@ -123,5 +130,5 @@ export async function run(argv: string[], io: FakeIo = new FakeIo()): Promise<Ru
     },
   };
   const code = await runCli(argv, io, program);
-  return { code, out: io.out.join(""), err: io.err.join(""), started, joined };
+  return { code, out: io.out.join(""), err: io.err.join(""), started, joined, restored };
 }

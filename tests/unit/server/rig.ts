@@ -1,15 +1,17 @@
 import { silentLog } from "../../../src/lib/log.ts";
 import { seededRandom } from "../../../src/lib/random.ts";
-import type { AssignmentSet } from "../../../src/model/assignment.ts";
+import type { Assignment, AssignmentSet } from "../../../src/model/assignment.ts";
 import type { Change } from "../../../src/model/change.ts";
 import type { NodeId } from "../../../src/model/ids.ts";
 import type { NodeFacts } from "../../../src/model/node.ts";
 import type { AgentSession } from "../../../src/model/session.ts";
 import type { TaskState } from "../../../src/model/task.ts";
+import type { VolumeCalls } from "../../../src/model/volume.ts";
 import { Controllers } from "../../../src/server/controllers.ts";
 import { Dispatcher } from "../../../src/server/dispatcher.ts";
 import { NodeHealth } from "../../../src/server/node-health.ts";
 import { aNode, aStatus, anId } from "../../builders.ts";
+import { NO_VOLUMES } from "../../volumes.ts";
 import { Disk, SimulatedStore } from "../../sim/simulated-store.ts";
 import { settled, VirtualClock } from "../../sim/virtual-clock.ts";
 
@@ -31,6 +33,12 @@ export class Rig {
   /** What an agent does that is told to remove volumes. */
   removeVolumes = async (names: readonly string[]) => void this.removedVolumes.push(...names);
   diskIsFull = false;
+  /** What the agent says that it was told last. */
+  generation: number | undefined;
+  held: Assignment[] = [];
+  volumes: VolumeCalls = NO_VOLUMES;
+  /** Images that were to be kept, each time that others were to go. */
+  readonly pruned: string[][] = [];
 
   constructor() {
     const random = seededRandom("rig");
@@ -102,6 +110,13 @@ export class Rig {
     };
     return {
       nodeId: anId("n1"),
+      volumes: this.volumes,
+      pruneImages: async (keep) => {
+        this.pruned.push([...keep]);
+        return [];
+      },
+      generation: () => this.generation,
+      held: async () => this.held,
       successors: () => [],
       assign: (set) => this.sets.push(set),
       network: unused,

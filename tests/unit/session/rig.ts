@@ -20,6 +20,7 @@ import { AgentEnd } from "../../../src/session/agent-end.ts";
 import type { RemoteAgent } from "../../../src/session/remote-agent.ts";
 import { Sessions } from "../../../src/session/sessions.ts";
 import { aNode, anId } from "../../builders.ts";
+import { NO_VOLUMES } from "../../volumes.ts";
 import { settled, VirtualClock } from "../../sim/virtual-clock.ts";
 import { MemoryLink } from "./memory-link.ts";
 
@@ -62,6 +63,10 @@ export class FakeServer implements ServerSession {
     this.statuses.push(...statuses);
   }
 
+  happened(): boolean {
+    return true;
+  }
+
   leads(): boolean {
     return true;
   }
@@ -82,6 +87,18 @@ export class ScriptedAgent implements AgentSession {
   execSession: () => Promise<ExecSession> = () => Promise.reject(new Error("no exec laid down"));
   connection: () => Promise<ByteStream> = () => Promise.reject(new Error("none laid down"));
   load = async (archive: ReadableStream<Uint8Array>) => [await new Response(archive).text()];
+
+  readonly volumes = NO_VOLUMES;
+
+  async pruneImages(): Promise<never[]> {
+    return [];
+  }
+
+  generation(): undefined {}
+
+  async held(): Promise<never[]> {
+    return [];
+  }
 
   successors(): never[] {
     return [];

@@ -107,7 +107,11 @@ interface VolumeMount {
   labels: Record<string, string>;
 }
 
-function volumeMount(mount: VolumeMount, at: Cursor, volumes: Volumes): Mount | undefined {
+function volumeMount(
+  mount: VolumeMount,
+  at: Cursor,
+  volumes: Volumes,
+): Extract<Mount, { type: "volume" }> | undefined {
   const { key, labels, ...rest } = mount;
   if (key === undefined) {
     return { type: "volume", volume: "", ...rest, external: false, driverOptions: {}, labels };
@@ -179,7 +183,22 @@ function longVolume(
   const noCopy = options?.get("nocopy")?.flag() ?? false;
   const labels = pairsOf(options?.get("labels"));
   const key = item.get("source")?.text();
-  return volumeMount({ key, target, readOnly, noCopy, labels }, item, volumes);
+  const written = options?.get("subpath");
+  const subpath = written?.parsed(parseSubpath, SUBPATH_RULE);
+  if (written !== undefined && subpath === undefined) return undefined;
+  if (key === undefined && written !== undefined) {
+    return written.error("goes with a source: a volume without a name is empty");
+  }
+  const mount = volumeMount({ key, target, readOnly, noCopy, labels }, item, volumes);
+  return mount === undefined || subpath === undefined ? mount : { ...mount, subpath };
+}
+
+const SUBPATH_RULE = "must be a path in the volume, such as data/web, without . and ..";
+
+function parseSubpath(text: string): string | undefined {
+  const names = text.replace(/\/+$/, "").split("/");
+  const isPlain = names.every((name) => name !== "" && name !== "." && name !== "..");
+  return isPlain && !text.includes("\0") ? names.join("/") : undefined;
 }
 
 function longTmpfs(item: Cursor, target: string, readOnly: boolean): Mount {

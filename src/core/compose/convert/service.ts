@@ -19,7 +19,7 @@ import { attachmentsOf, type Networks } from "./networks.ts";
 import { endpointModeOf, portsOf, stickyMsOf, type PlacedPort } from "./ports.ts";
 import { resourcesOf } from "./resources.ts";
 import { rollbackPolicyOf, rolloutRulesOf, updatePolicyOf } from "./rollout.ts";
-import type { Volumes } from "./volumes.ts";
+import { backupsOf, type Volumes } from "./volumes.ts";
 
 export interface ServiceContext {
   /** The stack's name. */
@@ -54,6 +54,7 @@ export function convertService(service: Cursor, context: ServiceContext): Conver
   const overlap = { mounts: container.mounts, hasDevices, usesHostPorts };
   const rollback = rollbackPolicyOf(service, overlap);
   const rollout = rolloutRulesOf(service, { mode, replicas });
+  const backups = backupsOf(container.mounts, volumes);
   const spec: ServiceSpec = {
     mode,
     replicas,
@@ -76,6 +77,7 @@ export function convertService(service: Cursor, context: ServiceContext): Conver
     restarts: 0,
     ...jobOf(service, { mode, replicas }),
     ...withoutUndefined({ dependsOn: dependenciesOf(service) }),
+    ...(backups.length === 0 ? {} : { backups }),
   };
   return { spec, ports };
 }

@@ -1,11 +1,14 @@
 import { hasActions } from "../../../lib/go-template.ts";
 import { joinPath } from "../../../lib/path.ts";
 import { nearest } from "../../../lib/text.ts";
+import type { Mount } from "../../../model/container.ts";
+import type { VolumeBackup } from "../../../model/volume-backup.ts";
 import { VOLUMES_MAX } from "../limits.ts";
 import { quoted } from "../problem.ts";
 import { withoutUndefined, type Cursor } from "./cursor.ts";
 import { pairsOf } from "./pairs.ts";
 import { isTemplated, withoutActions } from "./templates.ts";
+import { volumeBackupOf } from "./volume-backup.ts";
 
 /** A volume of the top-level `volumes`, as mounts of it need it. */
 export interface VolumeDefinition {
@@ -15,6 +18,8 @@ export interface VolumeDefinition {
   driver?: string;
   driverOptions: Record<string, string>;
   labels: Record<string, string>;
+  /** Backups that its node makes by itself. */
+  backup?: Omit<VolumeBackup, "volume">;
 }
 
 export interface Volumes {
@@ -53,7 +58,8 @@ function definitionOf(key: string, volume: Cursor, stack: string): VolumeDefinit
     for (const option of ["driver", "driver_opts", "labels"]) {
       volume.get(option)?.error("has no effect on an external volume; remove it");
     }
-    return { name, external: true, driverOptions: {}, labels: {} };
+    const none = { driverOptions: {}, labels: {} };
+    return withoutUndefined({ name, external: true, ...none, backup: volumeBackupOf(volume) });
   }
   if (hasActions(name)) {
     volume.warn("is named by a template: `orchd down --volumes` leaves what comes of it");
@@ -64,7 +70,16 @@ function definitionOf(key: string, volume: Cursor, stack: string): VolumeDefinit
     driver: driverOf(volume.get("driver")),
     driverOptions: driverOptionsOf(volume),
     labels: pairsOf(volume.get("labels")),
+    backup: volumeBackupOf(volume),
   });
+}
+
+/** The backups of what a service mounts. */
+export function backupsOf(mounts: readonly Mount[], { byKey }: Volumes): VolumeBackup[] {
+  const names = new Set(mounts.flatMap((mount) => (mount.type === "volume" ? [mount.volume] : [])));
+  return [...byKey.values()].flatMap(({ name, backup }) =>
+    backup === undefined || !names.has(name) ? [] : [{ volume: name, ...backup }],
+  );
 }
 
 function driverOf(driver: Cursor | undefined): string | undefined {

@@ -5,7 +5,7 @@ import { dictionary, either, flag, honoured, list, mapping, oneOrMany, options }
 import { pairs, parts, refused, scalar, text, textKey, warned } from "./shape.ts";
 import type { Property, Shape } from "./shape.ts";
 import type { Node } from "../yaml/tree.ts";
-import { xOrchd } from "./x-orchd.ts";
+import { volumeExtension, xOrchd } from "./x-orchd.ts";
 
 export const service: Shape = mapping(
   "a service",
@@ -18,13 +18,17 @@ const external: Shape = either(flag, mapping("external", { name: honoured(text) 
 
 export const volume: Shape = {
   ...scalar("null"),
-  ...mapping("a volume", {
-    name: honoured(text),
-    driver: honoured(text),
-    driver_opts: honoured(options),
-    external: honoured(external),
-    labels: honoured(pairs),
-  }),
+  ...mapping(
+    "a volume",
+    {
+      name: honoured(text),
+      driver: honoured(text),
+      driver_opts: honoured(options),
+      external: honoured(external),
+      labels: honoured(pairs),
+    },
+    { extension: volumeExtension },
+  ),
 };
 
 const ipam: Shape = mapping(

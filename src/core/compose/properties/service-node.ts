@@ -54,7 +54,7 @@ const mount: Shape = either(
         mapping("volume", {
           labels: honoured(pairs),
           nocopy: honoured(flag),
-          subpath: refused("is not in this version; mount the whole volume", text),
+          subpath: honoured(text),
         }),
       ),
       tmpfs: honoured(mapping("tmpfs", { size: honoured(count), mode: honoured(amount) })),

@@ -19,7 +19,7 @@ import {
 
 const NOTE = "is not in this version; remove it";
 
-const LATER = ["backup", "runtime"];
+const LATER = ["runtime"];
 
 /** Anything at all: it is refused as it stands. */
 const anything: Shape = {};
@@ -154,5 +154,24 @@ export const xOrchd: Shape = mapping("x-orchd", {
   priority: honoured(count),
   probes: honoured(probes),
   rebalance: honoured(choice("off", "gentle")),
+  backup: refused("belongs under a volume, as x-orchd.backup there", anything),
   ...Object.fromEntries(LATER.map((name): [string, Property] => [name, refused(NOTE, anything)])),
+});
+
+/** What stands under `x-orchd` of a volume. */
+export const volumeExtension: Shape = mapping("x-orchd of a volume", {
+  backup: honoured(
+    mapping(
+      "backup",
+      {
+        schedule: honoured(text),
+        time_zone: honoured(text),
+        keep: honoured(count),
+        to: honoured(text),
+        stop: honoured(flag),
+        freeze: honoured(flag),
+      },
+      { required: ["schedule"] },
+    ),
+  ),
 });

@@ -1,0 +1,79 @@
+import { realpathSync } from "node:fs";
+import { basename, dirname, join, normalize } from "node:path";
+import { OrchdError, systemCodeOf } from "../lib/errors.ts";
+import type { Assignment } from "../model/assignment.ts";
+import type { Mount } from "../model/container.ts";
+
+/** Which directories of this machine tasks may be given. */
+export interface BindRules {
+  /** Below these, and these themselves; undefined: everything but orchd's own. */
+  allowed: readonly string[] | undefined;
+  /** What orchd keeps its keys and sockets in: for nobody, unless it is named expressly. */
+  own: readonly string[];
+}
+
+/**
+ * The assignment with what it mounts of this machine, where these paths really lead. Links are
+ * followed here, before anything is decided, so that a link in an allowed directory leads nowhere
+ * else. The path that was found is the one that is mounted.
+ * @throws OrchdError `forbidden` for a path that the node does not give
+ */
+export function withAllowedBinds(assignment: Assignment, rules: BindRules): Assignment {
+  const mounts = assignment.container.mounts.map((mount) => allowedMount(mount, rules));
+  const isSame = mounts.every((mount, i) => mount === assignment.container.mounts[i]);
+  return isSame ? assignment : { ...assignment, container: { ...assignment.container, mounts } };
+}
+
+/** @throws OrchdError `forbidden` for a directory that the node gives to nobody */
+export function requireAllowed(path: string, rules: BindRules): void {
+  refuseForbidden(path, realPathOf(path), rules);
+}
+
+function allowedMount(mount: Mount, rules: BindRules): Mount {
+  if (mount.type === "bind") {
+    const source = realPathOf(mount.source);
+    refuseForbidden(mount.source, source, rules);
+    return rules.allowed === undefined ? mount : { ...mount, source };
+  }
+  if (mount.type !== "volume") return mount;
+  // A volume whose options bind a directory is a bind mount by another name.
+  const { device = "", type = "", o = "" } = mount.driverOptions;
+  const isBind = type === "none" || o.split(",").some((option) => /^r?bind$/.test(option));
+  if (!isBind || !device.startsWith("/")) return mount;
+  const source = realPathOf(device);
+  refuseForbidden(device, source, rules);
+  if (rules.allowed === undefined) return mount;
+  return { ...mount, driverOptions: { ...mount.driverOptions, device: source } };
+}
+
+function refuseForbidden(asked: string, real: string, { allowed, own }: BindRules): void {
+  const named = (allowed ?? []).map(realPathOf);
+  const around = named.filter((path) => isWithin(real, path));
+  const holder = own.map(realPathOf).find((path) => isWithin(real, path));
+  const leads = real === normalize(asked) ? "" : `, which leads to ${real},`;
+  if (holder !== undefined && !around.some((path) => isWithin(path, holder))) {
+    const message = `${asked}${leads} is orchd's own on the node, and mounted nowhere`;
+    throw new OrchdError("forbidden", message);
+  }
+  if (allowed === undefined || around.length > 0) return;
+  const rule = allowed.length === 0 ? "none" : allowed.join(", ");
+  const what = `${asked}${leads} may not be mounted on this node`;
+  const message = `${what}: its --allow-bind names ${rule}`;
+  throw new OrchdError("forbidden", message);
+}
+
+function isWithin(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(directory === "/" ? "/" : `${directory}/`);
+}
+
+/** Where a path leads; of one that is not there yet, where it would be made. */
+function realPathOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    const above = dirname(normalize(path));
+    const isMissing = systemCodeOf(error) === "ENOENT" || systemCodeOf(error) === "ENOTDIR";
+    if (!isMissing || above === normalize(path)) return normalize(path);
+    return join(realPathOf(above), basename(normalize(path)));
+  }
+}

@@ -1,0 +1,96 @@
+import { randomUUID } from "node:crypto";
+import * as fs from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { ArchiveTail } from "../../core/archive/archive-tail.ts";
+import type { Contents } from "../../core/archive/seal.ts";
+import { OrchdError, systemCodeOf } from "../../lib/errors.ts";
+import { pathFrom, usageError } from "../context.ts";
+import type { Io } from "../io.ts";
+
+/**
+ * Saves an archive as it comes, for its owner's eyes alone, and in its place only when all of it
+ * came. `-` is standard output, where whoever reads has to look at the exit code.
+ * @param onBytes hears of each piece
+ * @returns what the archive says of itself
+ * @throws OrchdError `damaged` when its end is missing or its checksum another one
+ */
+export async function saveArchive(
+  io: Io,
+  file: string,
+  stream: AsyncIterable<Uint8Array>,
+  onBytes: (bytes: number) => Promise<void> | void = () => {},
+): Promise<Contents> {
+  const target = file === "-" ? standardOutput(io) : draftOf(pathFrom(io, file));
+  const hasher = new Bun.CryptoHasher("sha256");
+  const tail = new ArchiveTail({
+    update: (bytes) => void hasher.update(bytes),
+    digest: () => hasher.digest("hex"),
+  });
+  try {
+    for await (const bytes of stream) {
+      tail.push(bytes);
+      await target.write(bytes);
+      await onBytes(bytes.length);
+    }
+    const contents = tail.finish();
+    if (contents === undefined) {
+      const message = "what came is not the whole archive: try again";
+      throw new OrchdError("damaged", message, { retryable: true });
+    }
+    target.complete();
+    return contents;
+  } catch (error) {
+    target.discard();
+    throw error;
+  }
+}
+
+interface Target {
+  write(bytes: Uint8Array): Promise<void> | void;
+  complete(): void;
+  discard(): void;
+}
+
+function standardOutput(io: Io): Target {
+  if (io.stdout.isTerminal) {
+    throw usageError("standard output is a terminal: send it to a file, or name one");
+  }
+  return { write: (bytes) => io.stdout.write(bytes), complete: () => {}, discard: () => {} };
+}
+
+function draftOf(path: string): Target {
+  const draft = join(dirname(path), `.${basename(path)}.${randomUUID().slice(0, 8)}`);
+  const descriptor = attempt(path, () => fs.openSync(draft, "wx", 0o600));
+  let isOpen = true;
+  const close = () => {
+    if (isOpen) fs.closeSync(descriptor);
+    isOpen = false;
+  };
+  return {
+    write: (bytes) =>
+      attempt(path, () => {
+        for (let at = 0; at < bytes.length;) at += fs.writeSync(descriptor, bytes, at);
+      }),
+    complete: () =>
+      attempt(path, () => {
+        fs.fsyncSync(descriptor);
+        close();
+        fs.renameSync(draft, path);
+      }),
+    discard() {
+      close();
+      fs.rmSync(draft, { force: true });
+    },
+  };
+}
+
+function attempt<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    if (systemCodeOf(cause) === "ENOSPC") {
+      throw new OrchdError("noSpace", `the disk is full: make room for ${path}`, { cause });
+    }
+    throw new OrchdError("invalid", `${path} can't be written`, { cause });
+  }
+}

@@ -1,0 +1,67 @@
+import { GLOBAL_TYPE, encodeEnd, encodePaxBlock } from "./encode-entry.ts";
+import { joined } from "./bytes.ts";
+
+/** What an archive of ours is. */
+export const ARCHIVE_KINDS = ["volume archive", "cluster backup", "sealed backup"] as const;
+export type ArchiveKind = (typeof ARCHIVE_KINDS)[number];
+
+/** The version of all that is written; an archive with a greater one is refused. */
+export const ARCHIVE_VERSION = 1;
+
+/** How many bytes of an archive stand behind what its digest is of. */
+export const TRAILER_BYTES = 2048;
+
+export interface Beginning {
+  kind: ArchiveKind;
+  version: number;
+}
+
+/** What was put into an archive, told at its end. */
+export interface Contents {
+  /** SHA-256 of everything before the trailer, in hexadecimal digits. */
+  sha256: string;
+  entries: number;
+  /** Of the files' content. */
+  bytes: number;
+  /** Files that changed while they were read. */
+  changed: number;
+  /** Sockets and devices, which an archive does not hold. */
+  skipped: number;
+}
+
+/**
+ * The first words of an archive: a comment for the whole of it, which other programs that read tar
+ * archives leave out.
+ */
+export function encodeBeginning(kind: ArchiveKind): Uint8Array {
+  return encodeComment(`orchd ${kind} ${ARCHIVE_VERSION}`);
+}
+
+export function parseBeginning(comment: string | undefined): Beginning | undefined {
+  const [, name, version] = /^orchd ([a-z ]{1,32}) (\d{1,6})$/.exec(comment ?? "") ?? [];
+  const kind = ARCHIVE_KINDS.find((known) => known === name);
+  return kind === undefined ? undefined : { kind, version: Number(version) };
+}
+
+/** The last words: what is in the archive, and by what to know that it is all there. */
+export function encodeTrailer({ sha256, entries, bytes, changed, skipped }: Contents): Uint8Array {
+  const counts = `entries=${entries} bytes=${bytes} changed=${changed} skipped=${skipped}`;
+  return joined([encodeComment(`orchd end sha256=${sha256} ${counts}`), encodeEnd()]);
+}
+
+const TRAILER = new RegExp(
+  "^orchd end sha256=([0-9a-f]{64})" +
+    ["entries", "bytes", "changed", "skipped"].map((name) => ` ${name}=(\\d{1,15})`).join("") +
+    "$",
+);
+
+export function parseTrailer(comment: string | undefined): Contents | undefined {
+  const [, sha256, ...counts] = TRAILER.exec(comment ?? "") ?? [];
+  if (sha256 === undefined) return undefined;
+  const [entries = 0, bytes = 0, changed = 0, skipped = 0] = counts.map(Number);
+  return { sha256, entries, bytes, changed, skipped };
+}
+
+function encodeComment(text: string): Uint8Array {
+  return encodePaxBlock(GLOBAL_TYPE, "PaxHeader", new Map([["comment", text]]));
+}

@@ -1,0 +1,28 @@
+import { qualifiedNameOf } from "./images.ts";
+
+/** An image as a runtime knows it. */
+export interface KnownImage {
+  id: string;
+  /** `docker.io/library/nginx:1` */
+  references: readonly string[];
+  /** `docker.io/library/nginx@sha256:…` */
+  digests: readonly string[];
+}
+
+/** Whether one of these names means the image, as people write names of images. */
+export function isNeeded(image: KnownImage, names: readonly string[]): boolean {
+  const known = new Set([...image.references, ...image.digests, image.id, `sha256:${image.id}`]);
+  return names.some((name) => spellingsOf(name).some((spelling) => known.has(spelling)));
+}
+
+/** A name, the whole of it, with its tag where it has none, and without its tag before a digest. */
+function spellingsOf(name: string): string[] {
+  const whole = qualifiedNameOf(name);
+  const digest = whole.indexOf("@");
+  if (digest >= 0) {
+    const bare = whole.slice(0, digest).replace(/:[^:/]*$/, "");
+    return [name, whole, `${bare}${whole.slice(digest)}`];
+  }
+  const hasTag = /:[^:/]+$/.test(whole);
+  return hasTag ? [name, whole] : [name, whole, `${whole}:latest`];
+}
