@@ -47,7 +47,7 @@ export class ServerProcess {
       clock: bug?.healthClock?.(this.clock) ?? this.clock,
       log: silentLog,
       probe: (nodeId, timeoutMs) => bug?.probe?.() ?? options.probe(nodeId, timeoutMs),
-      endSession: options.endSession,
+      endSession: (nodeId) => options.endSession(nodeId),
     });
     const dispatcherStore = bug?.dispatcherStore?.(this.store) ?? this.store;
     this.dispatcher = new Dispatcher(dispatcherStore, this.clock, this.health);
