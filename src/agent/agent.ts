@@ -5,7 +5,6 @@ import type { Random } from "../lib/random.ts";
 import { contentsNeeded } from "../core/task/contents.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
-import type { HostCertificatesAnswer, HostCertificatesRequest } from "../model/join.ts";
 import type { NetworkSource } from "../model/network-change.ts";
 import { contentIdOf, type ContentRef } from "../model/item.ts";
 import type { NodeFacts } from "../model/node.ts";
@@ -34,7 +33,7 @@ import { Executor } from "./executor.ts";
 import { forwardTarget } from "./forward-target.ts";
 import { Grants } from "./grants.ts";
 import type { MachineDevices } from "./give-devices.ts";
-import { HttpIngress, type IngressChoice } from "./http-ingress.ts";
+import { HttpIngress, type AgentIngress } from "./http-ingress.ts";
 import { ImagePlatforms } from "./image-platforms.ts";
 import type { NetworkTable } from "./network-table.ts";
 import { ownTasksOf } from "./own-tasks.ts";
@@ -48,15 +47,6 @@ import { Worker } from "./worker.ts";
 
 const SAVE_RETRY_MS = 1000;
 const WATCH_RETRY_MS = 1000;
-
-/** How the node takes requests for services. */
-export interface AgentIngress {
-  choice: IngressChoice;
-  /** Where certificates for hosts are kept. */
-  certificatesPath: string;
-  /** Has a server issue certificates for hosts. */
-  certify: (request: HostCertificatesRequest) => Promise<HostCertificatesAnswer>;
-}
 
 /** What the agent needs of its own disk: every write is durable when it returns. */
 export type AgentMemory = Pick<
@@ -104,7 +94,6 @@ export interface AgentOptions extends KeptOnMachine {
  */
 export class Agent implements AgentSession {
   readonly nodeId: NodeId;
-  /** What this node knows of the cluster's network; absent where its tasks have none. */
   readonly #options: AgentOptions;
   readonly #containers: Containers;
   readonly #ports = new PortClaims();
@@ -176,16 +165,7 @@ export class Agent implements AgentSession {
       status: (taskId) => this.#worker.status(taskId),
       onNews: (taskId, news) => this.#worker.setHealth(taskId, news.health, news),
     });
-    this.#worker = new Worker({
-      clock,
-      log,
-      containers: this.#containers,
-      executor: this.#executor,
-      readiness: this.#readiness,
-      onStarting: (status) => state.saveStatus([status]),
-      onStatus: (status) => this.#onStatus(status),
-      onForget: (taskId) => this.#onForget(taskId),
-    });
+    this.#worker = this.#newWorker();
     this.#successors = new Successors({
       clock,
       random,
@@ -201,6 +181,20 @@ export class Agent implements AgentSession {
       send: (statuses) => server.report(nodeId, statuses),
     });
     this.#network = network && this.#newNetwork(network);
+  }
+
+  #newWorker(): Worker {
+    const { clock, log, state } = this.#options;
+    return new Worker({
+      clock,
+      log,
+      containers: this.#containers,
+      executor: this.#executor,
+      readiness: this.#readiness,
+      onStarting: (status) => state.saveStatus([status]),
+      onStatus: (status) => this.#onStatus(status),
+      onForget: (taskId) => this.#onForget(taskId),
+    });
   }
 
   #newNetwork(network: AgentNetwork): TaskNetwork {
