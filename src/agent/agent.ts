@@ -29,11 +29,6 @@ import { Executor } from "./executor.ts";
 import { forwardTarget } from "./forward-target.ts";
 import { Grants } from "./grants.ts";
 import { HttpIngress } from "./http-ingress.ts";
-    });
-  }
-
-import type { MachineDevices } from "./give-devices.ts";
-import { HttpIngress, type AgentIngress } from "./http-ingress.ts";
 import { ImagePlatforms } from "./image-platforms.ts";
 import type { NetworkTable } from "./network-table.ts";
 import { ownTasksOf } from "./own-tasks.ts";
@@ -46,49 +41,6 @@ import { Worker } from "./worker.ts";
 
 const SAVE_RETRY_MS = 1000;
 const WATCH_RETRY_MS = 1000;
-
-    });
-  }
-
-/** What the agent needs of its own disk: every write is durable when it returns. */
-export type AgentMemory = Pick<
-  AgentState,
-  | "assignments"
-  | "saveAssignments"
-  | "statuses"
-  | "saveStatus"
-  | "deleteStatus"
-  | "networkMap"
-  | "saveNetworkMap"
-> &
-  ContentMemory;
-
-export interface AgentOptions extends KeptOnMachine {
-  nodeId: NodeId;
-  clock: Clock;
-  random: Random;
-  log: Log;
-  runtime: Runtime;
-  state: AgentMemory;
-  server: ServerSession;
-  facts: NodeFacts;
-  /** Undefined for a runtime that gives its tasks no network. */
-  network: AgentNetwork | undefined;
-  /** Absent where the node takes no requests for services. */
-  ingress?: AgentIngress;
-  /** How the node keeps the contents of secrets and configs; absent means that it has none. */
-  secrets?: {
-    key: Uint8Array;
-    /** Where their files are; absent where containers have no files. */
-    directory?: MemoryDirectory;
-  };
-  /** What the machine has that tasks are given; absent means nothing. */
-  machine?: () => MachineDevices;
-  /** Hears of what the node says of itself when that changes. */
-  onFacts?(news: Partial<Pick<NodeFacts, "foreignImages" | "ingress" | "disk">>): void;
-  /** Hears what people should put right about the node's network, when that changes. */
-  onNetworkNotes?: (notes: string[]) => void;
-}
 
 /**
  * One node's agent: it keeps what it was last told on its own disk and makes it true. It answers
