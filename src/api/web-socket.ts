@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import { OrchdError } from "../lib/errors.ts";
 import { AdmittedSocket } from "./admitted.ts";
-import type { ApiSocket, ApiSocketData, ApiWebSocket } from "./api-socket.ts";
+import type { ApiSocket, ApiWebSocket } from "./api-socket.ts";
 import type { ApiContext } from "./env.ts";
 import { answerRefusal, detailsOf } from "./problem.ts";
 
