@@ -1,11 +1,8 @@
-import type { Clock, Timer } from "../lib/clock.ts";
+import type { Timer } from "../lib/clock.ts";
 import { messageChainOf, OrchdError } from "../lib/errors.ts";
-import type { Log } from "../lib/log.ts";
-import type { Random } from "../lib/random.ts";
 import { contentsNeeded } from "../core/task/contents.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
-import type { HostCertificatesAnswer, HostCertificatesRequest } from "../model/join.ts";
 import type { NetworkSource } from "../model/network-change.ts";
 import { contentIdOf, type ContentRef } from "../model/item.ts";
 import type { NodeFacts } from "../model/node.ts";
@@ -17,7 +14,6 @@ import type {
   ImageSummary,
   LogLine,
   LogOptions,
-  ServerSession,
 } from "../model/session.ts";
 import type { Successor } from "../model/successor.ts";
 import { isTerminal, type TaskStatus } from "../model/task.ts";
@@ -25,20 +21,17 @@ import type { NodeUsage } from "../model/usage.ts";
 import type { VolumeCalls } from "../model/volume.ts";
 import { connectTcp } from "../net/byte-stream.ts";
 import { PortClaims } from "../net/ports.ts";
-import type { Runtime } from "../runtime/driver.ts";
-import type { AgentState } from "../store/agent-state/agent-state.ts";
-import { AgentCare, type KeptOnMachine } from "./care.ts";
+import type { AgentOptions } from "./agent-options.ts";
+import { AgentCare } from "./care.ts";
 import { Containers } from "./containers.ts";
-import { Contents, type ContentMemory } from "./contents.ts";
+import { Contents } from "./contents.ts";
 import { Executor } from "./executor.ts";
 import { forwardTarget } from "./forward-target.ts";
 import { Grants } from "./grants.ts";
-import type { MachineDevices } from "./give-devices.ts";
-import { HttpIngress, type IngressChoice } from "./http-ingress.ts";
+import { HttpIngress } from "./http-ingress.ts";
 import { ImagePlatforms } from "./image-platforms.ts";
 import type { NetworkTable } from "./network-table.ts";
 import { ownTasksOf } from "./own-tasks.ts";
-import type { MemoryDirectory } from "./memory-directory.ts";
 import { Readiness } from "./readiness.ts";
 import { Reporter } from "./reporter.ts";
 import { Successors } from "./successors.ts";
@@ -49,62 +42,12 @@ import { Worker } from "./worker.ts";
 const SAVE_RETRY_MS = 1000;
 const WATCH_RETRY_MS = 1000;
 
-/** How the node takes requests for services. */
-export interface AgentIngress {
-  choice: IngressChoice;
-  /** Where certificates for hosts are kept. */
-  certificatesPath: string;
-  /** Has a server issue certificates for hosts. */
-  certify: (request: HostCertificatesRequest) => Promise<HostCertificatesAnswer>;
-}
-
-/** What the agent needs of its own disk: every write is durable when it returns. */
-export type AgentMemory = Pick<
-  AgentState,
-  | "assignments"
-  | "saveAssignments"
-  | "statuses"
-  | "saveStatus"
-  | "deleteStatus"
-  | "networkMap"
-  | "saveNetworkMap"
-> &
-  ContentMemory;
-
-export interface AgentOptions extends KeptOnMachine {
-  nodeId: NodeId;
-  clock: Clock;
-  random: Random;
-  log: Log;
-  runtime: Runtime;
-  state: AgentMemory;
-  server: ServerSession;
-  facts: NodeFacts;
-  /** Undefined for a runtime that gives its tasks no network. */
-  network: AgentNetwork | undefined;
-  /** Absent where the node takes no requests for services. */
-  ingress?: AgentIngress;
-  /** How the node keeps the contents of secrets and configs; absent means that it has none. */
-  secrets?: {
-    key: Uint8Array;
-    /** Where their files are; absent where containers have no files. */
-    directory?: MemoryDirectory;
-  };
-  /** What the machine has that tasks are given; absent means nothing. */
-  machine?: () => MachineDevices;
-  /** Hears of what the node says of itself when that changes. */
-  onFacts?(news: Partial<Pick<NodeFacts, "foreignImages" | "ingress" | "disk">>): void;
-  /** Hears what people should put right about the node's network, when that changes. */
-  onNetworkNotes?: (notes: string[]) => void;
-}
-
 /**
  * One node's agent: it keeps what it was last told on its own disk and makes it true. It answers
  * the server's calls, and works the same while the server is away.
  */
 export class Agent implements AgentSession {
   readonly nodeId: NodeId;
-  /** What this node knows of the cluster's network; absent where its tasks have none. */
   readonly #options: AgentOptions;
   readonly #containers: Containers;
   readonly #ports = new PortClaims();
@@ -140,13 +83,7 @@ export class Agent implements AgentSession {
       platform: options.facts.platform,
       onForeign: (foreignImages) => options.onFacts?.({ foreignImages }),
     });
-    this.#care = new AgentCare({
-      ...options,
-      containers: this.#containers,
-      worker: () => this.#worker,
-      onDisk: (disk) => options.onFacts?.({ disk }),
-      tell: (happenings) => server.happened(nodeId, happenings),
-    });
+    this.#care = this.#newCare();
     this.volumes = this.#care.volumes;
     this.#contents = secrets && new Contents(state, secrets.key, log);
     const directory = secrets?.directory;
@@ -201,6 +138,17 @@ export class Agent implements AgentSession {
       send: (statuses) => server.report(nodeId, statuses),
     });
     this.#network = network && this.#newNetwork(network);
+  }
+
+  #newCare(): AgentCare {
+    const { nodeId, server } = this.#options;
+    return new AgentCare({
+      ...this.#options,
+      containers: this.#containers,
+      worker: () => this.#worker,
+      onDisk: (disk) => this.#options.onFacts?.({ disk }),
+      tell: (happenings) => server.happened(nodeId, happenings),
+    });
   }
 
   #newNetwork(network: AgentNetwork): TaskNetwork {

@@ -31,6 +31,11 @@ export interface NodeHealthOptions {
   log: Log;
   /** Whether the node's session answers within `timeoutMs`; false where there is none. */
   probe(nodeId: NodeId, timeoutMs: number): Promise<boolean>;
+  /**
+   * Ends the session of a node that is down. What still lies in such a connection when the link is
+   * back tells less than a new hello, which comes with all that the agent did alone.
+   */
+  endSession(nodeId: NodeId): void;
 }
 
 /**
@@ -243,6 +248,8 @@ export class NodeHealth {
     this.#write(nodeId).then(
       () => {
         news.isWriting = false;
+        const isDown = store.view().nodes.get(nodeId)?.health === "down";
+        if (isDown && news.session.state === "connected") this.#options.endSession(nodeId);
         this.#assess(nodeId);
       },
       (error: unknown) => {

@@ -110,6 +110,11 @@ export class Remote {
     return this.#sessions.probe(nodeId, timeoutMs);
   }
 
+  /** Ends the session of a node that is taken for gone. */
+  endSession(nodeId: NodeId): void {
+    this.#sessions.giveUp(nodeId);
+  }
+
   /** Tells all members of the cluster, or one alone by its name. */
   notify(notice: string, only?: string): void {
     this.#membership?.notify(notice, only);

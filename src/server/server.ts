@@ -133,6 +133,7 @@ export class Server {
       clock: systemClock,
       log: options.log,
       probe: (nodeId, timeoutMs) => this.#probe(nodeId, timeoutMs),
+      endSession: (nodeId) => this.#remote?.endSession(nodeId),
     });
     this.#images = new ImageIndex({ store, log: options.log });
     this.#dispatcher = new Dispatcher(

@@ -79,6 +79,11 @@ export class Sessions {
     return (await this.session(nodeId)?.probe(timeoutMs)) ?? false;
   }
 
+  /** Ends the node's session, whose other end does not answer. */
+  giveUp(nodeId: NodeId): void {
+    this.session(nodeId)?.close(SESSION_END.silent, "the node is taken for gone");
+  }
+
   /**
    * Tells every node what it would hear if its session began now: the gossip keys, the servers or
    * the peers have changed.

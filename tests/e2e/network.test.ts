@@ -110,6 +110,9 @@ describe("the network of three machines", () => {
     fleet = await Fleet.start(3);
     hosts = [...fleet.hosts];
     for (const host of hosts) {
+      await host.waitFor("its own address is settled", async () => {
+        return (await run(host, "ip", "-6", "-o", "addr", "show", "tentative")) === "";
+      });
       // Podman's own rules are there as soon as a container was once in a network of its.
       const archive = join(host.lab.dir, "hello.tar");
       writeHelloImage(archive);

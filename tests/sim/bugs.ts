@@ -1,4 +1,4 @@
-import type { AgentMemory } from "../../src/agent/agent.ts";
+import type { AgentMemory } from "../../src/agent/agent-options.ts";
 import { put, type Change } from "../../src/model/change.ts";
 import type { Clock } from "../../src/lib/clock.ts";
 import type { Rollout } from "../../src/model/rollout.ts";

@@ -102,6 +102,7 @@ export class Cluster {
       bug: this.#options.bug,
       refuses: () => this.faults.diskRefuses,
       probe: (nodeId, timeoutMs) => this.#probe(nodeId, timeoutMs),
+      endSession: (nodeId) => this.#endSession(nodeId),
       onDurable: (commit) => {
         for (const one of commit.applied) this.#noteApplied(one);
         this.checks.onDurable(commit, this.clock.now());
@@ -242,6 +243,17 @@ export class Cluster {
     const answers = place?.agent !== undefined && !place.isCut;
     const takesMs = answers ? between(this.#random.split("probe"), 1, 40) : timeoutMs;
     return new Promise((resolve) => this.clock.after(takesMs, () => resolve(answers)));
+  }
+
+  /** The agent hears of it when packets come through, and says hello again. */
+  #endSession(nodeId: NodeId): void {
+    const agent = this.places.find(({ node }) => node.id === nodeId)?.agent;
+    agent?.link.lose();
+    this.server?.dispatcher.goodbye(nodeId);
+    const random = this.#random.split(`ended/${this.#lives++}`);
+    this.clock.after(between(random, 0, 1000), () => {
+      if (agent?.link.isConnected === false) agent.link.connect();
+    });
   }
 
   #placeOf(name: string): Place {

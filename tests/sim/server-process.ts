@@ -19,6 +19,8 @@ export interface ServerOptions extends Omit<StoreOptions, "clock"> {
   skewMs(): number;
   /** Whether the agent of the node answers on its session. */
   probe(nodeId: NodeId, timeoutMs: number): Promise<boolean>;
+  /** Breaks the connection of a node that is down. */
+  endSession(nodeId: NodeId): void;
 }
 
 /** One life of the server: all that it has in memory ends with it. */
@@ -45,6 +47,7 @@ export class ServerProcess {
       clock: bug?.healthClock?.(this.clock) ?? this.clock,
       log: silentLog,
       probe: (nodeId, timeoutMs) => bug?.probe?.() ?? options.probe(nodeId, timeoutMs),
+      endSession: (nodeId) => options.endSession(nodeId),
     });
     const dispatcherStore = bug?.dispatcherStore?.(this.store) ?? this.store;
     this.dispatcher = new Dispatcher(dispatcherStore, this.clock, this.health);

@@ -1,5 +1,5 @@
 import { OrchdError } from "../../src/lib/errors.ts";
-import type { AgentMemory } from "../../src/agent/agent.ts";
+import type { AgentMemory } from "../../src/agent/agent-options.ts";
 import type { AssignmentSet } from "../../src/model/assignment.ts";
 import type { TaskId } from "../../src/model/ids.ts";
 import type { NetworkMap } from "../../src/model/network-map.ts";

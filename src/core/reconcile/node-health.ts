@@ -121,7 +121,7 @@ function whenSuspected(member: MemberNews, session: SessionNews, now: number): H
 function whenGone(member: MemberNews, input: HealthInput): HealthVerdict {
   const { session, now } = input;
   const said = member.state === "left" ? "it left gossip" : "gossip says that it is gone";
-  if (session.state === "never" || session.heardAt <= member.doubtedSince) {
+  if (session.state === "never" || session.heardAt < member.doubtedSince) {
     return { health: "down", reason: `${said}, and its session is silent` };
   }
   if (session.state === "lost") {

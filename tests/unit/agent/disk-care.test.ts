@@ -82,7 +82,7 @@ describe("the disk of a node", () => {
     expect(told).toHaveLength(1);
   });
 
-  test("loses other images by the server's list, none in use and no more than it takes", async () => {
+  test("loses other images by the server's list, none in use, no more than it takes", async () => {
     const { care, told } = aMachine(1, { image: 2 });
     await care.look();
     expect(await care.pruneImages(["old:1"])).toEqual(["old:2"]);

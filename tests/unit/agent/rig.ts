@@ -1,4 +1,5 @@
-import { Agent, type AgentOptions } from "../../../src/agent/agent.ts";
+import { Agent } from "../../../src/agent/agent.ts";
+import type { AgentOptions } from "../../../src/agent/agent-options.ts";
 import { silentLog } from "../../../src/lib/log.ts";
 import { seededRandom } from "../../../src/lib/random.ts";
 import type { Assignment, AssignmentSet } from "../../../src/model/assignment.ts";

@@ -59,6 +59,16 @@ describe("a node whose power is cut", () => {
     );
   });
 
+  test("has no session any more: it says all that it did when it comes back", async () => {
+    const rig = await watching();
+    await rig.pass(20_000);
+    await say(rig, "suspect");
+    expect(rig.endedSessions).toEqual([]);
+    await say(rig, "dead");
+    expect(rig.endedSessions).toEqual([N1]);
+    expect(rig.dispatcher.session(N1)).toBeUndefined();
+  });
+
   test("is ready as soon as gossip sees it again", async () => {
     const rig = await watching();
     await rig.pass(20_000);

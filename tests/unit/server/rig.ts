@@ -26,6 +26,8 @@ export class Rig {
   readonly health: NodeHealth;
   /** What a session answers that is asked whether it is there. */
   probe: (nodeId: NodeId) => Promise<boolean> = async () => false;
+  /** Nodes whose session was ended because they are down. */
+  readonly endedSessions: NodeId[] = [];
   controllers: Controllers | undefined;
   /** Sets as they arrived at node n1. */
   readonly sets: AssignmentSet[] = [];
@@ -54,6 +56,10 @@ export class Rig {
       clock: this.clock.process(() => this.skewMs),
       log: silentLog,
       probe: (nodeId) => this.probe(nodeId),
+      endSession: (nodeId) => {
+        this.endedSessions.push(nodeId);
+        this.dispatcher.goodbye(nodeId);
+      },
     });
     this.dispatcher = new Dispatcher(this.store, this.clock, this.health);
     this.dispatcher.setOwnNode(anId("n1"));
