@@ -261,41 +261,47 @@ export class ImageStore {
     for (const one of manifest?.children ?? []) await this.#reach(one.digest, reached, depth + 1);
   }
 
-  /** @throws OrchdError `invalid` */
-  async #requireParts(manifest: Manifest, mayLackChildren: boolean): Promise<void> {
-    for (const part of manifest.blobs) await this.#requirePart(part, "blob");
-    let here = 0;
-    for (const part of manifest.children) {
-      const isHere = (await this.sizeOf(part.digest)) !== undefined;
-      if (isHere || !mayLackChildren) await this.#requirePart(part, "manifest");
-      if (isHere) here += 1;
-    }
-    if (here === 0 && manifest.children.length > 0) {
-      throw new OrchdError("invalid", "none of the manifests that the index names is here");
-    }
-    await this.#requireEnd(manifest);
-  }
-
-  async #requirePart({ digest, size }: Descriptor, what: string): Promise<void> {
-    const found = await this.sizeOf(digest);
-    if (found === undefined) {
-      throw new OrchdError("invalid", `the ${what} ${digest} of the manifest is not here`);
-    }
-    if (found !== size) {
-      const message = `the ${what} ${digest} has ${found} bytes, and not ${size} as is said of it`;
-      throw new OrchdError("invalid", message);
-    }
-  }
-
-  /** A digest can't be in what it is the digest of; but indexes may be nested without an end. */
-  async #requireEnd(manifest: Manifest, depth = 1): Promise<void> {
+  /**
+   * Whether all that a manifest names is here; with `mayLack`, an index may lack manifests of its
+   * own, or their blobs, as long as one of them is whole.
+   * @throws OrchdError `invalid`
+   */
+  async #requireParts(manifest: Manifest, mayLack: boolean, depth = 0): Promise<boolean> {
     if (depth > DEPTH_MAX) {
       throw new OrchdError("invalid", `indexes are nested deeper than ${DEPTH_MAX} levels`);
     }
-    for (const { digest } of manifest.children) {
-      const child = await this.manifest(digest);
-      if (child !== undefined) await this.#requireEnd(child, depth + 1);
+    for (const part of manifest.blobs) {
+      if (!(await this.#requirePart(part, "blob", mayLack && depth > 0))) return false;
     }
+    let whole = 0;
+    for (const part of manifest.children) {
+      if (!(await this.#requirePart(part, "manifest", mayLack))) continue;
+      if (await this.#requireChild(part, mayLack, depth)) whole += 1;
+    }
+    if (whole > 0 || manifest.children.length === 0) return true;
+    throw new OrchdError("invalid", "none of the manifests that the index names is here");
+  }
+
+  async #requireChild(part: Descriptor, mayLack: boolean, depth: number): Promise<boolean> {
+    const bytes = await this.blobs.readSmall(part.digest, MANIFEST_BYTES_MAX);
+    const parsed = parseManifest(bytes?.toString() ?? "", part.mediaType);
+    if (!parsed.ok) throw new OrchdError("invalid", parsed.problem);
+    return this.#requireParts(parsed.value, mayLack, depth + 1);
+  }
+
+  async #requirePart(
+    { digest, size }: Descriptor,
+    what: "blob" | "manifest",
+    mayLack: boolean,
+  ): Promise<boolean> {
+    const found = await this.sizeOf(digest);
+    if (found === undefined && mayLack) return false;
+    if (found === undefined) {
+      throw new OrchdError("invalid", `the ${what} ${digest} of the manifest is not here`);
+    }
+    if (found === size) return true;
+    const message = `the ${what} ${digest} has ${found} bytes, and not ${size} as is said of it`;
+    throw new OrchdError("invalid", message);
   }
 
   #hold(digest: string): void {
