@@ -3,6 +3,7 @@ import * as fs from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { OrchdError, systemCodeOf } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
 import { isDigest, isTag } from "../core/oci/reference.ts";
 import { syncFolderOf } from "./blob-store.ts";
 
@@ -54,11 +55,11 @@ export class Catalog {
     this.#path = join(dir, "index.json");
   }
 
-  /** @throws OrchdError `damaged` when the file is there and makes no sense */
-  static async open(dir: string): Promise<Catalog> {
+  /** A file that makes no sense is put aside and told: the blobs stay, and images come again. */
+  static async open(dir: string, log: Log): Promise<Catalog> {
     const catalog = new Catalog(dir);
     await fs.writeFile(join(dir, "oci-layout"), LAYOUT, { mode: 0o600 });
-    catalog.#entries = await catalog.#load();
+    catalog.#entries = await catalog.#load(log);
     return catalog;
   }
 
@@ -115,7 +116,7 @@ export class Catalog {
     this.#entries = entries;
   }
 
-  async #load(): Promise<Entry[]> {
+  async #load(log: Log): Promise<Entry[]> {
     let text: string;
     try {
       text = await fs.readFile(this.#path, "utf8");
@@ -125,9 +126,12 @@ export class Catalog {
     }
     try {
       return indexSchema.parse(JSON.parse(text)).manifests.map(entryOf);
-    } catch (cause) {
-      const message = `${this.#path} is damaged: move it away, and load the images again`;
-      throw new OrchdError("damaged", message, { cause });
+    } catch {
+      // Which of its words make no sense helps nobody.
+      const aside = `${this.#path}.damaged`;
+      await fs.rename(this.#path, aside);
+      log.error(`the list of images was damaged and is ${aside} now: load the images again`);
+      return [];
     }
   }
 }

@@ -1,6 +1,7 @@
 import * as fs from "node:fs/promises";
 import type { Clock } from "../lib/clock.ts";
 import { OrchdError } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
 import { sortedBy } from "../lib/order.ts";
 import {
   DEPTH_MAX,
@@ -63,11 +64,14 @@ export class ImageStore {
     this.#clock = clock;
   }
 
-  /** @throws OrchdError `damaged`, `noSpace`, `internal` */
-  static async open(dir: string, clock: Clock, reserveBytes?: number): Promise<ImageStore> {
+  /** @throws OrchdError `noSpace`, `internal` */
+  static async open(
+    dir: string,
+    { clock, log, reserveBytes }: { clock: Clock; log: Log; reserveBytes?: number },
+  ): Promise<ImageStore> {
     await fs.mkdir(dir, { recursive: true, mode: 0o700 });
     const blobs = await BlobStore.open(dir, reserveBytes);
-    return new ImageStore(blobs, await Catalog.open(dir), clock);
+    return new ImageStore(blobs, await Catalog.open(dir, log), clock);
   }
 
   find(repository: string, reference: string): Entry | undefined {

@@ -19,8 +19,8 @@ export interface ListenOptions {
   registry: Registry;
   log: Log;
   /**
-   * Lets in whoever wants to change something, by the header `authorization` in the form of a
-   * bearer's; throws `unauthorized`. Absent where nothing can be changed.
+   * Lets in whoever wants to change something, by the header `authorization`; throws
+   * `unauthorized`. Absent where nothing can be changed.
    */
   guard?: (authorization: string | undefined) => unknown;
   port?: number;
@@ -82,7 +82,7 @@ function whyRefused(request: Request, guard: ListenOptions["guard"]): Response |
       const message = "this node's images are copies: push to the registry of a server";
       throw new RegistryError("DENIED", message);
     }
-    guard(bearerOf(request.headers.get("authorization")));
+    guard(request.headers.get("authorization") ?? undefined);
     return undefined;
   } catch (error) {
     return refusalOf(error);
@@ -90,17 +90,9 @@ function whyRefused(request: Request, guard: ListenOptions["guard"]): Response |
 }
 
 /** Whom a guard does not know is asked for a name and password, as programs for registries do. */
-export function refusalOf(error: unknown): Response {
+function refusalOf(error: unknown): Response {
   const isUnknown = error instanceof OrchdError && error.code === "unauthorized";
   const asked = { "www-authenticate": CHALLENGE };
   const told = isUnknown ? new RegistryError("UNAUTHORIZED", error.message, asked) : error;
   return registryProblem(told, () => {});
-}
-
-/** A token that came as the password of any user, as a bearer's. */
-export function bearerOf(authorization: string | null): string | undefined {
-  const [, basic] = /^Basic +([A-Za-z0-9+/=]+)\s*$/i.exec(authorization ?? "") ?? [];
-  if (basic === undefined) return authorization ?? undefined;
-  const text = Buffer.from(basic, "base64").toString();
-  return `Bearer ${text.slice(text.indexOf(":") + 1)}`;
 }

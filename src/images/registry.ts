@@ -2,7 +2,7 @@ import { OrchdError, messageChainOf } from "../lib/errors.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { MANIFEST_BYTES_MAX, OCI_INDEX } from "../core/oci/manifest.ts";
-import { isDigest, isTag } from "../core/oci/reference.ts";
+import { digestOfTag, isDigest, isTag } from "../core/oci/reference.ts";
 import type { Entry } from "./catalog.ts";
 import type { ImageStore } from "./image-store.ts";
 import { answerBlob } from "./registry-blob.ts";
@@ -90,7 +90,8 @@ export class Registry {
     const { method } = request;
     if (method === "PUT") return this.#putManifest(request, route);
     const { store, elsewhere } = this.#options;
-    const { repository, reference } = route;
+    const { repository } = route;
+    const reference = digestOfTag(route.reference) ?? route.reference;
     if (method === "DELETE") {
       const isGone = await store.remove(repository, reference);
       if (!isGone) throw unknownManifest();

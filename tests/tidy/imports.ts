@@ -48,7 +48,7 @@ export const BANDS: Band[] = [
   },
   {
     band: "cli/",
-    ours: ["cli/", CLIENT, "core/compose/", "core/archive/", "model/", "lib/"],
+    ours: ["cli/", CLIENT, "core/compose/", "core/archive/", "core/oci/", "model/", "lib/"],
     packages: ["commander", "zod", ...BUILTINS],
   },
   {

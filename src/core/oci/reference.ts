@@ -69,6 +69,17 @@ function hostAndPath(name: string): { host: string; path: string } {
   return { host: official, path: isShort ? `library/${path}` : path };
 }
 
+/** A tag that stands for a digest, where only a tag will do. */
+export function tagOfDigest(digest: string): string {
+  return digest.replace("sha256:", "sha256-");
+}
+
+/** What a tag of `tagOfDigest` stands for; undefined for every other tag. */
+export function digestOfTag(tag: string): string | undefined {
+  const digest = tag.replace("sha256-", "sha256:");
+  return isDigest(digest) ? digest : undefined;
+}
+
 /** `docker.io/library/web` */
 export function repositoryOf({ host, path }: ImageReference): string {
   return `${host}/${path}`;

@@ -1,10 +1,17 @@
 import { describe, expect, test } from "bun:test";
-import { readdirSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { systemClock } from "../../../src/lib/clock.ts";
 import { messageOf } from "../../../src/lib/errors.ts";
-import { ImageStore } from "../../../src/images/image-store.ts";
-import { anImage, anIndex, give, giveBlob, OCI_MANIFEST, sha256, withStore } from "./rig.ts";
+import {
+  anImage,
+  anIndex,
+  give,
+  giveBlob,
+  OCI_MANIFEST,
+  openStore,
+  sha256,
+  withStore,
+} from "./rig.ts";
 
 const REPOSITORY = "localhost/web";
 const NOTHING = { digests: new Set<string>() };
@@ -13,7 +20,7 @@ describe("the image store", () => {
   test("has what it was given after it is opened again", () =>
     withStore(async (store, dir) => {
       await give(store, REPOSITORY, "1");
-      const again = await ImageStore.open(dir, systemClock, 0);
+      const again = await openStore(dir);
       expect(await again.images()).toEqual(await store.images());
       expect(again.tags(REPOSITORY)).toEqual(["1"]);
     }));
@@ -27,7 +34,7 @@ describe("the image store", () => {
       await half.discard();
       const abandoned = await store.blobs.draft();
       await abandoned.write(new Uint8Array(9));
-      const again = await ImageStore.open(dir, systemClock, 0);
+      const again = await openStore(dir);
       const rest = await again.blobs.resume(digest);
       expect(rest.bytes).toBe(5);
       await rest.write(new Uint8Array(layer.subarray(5)));
@@ -74,17 +81,18 @@ describe("the image store", () => {
       expect(problems.at(-1)).toContain("nested deeper");
     }));
 
-  test("a damaged index is told, and left as it is", () =>
+  test("a damaged index is put aside, and the blobs stay", () =>
     withStore(async (store, dir) => {
       await give(store, REPOSITORY, "1");
       writeFileSync(join(dir, "index.json"), '{"schemaVersion":2,"mani');
-      const opened = ImageStore.open(dir, systemClock, 0);
-      expect(await opened.catch(messageOf)).toContain("index.json is damaged");
+      const again = await openStore(dir);
+      expect([again.entries(), (await again.blobs.list()).length]).toEqual([[], 3]);
+      expect(existsSync(join(dir, "index.json.damaged"))).toBe(true);
     }));
 
   test("takes nothing when the disk has no room", () =>
     withStore(async (_, dir) => {
-      const full = await ImageStore.open(dir, systemClock, Number.MAX_SAFE_INTEGER);
+      const full = await openStore(dir, Number.MAX_SAFE_INTEGER);
       expect(await full.blobs.draft().catch(messageOf)).toContain("the disk has no room");
     }));
 });

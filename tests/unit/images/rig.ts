@@ -24,21 +24,23 @@ export async function withStore<T>(
 ): Promise<T> {
   const dir = mkdtempSync(join(tmpdir(), "orchd-images-"));
   try {
-    return await run(await ImageStore.open(dir, systemClock, 0), dir);
+    return await run(await openStore(dir), dir);
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
 }
 
+export const quiet = lineLog(
+  () => {},
+  () => "",
+);
+
+export function openStore(dir: string, reserveBytes = 0): Promise<ImageStore> {
+  return ImageStore.open(dir, { clock: systemClock, log: quiet, reserveBytes });
+}
+
 export function aRegistry(store: ImageStore): Registry {
-  return new Registry({
-    store,
-    clock: systemClock,
-    log: lineLog(
-      () => {},
-      () => "",
-    ),
-  });
+  return new Registry({ store, clock: systemClock, log: quiet });
 }
 
 export interface SampleImage {
