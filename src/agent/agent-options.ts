@@ -11,6 +11,7 @@ import type { ContentMemory } from "./contents.ts";
 import type { MachineDevices } from "./give-devices.ts";
 import type { AgentIngress } from "./http-ingress.ts";
 import type { MemoryDirectory } from "./memory-directory.ts";
+import type { SiteImages } from "./site-images.ts";
 import type { AgentNetwork } from "./task-network.ts";
 
 /** What the agent needs of its own disk: every write is durable when it returns. */
@@ -45,6 +46,8 @@ export interface AgentOptions extends KeptOnMachine {
     /** Where their files are; absent where containers have no files. */
     directory?: MemoryDirectory;
   };
+  /** Images that need no registry elsewhere; absent where there are none. */
+  site?: Pick<SiteImages, "give">;
   /** What the machine has that tasks are given; absent means nothing. */
   machine?: () => MachineDevices;
   /** Hears of what the node says of itself when that changes. */

@@ -86,11 +86,10 @@ export class Agent implements AgentSession {
     this.#care = this.#newCare();
     this.volumes = this.#care.volumes;
     this.#contents = secrets && new Contents(state, secrets.key, log);
-    const directory = secrets?.directory;
     this.#grants = new Grants({
       node: { id: nodeId, ...options.facts },
       contents: this.#contents,
-      files: directory === undefined ? undefined : new TaskFiles(directory),
+      files: secrets?.directory && new TaskFiles(secrets.directory),
     });
     this.#executor = new Executor({
       clock,
@@ -99,6 +98,7 @@ export class Agent implements AgentSession {
       images: this.#images,
       grants: this.#grants,
       machine: options.machine,
+      site: options.site,
       ports: this.#ports,
       network: () => this.#network,
       ...this.#care.forTasks(),
@@ -295,10 +295,14 @@ export class Agent implements AgentSession {
     return { at: performance.now(), tasks, connections };
   }
 
-  async loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]> {
-    const references = await this.#options.runtime.loadImage(archive);
+  async fetchImages(references: readonly string[]): Promise<string[]> {
+    const { site, runtime } = this.#options;
+    const had: string[] = [];
+    for (const reference of references) {
+      if ((await site?.give(runtime, reference)) === true) had.push(reference);
+    }
     this.#images.forget();
-    return references;
+    return had;
   }
 
   async pruneImages(keep: readonly string[]): Promise<string[]> {

@@ -33,6 +33,8 @@ import { Membership } from "./membership.ts";
 import { memoryDirectory, type MemoryDirectory } from "./memory-directory.ts";
 import { Renewal } from "./renewal.ts";
 import { Reachability } from "./reachability.ts";
+import { ServerImages } from "./server-images.ts";
+import { SiteImages } from "./site-images.ts";
 
 const FIND_TIMEOUT_MS = 3000;
 
@@ -67,6 +69,7 @@ interface Machine {
   state: AgentState;
   clock: TrustedClock;
   lock: { release: () => void } | undefined;
+  site: SiteImages;
   /** Absent where the runtime can give no devices. */
   devices: DeviceWatch | undefined;
   diskPaths: readonly string[];
@@ -150,6 +153,7 @@ export class AgentRole {
         certify: (request) => this.#certifyHosts(request),
       },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
+      site: machine.site,
       dataDir: options.dataDir,
       diskPaths: machine.diskPaths,
       binds: { allowed: options.allowBind, own: [options.dataDir, options.runDir] },
@@ -205,7 +209,10 @@ export class AgentRole {
     const { disk, diskPaths } = await beginDiskCare(runtime, dataDir);
     const own = { ...(await facts(runtime)), hostname: identity.name, notes: [], disk };
     const directory = kind === "podman" ? memoryDirectory(runDir, nodeId) : undefined;
-    const machine = { state, clock, lock, devices, directory, network, diskPaths };
+    // The node's own identity changes with its certificate; the state has it as it is now.
+    const source = new ServerImages(() => state.loadIdentity() ?? identity);
+    const site = await SiteImages.open({ dataDir, clock: systemClock, log, source });
+    const machine = { state, clock, lock, devices, directory, network, diskPaths, site };
     const role = new AgentRole(options, machine, { identity, runtime, facts: own });
     await role.#begin();
     return role;
@@ -220,6 +227,7 @@ export class AgentRole {
     this.#reachability?.stop();
     this.#membership?.close();
     await this.#runtime.close();
+    await this.#machine.site.close();
     this.#machine.state.close();
     this.#machine.lock?.release();
   }

@@ -152,7 +152,7 @@ describe("what Podman's driver does for health checks", () => {
       Retries: 5,
     };
     writeHelloImage(path, CHECKED_IMAGE, { Healthcheck });
-    await lab.runtime.loadImage(Bun.file(path).stream());
+    await lab.podman("load", "--quiet", "--input", path);
     const taskId = await start({}, CHECKED_IMAGE);
     expect(await lab.runtime.imageHealthcheck(taskId)).toEqual({
       disabled: false,

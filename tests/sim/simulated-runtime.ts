@@ -187,8 +187,8 @@ export class SimulatedRuntime implements Runtime {
     throw new Error("no run executes commands");
   }
 
-  loadImage(): Promise<string[]> {
-    throw new Error("no run loads images");
+  takeImage(): Promise<void> {
+    throw new Error("no run has a registry");
   }
 
   usage(): Promise<[]> {
