@@ -224,7 +224,7 @@ describe("secrets and configs on two machines", () => {
 
 /** A disk of its own for what orchd keeps, so that what it has removed is looked at as well. */
 async function giveDisk(host: FleetHost): Promise<void> {
-  const make = `truncate -s 64M ${diskOf(host)} && mkfs.ext4 -q ${diskOf(host)}`;
+  const make = `truncate -s 160M ${diskOf(host)} && mkfs.ext4 -q ${diskOf(host)}`;
   await host.lab.run(["sh", "-c", make]);
   await mountDisk(host);
 }
