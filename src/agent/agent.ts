@@ -113,16 +113,7 @@ export class Agent implements AgentSession {
       status: (taskId) => this.#worker.status(taskId),
       onNews: (taskId, news) => this.#worker.setHealth(taskId, news.health, news),
     });
-    this.#worker = new Worker({
-      clock,
-      log,
-      containers: this.#containers,
-      executor: this.#executor,
-      readiness: this.#readiness,
-      onStarting: (status) => state.saveStatus([status]),
-      onStatus: (status) => this.#onStatus(status),
-      onForget: (taskId) => this.#onForget(taskId),
-    });
+    this.#worker = this.#newWorker();
     this.#successors = new Successors({
       clock,
       random,
@@ -148,6 +139,20 @@ export class Agent implements AgentSession {
       worker: () => this.#worker,
       onDisk: (disk) => this.#options.onFacts?.({ disk }),
       tell: (happenings) => server.happened(nodeId, happenings),
+    });
+  }
+
+  #newWorker(): Worker {
+    const { clock, log, state } = this.#options;
+    return new Worker({
+      clock,
+      log,
+      containers: this.#containers,
+      executor: this.#executor,
+      readiness: this.#readiness,
+      onStarting: (status) => state.saveStatus([status]),
+      onStatus: (status) => this.#onStatus(status),
+      onForget: (taskId) => this.#onForget(taskId),
     });
   }
 

@@ -68,9 +68,9 @@ export class Executor {
   async create(given: Assignment): Promise<ImagePin | undefined> {
     const { ports, runtime, machine, grants, binds } = this.#options;
     this.#options.requireRoom();
-    const filled = await grants.prepare(given);
-    const equipped = machine === undefined ? filled : withDevices(filled, machine());
-    const assignment = withAllowedBinds(equipped, binds);
+    const allowed = withAllowedBinds(grants.fill(given), binds);
+    const granted = await grants.mount(allowed);
+    const assignment = machine === undefined ? granted : withDevices(granted, machine());
     const { taskId, container, pin } = assignment;
     if (container.networkMode === "bridge") {
       for (const port of assignment.ports) await ports.claim(port, taskId);

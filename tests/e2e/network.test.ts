@@ -67,6 +67,13 @@ async function answers(host: FleetHost, url: string, tries: number): Promise<Set
   return heard;
 }
 
+/** The kernel routes a link's own address once it knows that nobody else has it. */
+async function waitForAddresses(host: FleetHost): Promise<void> {
+  await host.waitFor("the host's addresses are its own", async () => {
+    return (await run(host, "ip", "-6", "-o", "addr", "show", "tentative")) === "";
+  });
+}
+
 /** What the machine holds of a network, with nothing that passes. */
 async function stateOf(host: FleetHost): Promise<Record<string, string>> {
   const stable = (text: string) =>
@@ -118,6 +125,7 @@ describe("the network of three machines", () => {
       writeHelloImage(archive);
       await host.podman("load", "--input", archive);
       await host.podman("run", "--rm", HELLO_IMAGE, "sh", "-c", ":");
+      await waitForAddresses(host);
       before.push(await stateOf(host));
     }
     await server().startServer();
