@@ -13,6 +13,7 @@ import { ImageStore } from "../images/image-store.ts";
 import { type RegistryListener, serveRegistry } from "../images/listen.ts";
 import { type ImageSource, Mirror } from "../images/mirror.ts";
 import { Registry } from "../images/registry.ts";
+import { parseRegistryPath } from "../images/registry-route.ts";
 import type { Runtime } from "../runtime/driver.ts";
 
 export interface SiteImagesOptions {
@@ -34,6 +35,8 @@ export class SiteImages {
   readonly store: ImageStore;
   readonly registry: Registry;
   readonly #mirror: Mirror | undefined;
+  /** The same store, for those who are to get nothing else. */
+  readonly #kept: Registry;
   readonly #listener: RegistryListener;
   readonly #log: Log;
 
@@ -47,6 +50,7 @@ export class SiteImages {
     this.registry = registry;
     this.#mirror = mirror;
     this.#log = options.log;
+    this.#kept = new Registry({ store, clock: options.clock, log: options.log });
     this.#listener = serveRegistry({ registry, ...options });
   }
 
@@ -58,6 +62,22 @@ export class SiteImages {
     const elsewhere = mirror === undefined ? {} : { elsewhere: mirror };
     const registry = new Registry({ store, clock, log, ...elsewhere });
     return new SiteImages(store, registry, mirror, options);
+  }
+
+  /**
+   * Answers another node from what is here and what is just coming, and asks nobody else for it.
+   */
+  async answerPeer(request: Request): Promise<Response> {
+    const route = parseRegistryPath(new URL(request.url).pathname);
+    if (route?.kind === "blob") {
+      const [, from = "0"] = /^bytes=(\d{1,15})-$/.exec(request.headers.get("range") ?? "") ?? [];
+      const bytes = this.#mirror?.follow(route.digest, Number(from));
+      if (bytes !== undefined) {
+        const status = request.headers.has("range") ? 206 : 200;
+        return new Response(streamOf(bytes), { status });
+      }
+    }
+    return this.#kept.answer(request);
   }
 
   /** Where the registry is: `127.0.0.1:6775`. */
@@ -102,4 +122,18 @@ export class SiteImages {
     }
     return this.store.find(repository, wanted) !== undefined;
   }
+}
+
+function streamOf(pieces: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array> {
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const next = await pieces.next();
+        if (next.done === true) controller.close();
+        else controller.enqueue(next.value);
+      },
+      cancel: async () => void (await pieces.return(undefined)),
+    },
+    { highWaterMark: 0 },
+  );
 }

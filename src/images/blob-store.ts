@@ -125,6 +125,32 @@ export class BlobStore {
     rmSync(this.pathOf(digest), { force: true });
   }
 
+  /** What comes of a blob that is being fetched, from a byte on, until it is complete. */
+  async *follow(digest: string, from: number, live: LiveBlob): AsyncGenerator<Uint8Array> {
+    const file = await this.#attempt(async () => {
+      try {
+        return await fs.open(this.#partialOf(digest), "r");
+      } catch (error) {
+        // It has been put in its place.
+        if (systemCodeOf(error) !== "ENOENT") throw error;
+        return fs.open(this.pathOf(digest), "r");
+      }
+    });
+    try {
+      for (let at = from; ;) {
+        const there = await live.beyond(at);
+        if (there === undefined) return;
+        const piece = new Uint8Array(Math.min(PIECE_BYTES, there - at));
+        const { bytesRead } = await this.#attempt(() => file.read(piece, 0, piece.length, at));
+        if (bytesRead === 0) throw new OrchdError("damaged", `the blob ${digest} is cut off`);
+        at += bytesRead;
+        yield piece.subarray(0, bytesRead);
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
   /** What was being fetched and is not any more. */
   async removePartial(digest: string): Promise<void> {
     await this.#attempt(() => fs.rm(this.#partialOf(digest), { force: true }));
@@ -183,6 +209,49 @@ export class BlobStore {
       ? "the disk is full: make room for images there"
       : `images can't be kept in ${this.#dir}`;
     return new OrchdError(isFull ? "noSpace" : "internal", message, { cause });
+  }
+}
+
+/** How far a blob is that is being fetched, for those who pass it on meanwhile. */
+export class LiveBlob {
+  #bytes: number;
+  #end: "whole" | "broken" | undefined;
+  readonly #waiting = new Set<() => void>();
+
+  constructor(bytes: number) {
+    this.#bytes = bytes;
+  }
+
+  grow(bytes: number): void {
+    this.#bytes = bytes;
+    this.#wake();
+  }
+
+  /** The first word counts. */
+  end(isWhole: boolean): void {
+    this.#end ??= isWhole ? "whole" : "broken";
+    this.#wake();
+  }
+
+  /**
+   * Resolves to how many bytes are there once they are more than `at`, or to undefined when it is
+   * whole and has no more.
+   * @throws OrchdError `unreachable` (retryable) when no more comes
+   */
+  async beyond(at: number): Promise<number | undefined> {
+    while (this.#bytes <= at) {
+      if (this.#end === "whole") return undefined;
+      if (this.#end === "broken") {
+        throw new OrchdError("unreachable", "no more of the blob comes", { retryable: true });
+      }
+      await new Promise<void>((wake) => this.#waiting.add(wake));
+    }
+    return this.#bytes;
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting) wake();
+    this.#waiting.clear();
   }
 }
 

@@ -42,10 +42,7 @@ export function serveRegistry(options: ListenOptions): RegistryListener {
       fetch: (request, server) => {
         // A blob that has to be fetched first takes as long as it takes.
         server.timeout(request, 0);
-        const refusal = whyRefused(request, guard);
-        if (refusal !== undefined) return refusal;
-        const answer = registry.answer(request);
-        return guard === undefined ? answer : answer.then((one) => withChallenge(request, one));
+        return whyRefused(request, guard) ?? registry.answer(request);
       },
     });
   const server = orAnother(serve, port, log);
@@ -68,15 +65,12 @@ function orAnother<T>(serve: (port: number) => T, port: number, log: Log): T {
   }
 }
 
-/** Programs send what they were given only to a registry that asked for it at their first call. */
-function withChallenge(request: Request, answer: Response): Response {
-  const { pathname } = new URL(request.url);
-  if (/^\/v2\/?$/.test(pathname)) answer.headers.set("www-authenticate", CHALLENGE);
-  return answer;
-}
-
 function whyRefused(request: Request, guard: ListenOptions["guard"]): Response | undefined {
-  if (request.method === "GET" || request.method === "HEAD") return undefined;
+  const isReading = request.method === "GET" || request.method === "HEAD";
+  // Programs use the password that they were given only where their first call was refused; those
+  // that have none go on all the same.
+  const isFirst = guard !== undefined && /^\/v2\/?$/.test(new URL(request.url).pathname);
+  if (isReading && !isFirst) return undefined;
   try {
     if (guard === undefined) {
       const message = "this node's images are copies: push to the registry of a server";

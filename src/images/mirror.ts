@@ -2,7 +2,7 @@ import type { Clock } from "../lib/clock.ts";
 import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { isDigest } from "../core/oci/reference.ts";
-import type { Draft } from "./blob-store.ts";
+import { type Draft, LiveBlob } from "./blob-store.ts";
 import type { ImageStore } from "./image-store.ts";
 import type { Elsewhere } from "./registry.ts";
 
@@ -11,6 +11,7 @@ const TRIES_WITHOUT_GAIN = 5;
 const PAUSE_FIRST_MS = 250;
 const PAUSE_MAX_MS = 5000;
 const BLOBS_AT_ONCE = 4;
+const TRIES_OF_WRONG_BYTES = 3;
 
 export interface SourceManifest {
   bytes: Uint8Array;
@@ -30,6 +31,8 @@ export interface ImageSource {
     digest: string,
     from: number,
   ): Promise<AsyncIterable<Uint8Array> | undefined>;
+  /** What came of a blob is not what it should be. */
+  blame?(digest: string): void;
 }
 
 export interface MirrorOptions {
@@ -47,6 +50,7 @@ export class Mirror implements Elsewhere {
   readonly #options: MirrorOptions;
   /** Blobs under way: whoever else wants one of them waits for it. */
   readonly #blobs = new Map<string, Promise<void>>();
+  readonly #live = new Map<string, LiveBlob>();
   readonly #waiting: (() => void)[] = [];
   #running = 0;
 
@@ -79,21 +83,47 @@ export class Mirror implements Elsewhere {
     return work;
   }
 
+  /**
+   * The bytes of a blob that is being brought, from this one on, as they come; undefined for one
+   * that is not. Whoever reads them holds them against the digest.
+   */
+  follow(digest: string, from: number): AsyncGenerator<Uint8Array> | undefined {
+    const live = this.#live.get(digest);
+    return live && this.#options.store.blobs.follow(digest, from, live);
+  }
+
   async #bring(repository: string, digest: string): Promise<void> {
+    const { store, source } = this.#options;
+    for (let tries = 1; (await store.sizeOf(digest)) === undefined; tries++) {
+      try {
+        return await this.#bringOnce(repository, digest);
+      } catch (error) {
+        const isWrong = error instanceof OrchdError && error.code === "damaged";
+        if (isWrong) source.blame?.(digest);
+        if (!isWrong || tries === TRIES_OF_WRONG_BYTES) throw error;
+      }
+    }
+  }
+
+  async #bringOnce(repository: string, digest: string): Promise<void> {
     const { store } = this.#options;
-    if ((await store.sizeOf(digest)) !== undefined) return;
     const draft = await store.blobs.resume(digest);
+    const live = new LiveBlob(draft.bytes);
+    this.#live.set(digest, live);
     try {
-      const isComplete = await this.#fill(repository, digest, draft);
+      const isComplete = await this.#fill(repository, digest, draft, live);
       if (isComplete) await store.commit(draft, digest);
+      live.end(isComplete);
     } finally {
+      this.#live.delete(digest);
+      live.end(false);
       // What has come of it stays.
       await draft.discard();
     }
   }
 
   /** Whether the draft has all of the blob now; not, when the source does not have it. */
-  async #fill(repository: string, digest: string, draft: Draft): Promise<boolean> {
+  async #fill(repository: string, digest: string, draft: Draft, live: LiveBlob): Promise<boolean> {
     const { source, clock, log } = this.#options;
     let tries = 0;
     for (;;) {
@@ -101,7 +131,10 @@ export class Mirror implements Elsewhere {
       try {
         const bytes = await source.blob(repository, digest, before);
         if (bytes === undefined) return false;
-        for await (const piece of bytes) await draft.write(piece);
+        for await (const piece of bytes) {
+          await draft.write(piece);
+          live.grow(draft.bytes);
+        }
         return true;
       } catch (error) {
         if (!(error instanceof OrchdError) || !error.retryable) throw error;

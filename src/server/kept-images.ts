@@ -5,9 +5,13 @@ import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import { sortedBy } from "../lib/order.ts";
 import { formatImageReference, parseImageReference } from "../core/oci/reference.ts";
 import type { Freed, KeptImage, LoadedImages } from "../model/image.ts";
+import { INSIST_HEADER, PEER_BLOB_BYTES_MIN, PEER_HEADER } from "../model/image-peer.ts";
+import type { NodeId } from "../model/ids.ts";
+import { formatServerAddress } from "../model/server-address.ts";
 import type { AgentSession } from "../model/session.ts";
 import type { View } from "../model/view.ts";
 import type { Store } from "../store/store.ts";
+import { ImageTracker } from "./image-tracker.ts";
 import { neededImages } from "./disk-relief.ts";
 
 export interface KeptImagesOptions {
@@ -19,6 +23,7 @@ export interface KeptImagesOptions {
 /** The images that the site keeps, as people load, look at and remove them. */
 export class KeptImages {
   readonly #options: KeptImagesOptions;
+  readonly #tracker = new ImageTracker();
 
   constructor(options: KeptImagesOptions) {
     this.#options = options;
@@ -27,6 +32,22 @@ export class KeptImages {
   /** A request to the registry. */
   answer(request: Request): Promise<Response> {
     return this.#options.site.registry.answer(request);
+  }
+
+  /** A node's request; one that takes large blobs from other nodes too is told who has them. */
+  async answerNode(nodeId: NodeId, request: Request): Promise<Response> {
+    const { site, store } = this.#options;
+    const port = request.headers.get(PEER_HEADER);
+    const digest = blobIn(request);
+    if (port === null || digest === undefined) return this.answer(request);
+    const size = (await site.store.sizeOf(digest)) ?? 0;
+    if (size < PEER_BLOB_BYTES_MIN) return this.answer(request);
+    const node = store.view().nodes.get(nodeId);
+    const gives = node !== undefined && /^[1-9]\d{0,4}$/.test(port);
+    const address = gives ? formatServerAddress(node.address, Number(port)) : undefined;
+    const insist = request.headers.has(INSIST_HEADER);
+    const peers = this.#tracker.ask(digest, nodeId, address, insist);
+    return peers.length === 0 ? this.answer(request) : Response.json({ peers }, { status: 303 });
   }
 
   /**
@@ -87,6 +108,11 @@ export class KeptImages {
     const digests = pinnedDigests(this.#options.store.view());
     return { freedBytes: await this.#options.site.store.collect({ digests }) };
   }
+}
+
+/** The blob that is asked for; what is no address of one is told by the registry. */
+function blobIn(request: Request): string | undefined {
+  return /\/blobs\/(sha256:[0-9a-f]{64})$/.exec(new URL(request.url).pathname)?.[1];
 }
 
 /** What revisions that are kept are pinned to: an undo gets that very image. */

@@ -54,7 +54,7 @@ export interface RemoteOptions {
   joins: Joins;
   api: Hono<ApiEnv>;
   /** Answers a node's request for an image. */
-  images: (request: Request) => Promise<Response>;
+  images: (nodeId: NodeId, request: Request) => Promise<Response>;
   log: Log;
   onMember(nodeId: NodeId, change: MemberChange): void;
   /** What a member told all others. */

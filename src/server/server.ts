@@ -118,6 +118,7 @@ export class Server {
   readonly #hearing = new FirstHearing(() => this.#decide());
   #secrets: Secrets | undefined;
   #site: SiteImages | undefined;
+  #kept: KeptImages | undefined;
   #listening: ApiListener | undefined;
   #api: Hono<ApiEnv> | undefined;
   #remote: Remote | undefined;
@@ -247,9 +248,9 @@ export class Server {
   async openPort(listen: ListenOptions): Promise<void> {
     const { dataDir, runDir, log, advertise } = this.#options;
     const agent = this.#agent;
-    const [api, site] = [this.#api, this.#site];
+    const [api, kept] = [this.#api, this.#kept];
     assert(
-      api !== undefined && site !== undefined,
+      api !== undefined && kept !== undefined,
       "the API is there before it is opened to others",
     );
     this.#remote = await Remote.open({
@@ -258,7 +259,7 @@ export class Server {
       dataDir,
       runDir,
       api,
-      images: (request) => site.registry.answer(request),
+      images: (nodeId, request) => kept.answerNode(nodeId, request),
       log,
       self: { id: agent?.agent.nodeId ?? this.#store.clusterId, name: hostname() },
       store: this.#store,
@@ -425,6 +426,8 @@ export class Server {
   async #listen(site: SiteImages): Promise<void> {
     const store = this.#store;
     const sessions = () => this.#dispatcher.sessions();
+    const kept = new KeptImages({ site, store, sessions });
+    this.#kept = kept;
     const secrets = await this.#openSecrets();
     const uploaded = (id: string) => secrets.items.uploaded(id);
     const writes = new Writes(store, systemClock, systemRandom, uploaded);
@@ -460,7 +463,7 @@ export class Server {
       gossipKeys: new GossipKeys(store),
       ...this.#care.forPeople(),
       secrets: secrets.forPeople(),
-      images: new KeptImages({ site, store, sessions }),
+      images: kept,
       session: (nodeId: NodeId) => this.#dispatcher.session(nodeId),
       sessions,
     });

@@ -13,6 +13,8 @@ import {
   type HostCertificatesRequest,
   hostCertificatesRequestSchema,
 } from "../../model/join.ts";
+import { INSIST_HEADER, PEER_HEADER } from "../../model/image-peer.ts";
+import type { NodeId } from "../../model/ids.ts";
 import { SESSION_PATH, STATUS_PATH } from "../../session/refusal.ts";
 import type { Peer } from "../joins.ts";
 
@@ -32,7 +34,7 @@ export interface AgentRoutes {
   certifyHosts(request: HostCertificatesRequest): Promise<HostCertificatesAnswer>;
   onSession(peer: Peer, request: IncomingMessage, socket: Duplex, head: Buffer): void;
   /** Answers from the images that the site keeps. */
-  images(request: Request): Promise<Response>;
+  images(nodeId: NodeId, request: Request): Promise<Response>;
   /** The connection goes on for as long as its request takes. */
   onLongRequest(socket: Duplex): void;
   onBadRequest(socket: Duplex): void;
@@ -99,7 +101,7 @@ async function answer(
       const problem = whyNotValid(peer);
       if (problem !== undefined) throw problem;
       routes.onLongRequest(request.socket);
-      return await passOn(await routes.images(imageRequest(request)), response);
+      return await passOn(await routes.images(peer.nodeId, imageRequest(request)), response);
     }
     if (request.method !== "POST") throw forbidden();
     response.end(JSON.stringify(await answerPost(routes, peer, request)));
@@ -112,8 +114,10 @@ async function answer(
 }
 
 function imageRequest({ url = "/", headers }: IncomingMessage): Request {
-  const { range, accept } = headers;
-  const passed = { ...(range ? { range } : {}), ...(accept ? { accept } : {}) };
+  const passed = ["range", PEER_HEADER, INSIST_HEADER].flatMap((name) => {
+    const value = headers[name];
+    return typeof value === "string" ? [[name, value] as [string, string]] : [];
+  });
   return new Request(`http://orchd${url}`, { headers: passed });
 }
 

@@ -56,7 +56,7 @@ export interface TlsPortOptions {
   renew(peer: Peer, csr: string): Promise<CertificateAnswer>;
   certifyHosts(request: HostCertificatesRequest): Promise<HostCertificatesAnswer>;
   /** Answers a node's request for an image. */
-  images(request: Request): Promise<Response>;
+  images(nodeId: NodeId, request: Request): Promise<Response>;
   /** A node wants a session: the arguments are those of a WebSocket server's `handleUpgrade`. */
   onSession(peer: Peer, request: IncomingMessage, socket: Duplex, head: Buffer): void;
   limits?: Partial<TlsPortLimits>;
@@ -99,7 +99,7 @@ export class TlsPort {
         this.#hasAsked(request.socket as tls.TLSSocket);
         options.onSession(peer, request, socket, head);
       },
-      images: (request) => options.images(request),
+      images: (nodeId, request) => options.images(nodeId, request),
       onLongRequest: (socket) => this.#hasAsked(socket as tls.TLSSocket),
       onBadRequest: (socket) => this.#refuse(socket as tls.TLSSocket, "badRequest"),
     });
