@@ -53,7 +53,7 @@ export interface MachineFacts {
   forwarding?: { isOn: boolean; isOrchdRunning: boolean };
   /** Programs that orchd runs, and are not there. */
   programs?: { missing: string[] };
-  /** What the kernel complained of when it was asked to make one, to try it; absent where it can. */
+  /** What the kernel complained of when it was to make one, to try it; absent where it can. */
   kernel?: { nftables?: string; vxlan?: string; bridgeFilter?: string };
   wireguard?: { isThere: boolean };
   /** Undefined inside: nothing is in the way. */
