@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { pagesAsInFile, programRange } from "./program-section.ts";
 
-/** A start takes less; what is done now and then is paid for again each time. */
+/** A start takes less; what was needed in between is read again each time. */
 const EVERY_MS = 10_000;
 /** From Linux: include/uapi/asm-generic/mman-common.h. */
 const MADV_DONTNEED = 4;
@@ -35,9 +35,10 @@ export function unchangedRanges(smaps: string, executable: string): Range[] {
 
 /**
  * Gives back the pages of machine code, and of the program that was compiled into the executable,
- * that were needed at some time, for starting above all, now and then. The kernel keeps them in its cache of the file as long as it has room, and puts those
- * back that are needed again; but it no longer counts them as this process's memory, and has them
- * at hand for others. It takes some two milliseconds of each half minute.
+ * that were needed at some time, for starting above all, now and then. The kernel keeps them in its
+ * cache of the file as long as it has room, and puts those back that are needed again; but it no
+ * longer counts them as this process's memory, and has them at hand for others. It takes some two
+ * milliseconds of each ten seconds.
  * @returns how to end it
  */
 export function keepReleasingCode(clock: Clock): () => void {

@@ -34,7 +34,7 @@ test("the program is found by the name of its section", () => {
   });
 });
 
-test("an executable without a program, or one that is loaded anywhere, has none to give back", () => {
+test("an executable that has no program, or is loaded anywhere, has none to give back", () => {
   expect(sectionIn(readerOf(anElf(".bun_builtins", 0x17a2b40, 5000)))).toBeUndefined();
   expect(sectionIn(readerOf(anElf(".bun", 0, 5000)))).toBeUndefined();
   expect(sectionIn(readerOf(Buffer.from("#!/bin/sh\n")))).toBeUndefined();
