@@ -18,11 +18,11 @@ const TRANSFERS_MAX = 8;
 const FIRST_REQUEST_WITHIN_MS = 10_000;
 
 export interface PeerPortOptions {
-  identity(): Identity;
+  identity: () => Identity;
   clock: Clock;
   log: Log;
   /** Whether a node is one of the cluster, as far as this one knows. */
-  isMember(nodeId: NodeId): boolean;
+  isMember: (nodeId: NodeId) => boolean;
   /** Answers from what is here, and asks nobody else. */
   answer(request: Request): Promise<Response>;
 }

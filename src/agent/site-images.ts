@@ -3,6 +3,7 @@ import type { Clock } from "../lib/clock.ts";
 import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import {
+  formatImageReference,
   type ImageReference,
   parseImageReference,
   repositoryOf,
@@ -104,6 +105,24 @@ export class SiteImages {
     const from = `${this.#listener.address}/${wireNameOf(repository)}:${named}`;
     await runtime.takeImage({ from, repository, tag: named, ...(platform ? { platform } : {}) });
     return true;
+  }
+
+  /**
+   * Removes copies that none of these names means: they can be had again. A server, which has
+   * nobody to have them from, removes nothing.
+   * @returns how many bytes it freed
+   */
+  async dropCopies(keep: readonly string[]): Promise<number> {
+    if (this.#mirror === undefined) return 0;
+    const copies = new Set<string>();
+    const digests = new Set<string>();
+    for (const name of keep) {
+      const parsed = parseImageReference(name);
+      if (!parsed.ok) continue;
+      copies.add(formatImageReference(parsed.value));
+      if (parsed.value.digest !== undefined) digests.add(parsed.value.digest);
+    }
+    return this.store.collect({ digests, copies });
   }
 
   close(): Promise<void> {

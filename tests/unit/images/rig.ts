@@ -9,7 +9,6 @@ import { Registry } from "../../../src/images/registry.ts";
 import {
   DOCKER_CONFIG,
   DOCKER_LAYER,
-  DOCKER_MANIFEST,
   OCI_INDEX,
   OCI_MANIFEST,
 } from "../../../src/core/oci/manifest.ts";
@@ -143,4 +142,4 @@ export async function giveBlob(store: ImageStore, bytes: Uint8Array): Promise<vo
   await store.commit(draft);
 }
 
-export { DOCKER_MANIFEST, OCI_MANIFEST };
+export { OCI_MANIFEST };
