@@ -133,7 +133,8 @@ export class SiteImages {
     const repository = repositoryOf(reference);
     const wanted = reference.digest ?? reference.tag ?? "latest";
     try {
-      await this.#mirror?.bringManifest(repository, wanted);
+      // What the site keeps no more may be had elsewhere, and newer: a copy of it counts no more.
+      if ((await this.#mirror?.bringManifest(repository, wanted)) === false) return false;
     } catch (error) {
       // What is here, and any other registry, is as good as before.
       if (!(error instanceof OrchdError)) throw error;
