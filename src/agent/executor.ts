@@ -42,6 +42,8 @@ export interface ExecutorOptions {
   binds: BindRules;
   /** Volumes that are being written wait, and what was left half written is settled. */
   volumes: Pick<NodeVolumes, "whenFree" | "settle">;
+  /** The task whose network another one is to be in; see `SharedNetworks`. */
+  providerOf(assignment: Assignment): TaskId | undefined;
   /** Takes a task out of all tables, before it gets its signal. */
   withdraw(taskId: TaskId): Promise<void>;
 }
@@ -68,6 +70,7 @@ export class Executor {
   async create(given: Assignment): Promise<ImagePin | undefined> {
     const { ports, runtime, machine, grants, binds } = this.#options;
     this.#options.requireRoom();
+    this.#options.providerOf(given);
     const allowed = withAllowedBinds(grants.fill(given), binds);
     const granted = await grants.mount(allowed);
     const assignment = machine === undefined ? granted : withDevices(granted, machine());
@@ -191,14 +194,20 @@ export class Executor {
   async #createOnce(assignment: Assignment): Promise<void> {
     const { taskId } = assignment;
     const address = this.#addressFor(assignment);
+    const networkTask = this.#options.providerOf(assignment);
     const resolver = this.#options.network()?.resolver();
     const containerId = await this.#options.runtime.create({
       assignment,
       ...(address === undefined ? {} : { address }),
+      ...(networkTask === undefined ? {} : { networkTask }),
       ...(resolver === undefined ? {} : { resolver }),
     });
     const known = { taskId, containerId, state: "created" as const };
-    this.#options.containers.set(address === undefined ? known : { ...known, address });
+    this.#options.containers.set({
+      ...known,
+      ...(address === undefined ? {} : { address }),
+      ...(networkTask === undefined ? {} : { networkTask }),
+    });
   }
 
   /** In a line of its own: a slow registry must not hold up tasks whose image is here. */

@@ -25,6 +25,8 @@ export interface ContainerStatus {
   outOfMemory?: boolean;
   /** The address that it was created with on the node's network. */
   address?: string;
+  /** The task whose network it was created in, where it has none of its own. */
+  networkTask?: TaskId;
 }
 
 export type RuntimeEvent =
@@ -57,7 +59,9 @@ export interface CreateOptions {
   assignment: Assignment;
   /** A free address on the node's own network, for tasks in network mode `bridge`. */
   address?: string;
-  /** The node's name server, for tasks in that mode; absent where it has none. */
+  /** The running task whose network it shares, for tasks in network mode `service`. */
+  networkTask?: TaskId;
+  /** The node's name server, for tasks in both modes; absent where it has none. */
   resolver?: Resolver;
 }
 
@@ -192,4 +196,5 @@ export const LABELS = {
   slot: "orchd.slot",
   revision: "orchd.revision",
   address: "orchd.address",
+  networkTask: "orchd.network-task",
 } as const;

@@ -126,6 +126,9 @@ describe("a PostgreSQL with a secret, a config and a volume", () => {
   });
 
   test("moves to another node with its volume", async () => {
+    await spare.waitFor("h3 has its session", async () => {
+      return (await spare.orchd("explain", "h3")).stdout.includes("its session is connected");
+    });
     const before = await content(h2);
     const moved = await spare.orchd("volume", "move", "shop_data", "h3");
     expect([moved.code, moved.stderr]).toEqual([0, expect.stringContaining("in use there")]);

@@ -102,13 +102,13 @@ export class FakeRuntime implements Runtime {
   }
 
   async create(options: CreateOptions): Promise<string> {
-    const { assignment, address } = options;
+    const { assignment, address, networkTask } = options;
     const script = parseFakeScript(assignment.container.labels);
     await this.#delay(script.createDelayMs);
     return this.#answer(() => {
       this.#failIfAsked("create");
       const left = this.#containers.get(assignment.taskId);
-      if (left !== undefined && !this.#isStale(left, address)) return left.status.containerId;
+      if (left !== undefined && !this.#isStale(left, options)) return left.status.containerId;
       if (left !== undefined) this.#forget(left);
       this.#requireCreatable(assignment, script);
       const status: ContainerStatus = {
@@ -116,6 +116,7 @@ export class FakeRuntime implements Runtime {
         containerId: `${newId(this.#random)}${newId(this.#random)}`,
         state: "created",
         ...(address === undefined ? {} : { address }),
+        ...(networkTask === undefined ? {} : { networkTask }),
       };
       const container = { status, script, log: [], followers: new Set<Queue<LogLine>>() };
       this.#containers.set(assignment.taskId, container);
@@ -365,8 +366,9 @@ export class FakeRuntime implements Runtime {
     }
   }
 
-  #isStale({ status }: FakeContainer, address: string | undefined): boolean {
-    return status.state === "created" && status.address !== address;
+  #isStale({ status }: FakeContainer, { address, networkTask }: CreateOptions): boolean {
+    const isAsWanted = status.address === address && status.networkTask === networkTask;
+    return status.state === "created" && !isAsWanted;
   }
 
   #takeAddress({ taskId, address }: ContainerStatus): void {

@@ -4,8 +4,7 @@ import { parseBoundSockets, socketAt } from "../../../../src/core/doctor/bound-s
 const HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt\n";
 
 function line(local: string, state: string, inode: number, remote = "00000000:0000"): string {
-  const rest = `00000000:00000000 00:00000000 00000000 0 0 ${inode} 1`;
-  return `   0: ${local} ${remote} ${state} ${rest}\n`;
+  return `   0: ${local} ${remote} ${state} 0:0 00:0 00000000 0 0 ${inode} 1\n`;
 }
 
 describe("the sockets that a machine has", () => {
