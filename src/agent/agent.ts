@@ -320,7 +320,9 @@ export class Agent implements AgentSession {
   }
 
   async pruneImages(keep: readonly string[]): Promise<string[]> {
-    const removed = await this.#care.pruneImages(keep);
+    const { site } = this.#options;
+    const used = [...this.#worker.assignments()].map(({ container }) => container.image);
+    const removed = await this.#care.pruneImages(keep, () => site?.dropCopies([...keep, ...used]));
     if (removed.length > 0) this.#images.forget();
     return removed;
   }
