@@ -41,6 +41,8 @@ export interface HttpIngressOptions {
   /** Where certificates for hosts are kept. */
   certificatesPath: string;
   certify: (request: HostCertificatesRequest) => Promise<HostCertificatesAnswer>;
+  /** Seals keys that people gave for hosts; absent where those are not kept. */
+  sealKey?: Uint8Array | undefined;
   /** Hears of it when a port can't be had, or can again. */
   onFacts: (facts: IngressFacts) => void;
 }
@@ -122,7 +124,8 @@ export class HttpIngress {
   }
 
   async #begin(): Promise<Running> {
-    const { clock, random, log, choice, certify, certificatesPath: path } = this.#options;
+    const { clock, random, log, choice, certify, sealKey } = this.#options;
+    const { certificatesPath: path } = this.#options;
     // Most nodes of most clusters never take a request.
     const [{ Proxy }, { listenHttp, listenHttps }] = await Promise.all([
       import("../net/ingress/proxy.ts"),
@@ -131,7 +134,7 @@ export class HttpIngress {
     const onServed = (served: Served) => log.info(formatServed(served));
     const proxy = new Proxy({ clock, random, ...(choice.log ? { onServed } : {}) });
     const onChange = () => this.#tell();
-    const certificates = new HostCertificates({ path, clock, log, certify, onChange });
+    const certificates = new HostCertificates({ path, sealKey, clock, log, certify, onChange });
     return {
       proxy,
       certificates,
