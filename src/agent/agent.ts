@@ -89,11 +89,10 @@ export class Agent implements AgentSession {
     this.#care = this.#newCare();
     this.volumes = this.#care.volumes;
     this.#contents = secrets && new Contents(state, secrets.key, log);
-    const directory = secrets?.directory;
     this.#grants = new Grants({
       node: { id: nodeId, ...options.facts },
       contents: this.#contents,
-      files: directory === undefined ? undefined : new TaskFiles(directory),
+      files: secrets?.directory && new TaskFiles(secrets.directory),
     });
     this.#shared = new SharedNetworks({
       assignments: () => this.#worker.assignments(),
@@ -109,17 +108,7 @@ export class Agent implements AgentSession {
       status: (taskId) => this.#worker.status(taskId),
       onNews: (taskId, news) => this.#worker.setHealth(taskId, news.health, news),
     });
-    this.#worker = new Worker({
-      clock,
-      log,
-      containers: this.#containers,
-      executor: this.#executor,
-      readiness: this.#readiness,
-      isCutOff: (assignment) => this.#shared.isCutOff(assignment),
-      onStarting: (status) => state.saveStatus([status]),
-      onStatus: (status) => this.#onStatus(status),
-      onForget: (taskId) => this.#onForget(taskId),
-    });
+    this.#worker = this.#newWorker();
     this.#successors = new Successors({
       clock,
       random,
@@ -138,7 +127,7 @@ export class Agent implements AgentSession {
   }
 
   #newExecutor(): Executor {
-    const { clock, runtime, machine } = this.#options;
+    const { clock, runtime, machine, site } = this.#options;
     return new Executor({
       clock,
       runtime,
@@ -146,6 +135,7 @@ export class Agent implements AgentSession {
       images: this.#images,
       grants: this.#grants,
       machine,
+      site,
       ports: this.#ports,
       network: () => this.#network,
       providerOf: (assignment) => this.#shared.providerOf(assignment),
@@ -162,6 +152,21 @@ export class Agent implements AgentSession {
       worker: () => this.#worker,
       onDisk: (disk) => this.#options.onFacts?.({ disk }),
       tell: (happenings) => server.happened(nodeId, happenings),
+    });
+  }
+
+  #newWorker(): Worker {
+    const { clock, log, state } = this.#options;
+    return new Worker({
+      clock,
+      log,
+      containers: this.#containers,
+      executor: this.#executor,
+      readiness: this.#readiness,
+      isCutOff: (assignment) => this.#shared.isCutOff(assignment),
+      onStarting: (status) => state.saveStatus([status]),
+      onStatus: (status) => this.#onStatus(status),
+      onForget: (taskId) => this.#onForget(taskId),
     });
   }
 
@@ -305,10 +310,14 @@ export class Agent implements AgentSession {
     return { at: performance.now(), tasks, connections };
   }
 
-  async loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]> {
-    const references = await this.#options.runtime.loadImage(archive);
+  async fetchImages(references: readonly string[]): Promise<string[]> {
+    const { site, runtime } = this.#options;
+    const had: string[] = [];
+    for (const reference of references) {
+      if ((await site?.give(runtime, reference)) === true) had.push(reference);
+    }
     this.#images.forget();
-    return references;
+    return had;
   }
 
   async pruneImages(keep: readonly string[]): Promise<string[]> {

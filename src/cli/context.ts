@@ -7,7 +7,7 @@ import type { Diagnosis, DoctorOptions } from "../model/diagnosis.ts";
 import type { NetworkMode } from "../model/network-map.ts";
 import type { Strategy } from "../model/service.ts";
 import type { BuildInfo } from "./build-info.ts";
-import { chooseServer } from "./contexts/choose-server.ts";
+import { chooseServer, type ConnectionOptions } from "./contexts/choose-server.ts";
 import type { Io } from "./io.ts";
 import { parseDuration } from "./output/parse-time.ts";
 import { DATA_DIR_DEFAULT, RUN_DIR_DEFAULT } from "./socket-path.ts";
@@ -102,13 +102,6 @@ export interface Context {
   readonly io: Io;
   readonly program: Program;
   exitCode: number;
-}
-
-/** Options of every command that asks a server. */
-export interface ConnectionOptions {
-  context?: string;
-  socket?: string;
-  dataDir?: string;
 }
 
 export interface RemoteOptions extends ConnectionOptions {

@@ -40,6 +40,16 @@ export interface ImageIdentity {
   digests: string[];
 }
 
+/** An image in a registry of this machine. */
+export interface TakenImage {
+  /** How it is called there: `127.0.0.1:6775/docker.io/library/web:1`. */
+  from: string;
+  /** Of the name that it gets: `docker.io/library/web`. */
+  repository: string;
+  tag: string;
+  platform?: string;
+}
+
 export interface RuntimeInfo {
   name: string;
   version: string;
@@ -137,8 +147,8 @@ export interface Runtime {
   imagePlatform(reference: string): Promise<string | undefined>;
   /** Fetches from a registry. */
   pullImage(reference: string, platform?: string): Promise<void>;
-  /** Takes a docker-archive or OCI archive; answers the references that it held. */
-  loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]>;
+  /** Fetches from a registry of this machine, and keeps the image under another name. */
+  takeImage(image: TakenImage): Promise<void>;
   images(): Promise<ImageSummary[]>;
 
   ensureNetwork(network: BridgeNetwork): Promise<void>;

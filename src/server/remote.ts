@@ -53,6 +53,8 @@ export interface RemoteOptions {
   tokens: Tokens;
   joins: Joins;
   api: Hono<ApiEnv>;
+  /** Answers a node's request for an image. */
+  images: (nodeId: NodeId, request: Request) => Promise<Response>;
   log: Log;
   certifyHosts(request: HostCertificatesRequest): Promise<HostCertificatesAnswer>;
   onMember(nodeId: NodeId, change: MemberChange): void;
@@ -151,6 +153,7 @@ export class Remote {
       isPinned: (nodeId, keyDigest) => isPinned(store.view().nodes.get(nodeId), keyDigest),
       renew: (peer, csr) => joins.renew(peer, csr),
       certifyHosts: (request) => this.#options.certifyHosts(request),
+      images: this.#options.images,
       onSession: ({ nodeId }, request, socket, head) => {
         this.#links.upgrade(request, socket, head, (link) => this.#sessions.accept(link, nodeId));
       },

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeHelloImage } from "../../scripts/image.ts";
+import type { Assignment } from "../../src/model/assignment.ts";
 import type { ContainerSpec } from "../../src/model/container.ts";
 import type { TaskId } from "../../src/model/ids.ts";
 import { hasPodman, makePodmanLab, type PodmanLab } from "./runtime-podman-lab.ts";
@@ -30,7 +31,10 @@ describe("what Podman's driver does for health checks", () => {
   }, TIMEOUT_MS);
 
   async function start(change: Partial<ContainerSpec> = {}, image = lab.image): Promise<TaskId> {
-    const assignment = aTask(image, {}, change);
+    return startTask(aTask(image, {}, change));
+  }
+
+  async function startTask(assignment: Assignment): Promise<TaskId> {
     await lab.runtime.create({ assignment });
     made.push(assignment.taskId);
     await lab.runtime.start(assignment.taskId);
@@ -42,16 +46,15 @@ describe("what Podman's driver does for health checks", () => {
     return lab.runtime.run(taskId, ["/bin/sh", "-c", command], options);
   }
 
-  /** Processes of the container that have this among their words. */
+  /** Processes that have this among their words. */
   function processes(word: string): number {
-    return readdirSync("/proc").filter((entry) => {
-      try {
-        return /^\d+$/.test(entry) && commandLineOf(entry).includes(word);
-      } catch {
-        // It has ended meanwhile.
-        return false;
-      }
-    }).length;
+    return commandLines().filter((text) => wordsOf(text).includes(word)).length;
+  }
+
+  /** Processes by which Podman here watches a container, or a command in it. */
+  function monitors(): number {
+    const ours = commandLines().filter((text) => text.includes(lab.dir));
+    return ours.filter((text) => wordsOf(text)[0] === "conmon").length;
   }
 
   test("a command has its code and the output of both streams", async () => {
@@ -97,6 +100,17 @@ describe("what Podman's driver does for health checks", () => {
     await until("nothing of it is left", () => processes("1101") === 0);
   });
 
+  test("one that only goes on starting others is ended with all of them", async () => {
+    const reservations = { cpuMillis: 0, memoryBytes: 0 };
+    const resources = { limits: { pids: 100 }, reservations };
+    const taskId = await startTask({ ...aTask(lab.image), resources });
+    const { end, output } = await run(taskId, "while :; do sleep 1104 & echo; done");
+    // The limit of the container's processes ends it, as whatever it starts counts there.
+    expect({ end, many: output.split("\n").length > 50 }).toEqual({ end: "exited", many: true });
+    await until("nothing of it is left", () => processes("1104") === 0);
+    expect((await run(taskId, "echo well")).output).toBe("well\n");
+  });
+
   test("one that leaves something in the background ends at once, and so does that", async () => {
     const taskId = await start();
     const { end, exitCode } = await run(taskId, "sleep 1102 & exit 0");
@@ -122,9 +136,9 @@ describe("what Podman's driver does for health checks", () => {
 
   test("neither Podman nor anybody else is left with anything of it", async () => {
     const taskId = await start();
-    const monitors = processes("conmon");
+    expect(monitors()).toBe(1);
     for (let i = 0; i < 5; i++) await run(taskId, "true");
-    expect(processes("conmon")).toBe(monitors);
+    expect(monitors()).toBe(1);
     expect(readdirSync(lab.dir).filter((name) => name.endsWith(".pid"))).toEqual([]);
   });
 
@@ -138,7 +152,7 @@ describe("what Podman's driver does for health checks", () => {
       Retries: 5,
     };
     writeHelloImage(path, CHECKED_IMAGE, { Healthcheck });
-    await lab.runtime.loadImage(Bun.file(path).stream());
+    await lab.podman("load", "--quiet", "--input", path);
     const taskId = await start({}, CHECKED_IMAGE);
     expect(await lab.runtime.imageHealthcheck(taskId)).toEqual({
       disabled: false,
@@ -155,7 +169,18 @@ describe("what Podman's driver does for health checks", () => {
   });
 });
 
-function commandLineOf(pid: string): string[] {
-  const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-  return words.map((word) => word.split("/").at(-1) ?? "");
+/** What every process on the machine was started with; a NUL is behind each word. */
+function commandLines(): string[] {
+  return readdirSync("/proc").flatMap((entry) => {
+    try {
+      return /^\d+$/.test(entry) ? [readFileSync(`/proc/${entry}/cmdline`, "utf8")] : [];
+    } catch {
+      // It has ended meanwhile.
+      return [];
+    }
+  });
+}
+
+function wordsOf(commandLine: string): string[] {
+  return commandLine.split("\0").map((word) => word.split("/").at(-1) ?? "");
 }

@@ -23,6 +23,7 @@ import type {
   Runtime,
   RuntimeEvent,
   RuntimeInfo,
+  TakenImage,
 } from "../driver.ts";
 import { Queue } from "../queue.ts";
 import { openFakeExec } from "./fake-exec.ts";
@@ -254,9 +255,8 @@ export class FakeRuntime implements Runtime {
     });
   }
 
-  async loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]> {
-    const references = await this.#images.load(archive, this.#clock.now());
-    return this.#answer(() => references);
+  takeImage({ repository, tag }: TakenImage): Promise<void> {
+    return this.#answer(() => this.#images.take(`${repository}:${tag}`, this.#clock.now()));
   }
 
   images(): Promise<ImageSummary[]> {

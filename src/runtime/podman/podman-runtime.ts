@@ -26,6 +26,7 @@ import {
   type Runtime,
   type RuntimeEvent,
   type RuntimeInfo,
+  type TakenImage,
   type Upkeep,
 } from "../driver.ts";
 import { readContainerLog } from "./container-log.ts";
@@ -34,7 +35,7 @@ import { createSpecOf } from "./create-spec.ts";
 import { openExec } from "./exec.ts";
 import { filtersOf, type PodmanHttp } from "./http.ts";
 import { ImageHealth } from "./image-health.ts";
-import { hasImage, imageIdentity, imagePlatform, listImages, loadImage } from "./images.ts";
+import { hasImage, imageIdentity, imagePlatform, listImages, takeImage } from "./images.ts";
 import { pullImage, qualifiedNameOf } from "./images.ts";
 import { findRuntime, readProcessLimits } from "./machine.ts";
 import { NodeNetwork } from "./network.ts";
@@ -245,8 +246,8 @@ export class PodmanRuntime implements Runtime {
     return pullImage(this.#http, reference, platform);
   }
 
-  loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]> {
-    return loadImage(this.#http, archive);
+  takeImage(image: TakenImage): Promise<void> {
+    return takeImage(this.#http, image);
   }
 
   images(): Promise<ImageSummary[]> {
