@@ -1,4 +1,4 @@
-import type { AgentMemory } from "../../src/agent/agent.ts";
+import type { AgentMemory } from "../../src/agent/agent-options.ts";
 import type { Clock } from "../../src/lib/clock.ts";
 import type { Runtime } from "../../src/runtime/driver.ts";
 import type { Store } from "../../src/store/store.ts";

@@ -1,7 +1,7 @@
 import { sortedBy } from "../../lib/order.ts";
 import { plural } from "../../lib/text.ts";
 import { canMove } from "../../model/home.ts";
-import type { NodeId, ServiceId, TaskId } from "../../model/ids.ts";
+import type { ServiceId, TaskId } from "../../model/ids.ts";
 import type { Node } from "../../model/node.ts";
 import { formatServiceName } from "../../model/names.ts";
 import { priorityOf, specAt, specOf, type Service } from "../../model/service.ts";
@@ -99,12 +99,8 @@ class Planning {
       const spec = specAt(service, task.revision);
       return [{ nodeId, task: given, spec: room === undefined ? spec : needBeyond(room, spec) }];
     });
-    const placed = new Map<ServiceId, NodeId[]>();
-    for (const { nodeId, task } of this.#guests) {
-      const known = placed.get(task.serviceId);
-      if (known === undefined) placed.set(task.serviceId, [nodeId]);
-      else known.push(nodeId);
-    }
+    const company = this.#guests.map(({ nodeId, task }) => ({ ...task, nodeId }));
+    const placed = Map.groupBy(company, ({ serviceId }) => serviceId);
     this.#affinity = { index: bondIndexOf(view), placed };
   }
 
