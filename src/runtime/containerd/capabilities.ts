@@ -11,10 +11,19 @@ const NAMES = (
 ).split(" ");
 
 /** What Podman gives (containers-common 0.50); Docker gives three more. */
-const DEFAULTS =
-  "CHOWN DAC_OVERRIDE FOWNER FSETID KILL NET_BIND_SERVICE SETFCAP SETGID SETPCAP SETUID SYS_CHROOT".split(
-    " ",
-  );
+const DEFAULTS = [
+  "CHOWN",
+  "DAC_OVERRIDE",
+  "FOWNER",
+  "FSETID",
+  "KILL",
+  "NET_BIND_SERVICE",
+  "SETFCAP",
+  "SETGID",
+  "SETPCAP",
+  "SETUID",
+  "SYS_CHROOT",
+];
 
 export interface CapabilityRequest {
   privileged: boolean;

@@ -184,10 +184,11 @@ export class ContainerdRuntime implements Runtime {
     const address = record.labels[LABELS.address];
     await this.#life.start(taskId, {
       tty: record.labels[TTY_LABEL] !== undefined,
+      check: async () => {
+        if (address !== undefined) await this.#requireFree(taskId, address);
+      },
       connect: async (pid) => {
-        if (address === undefined) return;
-        await this.#requireFree(taskId, address);
-        await this.#bridge.connect(taskId, pid, address);
+        if (address !== undefined) await this.#bridge.connect(taskId, pid, address);
       },
     });
   }

@@ -25,6 +25,8 @@ export interface TaskParts {
 
 export interface StartOptions {
   tty: boolean;
+  /** Called before anything is made; what it throws is why nothing is. */
+  check(): Promise<void>;
   /** Called between making the container's processes and letting them run. */
   connect(pid: number): Promise<void>;
 }
@@ -58,6 +60,7 @@ export class TaskLife {
     if (files.read(taskId).exit !== undefined) return;
     // Somebody was stopped between making and starting it.
     if (found !== undefined) await this.#delete(taskId);
+    await options.check();
     try {
       const pid = await this.#make(taskId, options.tty);
       await options.connect(pid);
@@ -77,9 +80,8 @@ export class TaskLife {
     if (found === undefined || found.status === TASK_STATUS.created) return;
     if (found.status !== TASK_STATUS.stopped) {
       if (isPaused(found)) await this.thaw(taskId);
-      const hasEnded = this.waitForEnd(taskId, graceMs);
-      if (graceMs > 0) await this.#kill(taskId, signal);
-      if (graceMs <= 0 || !(await hasEnded)) await this.#end(taskId);
+      const hasEnded = graceMs > 0 && (await this.#killAndWait(taskId, signal, graceMs));
+      if (!hasEnded) await this.#end(taskId);
     }
     await this.reap(taskId);
   }
@@ -172,16 +174,25 @@ export class TaskLife {
   }
 
   async #end(taskId: TaskId): Promise<void> {
-    const hasEnded = this.waitForEnd(taskId, END_MS);
-    await this.#kill(taskId, SIGKILL, true);
-    if (await hasEnded) return;
+    if (await this.#killAndWait(taskId, SIGKILL, END_MS)) return;
     throw new OrchdError("timedOut", "the container does not end although it was killed", {
       retryable: true,
     });
   }
 
-  async #kill(taskId: TaskId, signal: number, all = false): Promise<void> {
+  /** Whether it has ended within that time. */
+  async #killAndWait(taskId: TaskId, signal: number, timeoutMs: number): Promise<boolean> {
+    const [hasEnded] = await Promise.all([
+      this.waitForEnd(taskId, timeoutMs),
+      this.#kill(taskId, signal),
+    ]);
+    return hasEnded;
+  }
+
+  /** The last signal is for all of its processes: with the machine's own ids they would live on. */
+  async #kill(taskId: TaskId, signal: number): Promise<void> {
     try {
+      const all = signal === SIGKILL;
       await this.#parts.grpc.call(METHODS.kill, { containerId: taskId, signal, all });
     } catch (error) {
       // It has ended meanwhile.
@@ -199,8 +210,7 @@ export class TaskLife {
       const found = await this.find(taskId);
       if (found === undefined) return;
       if (found.status !== TASK_STATUS.created) throw error;
-      await this.#kill(taskId, SIGKILL, true);
-      await this.waitForEnd(taskId, END_MS);
+      await this.#end(taskId);
       await grpc.call(METHODS.deleteTask, { containerId: taskId });
     }
   }
