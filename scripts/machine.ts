@@ -19,8 +19,9 @@ const PARTS: readonly Part[] = [
   { program: "nft", package: "nftables" },
   { program: "ip", package: "iproute2" },
 ];
-/** What tests need on top: what gossip and DNS are held against, and clocks that are wrong. */
+/** What tests need on top: another runtime, what gossip and DNS are held against, wrong clocks. */
 export const TEST_PARTS: readonly Part[] = [
+  { program: "containerd", package: "containerd" },
   { program: "serf", package: "serf" },
   { program: "dig", package: "bind9-dnsutils" },
   { program: "faketime", package: "faketime" },

@@ -12,7 +12,10 @@ import type { RuntimeLab } from "./runtime.ts";
 import { until } from "./runtime-until.ts";
 
 const IMAGE = "localhost/orchd-conformance:1";
-const APPLETS = "sh sleep cat echo true stty id pwd ls dd tr head ip grep mount touch".split(" ");
+const APPLETS =
+  "sh sleep cat echo true stty id pwd ls dd tr head grep mount hostname cut readlink stat od".split(
+    " ",
+  );
 /** The image itself has these, which tests of volumes and users look at. */
 const PASSWD = "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1001:web:/srv:/bin/sh\n";
 const GROUP = "root:x:0:\nweb:x:1001:\naudio:x:29:web\n";

@@ -68,6 +68,8 @@ export class Bridge {
       // Somebody removed the bridge: it is made anew, once.
       if ((await findLink(network.name)) !== undefined) throw error;
       await this.ensure(network);
+      // The link of the first try, if that came so far, is connected to nothing.
+      await run(["ip", "link", "delete", "dev", linkOf(taskId)]);
       await this.#connect(network, taskId, pid, address);
     }
   }
@@ -79,7 +81,7 @@ export class Bridge {
     address: string,
   ): Promise<void> {
     const { name, gateway, mtu } = network;
-    const link = `od${taskId}`;
+    const link = linkOf(taskId);
     const size = mtu === undefined ? "" : `mtu ${mtu}`;
     const own = `name eth0 address ${linkAddressOf(address)} ${size} netns ${pid}`;
     await ip([
@@ -97,6 +99,11 @@ export class Bridge {
   #alias(): string {
     return `orchd:${this.#nodeId}`;
   }
+}
+
+/** The node's end: fifteen characters are the most that a name may have. */
+function linkOf(taskId: TaskId): string {
+  return `od${taskId}`;
 }
 
 function prefixOf({ subnet }: BridgeNetwork): string {

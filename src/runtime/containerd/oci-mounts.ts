@@ -50,7 +50,6 @@ function baseOf(spec: ContainerSpec): OciMount[] {
   const mount = (destination: string, type: string, options: string[], source = type) => {
     return { destination, type, source, options };
   };
-  const shared = ["/dev/shm", "/dev/mqueue"].map((path) => bind(path, path, []));
   const size = `size=${spec.shmSizeBytes ?? SHM_BYTES}`;
   return [
     mount("/proc", "proc", safe),
@@ -64,12 +63,11 @@ function baseOf(spec: ContainerSpec): OciMount[] {
       "mode=0620",
       "gid=5",
     ]),
-    ...(spec.ipcMode === "host"
-      ? shared
-      : [
-          mount("/dev/shm", "tmpfs", [...safe, "mode=1777", size], "shm"),
-          mount("/dev/mqueue", "mqueue", safe),
-        ]),
+    spec.ipcMode === "host"
+      ? bind("/dev/shm", "/dev/shm", [])
+      : mount("/dev/shm", "tmpfs", [...safe, "mode=1777", size], "shm"),
+    // Its queues are those of the namespace for IPC, whichever that is.
+    mount("/dev/mqueue", "mqueue", safe),
     mount("/sys/fs/cgroup", "cgroup", ["rprivate", ...safe, "relatime", access]),
   ];
 }
