@@ -39,11 +39,11 @@ export function chooseRuntime(choice: RuntimeChoice, sockets: RuntimeSockets): R
   if (sockets.podman !== undefined) return "podman";
   if (sockets.containerd !== undefined) return "containerd";
   if (existsSync(PODMAN_SOCKET) || Bun.which("podman") !== null) return "podman";
-  if (existsSync(CONTAINERD_SOCKET)) return "containerd";
+  if (existsSync(CONTAINERD_SOCKET) || Bun.which("containerd") !== null) return "containerd";
   throw new OrchdError(
     "runtime",
-    "this machine has no Podman, and no containerd that runs: install one (Debian: apt install " +
-      "podman runc netavark, or apt install containerd)",
+    "this machine has neither Podman nor containerd: install one (Debian: apt install podman " +
+      "runc netavark, or apt install containerd)",
   );
 }
 

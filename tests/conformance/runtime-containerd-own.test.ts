@@ -267,6 +267,64 @@ describe(SUITE, () => {
     await other.stop(true);
   });
 
+  test("a task whose shim was killed has failed, and runs no more", async () => {
+    const { taskId } = await started("while :; do sleep 0.05; done");
+    const [shim] = shimsOf(taskId);
+    process.kill(Number(shim), "SIGKILL");
+    expect(await endOf(taskId)).toMatchObject({ exitCode: 137 });
+    await lab.runtime.remove(taskId);
+    expect(await lab.runtime.list()).toEqual([]);
+  });
+
+  test("after a restart of the machine a container is as new, and starts again", async () => {
+    const { taskId } = await started("echo here; while :; do sleep 0.05; done");
+    await lab.ctr("task", "delete", "--force", taskId);
+    const path = join(lab.dir, "data/containerd/containers", taskId, "state.json");
+    await writeFile(path, JSON.stringify({ startedAt: 1, boot: "the one before" }));
+    const again = await lab.reopen();
+    expect(await again.inspect(taskId)).toMatchObject({ state: "created" });
+    await again.start(taskId);
+    expect(await again.inspect(taskId)).toMatchObject({ state: "running" });
+    await again.remove(taskId);
+  });
+
+  test(
+    "a containerd of orchd's own comes back when it dies, and is taken over by the next orchd",
+    async () => {
+      const runDir = join(lab.dir, "run-own");
+      const dirs = { runDir, dataDir: join(lab.dir, "data-own") };
+      const systemSocket = join(lab.dir, "no-system.sock");
+      const options = { nodeId: lab.nodeId, clock: systemClock, systemSocket, ...dirs };
+      const first = await ContainerdRuntime.open(options);
+      await first.loadImage(lab.archive());
+      const assignment = aTask(lab.image);
+      const { taskId } = assignment;
+      await first.create({ assignment });
+      await first.start(taskId);
+      const pidOfOwn = () => processesWith("containerd", join(runDir, "containerd.toml"))[0];
+      const pid = pidOfOwn();
+      const second = await ContainerdRuntime.open(options);
+      expect(pidOfOwn()).toBe(pid);
+      const enough = new AbortController();
+      let resyncs = 0;
+      const reading = (async () => {
+        for await (const { type } of second.events(enough.signal)) if (type === "resync") resyncs++;
+      })();
+      await until("the first resync", () => resyncs === 1);
+      process.kill(Number(pid), "SIGKILL");
+      await until("the second resync", () => resyncs === 2);
+      expect(pidOfOwn()).not.toBe(pid);
+      expect(await second.inspect(taskId)).toMatchObject({ state: "running" });
+      await second.remove(taskId);
+      enough.abort();
+      await reading;
+      await first.close();
+      await second.close();
+      expect(pidOfOwn()).toBeUndefined();
+    },
+    TIMEOUT_MS,
+  );
+
   test("a container that lost its directory still runs and can be removed", async () => {
     const { taskId } = await started("while :; do sleep 0.05; done");
     await writeFile(join(lab.dir, "data/containerd/containers", taskId, "state.json"), "{");
@@ -288,11 +346,16 @@ function outputOf({ dir }: ContainerdLab, taskId: TaskId): string {
 
 /** containerd's own processes for one container. */
 function shimsOf(taskId: TaskId): string[] {
+  return processesWith("containerd-shim-runc-v2", taskId);
+}
+
+/** Processes of a program that have the word on their command line. */
+function processesWith(program: string, word: string): string[] {
   return readdirSync("/proc").filter((entry) => {
     if (!/^\d+$/.test(entry)) return false;
     try {
       const words = readFileSync(`/proc/${entry}/cmdline`, "utf8").split("\0");
-      return words[0]?.endsWith("containerd-shim-runc-v2") && words.includes(taskId);
+      return words[0]?.split("/").at(-1) === program && words.includes(word);
     } catch {
       // It has ended meanwhile.
       return false;

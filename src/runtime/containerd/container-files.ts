@@ -7,11 +7,18 @@ import { taskIdSchema } from "../../model/ids.ts";
 const stateSchema = z.object({
   /** Milliseconds since 1970; absent before the first start. */
   startedAt: z.number().optional(),
+  /** Of the machine, by which its own start is known: one that was then has no processes now. */
+  boot: z.string().optional(),
   exit: z
     .object({ code: z.number(), at: z.number().optional(), outOfMemory: z.boolean() })
     .optional(),
 });
 export type KeptState = z.infer<typeof stateSchema>;
+
+/** The kernel's name for the time since the machine was started. */
+export function readBoot(): string {
+  return fs.readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+}
 
 /**
  * What containerd does not keep of a container: when it began, how it ended, its log and its files

@@ -25,6 +25,8 @@ export interface EventSource {
   clock: Clock;
   /** Whether the container is, or was, this node's. */
   isOurs(taskId: TaskId): Promise<boolean>;
+  /** Makes sure that containerd runs, where that is for us to do. */
+  revive(): Promise<void>;
 }
 
 /**
@@ -55,6 +57,10 @@ export async function* containerdEvents(
       signal.removeEventListener("abort", end);
     }
     if (signal.aborted) return;
+    await source.revive().catch((error: unknown) => {
+      // Told to those who make calls meanwhile; the next round tries again.
+      if (!(error instanceof OrchdError)) throw error;
+    });
     await waitFor(source.clock, backoffMs, signal);
     backoffMs = Math.min(backoffMs * 2, BACKOFF_MAX_MS);
   }

@@ -1,6 +1,5 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Clock } from "../../lib/clock.ts";
 import { OrchdError } from "../../lib/errors.ts";
 import type { Mount } from "../../model/container.ts";
 import { taskIdSchema, type NodeId, type TaskId } from "../../model/ids.ts";
@@ -38,30 +37,23 @@ import { Bridge } from "./bridge.ts";
 import { usageOf } from "./cgroups.ts";
 import { containerdEvents } from "./containerd-events.ts";
 import { ContainerdUpkeep } from "./containerd-upkeep.ts";
-import { ContainerFiles } from "./container-files.ts";
+import { ContainerFiles, readBoot } from "./container-files.ts";
 import { ContainerMaker, IMAGE_LABEL, STOP_LABEL, TTY_LABEL } from "./container-maker.ts";
 import { isCode } from "./errors.ts";
 import { openExec } from "./exec.ts";
 import { execProcessOf } from "./exec-process.ts";
-import { ContainerdGrpc, NAMESPACE } from "./grpc.ts";
+import { type ContainerdGrpc, NAMESPACE } from "./grpc.ts";
 import { ImageStore, platformOf } from "./image-store.ts";
 import { LogKeeper, logPathOf } from "./log-keeper.ts";
 import { type ContainerRecord, METHODS, TASK_STATUS, type TaskProcess } from "./methods.ts";
 import { pullImage } from "./pull.ts";
 import { unmountLeft } from "./rootfs.ts";
-import { findServicePid, requireContainerd, SYSTEM_SOCKET } from "./service.ts";
-import { TaskLife } from "./task-life.ts";
+import { ContainerdService, type ServiceOptions } from "./service.ts";
+import { KILLED, TaskLife } from "./task-life.ts";
 import { Volumes } from "./volumes.ts";
 
-export interface ContainerdOptions {
+export interface ContainerdOptions extends ServiceOptions {
   nodeId: NodeId;
-  /** For FIFOs and mounts of a moment. */
-  runDir: string;
-  /** For volumes, logs and how containers ended: it must outlive the machine's restart. */
-  dataDir: string;
-  clock: Clock;
-  /** Its socket, where it is not the usual one. */
-  socket?: string;
 }
 
 /** Where containerd's shims let runc keep its state, whatever containerd's own directories are. */
@@ -74,6 +66,7 @@ const WAIT_MS = 3_600_000;
 /** Containers by containerd, through its gRPC interface. See src/runtime/README.md. */
 export class ContainerdRuntime implements Runtime {
   readonly #options: ContainerdOptions;
+  readonly #service: ContainerdService;
   readonly #grpc: ContainerdGrpc;
   readonly #images: ImageStore;
   readonly #volumes: Volumes;
@@ -88,13 +81,15 @@ export class ContainerdRuntime implements Runtime {
   readonly #ours = new Set<TaskId>();
 
   private constructor(
-    grpc: ContainerdGrpc,
+    service: ContainerdService,
     options: ContainerdOptions,
     limits: Awaited<ReturnType<typeof readProcessLimits>>,
   ) {
     const { nodeId, runDir, dataDir, clock } = options;
     const own = join(dataDir, "containerd");
+    const { grpc } = service;
     this.#options = options;
+    this.#service = service;
     this.#grpc = grpc;
     this.#images = new ImageStore(grpc);
     this.#volumes = new Volumes(join(own, "volumes"), nodeId);
@@ -120,17 +115,16 @@ export class ContainerdRuntime implements Runtime {
    * @throws OrchdError `unreachable` when nothing answers, `runtime` when that is no containerd
    */
   static async open(options: ContainerdOptions): Promise<ContainerdRuntime> {
-    const grpc = new ContainerdGrpc(options.socket ?? SYSTEM_SOCKET);
+    mkdirSync(options.runDir, { recursive: true, mode: 0o700 });
+    const service = await ContainerdService.open(options);
     try {
-      await requireContainerd(grpc);
-      mkdirSync(options.runDir, { recursive: true, mode: 0o700 });
       await unmountLeft(join(options.runDir, "rootfs"));
-      const limits = await readProcessLimits(findServicePid(grpc.socketPath));
-      const runtime = new ContainerdRuntime(grpc, options, limits);
+      const limits = await readProcessLimits(service.pid());
+      const runtime = new ContainerdRuntime(service, options, limits);
       await runtime.#takeUp();
       return runtime;
     } catch (error) {
-      grpc.close();
+      await service.close();
       throw error;
     }
   }
@@ -221,7 +215,8 @@ export class ContainerdRuntime implements Runtime {
     const { clock } = this.#options;
     const isOurs = async (taskId: TaskId) =>
       this.#ours.has(taskId) || (await this.#find(taskId)) !== undefined;
-    return containerdEvents({ grpc: this.#grpc, clock, isOurs }, signal);
+    const revive = () => this.#service.revive();
+    return containerdEvents({ grpc: this.#grpc, clock, isOurs, revive }, signal);
   }
 
   async *logs(taskId: TaskId, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine> {
@@ -311,10 +306,9 @@ export class ContainerdRuntime implements Runtime {
     return promised(() => this.#volumes.remove(name));
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#logs.close();
-    this.#grpc.close();
-    return Promise.resolve();
+    await this.#service.close();
   }
 
   /** Follows the output of what runs, and clears away what was left half made or half removed. */
@@ -322,7 +316,9 @@ export class ContainerdRuntime implements Runtime {
     const statuses = await this.list();
     for (const { taskId, state } of statuses) {
       this.#ours.add(taskId);
-      if (state === "running") this.#logs.follow(taskId, this.#files.pathOf(taskId));
+      const path = this.#files.pathOf(taskId);
+      if (state === "running") this.#logs.follow(taskId, path);
+      else this.#logs.finish(taskId, path);
     }
     const known = new Set(statuses.map(({ taskId }) => taskId));
     for (const taskId of this.#files.all()) if (!known.has(taskId)) this.#files.remove(taskId);
@@ -336,23 +332,26 @@ export class ContainerdRuntime implements Runtime {
     const taskId = taskIdSchema.safeParse(record.labels[LABELS.task]).data;
     if (taskId === undefined) return undefined;
     if (task?.status === TASK_STATUS.stopped) await this.#life.reap(taskId);
-    const { startedAt, exit } = this.#files.read(taskId);
+    const { startedAt, exit, boot } = this.#files.read(taskId);
     const isRunning =
       task !== undefined &&
       task.status !== TASK_STATUS.stopped &&
       task.status !== TASK_STATUS.created;
-    // Without its processes and without a word on their end: the machine itself has stopped.
-    const isLost = task === undefined && startedAt !== undefined;
-    const state = exit !== undefined || isLost ? "exited" : isRunning ? "running" : "created";
+    // Without its processes and without a word on their end: somebody has killed its shim. When the
+    // machine itself was started anew it is as new, and starts again, as with Podman.
+    const isLost = task === undefined && startedAt !== undefined && boot === readBoot();
+    const ended =
+      exit ?? (isLost ? { code: KILLED, outOfMemory: false, at: undefined } : undefined);
+    const state = ended !== undefined ? "exited" : isRunning ? "running" : "created";
     const address = record.labels[LABELS.address];
     return {
       taskId,
       containerId: record.id,
       state,
       ...(startedAt === undefined || state === "created" ? {} : { startedAt }),
-      ...(exit === undefined ? {} : { exitCode: exit.code }),
-      ...(exit?.at === undefined ? {} : { finishedAt: exit.at }),
-      ...(exit?.outOfMemory === true ? { outOfMemory: true } : {}),
+      ...(ended === undefined ? {} : { exitCode: ended.code }),
+      ...(ended?.at === undefined ? {} : { finishedAt: ended.at }),
+      ...(ended?.outOfMemory === true ? { outOfMemory: true } : {}),
       ...(address === undefined ? {} : { address }),
     };
   }

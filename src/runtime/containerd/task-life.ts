@@ -3,7 +3,7 @@ import { OrchdError } from "../../lib/errors.ts";
 import type { TaskId } from "../../model/ids.ts";
 import { killedForMemory } from "../podman/kernel-log.ts";
 import { cgroupsPathOf, wasOutOfMemory } from "./cgroups.ts";
-import type { ContainerFiles } from "./container-files.ts";
+import { type ContainerFiles, readBoot } from "./container-files.ts";
 import { isCode } from "./errors.ts";
 import type { ContainerdGrpc } from "./grpc.ts";
 import { makeOutputs, outputPathsOf, type LogKeeper } from "./log-keeper.ts";
@@ -12,7 +12,7 @@ import { SNAPSHOTTER } from "./unpack.ts";
 
 const SIGKILL = 9;
 /** 128 + SIGKILL. */
-const KILLED = 137;
+export const KILLED = 137;
 /** How long a killed container may take to end. */
 const END_MS = 30_000;
 
@@ -64,7 +64,7 @@ export class TaskLife {
     try {
       const pid = await this.#make(taskId, options.tty);
       await options.connect(pid);
-      files.write(taskId, { startedAt: clock.now() });
+      files.write(taskId, { startedAt: clock.now(), boot: readBoot() });
       await grpc.call(METHODS.startProcess, { containerId: taskId });
     } catch (error) {
       if (error instanceof OrchdError && error.retryable) throw error;
