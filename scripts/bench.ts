@@ -16,6 +16,7 @@ import { benchScheduler } from "./bench/scheduler.ts";
 import { benchLoneAgent } from "./bench/lone-agent.ts";
 import { benchProbes } from "./bench/probes.ts";
 import { benchUp } from "./bench/up.ts";
+import { benchVolumeBackup } from "./bench/volume-backup.ts";
 import { benchWrites } from "./bench/writes.ts";
 import { buildForThisMachine } from "./build.ts";
 import { prepareMachine } from "./machine.ts";
@@ -53,6 +54,7 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   network: benchNetwork,
   scheduler: benchScheduler,
   dns: benchDns,
+  "volume-backup": async () => benchVolumeBackup(pairs),
   million: async () => benchMillion(nodes, tasks),
 };
 const ONLY_WHEN_NAMED = new Set(["million"]);

@@ -30,25 +30,45 @@ export function writeHelloImage(
   reference: string = HELLO_IMAGE,
   settings: Readonly<Record<string, unknown>> = {},
 ): void {
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, makeImage(reference, settings));
+  const serve = file("bin/serve", Buffer.from(SERVE), 0o755);
+  writeImage(path, reference, [...busyboxFiles(), folder("www/"), serve], {
+    Cmd: ["/bin/serve"],
+    ExposedPorts: { "8080/tcp": {} },
+    Labels: { "org.opencontainers.image.title": "orchd hello" },
+    ...settings,
+  });
 }
 
-function makeImage(reference: string, settings: Readonly<Record<string, unknown>>): Uint8Array {
-  const layer = writeTar(rootFiles());
+/**
+ * Writes a docker-archive of an image of one layer.
+ * @param settings what its configuration says, as Docker stores it
+ */
+export function writeImage(
+  path: string,
+  reference: string,
+  files: readonly TarEntry[],
+  settings: Readonly<Record<string, unknown>>,
+): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, makeImage(reference, files, settings));
+}
+
+function makeImage(
+  reference: string,
+  files: readonly TarEntry[],
+  settings: Readonly<Record<string, unknown>>,
+): Uint8Array {
+  const layer = writeTar(files);
   const config = Buffer.from(
     JSON.stringify({
       architecture: arch === "arm64" ? "arm64" : "amd64",
       os: "linux",
       config: {
         Env: ["PATH=/bin:/sbin:/usr/bin:/usr/sbin"],
-        Cmd: ["/bin/serve"],
-        ExposedPorts: { "8080/tcp": {} },
-        Labels: { "org.opencontainers.image.title": "orchd hello" },
         ...settings,
       },
       rootfs: { type: "layers", diff_ids: [`sha256:${sha256(layer)}`] },
-      history: [{ created_by: "orchd: BusyBox and a page" }],
+      history: [{ created_by: "orchd: files of this machine" }],
     }),
   );
   const configName = `${sha256(config)}.json`;
@@ -61,37 +81,27 @@ function makeImage(reference: string, settings: Readonly<Record<string, unknown>
   ]);
 }
 
-function rootFiles(): TarEntry[] {
-  const folders = [
-    "bin/",
-    "sbin/",
-    "usr/",
-    "usr/bin/",
-    "usr/sbin/",
-    "etc/",
-    "tmp/",
-    "root/",
-    "www/",
-  ];
+/** BusyBox with all that it can be called by, in the folders of a small system. */
+export function busyboxFiles(): TarEntry[] {
+  const folders = ["bin/", "sbin/", "usr/", "usr/bin/", "usr/sbin/", "etc/", "tmp/", "root/"];
   const applets = execFileSync(BUSYBOX, ["--list-full"], { encoding: "utf8" }).trim().split("\n");
   const links = applets
     .filter((name) => name !== "bin/busybox" && /^(usr\/)?s?bin\//.test(name))
     .map((name): TarEntry => ({ name, type: "link", target: "/bin/busybox" }));
   return [
-    ...folders.map((name): TarEntry => ({
-      name,
-      type: "folder",
-      mode: name === "tmp/" ? 0o1777 : 0o755,
-    })),
+    ...folders.map((name) => folder(name, name === "tmp/" ? 0o1777 : 0o755)),
     file("bin/busybox", readFileSync(BUSYBOX), 0o755),
-    file("bin/serve", Buffer.from(SERVE), 0o755),
     file("etc/passwd", Buffer.from("root:x:0:0:root:/root:/bin/sh\n")),
     file("etc/group", Buffer.from("root:x:0:\n")),
     ...links,
   ];
 }
 
-function file(name: string, content: Uint8Array, mode = 0o644): TarEntry {
+export function folder(name: string, mode = 0o755): TarEntry {
+  return { name, type: "folder", mode };
+}
+
+export function file(name: string, content: Uint8Array, mode = 0o644): TarEntry {
   return { name, type: "file", mode, content };
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { getuid } from "node:process";
 import { $ } from "zx";
@@ -19,7 +19,10 @@ const PARTS: readonly Part[] = [
   { program: "nft", package: "nftables" },
   { program: "ip", package: "iproute2" },
 ];
-/** What tests need on top: another runtime, what gossip and DNS are held against, wrong clocks. */
+/**
+ * What tests need on top: another runtime, what gossip and DNS are held against, clocks that
+ * are wrong, and a program with data that it must not lose.
+ */
 export const TEST_PARTS: readonly Part[] = [
   { program: "containerd", package: "containerd" },
   { program: "serf", package: "serf" },
@@ -28,7 +31,10 @@ export const TEST_PARTS: readonly Part[] = [
   { program: "wg", package: "wireguard-tools" },
   { program: "wireguard-go", package: "wireguard-go" },
   { program: "tcpdump", package: "tcpdump" },
+  { program: "postgres", package: "postgresql" },
 ];
+/** Debian has a folder of PostgreSQL for each of its versions. */
+const POSTGRES = "/usr/lib/postgresql";
 /** What the example image is made of; a dynamically linked one would find no libraries there. */
 export const BUSYBOX = "/bin/busybox";
 const FOLDERS = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/lib/podman", "/usr/libexec/podman"];
@@ -39,11 +45,17 @@ export function isRoot(): boolean {
 
 /** Debian packages that are not there. */
 function missingPackages(more: readonly Part[]): string[] {
-  const folders = [...(process.env["PATH"] ?? "").split(delimiter), ...FOLDERS];
+  const folders = [...(process.env["PATH"] ?? "").split(delimiter), ...FOLDERS, postgresFolder()];
   const isThere = (program: string) => folders.some((at) => existsSync(join(at, program)));
   const parts = [...PARTS, ...more].filter(({ program }) => !isThere(program));
   const missing = parts.map((part) => part.package);
   return hasStaticBusybox() ? missing : [...missing, "busybox-static"];
+}
+
+/** Where the programs of the newest PostgreSQL are, if there is one. */
+export function postgresFolder(): string {
+  const versions = existsSync(POSTGRES) ? readdirSync(POSTGRES).map(Number) : [];
+  return join(POSTGRES, String(Math.max(0, ...versions.filter(Number.isInteger))), "bin");
 }
 
 function hasStaticBusybox(): boolean {

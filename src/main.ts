@@ -31,6 +31,8 @@ async function main(argv: string[]): Promise<number> {
       const { createdAt, nodes, services } = manifest;
       return { createdAt, nodes, services, ...rest };
     },
+    examineMachine: async (options) =>
+      (await import("./agent/doctor/examine.ts")).examineMachine(options),
     startAgent: async (options) => {
       // Schemas that compile themselves take a megabyte, and little is validated here.
       (await import("zod")).config({ jitless: true });

@@ -95,7 +95,7 @@ class LightAgent implements AgentSession {
   logs = nothing;
   exec = nothing;
   images = nothing;
-  loadImage = nothing;
+  fetchImages = nothing;
   removeVolumes = nothing;
   forward = nothing;
   usage = nothing;

@@ -2,7 +2,6 @@ import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
 import type { NodeId } from "../model/ids.ts";
-import type { HostCertificatesAnswer, HostCertificatesRequest } from "../model/join.ts";
 import type { NodeFacts } from "../model/node.ts";
 import type { ServerSession } from "../model/session.ts";
 import type { Runtime } from "../runtime/driver.ts";
@@ -10,18 +9,10 @@ import type { AgentState } from "../store/agent-state/agent-state.ts";
 import type { KeptOnMachine } from "./care.ts";
 import type { ContentMemory } from "./contents.ts";
 import type { MachineDevices } from "./give-devices.ts";
-import type { IngressChoice } from "./http-ingress.ts";
+import type { AgentIngress } from "./http-ingress.ts";
 import type { MemoryDirectory } from "./memory-directory.ts";
+import type { SiteImages } from "./site-images.ts";
 import type { AgentNetwork } from "./task-network.ts";
-
-/** How the node takes requests for services. */
-export interface AgentIngress {
-  choice: IngressChoice;
-  /** Where certificates for hosts are kept. */
-  certificatesPath: string;
-  /** Has a server issue certificates for hosts. */
-  certify: (request: HostCertificatesRequest) => Promise<HostCertificatesAnswer>;
-}
 
 /** What the agent needs of its own disk: every write is durable when it returns. */
 export type AgentMemory = Pick<
@@ -55,6 +46,8 @@ export interface AgentOptions extends KeptOnMachine {
     /** Where their files are; absent where containers have no files. */
     directory?: MemoryDirectory;
   };
+  /** Images that need no registry elsewhere; absent where there are none. */
+  site?: Pick<SiteImages, "give">;
   /** What the machine has that tasks are given; absent means nothing. */
   machine?: () => MachineDevices;
   /** Hears of what the node says of itself when that changes. */

@@ -34,6 +34,7 @@ import type { NetworkTable } from "./network-table.ts";
 import { ownTasksOf } from "./own-tasks.ts";
 import { Readiness } from "./readiness.ts";
 import { Reporter } from "./reporter.ts";
+import { SharedNetworks } from "./shared-networks.ts";
 import { Successors } from "./successors.ts";
 import { TaskFiles } from "./task-files.ts";
 import { TaskNetwork, type AgentNetwork } from "./task-network.ts";
@@ -51,6 +52,7 @@ export class Agent implements AgentSession {
   readonly #options: AgentOptions;
   readonly #containers: Containers;
   readonly #ports = new PortClaims();
+  readonly #shared: SharedNetworks;
   readonly #executor: Executor;
   readonly #images: ImagePlatforms;
   readonly #contents: Contents | undefined;
@@ -75,6 +77,7 @@ export class Agent implements AgentSession {
     this.#options = options;
     this.#containers = new Containers(runtime, (taskId) => {
       this.#worker.poke(taskId);
+      this.#pokeSharers(taskId);
       this.networkTable?.refreshOwn();
       void this.#network?.leaveIfEmpty();
     });
@@ -86,24 +89,16 @@ export class Agent implements AgentSession {
     this.#care = this.#newCare();
     this.volumes = this.#care.volumes;
     this.#contents = secrets && new Contents(state, secrets.key, log);
-    const directory = secrets?.directory;
     this.#grants = new Grants({
       node: { id: nodeId, ...options.facts },
       contents: this.#contents,
-      files: directory === undefined ? undefined : new TaskFiles(directory),
+      files: secrets?.directory && new TaskFiles(secrets.directory),
     });
-    this.#executor = new Executor({
-      clock,
-      runtime,
+    this.#shared = new SharedNetworks({
+      assignments: () => this.#worker.assignments(),
       containers: this.#containers,
-      images: this.#images,
-      grants: this.#grants,
-      machine: options.machine,
-      ports: this.#ports,
-      network: () => this.#network,
-      ...this.#care.forTasks(),
-      withdraw: (taskId) => this.#withdraw(taskId),
     });
+    this.#executor = this.#newExecutor();
     this.#readiness = new Readiness({
       clock,
       random,
@@ -113,16 +108,7 @@ export class Agent implements AgentSession {
       status: (taskId) => this.#worker.status(taskId),
       onNews: (taskId, news) => this.#worker.setHealth(taskId, news.health, news),
     });
-    this.#worker = new Worker({
-      clock,
-      log,
-      containers: this.#containers,
-      executor: this.#executor,
-      readiness: this.#readiness,
-      onStarting: (status) => state.saveStatus([status]),
-      onStatus: (status) => this.#onStatus(status),
-      onForget: (taskId) => this.#onForget(taskId),
-    });
+    this.#worker = this.#newWorker();
     this.#successors = new Successors({
       clock,
       random,
@@ -140,6 +126,24 @@ export class Agent implements AgentSession {
     this.#network = network && this.#newNetwork(network);
   }
 
+  #newExecutor(): Executor {
+    const { clock, runtime, machine, site } = this.#options;
+    return new Executor({
+      clock,
+      runtime,
+      containers: this.#containers,
+      images: this.#images,
+      grants: this.#grants,
+      machine,
+      site,
+      ports: this.#ports,
+      network: () => this.#network,
+      providerOf: (assignment) => this.#shared.providerOf(assignment),
+      ...this.#care.forTasks(),
+      withdraw: (taskId) => this.#withdraw(taskId),
+    });
+  }
+
   #newCare(): AgentCare {
     const { nodeId, server } = this.#options;
     return new AgentCare({
@@ -148,6 +152,21 @@ export class Agent implements AgentSession {
       worker: () => this.#worker,
       onDisk: (disk) => this.#options.onFacts?.({ disk }),
       tell: (happenings) => server.happened(nodeId, happenings),
+    });
+  }
+
+  #newWorker(): Worker {
+    const { clock, log, state } = this.#options;
+    return new Worker({
+      clock,
+      log,
+      containers: this.#containers,
+      executor: this.#executor,
+      readiness: this.#readiness,
+      isCutOff: (assignment) => this.#shared.isCutOff(assignment),
+      onStarting: (status) => state.saveStatus([status]),
+      onStatus: (status) => this.#onStatus(status),
+      onForget: (taskId) => this.#onForget(taskId),
     });
   }
 
@@ -290,10 +309,14 @@ export class Agent implements AgentSession {
     return { at: performance.now(), tasks, connections };
   }
 
-  async loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]> {
-    const references = await this.#options.runtime.loadImage(archive);
+  async fetchImages(references: readonly string[]): Promise<string[]> {
+    const { site, runtime } = this.#options;
+    const had: string[] = [];
+    for (const reference of references) {
+      if ((await site?.give(runtime, reference)) === true) had.push(reference);
+    }
     this.#images.forget();
-    return references;
+    return had;
   }
 
   async pruneImages(keep: readonly string[]): Promise<string[]> {
@@ -345,8 +368,7 @@ export class Agent implements AgentSession {
 
   async forward(taskId: TaskId, port: number): Promise<ByteStream> {
     const assignment = this.#worker.assignment(taskId);
-    const container = this.#containers.get(taskId);
-    return connectTcp(forwardTarget(assignment, container), port);
+    return connectTcp(forwardTarget(assignment, this.#containers), port);
   }
 
   /** The server calls this agent directly: there is no connection that could be closed. */
@@ -404,8 +426,16 @@ export class Agent implements AgentSession {
     }
   }
 
+  /** Tasks that are in the network of this one, or wait for it, follow it. */
+  #pokeSharers(taskId: TaskId): void {
+    const provider = this.#worker.assignment(taskId);
+    if (provider === undefined) return;
+    for (const sharer of this.#shared.sharersOf(provider)) this.#worker.poke(sharer);
+  }
+
   #onStatus(status: TaskStatus): void {
     this.#reporter.report(status);
+    this.#pokeSharers(status.taskId);
     this.networkTable?.refreshOwn();
     if (status.held !== undefined) this.#readiness.forget(status.taskId);
     else if (status.state === "running") this.#readiness.follow(status.taskId, true);

@@ -115,7 +115,8 @@ export async function beginDiskCare(
   return { diskPaths, disk: levelOfDisks(await measureDisks(diskPaths), "roomy") };
 }
 
-async function measureDisks(paths: readonly string[]): Promise<DiskSpace[]> {
+/** How full the disks of these directories are; nothing of those that are not there. */
+export async function measureDisks(paths: readonly string[]): Promise<DiskSpace[]> {
   const found = await Promise.all(paths.map(spaceAt));
   return found.filter((space) => space !== undefined);
 }

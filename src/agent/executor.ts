@@ -13,6 +13,7 @@ import type { Grants } from "./grants.ts";
 import type { ImagePlatforms } from "./image-platforms.ts";
 import { Limit } from "./limit.ts";
 import { findPin, findPinned } from "./pinned-image.ts";
+import type { SiteImages } from "./site-images.ts";
 import type { TaskNetwork } from "./task-network.ts";
 import type { NodeVolumes } from "./volumes/node-volumes.ts";
 
@@ -29,6 +30,8 @@ export interface ExecutorOptions {
   /** The node's own network; undefined for a runtime without one. */
   network: () => Pick<TaskNetwork, "subnet" | "resolver"> | undefined;
   images: ImagePlatforms;
+  /** Images that need no registry elsewhere; absent where there are none. */
+  site?: Pick<SiteImages, "give"> | undefined;
   /** What tasks read. */
   grants: Grants;
   /** What the machine has that tasks are given; absent means nothing. */
@@ -39,6 +42,8 @@ export interface ExecutorOptions {
   binds: BindRules;
   /** Volumes that are being written wait, and what was left half written is settled. */
   volumes: Pick<NodeVolumes, "whenFree" | "settle">;
+  /** The task whose network another one is to be in; see `SharedNetworks`. */
+  providerOf(assignment: Assignment): TaskId | undefined;
   /** Takes a task out of all tables, before it gets its signal. */
   withdraw(taskId: TaskId): Promise<void>;
 }
@@ -65,9 +70,10 @@ export class Executor {
   async create(given: Assignment): Promise<ImagePin | undefined> {
     const { ports, runtime, machine, grants, binds } = this.#options;
     this.#options.requireRoom();
-    const filled = await grants.prepare(given);
-    const equipped = machine === undefined ? filled : withDevices(filled, machine());
-    const assignment = withAllowedBinds(equipped, binds);
+    this.#options.providerOf(given);
+    const allowed = withAllowedBinds(grants.fill(given), binds);
+    const granted = await grants.mount(allowed);
+    const assignment = machine === undefined ? granted : withDevices(granted, machine());
     const { taskId, container, pin } = assignment;
     if (container.networkMode === "bridge") {
       for (const port of assignment.ports) await ports.claim(port, taskId);
@@ -81,9 +87,10 @@ export class Executor {
       }
     });
     if (pin !== undefined) {
-      const image = await findPinned(runtime, assignment, pin, (name) =>
-        this.#pull(container, name),
-      );
+      const image = await findPinned(runtime, assignment, pin, {
+        fetch: (name) => this.#fetch(container, name),
+        pull: (name) => this.#pull(container, name),
+      });
       await this.#createInTurn({ ...assignment, container: { ...container, image } });
       return undefined;
     }
@@ -169,8 +176,10 @@ export class Executor {
       await this.#createInTurn(assignment);
     } catch (error) {
       if (!(error instanceof OrchdError) || error.code !== "notFound") throw error;
-      if (assignment.container.pullPolicy !== "missing") throw error;
-      await this.#pull(assignment.container);
+      const { container } = assignment;
+      if (container.pullPolicy === "always") throw error;
+      if (container.pullPolicy === "missing") await this.#pull(container);
+      else if (!(await this.#fetch(container))) throw error;
       await this.#createInTurn(assignment);
     }
   }
@@ -185,21 +194,37 @@ export class Executor {
   async #createOnce(assignment: Assignment): Promise<void> {
     const { taskId } = assignment;
     const address = this.#addressFor(assignment);
+    const networkTask = this.#options.providerOf(assignment);
     const resolver = this.#options.network()?.resolver();
     const containerId = await this.#options.runtime.create({
       assignment,
       ...(address === undefined ? {} : { address }),
+      ...(networkTask === undefined ? {} : { networkTask }),
       ...(resolver === undefined ? {} : { resolver }),
     });
     const known = { taskId, containerId, state: "created" as const };
-    this.#options.containers.set(address === undefined ? known : { ...known, address });
+    this.#options.containers.set({
+      ...known,
+      ...(address === undefined ? {} : { address }),
+      ...(networkTask === undefined ? {} : { networkTask }),
+    });
   }
 
   /** In a line of its own: a slow registry must not hold up tasks whose image is here. */
-  async #pull({ image, platform }: ContainerSpec, reference = image): Promise<void> {
+  async #pull(container: ContainerSpec, reference = container.image): Promise<void> {
     const { runtime, images } = this.#options;
-    await this.#pulls.run(() => runtime.pullImage(reference, platform));
+    if (await this.#fetch(container, reference)) return;
+    await this.#pulls.run(() => runtime.pullImage(reference, container.platform));
     images.forget();
+  }
+
+  /** What the site has is asked for first, and by tasks that may ask no registry too. */
+  async #fetch({ image, platform }: ContainerSpec, reference = image): Promise<boolean> {
+    const { runtime, images, site } = this.#options;
+    if (site === undefined) return false;
+    const isHere = await this.#pulls.run(() => site.give(runtime, reference, platform));
+    if (isHere) images.forget();
+    return isHere;
   }
 
   #addressFor({ taskId, container }: Assignment): string | undefined {

@@ -1,6 +1,6 @@
 import { OrchdError } from "../lib/errors.ts";
 import type { Assignment } from "../model/assignment.ts";
-import type { ContainerStatus } from "../runtime/driver.ts";
+import type { Containers } from "./containers.ts";
 
 /**
  * The address at which this machine reaches a task's ports.
@@ -8,13 +8,16 @@ import type { ContainerStatus } from "../runtime/driver.ts";
  */
 export function forwardTarget(
   assignment: Assignment | undefined,
-  container: ContainerStatus | undefined,
+  containers: Pick<Containers, "get">,
 ): string {
+  const container = assignment && containers.get(assignment.taskId);
   if (assignment === undefined || container?.state !== "running") {
     throw new OrchdError("conflict", "the task does not run on its node: see `orchd explain`");
   }
   const { networkMode } = assignment.container;
   if (networkMode === "host") return "127.0.0.1";
-  if (networkMode === "bridge" && container.address !== undefined) return container.address;
+  const { networkTask } = container;
+  const owner = networkTask === undefined ? container : containers.get(networkTask);
+  if (networkMode !== "none" && owner?.address !== undefined) return owner.address;
   throw new OrchdError("conflict", "the task has no network: none of its ports can be reached");
 }

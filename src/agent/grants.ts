@@ -24,16 +24,26 @@ export class Grants {
   }
 
   /**
-   * The assignment as its container is to be made.
-   * @throws OrchdError `unreachable` (retryable) while a content is not here, `notFound` when it is
-   * gone, `invalid` for a template that can't be filled in, `noSpace`
+   * The assignment as its user wrote it, with the templates of its container filled in.
+   * @throws OrchdError `invalid` for one that can't be
    */
-  async prepare(assignment: Assignment): Promise<Assignment> {
+  fill(assignment: Assignment): Assignment {
     const context = templateContextOf(assignment, this.#options.node);
     const expanded = expandContainer(assignment.container, context);
     if (!expanded.ok) throw new OrchdError("invalid", expanded.problem);
-    const { grants = [], ...container } = expanded.value;
-    if (grants.length === 0) return { ...assignment, container: expanded.value };
+    return { ...assignment, container: expanded.value };
+  }
+
+  /**
+   * A filled-in assignment as its container is to be made: what it reads is mounted from orchd's
+   * own directory, which nobody can ask for.
+   * @throws OrchdError `unreachable` (retryable) while a content is not here, `notFound` when it is
+   * gone, `invalid` for a template that can't be filled in, `noSpace`
+   */
+  async mount(assignment: Assignment): Promise<Assignment> {
+    const { grants = [], ...container } = assignment.container;
+    if (grants.length === 0) return assignment;
+    const context = templateContextOf(assignment, this.#options.node);
     const contents = grants.map((grant) => this.#contentOf(grant, { container, grants, context }));
     const files = grants.map(({ uid, gid, mode }, i) => {
       return { bytes: contents[i] ?? new Uint8Array(), uid, gid, mode };

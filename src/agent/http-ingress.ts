@@ -31,16 +31,21 @@ export interface IngressChoice {
 
 export const INGRESS_CHOICE_DEFAULT: IngressChoice = { http: 80, https: 443, log: false };
 
-export interface HttpIngressOptions {
+/** How the node takes requests for services. */
+export interface AgentIngress {
   choice: IngressChoice;
+  /** Where certificates for hosts are kept. */
+  certificatesPath: string;
+  /** Has a server issue certificates for hosts. */
+  certify: (request: HostCertificatesRequest) => Promise<HostCertificatesAnswer>;
+}
+
+export interface HttpIngressOptions extends AgentIngress {
   clock: Clock;
   random: Random;
   log: Log;
   /** The map of the network, and who to call when it is another one. */
   table: { current(): NetworkMap; subscribe(listener: () => void): () => void };
-  /** Where certificates for hosts are kept. */
-  certificatesPath: string;
-  certify: (request: HostCertificatesRequest) => Promise<HostCertificatesAnswer>;
   /** Hears of it when a port can't be had, or can again. */
   onFacts: (facts: IngressFacts) => void;
 }

@@ -8,6 +8,14 @@ const NOWHERE = "localhost/";
 
 type Images = Pick<Runtime, "imageIdentity">;
 
+/** How an image that is not on the node can be had. */
+interface ImageWays {
+  /** From the site itself; answers whether that has it. */
+  fetch: (reference: string) => Promise<boolean>;
+  /** From wherever there is one. */
+  pull: (reference: string) => Promise<void>;
+}
+
 /** What a task's image is here, if a registry has it: what its revision is pinned to. */
 export async function findPin(
   runtime: Images,
@@ -27,7 +35,7 @@ export async function findPinned(
   runtime: Images,
   assignment: Assignment,
   pin: ImagePin,
-  pull: (reference: string) => Promise<void>,
+  { fetch, pull }: ImageWays,
 ): Promise<string> {
   const { image, pullPolicy } = assignment.container;
   if (isPinned(await runtime.imageIdentity(image), pin)) return image;
@@ -36,6 +44,7 @@ export async function findPinned(
   const exact = `${withoutTag(image)}@${pin.digest}`;
   if (isPinned(await runtime.imageIdentity(exact), pin)) return exact;
   if (pullPolicy === "never") {
+    if (await fetch(exact)) return exact;
     throw new OrchdError(
       "notFound",
       `image ${image} of this revision is ${pin.digest}, which is not on this node: load that ` +

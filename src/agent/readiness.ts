@@ -155,7 +155,7 @@ export class Readiness {
       check.type === "exec"
         ? await this.#runCommand(taskId, check.command, signal)
         : runtime.answer === undefined
-          ? await checkAt(forwardTarget(given, containers.get(taskId)), check, signal)
+          ? await checkAt(forwardTarget(given, containers), check, signal)
           : await runtime.answer(taskId, check);
     return { ok, output: cleanOutput(output, given?.container.environment) };
   }

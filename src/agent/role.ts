@@ -5,6 +5,7 @@ import type { Log } from "../lib/log.ts";
 import { systemRandom } from "../lib/random.ts";
 import { TrustedClock } from "../lib/trusted-clock.ts";
 import type { HostCertificatesAnswer, HostCertificatesRequest, Identity } from "../model/join.ts";
+import type { MapNode } from "../model/network-map.ts";
 import { NOTES_MAX, type NodeFacts } from "../model/node.ts";
 import { conflictOf } from "../core/network/routes.ts";
 import { discoverServers } from "../net/discovery/discover.ts";
@@ -31,6 +32,7 @@ import { readFacts } from "./facts.ts";
 import { factsOf, INGRESS_CHOICE_DEFAULT, type IngressChoice } from "./http-ingress.ts";
 import { askForHostCertificates, renewCertificate } from "./join.ts";
 import { Membership } from "./membership.ts";
+import { type NodeImages, openImages } from "./node-images.ts";
 import { memoryDirectory, type MemoryDirectory } from "./memory-directory.ts";
 import { Renewal } from "./renewal.ts";
 import { Reachability } from "./reachability.ts";
@@ -69,6 +71,7 @@ interface Machine {
   state: AgentState;
   clock: TrustedClock;
   lock: { release: () => void } | undefined;
+  images: NodeImages;
   /** Absent where the runtime can give no devices. */
   devices: DeviceWatch | undefined;
   diskPaths: readonly string[];
@@ -152,6 +155,7 @@ export class AgentRole {
         certify: (request) => this.#certifyHosts(request),
       },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
+      site: machine.images.site,
       dataDir: options.dataDir,
       diskPaths: machine.diskPaths,
       binds: { allowed: options.allowBind, own: [options.dataDir, options.runDir] },
@@ -209,8 +213,12 @@ export class AgentRole {
     const { disk, diskPaths } = await beginDiskCare(runtime, dataDir);
     const own = { ...(await facts(runtime)), hostname: identity.name, notes: [], disk };
     const directory = isReal(kind) ? memoryDirectory(runDir, nodeId) : undefined;
-    const machine = { state, clock, lock, devices, directory, network, diskPaths };
-    const role = new AgentRole(options, machine, { identity, runtime, facts: own });
+    // The node's own identity changes with its certificate; the state has it as it is now.
+    const current = () => state.loadIdentity() ?? identity;
+    const members = () => role?.otherNodes() ?? [];
+    const images = await openImages({ dataDir, log, nodeId, identity: current, members });
+    const machine = { state, clock, lock, devices, directory, network, diskPaths, images };
+    const role: AgentRole = new AgentRole(options, machine, { identity, runtime, facts: own });
     await role.#begin();
     return role;
   }
@@ -224,8 +232,15 @@ export class AgentRole {
     this.#reachability?.stop();
     this.#membership?.close();
     await this.#runtime.close();
+    await this.#machine.images.close();
     this.#machine.state.close();
     this.#machine.lock?.release();
+  }
+
+  /** Other nodes of the cluster, as far as this one knows them. */
+  otherNodes(): MapNode[] {
+    const nodes = this.#agent.networkTable?.current().nodes ?? [];
+    return nodes.filter(({ id }) => id !== this.#identity.nodeId);
   }
 
   async #begin(): Promise<void> {
@@ -330,6 +345,7 @@ export class AgentRole {
     );
     this.#machine.clock.learn(serverTime);
     this.#save({ ...this.#identity, certificate });
+    this.#machine.images.renew();
     this.#options.log.info("the node has a new certificate");
   }
 

@@ -19,6 +19,8 @@ export interface WorkerOptions {
   containers: Containers;
   executor: Executor;
   readiness: Pick<Readiness, "learn" | "isHeld">;
+  /** Whether the network that a task shares is gone. */
+  isCutOff(assignment: Assignment): boolean;
   /**
    * Called before a task's container is started, or made to stand still: what this puts on the disk
    * keeps a later life of the agent from starting it again. The start waits while it throws.
@@ -159,6 +161,7 @@ export class Worker {
       status: this.#statuses.get(taskId),
       container: this.#options.containers.get(taskId),
       isHeld: assignment !== undefined && this.#options.readiness.isHeld(assignment),
+      isCutOff: assignment !== undefined && this.#options.isCutOff(assignment),
     };
     return planStep(found, this.#options.clock.now());
   }

@@ -1,6 +1,6 @@
 import type { Admission } from "./env.ts";
 import type { OrchdError } from "../lib/errors.ts";
-import type { ApiSocket, ApiWebSocket } from "./web-socket.ts";
+import type { ApiSocket, ApiWebSocket } from "./api-socket.ts";
 
 /**
  * The same, but no longer than the caller is let in.

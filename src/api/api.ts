@@ -39,7 +39,7 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   const joinLimited = limitedTo(JOIN_BYTES_MAX, "64 KiB");
   app.use((c: ApiContext, next) => {
     // Archives are streamed to where they go; everything else is read into memory.
-    if (isPost(c, "/v1/images") || isVolumeArchive(c)) return next();
+    if (isPost(c, "/v1/images") || isVolumeArchive(c) || isRegistry(c)) return next();
     return isPost(c, "/v1/join") ? joinLimited(c, next) : limited(c, next);
   });
 
@@ -64,6 +64,8 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   app.route("/v1", itemRoutes(deps));
   app.route("/v1", vaultRoutes(deps));
   app.route("/v1", openApiRoutes(deps, app));
+  app.all("/v2", (c) => deps.images.answer(c.req.raw));
+  app.all("/v2/*", (c) => deps.images.answer(c.req.raw));
 
   app.onError((error, c) => answerProblem(c, error, deps.log));
   app.notFound((c) => refuseUnknown(app, c));
@@ -77,6 +79,11 @@ function limitedTo(maxSize: number, shown: string): MiddlewareHandler<ApiEnv> {
 
 function isVolumeArchive(c: ApiContext): boolean {
   return c.req.method === "PUT" && /^\/v1\/volumes\/[^/]+\/archive$/.test(c.req.path);
+}
+
+/** The registry has bounds of its own. */
+function isRegistry(c: ApiContext): boolean {
+  return c.req.path === "/v2" || c.req.path.startsWith("/v2/");
 }
 
 function isPost(c: ApiContext, path: string): boolean {

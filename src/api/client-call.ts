@@ -26,17 +26,32 @@ export async function callFor<Schema extends z.ZodType>(
   schema: Schema,
   call: ServerCall,
 ): Promise<z.output<Schema>> {
-  const { success, data } = schema.safeParse(await callServer(call));
+  return (await callWithTime(schema, call)).value;
+}
+
+/** As `callFor`, with the server's time as it is told in the answer's head: to the second. */
+export async function callWithTime<Schema extends z.ZodType>(
+  schema: Schema,
+  call: ServerCall,
+): Promise<{ value: z.output<Schema>; serverTime: number | undefined }> {
+  const { value, date } = await callServer(call);
+  const { success, data } = schema.safeParse(value);
   if (!success) throw notOrchd(call.server);
-  return data;
+  const serverTime = Date.parse(date);
+  return { value: data, serverTime: Number.isNaN(serverTime) ? undefined : serverTime };
+}
+
+/** The decoded JSON of an answer, and the date in its head. */
+interface Decoded {
+  value: unknown;
+  date: string;
 }
 
 /**
  * One call to a server, on a connection of its own.
- * @returns the decoded JSON of the answer
  * @throws OrchdError what the server said, or in one sentence why there is no answer from it
  */
-async function callServer(call: ServerCall): Promise<unknown> {
+async function callServer(call: ServerCall): Promise<Decoded> {
   const secure = await connectServer(call);
   try {
     return await exchange(call, secure);
@@ -45,41 +60,45 @@ async function callServer(call: ServerCall): Promise<unknown> {
   }
 }
 
-async function exchange(call: ServerCall, secure: TLSSocket): Promise<unknown> {
+async function exchange(call: ServerCall, secure: TLSSocket): Promise<Decoded> {
   const { server, method, path, body, answerTimeoutMs = ANSWER_TIMEOUT_MS } = call;
   const text = body === undefined ? "" : JSON.stringify(body);
-  const answer = await new Promise<{ status: number; text: string }>((resolve, reject) => {
-    const timer = setTimeout(() => reject(silent(server)), answerTimeoutMs);
-    const end = (error: OrchdError) => {
-      clearTimeout(timer);
-      reject(error);
-    };
-    const outgoing = request({
-      createConnection: () => secure,
-      method,
-      path,
-      headers: {
-        host: "orchd",
-        connection: "close",
-        ...(body === undefined ? {} : { "content-type": "application/json" }),
-        "content-length": Buffer.byteLength(text),
-      },
-    });
-    const broke = (cause?: Error) => end(unreachable(`${server} gave no answer: try again`, cause));
-    outgoing.on("error", broke);
-    outgoing.on("close", () => broke());
-    outgoing.on("response", (response) => {
-      readAnswer(server, response).then(
-        (text) => {
-          clearTimeout(timer);
-          resolve({ status: response.statusCode ?? 0, text });
+  const answer = await new Promise<{ status: number; text: string; date: string }>(
+    (resolve, reject) => {
+      const timer = setTimeout(() => reject(silent(server)), answerTimeoutMs);
+      const end = (error: OrchdError) => {
+        clearTimeout(timer);
+        reject(error);
+      };
+      const outgoing = request({
+        createConnection: () => secure,
+        method,
+        path,
+        headers: {
+          host: "orchd",
+          connection: "close",
+          ...(body === undefined ? {} : { "content-type": "application/json" }),
+          "content-length": Buffer.byteLength(text),
         },
-        (error: unknown) => end(error instanceof OrchdError ? error : notOrchd(server, error)),
-      );
-    });
-    outgoing.end(text);
-  });
-  return decode(server, answer);
+      });
+      const broke = (cause?: Error) =>
+        end(unreachable(`${server} gave no answer: try again`, cause));
+      outgoing.on("error", broke);
+      outgoing.on("close", () => broke());
+      outgoing.on("response", (response) => {
+        readAnswer(server, response).then(
+          (text) => {
+            clearTimeout(timer);
+            const { statusCode: status = 0, headers } = response;
+            resolve({ status, text, date: headers.date ?? "" });
+          },
+          (error: unknown) => end(error instanceof OrchdError ? error : notOrchd(server, error)),
+        );
+      });
+      outgoing.end(text);
+    },
+  );
+  return { value: decode(server, answer), date: answer.date };
 }
 
 async function readAnswer(server: string, response: IncomingMessage): Promise<string> {

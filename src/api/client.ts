@@ -7,6 +7,7 @@ import type {
   ImageSummary,
   LogOptions,
 } from "../model/session.ts";
+import type { Freed, KeptImage, LoadedImages } from "../model/image.ts";
 import type { ItemKind, ItemRequest, ItemSummary, ItemUpdateResult } from "../model/item.ts";
 import type { KeySummary } from "../model/keyring.ts";
 import type { NetworkInspection, NetworkSummary } from "../model/network-summary.ts";
@@ -48,11 +49,6 @@ export interface Resolved {
 export interface NodeImages {
   node: string;
   images: ImageSummary[];
-}
-
-export interface LoadedImages {
-  node: string;
-  references: string[];
 }
 
 export interface TaskFilter {
@@ -346,10 +342,31 @@ export class ApiClient {
     return this.#get("/v1/images");
   }
 
-  /** @param archive a `docker save` or OCI archive */
-  loadImage(archive: Blob | ReadableStream<Uint8Array>): Promise<LoadedImages[]> {
+  /** @param archive a docker-archive or OCI archive, also compressed by gzip */
+  loadImage(archive: Blob | ReadableStream<Uint8Array>): Promise<LoadedImages> {
     const request = { method: "POST", path: "/v1/images", upload: archive } as const;
-    return this.#transport.call(request) as Promise<LoadedImages[]>;
+    return this.#transport.call(request) as Promise<LoadedImages>;
+  }
+
+  /** The images that the site keeps. */
+  keptImages(): Promise<KeptImage[]> {
+    return this.#get("/v1/images/kept");
+  }
+
+  /** Forgets a name of an image; while a service may need it only with `force`. */
+  removeImage(reference: string, options: { force?: boolean } = {}): Promise<Freed> {
+    return this.#long("DELETE", `/v1/images/kept${queryOf({ reference, ...options })}`);
+  }
+
+  /** Removes what no name and no revision of a service needs. */
+  pruneImages(): Promise<Freed> {
+    return this.#long("POST", "/v1/images/prune");
+  }
+
+  /** Images as an OCI archive; one that breaks off misses its end. */
+  saveImages(references: readonly string[], signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    const query = references.map((one) => `reference=${encodeURIComponent(one)}`).join("&");
+    return this.#transport.download({ method: "GET", path: `/v1/images/archive?${query}` }, signal);
   }
 
   /** @param options.sizes whether each is measured, which takes its time */
@@ -406,6 +423,11 @@ export class ApiClient {
   backUpCluster(passphrase: string | undefined, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     const body = passphrase === undefined ? {} : { passphrase };
     return this.#transport.download({ method: "POST", path: "/v1/backup", body }, signal);
+  }
+
+  /** Takes as long as it takes. */
+  #long<T>(method: "POST" | "DELETE", path: string): Promise<T> {
+    return this.#transport.call({ method, path }) as Promise<T>;
   }
 
   #get<T>(path: string): Promise<T> {

@@ -5,6 +5,7 @@ import type { RolloutOrder } from "../core/reconcile/rollout-orders.ts";
 import type { LabelChange } from "../core/reconcile/node.ts";
 import type { NodeId, ServiceId, TokenId } from "../model/ids.ts";
 import type { ItemKind, ItemRequest } from "../model/item.ts";
+import type { Freed, KeptImage, LoadedImages } from "../model/image.ts";
 import type { JoinAnswer, JoinRequest } from "../model/join.ts";
 import type { KeySummary } from "../model/keyring.ts";
 import type { Node } from "../model/node.ts";
@@ -104,6 +105,20 @@ export interface ApiDeps {
     protect(passphrase: string | undefined): Promise<void>;
     /** Forgets every secret and config, where nobody can open them any more. */
     reset(): Promise<void>;
+  };
+  /** The images that the site keeps. */
+  images: {
+    /** Takes an archive, and has the nodes that are connected get what it holds. */
+    load(archive: AsyncIterable<Uint8Array>): Promise<LoadedImages>;
+    list(): Promise<KeptImage[]>;
+    /** The images as an archive. */
+    save(references: readonly string[]): Promise<AsyncIterable<Uint8Array>>;
+    /** Forgets a name; while a service may need the image only with `force`. */
+    remove(reference: string, options: { force: boolean }): Promise<Freed>;
+    /** Removes what no name and no revision of a service needs. */
+    prune(): Promise<Freed>;
+    /** A request to the registry. */
+    answer(request: Request): Promise<Response>;
   };
   /** The agent of a node, while it is connected. */
   session(node: NodeId): AgentSession | undefined;

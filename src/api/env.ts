@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import type { OrchdError } from "../lib/errors.ts";
-import type { ApiSocketData } from "./web-socket.ts";
+import type { ApiSocketData } from "./api-socket.ts";
 
 /** What `Bun.serve` offers to a request; absent when the app is called without a port. */
 export interface HttpServer {

@@ -10,7 +10,8 @@ import {
 } from "../model/session.ts";
 import { problemOf } from "./problem.ts";
 import { SocketInbox } from "./socket-inbox.ts";
-import { type ApiSocket, type ApiWebSocket, parseMessage, SocketSender } from "./web-socket.ts";
+import type { ApiSocket, ApiWebSocket } from "./api-socket.ts";
+import { parseMessage, SocketSender } from "./web-socket.ts";
 
 const FIRST_MESSAGE_MS = 10_000;
 const STREAM_BYTE = { stdout: 1, stderr: 2 } as const;

@@ -4,7 +4,8 @@ import type { Log } from "../lib/log.ts";
 import type { ByteStream } from "../model/session.ts";
 import { problemOf } from "./problem.ts";
 import { SocketInbox } from "./socket-inbox.ts";
-import { type ApiSocket, type ApiWebSocket, parseMessage, SocketSender } from "./web-socket.ts";
+import type { ApiSocket, ApiWebSocket } from "./api-socket.ts";
+import { parseMessage, SocketSender } from "./web-socket.ts";
 
 /** Beside binary messages, which are the connection's bytes: no more of them follows. */
 const eofSchema = z.object({ type: z.literal("eof") });

@@ -23,11 +23,16 @@ export function guarded(clock: Clock): MiddlewareHandler<ApiEnv> {
     } catch (error) {
       if (!(error instanceof OrchdError)) throw error;
       c.header("connection", "close");
-      c.header("www-authenticate", "Bearer");
+      c.header("www-authenticate", isRegistry(c.req.path) ? 'Basic realm="orchd"' : "Bearer");
       return answerRefusal(c, 401, error.code, error.message);
     }
     return next();
   };
+}
+
+/** Programs for registries know tokens as passwords alone. */
+function isRegistry(path: string): boolean {
+  return path === "/v2" || path.startsWith("/v2/");
 }
 
 async function answerSoon(c: ApiContext, next: Next, clock: Clock): Promise<Response | undefined> {

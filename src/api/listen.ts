@@ -4,7 +4,8 @@ import { connect } from "node:net";
 import { dirname } from "node:path";
 import { OrchdError, systemCodeOf } from "../lib/errors.ts";
 import type { ApiEnv, Guard } from "./env.ts";
-import { type ApiSocketData, apiWebSocketHandler } from "./web-socket.ts";
+import type { ApiSocketData } from "./api-socket.ts";
+import { apiWebSocketHandler } from "./web-socket.ts";
 
 /**
  * Streams, and uploads that a runtime digests, are silent for long. The types of a Unix listener

@@ -1,26 +1,12 @@
-import type { ServerWebSocket } from "bun";
 import type { z } from "zod";
 import { OrchdError } from "../lib/errors.ts";
 import { AdmittedSocket } from "./admitted.ts";
+import type { ApiSocket, ApiWebSocket } from "./api-socket.ts";
 import type { ApiContext } from "./env.ts";
 import { answerRefusal, detailsOf } from "./problem.ts";
 
 /** What `send` answers when the message waits in memory. */
 const BACKPRESSURE = -1;
-
-export type ApiWebSocket = ServerWebSocket<ApiSocketData>;
-
-/** The server's end of one WebSocket of the API. */
-export interface ApiSocket {
-  onOpen(ws: ApiWebSocket): void;
-  onMessage(message: string | Uint8Array): void;
-  onDrain(): void;
-  onClose(): void;
-}
-
-export interface ApiSocketData {
-  socket: ApiSocket;
-}
 
 /** For `Bun.serve`: hands each event to the socket's own object. */
 export const apiWebSocketHandler = {

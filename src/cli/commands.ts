@@ -139,6 +139,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/explain.ts")).explainCommand,
   },
   {
+    name: "doctor",
+    summary: "look at this machine for what stands in orchd's way",
+    completes: "none",
+    load: async () => (await import("./commands/doctor.ts")).doctorCommand,
+  },
+  {
     name: "nodes",
     summary: "list nodes",
     completes: "none",

@@ -3,10 +3,11 @@ import { isIP } from "node:net";
 import { resolve } from "node:path";
 import type { ApiClient } from "../api/client.ts";
 import { OrchdError } from "../lib/errors.ts";
+import type { Diagnosis, DoctorOptions } from "../model/diagnosis.ts";
 import type { NetworkMode } from "../model/network-map.ts";
 import type { Strategy } from "../model/service.ts";
 import type { BuildInfo } from "./build-info.ts";
-import { chooseServer } from "./contexts/choose-server.ts";
+import { chooseServer, type ConnectionOptions } from "./contexts/choose-server.ts";
 import type { Io } from "./io.ts";
 import { parseDuration } from "./output/parse-time.ts";
 import type { RuntimeName, RuntimeSockets } from "./runtime-options.ts";
@@ -93,6 +94,8 @@ export interface Program {
   /** Runs until the agent has stopped; answers the exit code. */
   startAgent(options: JoinOptions): Promise<number>;
   restoreCluster(options: ClusterRestore): Promise<ClusterRestored>;
+  /** Looks at this machine for what stands in orchd's way; for root alone. */
+  examineMachine(options: DoctorOptions): Promise<Diagnosis>;
 }
 
 /** What a command gets, and where it leaves its exit code. */
@@ -100,13 +103,6 @@ export interface Context {
   readonly io: Io;
   readonly program: Program;
   exitCode: number;
-}
-
-/** Options of every command that asks a server. */
-export interface ConnectionOptions {
-  context?: string;
-  socket?: string;
-  dataDir?: string;
 }
 
 export interface RemoteOptions extends ConnectionOptions {
@@ -206,6 +202,13 @@ export interface IngressFlags {
 }
 
 export function ingressOptions(): Option[] {
+  return [
+    ...ingressPortOptions(),
+    new Option("--ingress-log", "write a line for each of these requests"),
+  ];
+}
+
+export function ingressPortOptions(): Option[] {
   const where = "where requests for services are taken";
   const parse = (text: string) => (text === "off" ? 0 : parsePort(text));
   return [
@@ -213,7 +216,6 @@ export function ingressOptions(): Option[] {
     new Option("--ingress-https <port>", `${where} over HTTPS, or off`)
       .default(443)
       .argParser(parse),
-    new Option("--ingress-log", "write a line for each of these requests"),
   ];
 }
 
@@ -272,7 +274,7 @@ export function allowBindFrom(
   return { allowBind: paths.filter((path) => path !== "none").map((path) => pathFrom(io, path)) };
 }
 
-function parsePort(text: string): number {
+export function parsePort(text: string): number {
   const port = parseCount(text);
   if (port > 65_535) throw new InvalidArgumentError("It must be a port, up to 65535.");
   return port;

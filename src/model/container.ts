@@ -107,8 +107,10 @@ export const containerSpecSchema = z.object({
   shmSizeBytes: bytes.optional(),
   oomScoreAdjust: z.int().min(-1000).max(1000).optional(),
   oomKillDisable: z.boolean(),
-  /** `bridge` is the node's own network `orchd0`. */
-  networkMode: z.enum(["bridge", "host", "none"]),
+  /** `bridge` is the node's own network `orchd0`; `service` that of a task of `networkOf`. */
+  networkMode: z.enum(["bridge", "host", "none", "service"]),
+  /** The service of the same stack whose task on the node it shares the network of. */
+  networkOf: z.string().max(255).optional(),
   pidMode: z.enum(["private", "host"]),
   ipcMode: z.enum(["private", "shareable", "host"]),
   utsMode: z.enum(["private", "host"]),

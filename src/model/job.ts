@@ -63,14 +63,20 @@ export const jobRunSchema = z.object({
 });
 export type JobRun = z.infer<typeof jobRunSchema>;
 
+/** So often a clock that keeps no time is set back before it is right again, at the most. */
+export const SET_BACKS_MAX = 16;
+
 /** How far the times of a schedule have been dealt with. */
 export const handledSchema = z.object({
   /** The line and zone that this is about: with another one the count begins anew. */
   schedule: z.string(),
   /** The latest time that was dealt with: it never goes back, so that no time counts twice. */
   until: at,
-  /** The same for a clock that was set back by hours: it counts until `until` is reached again. */
-  setBackUntil: at.optional(),
+  /**
+   * The same for a clock that was set back by hours, once or again and again: each is earlier than
+   * the one before it, and the last one counts until the clock reaches the one before it again.
+   */
+  setBack: z.array(at).min(1).max(SET_BACKS_MAX).optional(),
 });
 
 /** What a job remembers of its runs; written together with the tasks that begin them. */

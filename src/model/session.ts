@@ -99,7 +99,11 @@ export interface AgentSession {
   logs(taskId: TaskId, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine>;
   exec(taskId: TaskId, options: ExecOptions): Promise<ExecSession>;
   images(): Promise<ImageSummary[]>;
-  loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]>;
+  /**
+   * Gets images that the site has; answers those that are here now.
+   * @throws OrchdError why one of them can't be had
+   */
+  fetchImages(references: readonly string[]): Promise<string[]>;
   /**
    * Removes images that are neither in use nor among these, while there is too little room on the
    * node's disk; nothing where there is room. Answers what was removed.

@@ -120,6 +120,21 @@ export async function readUnderlay(address: string): Promise<Underlay> {
   };
 }
 
+/** The largest packet of a device; undefined where it is not there. */
+export async function deviceMtu(name: string): Promise<number | undefined> {
+  const [links] = documentsOf(await run(IP, ["-j"], [`link show dev ${name}`]));
+  return z.array(linkSchema).parse(links ?? [])[0]?.mtu;
+}
+
+/** Machines on the same local networks that this one has lately spoken with, by IPv4 address. */
+export async function readNeighbours(): Promise<string[]> {
+  const [found] = documentsOf(await run(IP, ["-4", "-j"], ["neigh show"]));
+  const all = z.array(neighbourSchema).parse(found ?? []);
+  return all
+    .filter(({ lladdr, dev }) => lladdr !== "" && !dev.startsWith("orchd"))
+    .map(({ dst }) => dst);
+}
+
 /**
  * Carries out a change with at most two programs. What one line can't do stops no other one.
  * @throws OrchdError `runtime` with what the first line that failed complained of

@@ -39,3 +39,12 @@ export async function listRules(what: string): Promise<string | undefined> {
   const { stdout, exitCode } = await runProgram(NFT, ["list", ...what.split(" ")]);
   return exitCode === 0 ? stdout : undefined;
 }
+
+const chainsSchema = z.object({ nftables: z.array(z.object({ chain: z.unknown().optional() })) });
+
+/** What nft tells of each chain, ours and others'; none where it can't. */
+export async function listChains(): Promise<unknown[]> {
+  const { stdout, exitCode } = await runProgram(NFT, ["-j", "list", "chains"]);
+  if (exitCode !== 0) return [];
+  return chainsSchema.parse(JSON.parse(stdout)).nftables.flatMap(({ chain }) => chain ?? []);
+}

@@ -25,6 +25,8 @@ export interface ContainerStatus {
   outOfMemory?: boolean;
   /** The address that it was created with on the node's network. */
   address?: string;
+  /** The task whose network it was created in, where it has none of its own. */
+  networkTask?: TaskId;
 }
 
 export type RuntimeEvent =
@@ -38,6 +40,16 @@ export interface ImageIdentity {
   digests: string[];
 }
 
+/** An image in a registry of this machine. */
+export interface TakenImage {
+  /** How it is called there: `127.0.0.1:6775/docker.io/library/web:1`. */
+  from: string;
+  /** Of the name that it gets: `docker.io/library/web`. */
+  repository: string;
+  tag: string;
+  platform?: string;
+}
+
 export interface RuntimeInfo {
   name: string;
   version: string;
@@ -47,7 +59,9 @@ export interface CreateOptions {
   assignment: Assignment;
   /** A free address on the node's own network, for tasks in network mode `bridge`. */
   address?: string;
-  /** The node's name server, for tasks in that mode; absent where it has none. */
+  /** The running task whose network it shares, for tasks in network mode `service`. */
+  networkTask?: TaskId;
+  /** The node's name server, for tasks in both modes; absent where it has none. */
   resolver?: Resolver;
 }
 
@@ -133,8 +147,8 @@ export interface Runtime {
   imagePlatform(reference: string): Promise<string | undefined>;
   /** Fetches from a registry. */
   pullImage(reference: string, platform?: string): Promise<void>;
-  /** Takes a docker-archive or OCI archive; answers the references that it held. */
-  loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]>;
+  /** Fetches from a registry of this machine, and keeps the image under another name. */
+  takeImage(image: TakenImage): Promise<void>;
   images(): Promise<ImageSummary[]>;
 
   ensureNetwork(network: BridgeNetwork): Promise<void>;
@@ -182,4 +196,5 @@ export const LABELS = {
   slot: "orchd.slot",
   revision: "orchd.revision",
   address: "orchd.address",
+  networkTask: "orchd.network-task",
 } as const;

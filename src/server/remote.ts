@@ -53,6 +53,8 @@ export interface RemoteOptions {
   tokens: Tokens;
   joins: Joins;
   api: Hono<ApiEnv>;
+  /** Answers a node's request for an image. */
+  images: (nodeId: NodeId, request: Request) => Promise<Response>;
   log: Log;
   onMember(nodeId: NodeId, change: MemberChange): void;
   /** What a member told all others. */
@@ -150,6 +152,7 @@ export class Remote {
       isPinned: (nodeId, keyDigest) => isPinned(store.view().nodes.get(nodeId), keyDigest),
       renew: (peer, csr) => joins.renew(peer, csr),
       certifyHosts: (request) => certifyHosts(store, systemClock, request),
+      images: this.#options.images,
       onSession: ({ nodeId }, request, socket, head) => {
         this.#links.upgrade(request, socket, head, (link) => this.#sessions.accept(link, nodeId));
       },

@@ -3,7 +3,6 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { assert } from "../lib/assert.ts";
 import { systemClock } from "../lib/clock.ts";
-import { newId } from "../lib/ids.ts";
 import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { systemRandom } from "../lib/random.ts";
@@ -18,13 +17,12 @@ import { NOTES_MAX, type NodeFacts } from "../model/node.ts";
 import type { AgentSession } from "../model/session.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
-import { contentKeyOf } from "../agent/contents.ts";
 import { factsOf, INGRESS_CHOICE_DEFAULT, type IngressChoice } from "../agent/http-ingress.ts";
 import { DeviceWatch } from "../agent/device-watch.ts";
 import { beginDiskCare } from "../agent/disk-care.ts";
 import { readFacts } from "../agent/facts.ts";
+import { SiteImages } from "../agent/site-images.ts";
 import { memoryDirectory } from "../agent/memory-directory.ts";
-import { newKey } from "../pki/keys.ts";
 import { createApi } from "../api/api.ts";
 import type { ApiEnv } from "../api/env.ts";
 import { serveApi, type ApiListener } from "../api/listen.ts";
@@ -49,6 +47,8 @@ import { ensureCluster, firstToken } from "./first-start.ts";
 import { GossipKeys } from "./gossip-keys.ts";
 import { certifyHosts } from "./host-certificates.ts";
 import { ImageIndex } from "./image-index.ts";
+import { KeptImages } from "./kept-images.ts";
+import { ownContentKey, ownNodeId } from "./own-node.ts";
 import { NetworkFeed } from "./network-feed.ts";
 import { Joins } from "./joins.ts";
 import { type ListenOptions, Remote } from "./remote.ts";
@@ -118,6 +118,8 @@ export class Server {
   readonly #care: Care;
   readonly #hearing = new FirstHearing(() => this.#decide());
   #secrets: Secrets | undefined;
+  #site: SiteImages | undefined;
+  #kept: KeptImages | undefined;
   #listening: ApiListener | undefined;
   #api: Hono<ApiEnv> | undefined;
   #remote: Remote | undefined;
@@ -185,7 +187,7 @@ export class Server {
       server.#checkRange();
       const { clusterRange: range, network: mode } = options;
       await ensureCluster(server.#store, systemClock, { range, mode });
-      await server.#listen();
+      await server.#listen(await server.#openSite());
     } catch (error) {
       // Whoever tries again, with another port, finds the state free.
       await server.stop();
@@ -247,14 +249,18 @@ export class Server {
   async openPort(listen: ListenOptions): Promise<void> {
     const { dataDir, runDir, log, advertise } = this.#options;
     const agent = this.#agent;
-    const api = this.#api;
-    assert(api !== undefined, "the API is there before it is opened to others");
+    const [api, kept] = [this.#api, this.#kept];
+    assert(
+      api !== undefined && kept !== undefined,
+      "the API is there before it is opened to others",
+    );
     this.#remote = await Remote.open({
       listen,
       advertise,
       dataDir,
       runDir,
       api,
+      images: (nodeId, request) => kept.answerNode(nodeId, request),
       log,
       self: { id: agent?.agent.nodeId ?? this.#store.clusterId, name: hostname() },
       store: this.#store,
@@ -314,7 +320,7 @@ export class Server {
     const network = kernel && { interfaceName: NODE_BRIDGE, subnet, kernel };
     if (network !== undefined) this.#lock = await lockNetwork(NODE_BRIDGE);
     const state = openAgentState(join(dataDir, "agent.db"));
-    const nodeId = this.#ownNodeId(state);
+    const nodeId = ownNodeId(this.#store.view(), state, log);
     this.#dispatcher.setOwnNode(nodeId);
     const shared = { clock: systemClock, random: systemRandom };
     const runtime = await openRuntime(kind, { nodeId, runDir, dataDir, sockets, ...shared });
@@ -349,6 +355,7 @@ export class Server {
       },
       secrets: { key: await ownContentKey(state), ...directory },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
+      ...(this.#site === undefined ? {} : { site: this.#site }),
       dataDir,
       diskPaths,
       binds: { allowed: this.#options.allowBind, own: [dataDir, runDir] },
@@ -390,30 +397,18 @@ export class Server {
       state.close();
     }
     this.#lock?.release();
+    await this.#site?.close();
     this.#secrets?.close();
     this.#dispatcher.close();
     await this.#store.close();
   }
 
-  /**
-   * Which node this machine is. The cluster's state knows, also when the agent's was lost. A
-   * cluster that knows of no node is a new one: what the agent remembers was told by another, and
-   * containers from then, which carry the old id, are left alone.
-   */
-  #ownNodeId(state: AgentState): NodeId {
-    const own = [...this.#store.view().nodes.values()].find((node) => node.roles.server);
-    const remembered = state.loadNodeId();
-    if (own !== undefined && own.id === remembered) return own.id;
-    if (remembered !== undefined) {
-      this.#options.log.warn(
-        `this machine was node ${remembered} of another cluster: its containers are left alone`,
-      );
-      state.saveAssignments({ generation: 0, assignments: [] });
-      state.deleteStatus(state.statuses().map((status) => status.taskId));
-    }
-    const nodeId = own?.id ?? newId<"node">(systemRandom);
-    state.saveNodeId(nodeId);
-    return nodeId;
+  async #openSite(): Promise<SiteImages> {
+    const { dataDir, log } = this.#options;
+    const guard = (authorization: string | undefined) => this.#tokens.admit(authorization);
+    const site = await SiteImages.open({ dataDir, log, clock: systemClock, guard });
+    this.#site = site;
+    return site;
   }
 
   async #openSecrets(): Promise<Secrets> {
@@ -430,8 +425,11 @@ export class Server {
     return secrets;
   }
 
-  async #listen(): Promise<void> {
+  async #listen(site: SiteImages): Promise<void> {
     const store = this.#store;
+    const sessions = () => this.#dispatcher.sessions();
+    const kept = new KeptImages({ site, store, sessions });
+    this.#kept = kept;
     const secrets = await this.#openSecrets();
     const uploaded = (id: string) => secrets.items.uploaded(id);
     const writes = new Writes(store, systemClock, systemRandom, uploaded);
@@ -467,8 +465,9 @@ export class Server {
       gossipKeys: new GossipKeys(store),
       ...this.#care.forPeople(),
       secrets: secrets.forPeople(),
+      images: kept,
       session: (nodeId: NodeId) => this.#dispatcher.session(nodeId),
-      sessions: () => this.#dispatcher.sessions(),
+      sessions,
     });
     this.#api = api;
     this.#listening = await serveApi(api, { socketPath: this.socketPath });
@@ -488,11 +487,4 @@ export class Server {
         return explainNode(view, target.node, this.#health.verdict(target.node.id).reason, now);
     }
   }
-}
-
-/** This machine joins no cluster, but keeps a key as nodes that do. */
-async function ownContentKey(state: AgentState): Promise<Uint8Array> {
-  const key = state.loadKey() ?? (await newKey());
-  state.saveKey(key);
-  return contentKeyOf(key);
 }

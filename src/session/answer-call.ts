@@ -48,8 +48,8 @@ async function answer(
       return agent.images();
     case "pruneImages":
       return agent.pruneImages(call.keep);
-    case "loadImage":
-      return agent.loadImage(archiveOf(stream));
+    case "fetchImages":
+      return agent.fetchImages(call.references);
     case "removeVolumes":
       await agent.removeVolumes(call.names);
       return null;
@@ -138,7 +138,7 @@ async function runExec(
 async function contentOn(stream: SessionStream): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
   let length = 0;
-  for await (const piece of archiveOf(stream)) {
+  for await (const piece of bytesIn(stream)) {
     length += piece.length;
     if (length > CONTENT_BYTES_MAX.config) {
       throw new OrchdError("tooLarge", "a content is larger than any may be");
@@ -146,21 +146,6 @@ async function contentOn(stream: SessionStream): Promise<Uint8Array> {
     pieces.push(piece);
   }
   return new Uint8Array(Buffer.concat(pieces));
-}
-
-/** What the server sends, up to its end; breaks when the call was given up before that. */
-function archiveOf(stream: SessionStream): ReadableStream<Uint8Array> {
-  const pieces = bytesIn(stream);
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const next = await pieces.next();
-        if (next.done === true) controller.close();
-        else controller.enqueue(next.value);
-      },
-    },
-    { highWaterMark: 0 },
-  );
 }
 
 async function forward(

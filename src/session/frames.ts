@@ -35,7 +35,10 @@ export const callSchema = z.discriminatedUnion("method", [
   z.object({ method: z.literal("logs"), taskId: taskIdSchema, options: logOptionsSchema }),
   z.object({ method: z.literal("exec"), taskId: taskIdSchema, options: execOptionsSchema }),
   z.object({ method: z.literal("images") }),
-  z.object({ method: z.literal("loadImage") }),
+  z.object({
+    method: z.literal("fetchImages"),
+    references: z.array(z.string().max(512)).max(10_000),
+  }),
   z.object({
     method: z.literal("pruneImages"),
     keep: z.array(z.string().max(512)).max(100_000),

@@ -175,12 +175,9 @@ export class RemoteAgent implements AgentSession {
     return this.#during({ method: "images" }, (stream) => readResult(stream, imagesSchema));
   }
 
-  loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]> {
-    return this.#during({ method: "loadImage" }, async (stream) => {
-      const answer = readResult(stream, referencesSchema);
-      const [references] = await Promise.all([answer, upload(stream, archive)]);
-      return references;
-    });
+  fetchImages(references: readonly string[]): Promise<string[]> {
+    const call: Call = { method: "fetchImages", references: [...references] };
+    return this.#during(call, (stream) => readResult(stream, referencesSchema));
   }
 
   pruneImages(keep: readonly string[]): Promise<string[]> {

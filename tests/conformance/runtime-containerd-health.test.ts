@@ -1,6 +1,7 @@
 import { describe } from "bun:test";
 import { hasContainerd, makeContainerdLab } from "./runtime-containerd-lab.ts";
 import { healthConformance } from "./runtime-health.ts";
+import { takeArchive } from "./runtime-take.ts";
 
 const SUITE = "what containerd's driver does for health checks";
 
@@ -8,6 +9,7 @@ describe(SUITE, () => {
   if (!hasContainerd(SUITE)) return;
   healthConformance(async () => {
     const lab = await makeContainerdLab("orchdt6", "10.213.6");
-    return { ...lab, monitor: "containerd-shim-runc-v2" };
+    const load = (path: string) => takeArchive(lab.runtime, path);
+    return { ...lab, load, monitor: "containerd-shim-runc-v2" };
   });
 });

@@ -9,6 +9,7 @@ import { systemRandom } from "../../src/lib/random.ts";
 import type { NodeId } from "../../src/model/ids.ts";
 import { ContainerdRuntime } from "../../src/runtime/containerd/containerd-runtime.ts";
 import type { RuntimeLab } from "./runtime.ts";
+import { takeArchive } from "./runtime-take.ts";
 import { until } from "./runtime-until.ts";
 
 const IMAGE = "localhost/orchd-conformance:1";
@@ -51,6 +52,7 @@ export interface ContainerdLab extends RuntimeLab {
   nodeId: NodeId;
   dir: string;
   socketPath: string;
+  archivePath: string;
   options(): Parameters<typeof ContainerdRuntime.open>[0];
   /** containerd's own command line, in orchd's namespace. */
   ctr(...args: string[]): Promise<string>;
@@ -77,7 +79,7 @@ export async function makeContainerdLab(bridge: string, subnet: string): Promise
   const opened = [runtime];
   const archive = join(dir, "image.tar");
   await makeArchive(dir, archive);
-  await runtime.loadImage(Bun.file(archive).stream());
+  await takeArchive(runtime, archive);
   return {
     runtime,
     nodeId,
@@ -86,6 +88,7 @@ export async function makeContainerdLab(bridge: string, subnet: string): Promise
     options,
     ctr,
     image: IMAGE,
+    archivePath: archive,
     archive: () => Bun.file(archive).stream(),
     network: { name: bridge, subnet: `${subnet}.0/24`, gateway: `${subnet}.1` },
     reopen: async () => {

@@ -10,6 +10,7 @@ import type { ContainerSpec } from "../../src/model/container.ts";
 import type { NodeId, TaskId } from "../../src/model/ids.ts";
 import { ContainerdRuntime } from "../../src/runtime/containerd/containerd-runtime.ts";
 import { hasContainerd, makeContainerdLab, type ContainerdLab } from "./runtime-containerd-lab.ts";
+import { takeArchive } from "./runtime-take.ts";
 import { aTask } from "./runtime-task.ts";
 import { failureOf, until } from "./runtime-until.ts";
 
@@ -149,6 +150,28 @@ describe(SUITE, () => {
     await lab.runtime.remove(assignment.taskId);
   });
 
+  test("a task in another one's network has its address and its links", async () => {
+    const address = "10.213.7.10";
+    const owner = aTask(lab.image, {}, { networkMode: "bridge" });
+    const networkTask = owner.taskId;
+    const command = ["/bin/sh", "-c", "cat /etc/hosts; readlink /proc/self/ns/net"];
+    const guest = aTask(lab.image, {}, { networkMode: "service", networkOf: "web", command });
+    await lab.runtime.create({ assignment: owner, address });
+    const early = await failureOf(lab.runtime.create({ assignment: guest, networkTask }));
+    expect(early).toMatchObject({ code: "unreachable", retryable: true });
+    await lab.runtime.start(networkTask);
+    await lab.runtime.create({ assignment: guest, networkTask });
+    await lab.runtime.start(guest.taskId);
+    expect(await lab.runtime.inspect(guest.taskId)).toMatchObject({ networkTask });
+    const lines = await linesOf(guest.taskId);
+    expect(lines).toContain(`${address}\t${guest.taskId}`);
+    const tasks = (await lab.ctr("task", "list")).split("\n").map((line) => line.split(/\s+/));
+    const pid = tasks.find(([id]) => id === networkTask)?.[1] ?? "";
+    const network = (await Bun.$`readlink /proc/${pid}/ns/net`.text()).trim();
+    expect(lines.at(-1)).toBe(network);
+    for (const { taskId } of [guest, owner]) await lab.runtime.remove(taskId);
+  });
+
   test("a task that is frozen can be stopped and removed", async () => {
     const stopped = await started("trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done");
     const removed = await started("while :; do sleep 0.05; done");
@@ -246,7 +269,7 @@ describe(SUITE, () => {
   test("an image that nobody needs goes, and one that a container uses stays", async () => {
     const path = join(lab.dir, "spare.tar");
     writeHelloImage(path, "localhost/orchd-conformance-spare:1");
-    await lab.runtime.loadImage(Bun.file(path).stream());
+    await takeArchive(lab.runtime, path);
     const assignment = aTask(lab.image);
     await lab.runtime.create({ assignment });
     const removed = await lab.runtime.upkeep.removeImages([], () => Promise.resolve(false));
@@ -296,7 +319,7 @@ describe(SUITE, () => {
       const systemSocket = join(lab.dir, "no-system.sock");
       const options = { nodeId: lab.nodeId, clock: systemClock, systemSocket, ...dirs };
       const first = await ContainerdRuntime.open(options);
-      await first.loadImage(lab.archive());
+      await takeArchive(first, lab.archivePath);
       const assignment = aTask(lab.image);
       const { taskId } = assignment;
       await first.create({ assignment });

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeHelloImage } from "../../scripts/image.ts";
+import type { Assignment } from "../../src/model/assignment.ts";
 import type { ContainerSpec } from "../../src/model/container.ts";
 import type { TaskId } from "../../src/model/ids.ts";
 import type { CommandResult } from "../../src/runtime/driver.ts";
@@ -14,6 +15,8 @@ const CHECKED_IMAGE = "localhost/orchd-conformance-checked:1";
 
 /** A lab that knows what its runtime would do about an image's health check, which is nothing. */
 export interface HealthLab extends SpecLab {
+  /** Takes an archive of an image. */
+  load(path: string): Promise<unknown>;
   /** What the runtime itself keeps of it. */
   ownHealthcheck?(taskId: TaskId): Promise<string>;
   /** The program that waits for containers and commands, by its name. */
@@ -24,6 +27,7 @@ interface HealthTools {
   lab: () => HealthLab;
   /** A running container, which is removed after the test. */
   start: (change?: Partial<ContainerSpec>, image?: string) => Promise<TaskId>;
+  startTask: (assignment: Assignment) => Promise<TaskId>;
   run: (taskId: TaskId, command: string, signal?: AbortSignal) => Promise<CommandResult>;
 }
 
@@ -49,8 +53,9 @@ export function healthConformance(makeLab: () => Promise<HealthLab>): void {
     await current?.close();
   }, TIMEOUT_MS);
 
-  const start: HealthTools["start"] = async (change = {}, image = lab().image) => {
-    const assignment = aTask(image, {}, change);
+  const start: HealthTools["start"] = (change = {}, image = lab().image) =>
+    startTask(aTask(image, {}, change));
+  const startTask: HealthTools["startTask"] = async (assignment) => {
     await lab().runtime.create({ assignment });
     made.push(assignment.taskId);
     await lab().runtime.start(assignment.taskId);
@@ -60,7 +65,7 @@ export function healthConformance(makeLab: () => Promise<HealthLab>): void {
     const options = { signal, outputBytesMax: 4096 };
     return lab().runtime.run(taskId, ["/bin/sh", "-c", command], options);
   };
-  const tools = { lab, start, run };
+  const tools = { lab, start, startTask, run };
   commandCases(tools);
   endingCases(tools);
   imageCases(tools);
@@ -103,13 +108,24 @@ function commandCases({ lab, start, run }: HealthTools): void {
   });
 }
 
-function endingCases({ lab, start, run }: HealthTools): void {
+function endingCases({ lab, start, startTask, run }: HealthTools): void {
   test("one that hangs is ended with all that it has started", async () => {
     const taskId = await start();
     const hang = "(sleep 1101 & sleep 1101) & echo begun; sleep 1101";
     const { end, output } = await run(taskId, hang, AbortSignal.timeout(700));
     expect({ end, output }).toEqual({ end: "timedOut", output: "begun\n" });
     await until("nothing of it is left", () => processes("1101") === 0);
+  });
+
+  test("one that only goes on starting others is ended with all of them", async () => {
+    const reservations = { cpuMillis: 0, memoryBytes: 0 };
+    const resources = { limits: { pids: 100 }, reservations };
+    const taskId = await startTask({ ...aTask(lab().image), resources });
+    const { end, output } = await run(taskId, "while :; do sleep 1104 & echo; done");
+    // The limit of the container's processes ends it, as whatever it starts counts there.
+    expect({ end, many: output.split("\n").length > 50 }).toEqual({ end: "exited", many: true });
+    await until("nothing of it is left", () => processes("1104") === 0);
+    expect((await run(taskId, "echo well")).output).toBe("well\n");
   });
 
   test("one that leaves something in the background ends at once, and so does that", async () => {
@@ -156,7 +172,7 @@ function imageCases({ lab, start, run }: HealthTools): void {
       Retries: 5,
     };
     writeHelloImage(path, CHECKED_IMAGE, { Healthcheck });
-    await lab().runtime.loadImage(Bun.file(path).stream());
+    await lab().load(path);
     const taskId = await start({}, CHECKED_IMAGE);
     expect(await lab().runtime.imageHealthcheck(taskId)).toEqual({
       disabled: false,

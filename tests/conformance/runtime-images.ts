@@ -1,4 +1,11 @@
 import { expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { wireNameOf } from "../../src/core/oci/reference.ts";
+import { serveRegistry } from "../../src/images/listen.ts";
+import { loadArchive } from "../../src/images/load-archive.ts";
+import { aRegistry, openStore, quiet } from "../unit/images/rig.ts";
 import type { Mount } from "../../src/model/container.ts";
 import { aTask } from "./runtime-task.ts";
 import type { Tools } from "./runtime.ts";
@@ -34,22 +41,25 @@ export function imageCases({ lab }: Tools): void {
     expect(error.message).not.toContain("\n");
   });
 
-  test("an archive is loaded and answers its references, which are there then", async () => {
-    const references = await lab().runtime.loadImage(lab().archive());
-    expect(references).toHaveLength(1);
-    const [reference = ""] = references;
-    expect(await lab().runtime.hasImage(reference)).toBe(true);
-    const images = await lab().runtime.images();
-    const found = images.find((image) => image.references.includes(reference));
-    expect(found?.sizeBytes).toBeGreaterThan(0);
-  });
-
-  test("a damaged archive is refused in one sentence", async () => {
-    const noise = new Response(new Uint8Array(100_000).fill(7)).body;
-    if (noise === null) throw new Error("a response with bytes has a body");
-    const error = await failureOf(lab().runtime.loadImage(noise));
-    expect(error.code).toBe("invalid");
-    expect(error.message).toStartWith("the file is damaged or is no image archive");
+  test("an image is taken from a registry of this machine, under a name of its own", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "orchd-taken-"));
+    const store = await openStore(dir);
+    const listener = serveRegistry({ registry: aRegistry(store), log: quiet, port: 0 });
+    try {
+      await loadArchive(store, lab().archive());
+      const [kept] = store.entries();
+      if (kept?.tag === undefined) throw new Error("the lab's archive has an image with a name");
+      const from = `${listener.address}/${wireNameOf(kept.repository)}:${kept.tag}`;
+      const repository = "registry.invalid:5000/taken";
+      await lab().runtime.takeImage({ from, repository, tag: "1" });
+      const images = await lab().runtime.images();
+      const names = images.flatMap(({ references }) => references);
+      expect(names).toContain(`${repository}:1`);
+      expect(names).not.toContain(from);
+    } finally {
+      await listener.close();
+      rmSync(dir, { recursive: true });
+    }
   });
 }
 

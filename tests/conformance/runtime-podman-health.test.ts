@@ -12,6 +12,7 @@ describe(SUITE, () => {
       const found = await lab.podman("ps", "--quiet", "--filter", `label=orchd.task=${taskId}`);
       return lab.podman("inspect", "--format", "{{.Config.Healthcheck}}", found);
     };
-    return { ...lab, ownHealthcheck, monitor: "conmon" };
+    const load = (path: string) => lab.podman("load", "--quiet", "--input", path);
+    return { ...lab, load, ownHealthcheck, monitor: "conmon" };
   });
 });

@@ -7,6 +7,7 @@ import { type Change, put } from "../../src/model/change.ts";
 import { openAgentState } from "../../src/store/agent-state/agent-state.ts";
 import { openSqliteStore, type SqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { aStack, aStatus, anId } from "../builders.ts";
+import { mount, mountProblem, mountTmpfs, unmount } from "./small-disk.ts";
 
 // A real file system that is really full: a tmpfs of one megabyte, which takes root to mount.
 const DISK = "size=1m,mode=0700";
@@ -19,10 +20,10 @@ describe.skipIf(whyNot !== undefined)("on a small disk", () => {
   beforeEach(() => {
     disk = fs.mkdtempSync(join(tmpdir(), "orchd-disk-"));
     path = join(disk, "server.db");
-    mount("-t", "tmpfs", "-o", DISK, "tmpfs", disk);
+    mountTmpfs(disk, DISK);
   });
   afterEach(() => {
-    Bun.spawnSync(["umount", disk]);
+    unmount(disk);
     fs.rmdirSync(disk);
   });
 
@@ -132,25 +133,4 @@ function namesIn(store: SqliteStore): string[] {
 function codeOf(result: PromiseSettledResult<unknown>): unknown {
   if (result.status === "fulfilled") return "done";
   return result.reason instanceof OrchdError ? result.reason.code : result.reason;
-}
-
-function mount(...options: string[]): void {
-  const { exitCode, stderr } = Bun.spawnSync(["mount", ...options]);
-  if (exitCode !== 0) throw new Error(stderr.toString());
-}
-
-/** Why no file system can be mounted here, if none can. */
-function mountProblem(): string | undefined {
-  if (process.getuid?.() !== 0) return "only root can mount a file system";
-  const probe = fs.mkdtempSync(join(tmpdir(), "orchd-disk-"));
-  try {
-    mount("-t", "tmpfs", "-o", DISK, "tmpfs", probe);
-    Bun.spawnSync(["umount", probe]);
-    return undefined;
-  } catch (error) {
-    // In a container without the right to mount: the tests say why they do not run.
-    return String(error);
-  } finally {
-    fs.rmdirSync(probe);
-  }
 }

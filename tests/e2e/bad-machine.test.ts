@@ -43,7 +43,7 @@ describe("a machine that is not as it should be", () => {
   });
 
   test("a full disk: the change is refused, what runs goes on, and room heals it", async () => {
-    await host.lab.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", "/var/lib/orchd"]);
+    await host.lab.run(["mount", "-t", "tmpfs", "-o", "size=128m", "tmpfs", "/var/lib/orchd"]);
     await host.startServer();
     await host.loadImage();
     await host.mustUp(HELLO);

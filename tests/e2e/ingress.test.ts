@@ -1,12 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { once } from "node:events";
-import { join } from "node:path";
 import { Fleet } from "../../scripts/lab/fleet.ts";
 import { aStack, HELLO, Host } from "../../scripts/lab/host.ts";
 import { signalInside } from "../../scripts/lab/lab.ts";
-import { root } from "../../scripts/project.ts";
 import type { Explanation, NodeSummary } from "../../src/model/summary.ts";
 import type { ServiceSummary, TaskSummary } from "../../src/model/summary.ts";
+import { Visitors } from "./visitors.ts";
 
 const PER_SECOND = 200;
 const RULES = `    x-orchd:
@@ -17,38 +15,6 @@ const RULES = `    x-orchd:
 /** It publishes no port: who wants its page comes by a name. */
 const STACK = HELLO.replace(/    ports:\n(?: {6}.*\n)+/, RULES);
 const RENEWED = STACK.replace("GREETING: Hello", "GREETING: Welcome");
-
-/** Visitors of a host's page: see visit.ts. */
-class Visitors {
-  readonly #process: ReturnType<Host["lab"]["spawn"]>;
-  #said = "";
-
-  constructor(host: Host, url: string, name: string, perSecond: number) {
-    const script = join(root, "scripts", "lab", "visit.ts");
-    this.#process = host.lab.spawn(["node", "--import", "tsx", script, url, name, `${perSecond}`], {
-      workingDir: root,
-    });
-    for (const stream of [this.#process.stdout, this.#process.stderr]) {
-      stream?.setEncoding("utf8").on("data", (text: string) => (this.#said += text));
-    }
-  }
-
-  /** Resolves when they ended by themselves, or with `stop` when they were told to. */
-  async end(): Promise<{ asked: number; failed: string[]; certificates: string[] }> {
-    await once(this.#process, "close");
-    const all = (word: string) =>
-      [...this.#said.matchAll(new RegExp(`^${word} (.*)$`, "gm"))].map(([, what = ""]) => what);
-    const [asked] = all("asked");
-    if (asked === undefined) throw new Error(`the visitors ended early: ${this.#said}`);
-    return { asked: Number(asked), failed: all("failed"), certificates: all("certificate") };
-  }
-
-  async stop(): ReturnType<Visitors["end"]> {
-    const end = this.end();
-    this.#process.stdin?.end();
-    return end;
-  }
-}
 
 /** Asks until one answer is right, as certificates and ports follow a moment later. */
 async function visitUntilGood(host: Host, url: string, name: string): Promise<string[]> {

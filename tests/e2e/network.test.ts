@@ -4,7 +4,16 @@ import { join } from "node:path";
 import { signalInside } from "../../scripts/lab/lab.ts";
 import { bun } from "../../scripts/project.ts";
 import { Fleet, type FleetHost } from "../../scripts/lab/fleet.ts";
-import { HELLO_IMAGE, writeHelloImage } from "../../scripts/image.ts";
+import { HELLO_IMAGE } from "../../scripts/image.ts";
+import {
+  answers,
+  askFrom,
+  containerOf,
+  leadsTo,
+  run,
+  stateBefore,
+  stateOf,
+} from "./network-fixtures.ts";
 import type { NodeSummary } from "../../src/model/summary.ts";
 
 const IMAGE = `image: ${HELLO_IMAGE}\n    pull_policy: never`;
@@ -22,35 +31,6 @@ function everywhere(name: string, port?: number): string {
   return `name: ${name}\nservices:\n  web:\n    ${IMAGE}\n    ${greeting}\n    ${mode}${ports}\n`;
 }
 
-interface Container {
-  pid: string;
-  address: string;
-}
-
-async function containerOf(host: FleetHost, stack: string): Promise<Container> {
-  const [id = ""] = (
-    await host.podman("ps", "--quiet", "--filter", `label=orchd.stack=${stack}`)
-  ).split("\n");
-  const format = "{{.State.Pid}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
-  const [pid = "", address = ""] = (await host.podman("inspect", "--format", format, id)).split(
-    " ",
-  );
-  return { pid, address };
-}
-
-/** What a task gets that asks over HTTP; nothing when no answer comes. */
-async function askFrom(host: FleetHost, task: Container, url: string): Promise<string | undefined> {
-  const words = ["nsenter", "-t", task.pid, "-n", "busybox", "wget", "-q", "-O", "-", url];
-  const { code, stdout } = await host.lab.run(words, { timeoutMs: 2000 });
-  return code === 0 ? stdout.trim() : undefined;
-}
-
-async function run(host: FleetHost, ...words: string[]): Promise<string> {
-  const { code, stdout, stderr } = await host.lab.run(words);
-  if (code !== 0) throw new Error(`${words.join(" ")}: ${stderr}`);
-  return stdout.trim();
-}
-
 /** Clients that ask for ever, each from one port; answers how many were answered last. */
 function askByUdp(host: FleetHost): { heard: () => number; end: () => void } {
   const words = [bun, UDP_END, "ask", host.address, `${UDP_PORT}`, `${CLIENTS}`];
@@ -58,34 +38,6 @@ function askByUdp(host: FleetHost): { heard: () => number; end: () => void } {
   let heard = 0;
   child.stdout?.setEncoding("utf8").on("data", (text: string) => (heard = Number(text)));
   return { heard: () => heard, end: () => signalInside(child, "SIGKILL") };
-}
-
-/** Who answers on a port of a host, asked often enough to hear everybody. */
-async function answers(host: FleetHost, url: string, tries: number): Promise<Set<string>> {
-  const heard = new Set<string>();
-  for (let i = 0; i < tries; i++) heard.add((await host.get(url)) ?? "nobody");
-  return heard;
-}
-
-/** What the machine holds of a network, with nothing that passes. */
-async function stateOf(host: FleetHost): Promise<Record<string, string>> {
-  const stable = (text: string) =>
-    text
-      .replaceAll(/counter packets \d+ bytes \d+/g, "counter")
-      .replaceAll(/^\d+: /gm, "")
-      .split("\n");
-  return {
-    rules: stable(await run(host, "nft", "list", "ruleset")).join("\n"),
-    links: stable(await run(host, "ip", "-o", "link"))
-      .sort()
-      .join("\n"),
-    addresses: stable(await run(host, "ip", "-o", "-4", "addr"))
-      .sort()
-      .join("\n"),
-    routes: stable(await run(host, "ip", "route", "show", "table", "all"))
-      .sort()
-      .join("\n"),
-  };
 }
 
 describe("the network of three machines", () => {
@@ -113,12 +65,7 @@ describe("the network of three machines", () => {
       await host.waitFor("its own address is settled", async () => {
         return (await run(host, "ip", "-6", "-o", "addr", "show", "tentative")) === "";
       });
-      // Podman's own rules are there as soon as a container was once in a network of its.
-      const archive = join(host.lab.dir, "hello.tar");
-      writeHelloImage(archive);
-      await host.podman("load", "--input", archive);
-      await host.podman("run", "--rm", HELLO_IMAGE, "sh", "-c", ":");
-      before.push(await stateOf(host));
+      before.push(await stateBefore(host));
     }
     await server().startServer();
     const token = await server().token();
@@ -214,9 +161,7 @@ describe("the network of three machines", () => {
     await h2.waitFor("every client is answered", () => asking.heard() === CLIENTS);
     await h3.cutPower();
     await h2.waitFor("the dead machine's task gets nothing", async () => {
-      const table = await run(h2, "nft", "list", "table", "ip", "orchd");
-      const choices = [...table.matchAll(/dnat [^\n]*/g)];
-      return choices.length > 0 && !choices.some(([rule]) => rule.includes(address));
+      return !(await leadsTo(h2, address));
     });
     expect(await answers(h2, "http://127.0.0.1:8080/", 20)).not.toContain("nobody");
     await h2.waitFor("those whom it answered are answered again", () => {

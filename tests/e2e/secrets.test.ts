@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { createHash, randomBytes } from "node:crypto";
 import { lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { HELLO_IMAGE } from "../../scripts/image.ts";
@@ -12,7 +13,11 @@ const SECOND = "plain-91be2d-second-password";
 const EXTERNAL = "plain-c05d77-api-token";
 const CONFIG = "plain-4e8810-config-line";
 const PASSPHRASE = "plain-2b66f1-vault-passphrase";
-const PLAIN = [FIRST, SECOND, EXTERNAL, CONFIG, PASSPHRASE];
+const BACKUP_PASSPHRASE = "plain-d3907c-backup-passphrase";
+const PLAIN = [FIRST, SECOND, EXTERNAL, CONFIG, PASSPHRASE, BACKUP_PASSPHRASE];
+
+/** The most that a secret can have, and no text. */
+const BLOB = randomBytes(500 * 1024);
 
 const COMPOSE = `
 name: shop
@@ -29,11 +34,13 @@ services:
     secrets:
       - { source: password, uid: "1000", gid: "1001", mode: 0400 }
       - { source: token, target: api/token }
+      - blob
     configs: [{ source: settings, target: /etc/shop.conf }]
     deploy: { placement: { constraints: [node.hostname == h2] } }
 secrets:
   password: { file: ./password.txt }
   token: { external: true, name: api-token }
+  blob: { external: true, name: blob }
 configs:
   settings:
     template_driver: golang
@@ -48,6 +55,7 @@ describe("secrets and configs on two machines", () => {
   beforeAll(async () => {
     fleet = await Fleet.start(2);
     [h1, h2] = [fleet.host("h1"), fleet.host("h2")];
+    for (const host of [h1, h2]) await giveDisk(host);
     await h1.startServer();
     h2.spawnAgent([`${await h1.token()}@${h1.address}`]);
     await h1.waitFor("both nodes are ready", async () => {
@@ -56,6 +64,7 @@ describe("secrets and configs on two machines", () => {
     });
     await h1.loadImage();
     await h1.orchdWith({ input: EXTERNAL }, "secret", "create", "api-token", "-");
+    await h1.orchdWith({ input: BLOB }, "secret", "create", "blob", "-");
     h1.write("password.txt", FIRST);
     await h1.mustUp(COMPOSE);
   });
@@ -70,6 +79,18 @@ describe("secrets and configs on two machines", () => {
     expect(await inside("ls -ln /run/secrets/password")).toMatch(/^-r-------- .* 1000 .* 1001 /);
     expect(await inside("cat /run/secrets/api/token")).toBe(EXTERNAL);
     expect(await inside("ls -ln /run/secrets/api/token")).toMatch(/^-r--r--r-- /);
+  });
+
+  test("a secret has any bytes, up to its limit", async () => {
+    const [digest] = (await inside("sha256sum /run/secrets/blob")).split(" ");
+    expect(digest).toBe(createHash("sha256").update(BLOB).digest("hex"));
+    for (const [input, told] of [
+      ["", "must not be empty"],
+      [Buffer.concat([BLOB, Buffer.from([0])]), "at most 500 KiB"],
+    ] as const) {
+      const { code, stderr } = await h1.orchdWith({ input }, "secret", "create", "other", "-");
+      expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(told) });
+    }
   });
 
   test("a secret is in memory, and nobody in the container can change it", async () => {
@@ -133,6 +154,7 @@ describe("secrets and configs on two machines", () => {
     await h1.endServer("SIGKILL");
     await h2.cutPower();
     await h2.boot();
+    await mountDisk(h2);
     h2.spawnAgent();
     const read = async () => {
       const [container] = await h2.containers("shop");
@@ -163,18 +185,27 @@ describe("secrets and configs on two machines", () => {
     expect(await inside("cat /run/secrets/password")).toBe(SECOND);
   });
 
-  test("no plain text is on a disk of either machine", async () => {
+  test("no plain text is on a disk of either machine, nor in what is saved of them", async () => {
+    await h1.must("backup", join(h1.lab.dir, "cluster.tar"));
+    const sealed = { env: { ORCHD_BACKUP_PASSPHRASE: BACKUP_PASSPHRASE } };
+    const saved = await h1.orchdWith(sealed, "backup", join(h1.lab.dir, "sealed.tar"));
+    expect(saved).toMatchObject({ code: 0, stderr: expect.stringContaining("sealed.tar") });
+    // Nothing is put in order before the looking.
+    await h1.endServer("SIGKILL");
+    await h1.lab.run(["sync"]);
     const found = [h1, h2].flatMap((host) => {
       const files = filesBelow(host.lab.dir);
-      expect(files).toContain(join(host.dataDir, "agent.db"));
-      const holders = files.filter((file) => {
-        const bytes = readFileSync(file, "latin1");
-        return PLAIN.some((text) => bytes.includes(text));
-      });
-      return holders.map((file) => `${host.name} ${relative(host.lab.dir, file)}`);
+      const holdersOf = (texts: readonly string[]) => {
+        return files.filter((file) => holdsAny(readFileSync(file), texts));
+      };
+      expect(holdersOf(["shop_password"])).not.toEqual([]);
+      const blob = BLOB.subarray(1000, 1100);
+      expect(files.filter((file) => readFileSync(file).includes(blob))).toEqual([]);
+      return holdersOf(PLAIN).map((file) => `${host.name} ${relative(host.lab.dir, file)}`);
     });
     // What the test itself wrote, for `up` to read: the looking finds what is there.
     expect(found.sort()).toEqual(["h1 files/compose.yaml", "h1 files/password.txt"]);
+    await h1.startServer();
   });
 
   test("down takes the stack's own ones along and leaves the others", async () => {
@@ -182,6 +213,7 @@ describe("secrets and configs on two machines", () => {
     const left = await h1.json<ItemSummary[]>("secret", "ls");
     expect(left.map(({ name, users }) => ({ name, users }))).toEqual([
       { name: "api-token", users: [] },
+      { name: "blob", users: [] },
     ]);
     expect(await h1.json<ItemSummary[]>("config", "ls")).toEqual([]);
     const tasks = await h1.json<TaskSummary[]>("ps", "--all");
@@ -189,6 +221,32 @@ describe("secrets and configs on two machines", () => {
     await h2.waitFor("the files are gone", () => grantsOn(h2).length === 0);
   });
 });
+
+/** A disk of its own for what orchd keeps, so that what it has removed is looked at as well. */
+async function giveDisk(host: FleetHost): Promise<void> {
+  const make = `truncate -s 160M ${diskOf(host)} && mkfs.ext4 -q ${diskOf(host)}`;
+  await host.lab.run(["sh", "-c", make]);
+  await mountDisk(host);
+}
+
+async function mountDisk(host: FleetHost): Promise<void> {
+  const mount = ["mount", "-o", "loop", diskOf(host), "/var/lib/orchd"];
+  const { code, stderr } = await host.lab.run(mount);
+  if (code !== 0) console.log(`removed files are not searched, only those there: ${stderr}`);
+}
+
+function diskOf(host: FleetHost): string {
+  return join(host.lab.dir, "orchd.img");
+}
+
+/** Whether one of the texts is there, as it is or in base64, wherever that begins. */
+function holdsAny(bytes: Buffer, texts: readonly string[]): boolean {
+  const forms = texts.flatMap((text) => {
+    const shifted = [0, 1, 2].map((at) => Buffer.from(text.slice(at, at + 18)).toString("base64"));
+    return [text, ...shifted];
+  });
+  return forms.some((form) => bytes.includes(form));
+}
 
 /** Files with secrets that are in the machine's memory now. */
 function grantsOn(host: FleetHost): string[] {

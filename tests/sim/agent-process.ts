@@ -3,7 +3,7 @@ import { silentLog } from "../../src/lib/log.ts";
 import type { Random } from "../../src/lib/random.ts";
 import type { NodeId } from "../../src/model/ids.ts";
 import type { NodeFacts } from "../../src/model/node.ts";
-import type { Bug } from "./bugs.ts";
+import type { Bug } from "./bug.ts";
 import { happens } from "./chance.ts";
 import { Link, type LinkOptions } from "./link.ts";
 import type { Machine } from "./machine.ts";

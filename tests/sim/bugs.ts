@@ -1,13 +1,13 @@
 import type { AgentMemory } from "../../src/agent/agent-options.ts";
 import { put, type Change } from "../../src/model/change.ts";
 import type { Clock } from "../../src/lib/clock.ts";
-import type { Rollout } from "../../src/model/rollout.ts";
 import { priorityOf } from "../../src/model/service.ts";
 import { isLive, isTerminal, type Task } from "../../src/model/task.ts";
 import type { View } from "../../src/model/view.ts";
-import type { ContainerStatus, Runtime } from "../../src/runtime/driver.ts";
+import type { ContainerStatus } from "../../src/runtime/driver.ts";
 import type { Store } from "../../src/store/store.ts";
-import type { Invariant } from "./violation.ts";
+import type { Bug } from "./bug.ts";
+import { ROLLOUT_BUGS } from "./rollout-bugs.ts";
 import {
   withCommit,
   withNodes,
@@ -18,25 +18,8 @@ import {
   wrap,
 } from "./wrap.ts";
 
-/** A fault of ours, put into a run on purpose: the checkers must find it. */
-export interface Bug {
-  name: string;
-  /** What it breaks; any of these counts as found. */
-  breaks: Invariant[];
-  /** The seed to begin with, where a run without a breach takes seconds and the first ones do. */
-  firstSeed?: number;
-  /** The store of the whole server. */
-  store?(store: Store): Store;
-  controllersStore?(store: Store): Store;
-  dispatcherStore?(store: Store): Store;
-  healthStore?(store: Store): Store;
-  healthClock?(clock: Clock): Clock;
-  probe?(): Promise<boolean>;
-  runtime?(runtime: Runtime): Runtime;
-  agentState?(state: AgentMemory): AgentMemory;
-}
-
 export const BUGS: readonly Bug[] = [
+  ...ROLLOUT_BUGS,
   {
     name: "acknowledges-too-early",
     breaks: ["S7"],
@@ -196,6 +179,17 @@ export const BUGS: readonly Bug[] = [
       }),
   },
   {
+    name: "takes-what-is-well-for-sick",
+    breaks: ["S16"],
+    runtime: (runtime) =>
+      wrap(runtime, {
+        answer: async (...asked) => {
+          const said = await runtime.answer?.(...asked);
+          return { output: said?.output ?? "", ok: false };
+        },
+      }),
+  },
+  {
     name: "waits-for-every-task-that-is-away",
     breaks: ["one"],
     controllersStore: (store) =>
@@ -280,18 +274,6 @@ export const BUGS: readonly Bug[] = [
       })),
   },
   {
-    name: "replaces-all-slots-at-once",
-    breaks: ["S13"],
-    controllersStore: (store) =>
-      withServices(store, (service) => ({
-        ...service,
-        revisions: service.revisions.map(({ spec, ...rest }) => {
-          const { rollback: _, ...before } = spec;
-          return { ...rest, spec: { ...before, update: { ...spec.update, parallelism: 0 } } };
-        }),
-      })),
-  },
-  {
     name: "does-again-what-is-done",
     breaks: ["jobs"],
     controllersStore: (store) =>
@@ -328,39 +310,6 @@ export const BUGS: readonly Bug[] = [
       })),
   },
   {
-    name: "counts-no-failures",
-    breaks: ["S13"],
-    controllersStore: (store) =>
-      withRollouts(store, (rollout) => ({ ...rollout, failed: [], forgiven: [] })),
-  },
-  {
-    name: "goes-on-though-paused",
-    breaks: ["S13"],
-    firstSeed: 12,
-    controllersStore: (store) =>
-      withServices(store, (service) => {
-        const { rollout } = service;
-        if (rollout?.state !== "paused") return service;
-        return { ...service, rollout: { ...rollout, state: "running" } };
-      }),
-  },
-  {
-    name: "goes-back-again-and-again",
-    breaks: ["S13"],
-    controllersStore: (store) =>
-      withServices(store, (service) => {
-        if (service.rollout?.back !== "failure") return service;
-        const { back: _, ...rollout } = service.rollout;
-        return { ...service, rollout: { ...rollout, state: "running" } };
-      }),
-  },
-  {
-    name: "goes-back-to-another-spec",
-    breaks: ["S13"],
-    controllersStore: (store) =>
-      withCommit(store, (changes) => store.commit(changes.map(scaledOnTheWayBack))),
-  },
-  {
     name: "loses-updates",
     breaks: ["T5", "T6", "S1", "S15", "surge", "T8", "T4", "T1"],
     store: (store) => {
@@ -382,32 +331,6 @@ export const BUGS: readonly Bug[] = [
     },
   },
 ];
-
-/** The same write, but that a failed rollout goes back to one task more. */
-function scaledOnTheWayBack(change: Change): Change {
-  if (change.kind !== "service" || change.op !== "put") return change;
-  const [head, ...older] = change.value.revisions;
-  const { rollout } = change.value;
-  if (head === undefined || rollout?.back !== "failure" || rollout.to !== head.revision) {
-    return change;
-  }
-  const spec = { ...head.spec, replicas: head.spec.replicas + 1 };
-  return put.service({ ...change.value, revisions: [{ ...head, spec }, ...older] });
-}
-
-/** Changes what is written of rollouts. */
-function withRollouts(store: Store, write: (rollout: Rollout) => Rollout): Store {
-  return withCommit(store, (changes) =>
-    store.commit(
-      changes.map((change) => {
-        if (change.kind !== "service" || change.op !== "put") return change;
-        const { rollout } = change.value;
-        if (rollout === undefined) return change;
-        return put.service({ ...change.value, rollout: write(rollout) });
-      }),
-    ),
-  );
-}
 
 /** A write that moves a schedule on and forgets the run that goes with it. */
 function withoutNewRuns(change: Change): Change {

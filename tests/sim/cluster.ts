@@ -5,7 +5,7 @@ import { currentRevision } from "../../src/model/service.ts";
 import { eventOf } from "../../src/model/event.ts";
 import { aNode } from "../builders.ts";
 import { AgentProcess } from "./agent-process.ts";
-import type { Bug } from "./bugs.ts";
+import type { Bug } from "./bug.ts";
 import { between, happens, oneOf } from "./chance.ts";
 import { Checks } from "./checks.ts";
 import { drawFaults, NO_FAULTS, type Faults } from "./faults.ts";
@@ -68,7 +68,7 @@ export class Cluster {
   constructor(options: ClusterOptions) {
     this.#options = options;
     this.#random = seededRandom(options.seed);
-    this.faults = drawFaults(this.#random.split("faults"));
+    this.faults = { ...drawFaults(this.#random.split("faults")), ...options.bug?.faults };
     this.checks = new Checks(this.disk, () => this.places);
     const count = happens(this.#random, 0.5)
       ? between(this.#random, 1, 3)
@@ -175,7 +175,7 @@ export class Cluster {
       skewMs: place.skewMs,
       hooks: {
         onRemoval: (taskId) => this.checks.onRemoval(taskId),
-        onStop: (taskId) => this.checks.onStop(taskId),
+        onStop: (taskId, found) => this.checks.onStop(place, taskId, found),
       },
     });
     place.agent.start();

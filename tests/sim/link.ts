@@ -153,7 +153,7 @@ export class Link implements ServerSession {
       logs: (...args) => agent.logs(...args),
       exec: (...args) => agent.exec(...args),
       images: () => agent.images(),
-      loadImage: (archive) => agent.loadImage(archive),
+      fetchImages: (references) => agent.fetchImages(references),
       forward: (...args) => agent.forward(...args),
       usage: (taskIds) => agent.usage(taskIds),
       lackedContents: (refs) => agent.lackedContents(refs),

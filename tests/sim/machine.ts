@@ -1,5 +1,7 @@
+import type { Assignment } from "../../src/model/assignment.ts";
 import type { TaskId } from "../../src/model/ids.ts";
 import type { Random } from "../../src/lib/random.ts";
+import type { ProbeRole, Probes } from "../../src/model/probe.ts";
 import type { ContainerStatus, RuntimeEvent } from "../../src/runtime/driver.ts";
 import { between, happens } from "./chance.ts";
 import type { Faults } from "./faults.ts";
@@ -10,8 +12,12 @@ export interface Container extends ContainerStatus {
   program: string;
   /** Whether it passes checks. */
   isWell?: boolean;
-  /** When it failed one last. */
-  failedAt?: number;
+  /** What it is asked. */
+  probes?: Probes | undefined;
+  /** The checks that it has passed before. */
+  passed?: Set<ProbeRole>;
+  /** Whether an agent was told so often that it is unfit that it is to end. */
+  wasFoundSick?: boolean;
 }
 
 export interface MachineOptions {
@@ -47,11 +53,17 @@ export class Machine {
     this.options = options;
   }
 
-  create(taskId: TaskId, image: string, address: string | undefined): Container {
+  /** By its own clock. */
+  now(): number {
+    return this.options.clock.now() + this.options.skewMs;
+  }
+
+  create({ taskId, container: { image, probes } }: Assignment, address?: string): Container {
     const found = this.containers.get(taskId);
     if (found !== undefined) return found;
     const containerId = `${this.options.name}-${++this.#ids}`;
-    const container: Container = { taskId, containerId, state: "created", program: image };
+    const program = image.split(":")[0] ?? "";
+    const container: Container = { taskId, containerId, state: "created", program, probes };
     if (address !== undefined) container.address = address;
     this.containers.set(taskId, container);
     this.#note("created", container);
@@ -62,7 +74,7 @@ export class Machine {
   start(container: Container): void {
     if (container.state === "running") return;
     container.state = "running";
-    container.startedAt = this.#now();
+    container.startedAt = this.now();
     delete container.finishedAt;
     delete container.exitCode;
     this.#note("started", container);
@@ -73,7 +85,7 @@ export class Machine {
     if (container.state !== "running") return;
     container.state = "exited";
     container.exitCode = exitCode;
-    container.finishedAt = this.#now();
+    container.finishedAt = this.now();
     this.#note("exited", container);
   }
 
@@ -95,7 +107,7 @@ export class Machine {
       if (container.state !== "running") continue;
       container.state = "exited";
       container.exitCode = 137;
-      container.finishedAt = this.#now();
+      container.finishedAt = this.now();
     }
     if (forgets) this.containers.clear();
     this.options.trace(`${this.options.name}: the power is cut${forgets ? ", all is gone" : ""}`);
@@ -141,10 +153,6 @@ export class Machine {
     if (program === "stumbling") endAfter(between(random, 0, 3000), happens(random, 0.5) ? 1 : 0);
     if (program === "crashing") endAfter(between(random, 0, 20_000), 1);
     if (program === "flaky" && happens(random, 0.5)) endAfter(between(random, 0, 500), 1);
-  }
-
-  #now(): number {
-    return this.options.clock.now() + this.options.skewMs;
   }
 
   #note(what: "created" | "started" | "exited" | "removed", container: Container): void {

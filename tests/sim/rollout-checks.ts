@@ -8,6 +8,7 @@ import { currentRevision, policyInForce, specOf, type Service } from "../../src/
 import { isServing } from "../../src/model/serving.ts";
 import { isLive, isTerminal, type Task } from "../../src/model/task.ts";
 import { MemoryView, type View } from "../../src/model/view.ts";
+import { isOpen } from "../../src/model/window.ts";
 import { put } from "../../src/model/change.ts";
 import type { Violation } from "./violation.ts";
 
@@ -20,9 +21,11 @@ export class RolloutChecks {
 
   check(applied: readonly Applied[], before: View): Problem {
     for (const one of applied) {
-      if (one.kind !== "service" || one.before === undefined || one.after === undefined) continue;
-      const problem = this.#checkUndo(one.before, one.after);
+      const problem = checkBeginning(one, applied, before);
       if (problem !== undefined) return problem;
+      if (one.kind !== "service" || one.before === undefined || one.after === undefined) continue;
+      const undone = this.#checkUndo(one.before, one.after) ?? checkLock(one.after);
+      if (undone !== undefined) return undone;
     }
     const taken = applied.flatMap((one) => takenBy(one, before));
     for (const [id, tasks] of Map.groupBy(taken, (task) => task.serviceId)) {
@@ -48,6 +51,32 @@ export class RolloutChecks {
     if (wanted === got) return undefined;
     return broken(`${name} does not go back to what revision ${was.from} was`);
   }
+}
+
+/** What a file locks stands still until a person or another file lets it go. */
+function checkLock({ stack, name, rollout }: Service): Problem {
+  if (rollout?.locked !== true || rollout.state === "paused" || !isUnderWay(rollout)) {
+    return undefined;
+  }
+  return broken(`service ${stack}/${name} is ${rollout.state}, and its rollout is locked`);
+}
+
+/** The first new task of a slot: it was thought of while a window was open. */
+function checkBeginning(one: Applied, applied: readonly Applied[], before: View): Problem {
+  if (one.kind !== "task" || one.before !== undefined || one.after === undefined) return undefined;
+  const task = one.after;
+  const written = applied.findLast(({ kind, after }) => {
+    return kind === "service" && after?.id === task.serviceId;
+  });
+  const known = written?.kind === "service" ? written.after : undefined;
+  const service = known ?? before.services.get(task.serviceId);
+  const windows = service === undefined ? undefined : specOf(service).rollout?.windows;
+  if (service === undefined || windows === undefined) return undefined;
+  const { rollout } = service;
+  const isBound = isUnderWay(rollout) && rollout.back === undefined && task.revision >= rollout.to;
+  if (!isBound || hasBegun(before, rollout, task)) return undefined;
+  if (windows.some((window) => isOpen(window, task.createdAt))) return undefined;
+  return broken(`slot ${task.slot} of ${service.name} begins outside of its rollout's windows`);
 }
 
 /** A task that served and is told to end because a newer revision takes its slot. */
@@ -133,16 +162,17 @@ function mustLeave(view: View, service: Service, task: Task): boolean {
   return node.availability === "drain" || unmetConstraint(node, constraints) !== undefined;
 }
 
-/** Whether the task serves on for now: no slot is left alone while its rollout is paused. */
+/** Whether the task serves on for now: while its rollout is stopped no slot is left alone. */
 function isHeldUp(view: View, service: Service, task: Task): boolean {
-  return service.rollout?.state === "paused" || isHeld(view, service, task.slot);
+  const state = service.rollout?.state ?? "";
+  return ["paused", "waiting-for-window"].includes(state) || isHeld(view, service, task.slot);
 }
 
 /** Whether the rollout, as it is written, lets the slot not begin. */
 function isHeld(view: View, service: Service, slot: string): boolean {
   const { rollout, id } = service;
   if (rollout === undefined || hasBegun(view, rollout, { serviceId: id, slot })) return false;
-  if (rollout.state === "paused") return true;
+  if (rollout.state === "paused" || rollout.state === "waiting-for-window") return true;
   const { canaries } = rollout;
   return rollout.state === "canary" && canaries !== undefined && !canaries.includes(slot);
 }

@@ -10,7 +10,7 @@ import { downNodeOf, isServing } from "../../src/model/serving.ts";
 import { isTerminal } from "../../src/model/task.ts";
 import type { View } from "../../src/model/view.ts";
 import { wantedInVain } from "../plan-linter.ts";
-import type { Bug } from "./bugs.ts";
+import type { Bug } from "./bug.ts";
 import { between, happens, oneOf } from "./chance.ts";
 import { Cluster, type Place } from "./cluster.ts";
 import type { ServerProcess } from "./server-process.ts";
@@ -21,6 +21,8 @@ import type { Violation } from "./violation.ts";
 
 /** How long the cluster may take to become what was asked for, once nothing fails any more. */
 const CONVERGE_MAX_MS = 30 * 60_000;
+/** How much longer it may take where rollouts wait for their windows, which are often open. */
+const WINDOWS_MAX_MS = 60 * 60_000;
 /** Longer than the longest wait for a restart. */
 const ALONE_MS = 6 * 60_000;
 const STEPS_MAX = 200_000;
@@ -142,8 +144,10 @@ class Run {
 
   /** Lets time pass until the cluster is what was asked for. */
   async #converge(): Promise<void> {
-    const { clock, checks } = this.#cluster;
-    const until = clock.now() + CONVERGE_MAX_MS;
+    const { clock, checks, disk } = this.#cluster;
+    const services = [...disk.view.services.values()];
+    const isTimed = services.some((service) => specOf(service).rollout?.windows !== undefined);
+    const until = clock.now() + CONVERGE_MAX_MS + (isTimed ? WINDOWS_MAX_MS : 0);
     let trouble = this.#trouble();
     while (trouble !== undefined && clock.now() < until) {
       await this.#steer();

@@ -7,7 +7,7 @@ import { Dispatcher } from "../../src/server/dispatcher.ts";
 import { NodeHealth } from "../../src/server/node-health.ts";
 import { Writes } from "../../src/server/writes.ts";
 import type { Store } from "../../src/store/store.ts";
-import type { Bug } from "./bugs.ts";
+import type { Bug } from "./bug.ts";
 import { hostLike } from "./chance.ts";
 import { SimulatedStore, type StoreOptions } from "./simulated-store.ts";
 import type { ProcessClock, VirtualClock } from "./virtual-clock.ts";

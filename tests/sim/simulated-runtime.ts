@@ -1,5 +1,6 @@
 import { OrchdError } from "../../src/lib/errors.ts";
 import type { TaskId } from "../../src/model/ids.ts";
+import type { Check } from "../../src/model/probe.ts";
 import type { ExecSession, ImageSummary, LogLine } from "../../src/model/session.ts";
 import type {
   CommandResult,
@@ -10,13 +11,11 @@ import type {
   RuntimeInfo,
 } from "../../src/runtime/driver.ts";
 import { between, happens } from "./chance.ts";
+import { FoundSick } from "./found-sick.ts";
 import type { Container, Machine } from "./machine.ts";
 
 /** Longer than any caller waits for an answer. */
 const HANG_MS = 30_000;
-
-/** For so long an agent that found a container sick may take to stop it. */
-const SICK_MS = 90_000;
 
 /** How long work goes on for a caller that died. No agent starts again faster than that. */
 export const IN_FLIGHT_MAX_MS = 1000;
@@ -24,8 +23,11 @@ export const IN_FLIGHT_MAX_MS = 1000;
 export interface RuntimeHooks {
   /** The agent is about to remove a container. */
   onRemoval: (taskId: TaskId) => void;
-  /** The agent is about to stop a running container that has passed its checks of late. */
-  onStop: (taskId: TaskId) => void;
+  /**
+   * The agent is about to stop a running container.
+   * @param found whether this life of the agent, or any one before it, found it sick
+   */
+  onStop: (taskId: TaskId, found: { now: boolean; ever: boolean }) => void;
 }
 
 /** A process's own connection to the runtime of a machine; what it asked for outlives it. */
@@ -34,6 +36,7 @@ export class SimulatedRuntime implements Runtime {
   readonly #machine: Machine;
   readonly #busyUntil: Map<string, number>;
   readonly #hooks: RuntimeHooks;
+  readonly #sick = new FoundSick();
   #killedAt: number | undefined;
   #isPoweredOff = false;
 
@@ -67,9 +70,9 @@ export class SimulatedRuntime implements Runtime {
   create({ assignment, address }: CreateOptions): Promise<string> {
     const { taskId, container } = assignment;
     return this.#call(taskId, 100, () => {
-      const image = container.image.split(":")[0] ?? "";
-      if (image === "missing") throw new OrchdError("notFound", "there is no such image");
-      return this.#machine.create(taskId, image, address).containerId;
+      const isMissing = container.image.startsWith("missing:");
+      if (isMissing) throw new OrchdError("notFound", "there is no such image");
+      return this.#machine.create(assignment, address).containerId;
     });
   }
 
@@ -88,9 +91,8 @@ export class SimulatedRuntime implements Runtime {
     const takesMs = happens(random, 0.2) ? graceMs : Math.min(graceMs, 200);
     return this.#call(taskId, takesMs, () => {
       const container = this.#find(taskId);
-      const { failedAt = -Infinity, state } = container;
-      const isSick = this.#machine.options.clock.now() - failedAt < SICK_MS;
-      if (state === "running" && !isSick) this.#hooks.onStop(taskId);
+      const found = { now: this.#sick.has(taskId), ever: container.wasFoundSick === true };
+      if (container.state === "running") this.#hooks.onStop(taskId, found);
       this.#machine.exit(container, takesMs === graceMs ? 137 : 143);
     });
   }
@@ -139,17 +141,14 @@ export class SimulatedRuntime implements Runtime {
   }
 
   async run(taskId: TaskId): Promise<CommandResult> {
-    const { ok, output } = await this.answer(taskId);
-    return { end: "exited", exitCode: ok ? 0 : 1, output };
+    const { ok } = await this.#ask(taskId);
+    return { end: "exited", exitCode: ok ? 0 : 1, output: "as asked" };
   }
 
-  answer(taskId: TaskId): Promise<{ ok: boolean; output: string }> {
-    return this.#call("", 10, () => {
-      const container = this.#find(taskId);
-      const ok = container.isWell === true;
-      if (!ok) container.failedAt = this.#machine.options.clock.now();
-      return { ok, output: "as asked" };
-    });
+  async answer(taskId: TaskId, check: Check): Promise<{ ok: boolean; output: string }> {
+    const { container, ok } = await this.#ask(taskId);
+    this.#sick.note(container, check, { ok, at: this.#machine.now() });
+    return { ok, output: "as asked" };
   }
 
   async hasImage(): Promise<boolean> {
@@ -188,8 +187,8 @@ export class SimulatedRuntime implements Runtime {
     throw new Error("no run executes commands");
   }
 
-  loadImage(): Promise<string[]> {
-    throw new Error("no run loads images");
+  takeImage(): Promise<void> {
+    throw new Error("no run has a registry");
   }
 
   usage(): Promise<[]> {
@@ -198,6 +197,13 @@ export class SimulatedRuntime implements Runtime {
 
   images(): Promise<ImageSummary[]> {
     throw new Error("no run lists images");
+  }
+
+  #ask(taskId: TaskId): Promise<{ container: Container; ok: boolean }> {
+    return this.#call("", 10, () => {
+      const container = this.#find(taskId);
+      return { container, ok: container.isWell === true };
+    });
   }
 
   #find(taskId: TaskId): Container {

@@ -1,9 +1,10 @@
 import type { Mount } from "../../src/model/container.ts";
 import type { NodeId } from "../../src/model/ids.ts";
-import type { Probes } from "../../src/model/probe.ts";
+import type { ProbeRole, Probes } from "../../src/model/probe.ts";
 import type { Dependency } from "../../src/model/dependency.ts";
 import type { Schedule } from "../../src/model/job.ts";
 import type { RolloutRules, UpdatePolicy } from "../../src/model/rollout.ts";
+import type { Window } from "../../src/model/window.ts";
 import {
   currentRevision,
   isGlobal,
@@ -16,6 +17,7 @@ import type { RolloutOrder } from "../../src/core/reconcile/rollout-orders.ts";
 import type { Random } from "../../src/lib/random.ts";
 import { aContainer, aPort, aProbe, aRestart, aSpec, reserving } from "../builders.ts";
 import { between, happens, oneOf } from "./chance.ts";
+import { PORT_OF_ROLE } from "./found-sick.ts";
 import type { ServerProcess } from "./server-process.ts";
 import type { Disk } from "./simulated-store.ts";
 
@@ -26,6 +28,7 @@ export interface Deed {
   isOnDisk(disk: Disk): boolean;
 }
 
+const MINUTES_PER_DAY = 24 * 60;
 const STACKS = ["shop", "blog"];
 /** Each service keeps its mode and its order, so that checkers know what to expect. */
 const SERVICES = {
@@ -148,18 +151,19 @@ function drawSpec(
 
 /** A program that is sick fails all of them. */
 function drawProbes(random: Random): Probes {
-  const draw = () =>
+  const draw = (role: ProbeRole) =>
     aProbe({
+      check: { type: "tcp", port: PORT_OF_ROLE[role] },
       intervalMs: between(random, 5, 30) * 100,
       failures: between(random, 1, 3),
       startPeriodMs: between(random, 0, 1) * 25_000,
     });
-  const startup = happens(random, 0.3) ? { startup: { ...draw(), failures: 30 } } : {};
+  const startup = happens(random, 0.3) ? { startup: { ...draw("startup"), failures: 30 } } : {};
   return oneOf<Probes>(random, [
-    { ...startup, ready: draw() },
-    { ...startup, live: draw() },
-    { ...startup, ready: draw(), live: draw() },
-    { ...startup, healthcheck: { disabled: false, ...draw() } },
+    { ...startup, ready: draw("ready") },
+    { ...startup, live: draw("live") },
+    { ...startup, ready: draw("ready"), live: draw("live") },
+    { ...startup, healthcheck: { disabled: false, ...draw("healthcheck") } },
   ]);
 }
 
@@ -175,8 +179,23 @@ function drawRules(random: Random): Partial<UpdatePolicy> {
 function drawCare(random: Random): { rollout?: RolloutRules } {
   const canary = { amount: 1, unit: "tasks" } as const;
   const promote = oneOf(random, ["auto", "auto", "manual"] as const);
-  if (happens(random, 0.1)) return { rollout: { canary, promote } };
-  return happens(random, 0.05) ? { rollout: { lock: true } } : {};
+  const rules: RolloutRules = {
+    ...(happens(random, 0.1) ? { canary, promote } : {}),
+    ...(happens(random, 0.05) ? { lock: true } : {}),
+    ...(happens(random, 0.1) ? { windows: drawWindows(random) } : {}),
+  };
+  return Object.keys(rules).length === 0 ? {} : { rollout: rules };
+}
+
+/** As many as there may be, evenly over the day, so that each run sees some open and close. */
+function drawWindows(random: Random): Window[] {
+  const [everyMinutes, openMinutes] = [24, between(random, 2, 20)];
+  const first = between(random, 0, everyMinutes - 1);
+  return Array.from({ length: MINUTES_PER_DAY / everyMinutes }, (_, i): Window => {
+    const from = first + i * everyMinutes;
+    const to = (from + openMinutes) % MINUTES_PER_DAY || MINUTES_PER_DAY;
+    return { days: [0, 1, 2, 3, 4, 5, 6], from, to, timeZone: "UTC" };
+  });
 }
 
 /** Each stack has a port of its own, so that both fit on one node. */

@@ -28,6 +28,7 @@ export const BANDS: Band[] = [
     ours: ["pki/", ...CORE],
     packages: ["@peculiar/x509", "reflect-metadata", "zod", ...BUILTINS],
   },
+  { band: "images/", ours: ["images/", ...CORE], packages: ["zod", ...BUILTINS] },
   { band: "net/", ours: ["net/", ...CORE], packages: ["dns-packet", "zod", ...BUILTINS] },
   { band: "session/", ours: ["session/", ...CORE], packages: ["ws", "zod", ...BUILTINS] },
   {
@@ -38,17 +39,20 @@ export const BANDS: Band[] = [
   },
   {
     band: "agent/",
-    ours: ["agent/", CLIENT, "session/", "store/", "runtime/", "net/", "pki/", ...CORE],
+    ours: ["agent/", CLIENT, "session/", "store/", "runtime/", "images/", "net/", "pki/", ...CORE],
     packages: ["zod", ...BUILTINS],
   },
   {
     band: "server/",
-    ours: ["server/", "api/", "agent/", "session/", "store/", "runtime/", "net/", "pki/", ...CORE],
+    ours: [
+      ...["server/", "api/", "agent/", "session/", "store/", "runtime/", "images/", "net/", "pki/"],
+      ...CORE,
+    ],
     packages: ["hono", "zod", ...BUILTINS],
   },
   {
     band: "cli/",
-    ours: ["cli/", CLIENT, "core/compose/", "core/archive/", "model/", "lib/"],
+    ours: ["cli/", CLIENT, "core/compose/", "core/archive/", "core/oci/", "model/", "lib/"],
     packages: ["commander", "zod", ...BUILTINS],
   },
   {

@@ -2,18 +2,34 @@ import { Hono } from "hono";
 import { z } from "zod";
 import { OrchdError } from "../../lib/errors.ts";
 import { sortedBy } from "../../lib/order.ts";
+import { freedSchema, keptImageSchema, loadedImagesSchema } from "../../model/image.ts";
 import { type AgentSession, imageSummarySchema } from "../../model/session.ts";
 import { whileAdmitted } from "../admitted.ts";
 import { hostnameOfNode } from "../agents.ts";
 import type { ApiDeps } from "../deps.ts";
 import { describe } from "../describe.ts";
+import { downloadOf } from "../download.ts";
 import type { ApiEnv } from "../env.ts";
-import { splitStream } from "../split-stream.ts";
+import { flagSchema, validQuery } from "../validation.ts";
+
+const IMAGES_MAX = 256;
 
 const nodeImagesSchema = z.object({ node: z.string(), images: z.array(imageSummarySchema) });
-const loadedSchema = z.object({ node: z.string(), references: z.array(z.string()) });
+const referenceText = z.string().min(1).max(512);
+const removeQuery = z.object({ reference: referenceText, force: flagSchema });
+const saveQuery = z.object({
+  reference: z.union([
+    referenceText.transform((one) => [one]),
+    z.array(referenceText).min(1).max(IMAGES_MAX),
+  ]),
+});
 
 export function imageRoutes(deps: ApiDeps): Hono<ApiEnv> {
+  return new Hono<ApiEnv>().route("/", archiveRoutes(deps)).route("/", keptRoutes(deps));
+}
+
+/** Images in and out. */
+function archiveRoutes(deps: ApiDeps): Hono<ApiEnv> {
   return new Hono<ApiEnv>()
     .get(
       "/images",
@@ -29,21 +45,54 @@ export function imageRoutes(deps: ApiDeps): Hono<ApiEnv> {
     .post(
       "/images",
       describe({
-        summary: "Loads an image archive into every connected node",
-        answer: z.array(loadedSchema),
+        summary: "Keeps the images of an archive, and has every connected node get them",
+        answer: loadedImagesSchema,
         body: { media: "application/octet-stream", description: "A docker or OCI archive." },
       }),
       async (c) => {
-        const agents = connected(deps);
         const { body } = c.req.raw;
         if (body === null) throw new OrchdError("invalid", "the body must be an image archive");
-        if (agents.length === 0) {
-          const message = "no node is connected that could take the image: try again";
-          throw new OrchdError("unreachable", message, { retryable: true });
-        }
-        const loads = loadIntoAll(deps, agents, body);
-        return c.json(await whileAdmitted(c.get("admission"), loads));
+        return c.json(await whileAdmitted(c.get("admission"), deps.images.load(body)));
       },
+    )
+    .get(
+      "/images/archive",
+      describe({ summary: "Images that the site keeps, as an OCI archive", as: "bytes" }),
+      validQuery(saveQuery),
+      async (c) => {
+        const pieces = await deps.images.save(c.req.valid("query").reference);
+        return downloadOf(c, streamOf(deps, pieces));
+      },
+    );
+}
+
+/** What the site keeps. */
+function keptRoutes(deps: ApiDeps): Hono<ApiEnv> {
+  return new Hono<ApiEnv>()
+    .get(
+      "/images/kept",
+      describe({ summary: "The images that the site keeps", answer: z.array(keptImageSchema) }),
+      async (c) => c.json(await deps.images.list()),
+    )
+    .delete(
+      "/images/kept",
+      describe({
+        summary: "Forgets a name of an image, and what nothing else needs of it",
+        answer: freedSchema,
+      }),
+      validQuery(removeQuery),
+      async (c) => {
+        const { reference, force } = c.req.valid("query");
+        return c.json(await deps.images.remove(reference, { force }));
+      },
+    )
+    .post(
+      "/images/prune",
+      describe({
+        summary: "Removes what no name and no revision of a service needs",
+        answer: freedSchema,
+      }),
+      async (c) => c.json(await deps.images.prune()),
     );
 }
 
@@ -51,25 +100,23 @@ function connected(deps: ApiDeps): AgentSession[] {
   return sortedBy(deps.sessions(), (agent) => hostnameOfNode(deps, agent.nodeId));
 }
 
-/** A single agent gets the stream itself. Throws what the first agent that failed says. */
-async function loadIntoAll(
-  deps: ApiDeps,
-  agents: readonly AgentSession[],
-  archive: ReadableStream<Uint8Array>,
-): Promise<z.infer<typeof loadedSchema>[]> {
-  const copies = agents.length === 1 ? [] : splitStream(archive, agents.length);
-  const loads = agents.map(async (agent, i) => {
-    try {
-      const references = await agent.loadImage(copies[i]?.stream ?? archive);
-      return { node: hostnameOfNode(deps, agent.nodeId), references };
-    } finally {
-      copies[i]?.release();
-    }
-  });
-  // All of them, even if one fails: a load that goes on must not outlive its request.
-  const results = await Promise.allSettled(loads);
-  return results.map((result) => {
-    if (result.status === "rejected") throw result.reason;
-    return result.value;
-  });
+/** What goes wrong on the way is in the server's log: the answer has begun and can't tell it. */
+function streamOf(deps: ApiDeps, pieces: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {
+  const iterator = pieces[Symbol.asyncIterator]();
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          const next = await iterator.next();
+          if (next.done === true) controller.close();
+          else controller.enqueue(next.value);
+        } catch (error) {
+          deps.log.warn(`an archive of images broke off: ${String(error)}`);
+          throw error;
+        }
+      },
+      cancel: async () => void (await iterator.return?.()),
+    },
+    { highWaterMark: 0 },
+  );
 }

@@ -7,32 +7,58 @@ import { OrchdError, systemCodeOf } from "../../lib/errors.ts";
 import { pathFrom, usageError } from "../context.ts";
 import type { Io } from "../io.ts";
 
+/** Watches an archive that passes by, and tells what it was when it was whole. */
+export interface ArchiveCheck<T> {
+  push(bytes: Uint8Array): void;
+  /** Undefined when it was not whole. */
+  finish(): T | undefined;
+}
+
 /**
- * Saves an archive as it comes, for its owner's eyes alone, and in its place only when all of it
- * came. `-` is standard output, where whoever reads has to look at the exit code.
- * @param onBytes hears of each piece
+ * Saves one of orchd's own archives, see `saveChecked`.
  * @returns what the archive says of itself
- * @throws OrchdError `damaged` when its end is missing or its checksum another one
  */
-export async function saveArchive(
+export function saveArchive(
   io: Io,
   file: string,
   stream: AsyncIterable<Uint8Array>,
-  onBytes: (bytes: number) => Promise<void> | void = () => {},
+  onBytes?: (bytes: number) => Promise<void> | void,
 ): Promise<Contents> {
-  const target = file === "-" ? standardOutput(io) : draftOf(pathFrom(io, file));
   const hasher = new Bun.CryptoHasher("sha256");
   const tail = new ArchiveTail({
     update: (bytes) => void hasher.update(bytes),
     digest: () => hasher.digest("hex"),
   });
+  return saveChecked(io, file, { stream, check: tail, onBytes });
+}
+
+/**
+ * Saves an archive as it comes, for its owner's eyes alone, and in its place only when all of it
+ * came. `-` is standard output, where whoever reads has to look at the exit code.
+ * @throws OrchdError `damaged` when it is not whole
+ */
+export async function saveChecked<T>(
+  io: Io,
+  file: string,
+  {
+    stream,
+    check,
+    onBytes = () => {},
+  }: {
+    stream: AsyncIterable<Uint8Array>;
+    check: ArchiveCheck<T>;
+    /** Hears of each piece. */
+    onBytes?: ((bytes: number) => Promise<void> | void) | undefined;
+  },
+): Promise<T> {
+  const target = file === "-" ? standardOutput(io) : draftOf(pathFrom(io, file));
   try {
     for await (const bytes of stream) {
-      tail.push(bytes);
+      check.push(bytes);
       await target.write(bytes);
       await onBytes(bytes.length);
     }
-    const contents = tail.finish();
+    const contents = check.finish();
     if (contents === undefined) {
       const message = "what came is not the whole archive: try again";
       throw new OrchdError("damaged", message, { retryable: true });

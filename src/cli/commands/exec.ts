@@ -3,7 +3,8 @@ import type { ApiClient } from "../../api/client.ts";
 import { OrchdError } from "../../lib/errors.ts";
 import type { ExecOptions, ExecSession } from "../../model/session.ts";
 import { collect, connect, newCommand, usageError, withConnection } from "../context.ts";
-import type { Context, ConnectionOptions } from "../context.ts";
+import type { Context } from "../context.ts";
+import type { ConnectionOptions } from "../contexts/choose-server.ts";
 import type { Io } from "../io.ts";
 
 interface ExecFlags extends ConnectionOptions {

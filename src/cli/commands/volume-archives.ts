@@ -4,6 +4,7 @@ import { OrchdError, systemCodeOf } from "../../lib/errors.ts";
 import { formatBytes, plural } from "../../lib/text.ts";
 import type { Consistency } from "../../model/volume.ts";
 import { ByteProgress } from "../archives/byte-progress.ts";
+import { archiveFromStdin, watched } from "../archives/read-archive.ts";
 import { saveArchive } from "../archives/save-archive.ts";
 import { connect, newRemoteCommand, pathFrom, printJson } from "../context.ts";
 import { usageError, type Context, type RemoteOptions } from "../context.ts";
@@ -136,11 +137,6 @@ async function restore(
   }
 }
 
-function archiveFromStdin(io: Io): ReadableStream<Uint8Array> {
-  if (!io.stdin.isTerminal) return io.stdin.read();
-  throw usageError("standard input is a terminal: pipe an archive into it, or name a file");
-}
-
 function archiveIn(io: Io, file: string): ReadableStream<Uint8Array> {
   const path = pathFrom(io, file);
   try {
@@ -150,24 +146,4 @@ function archiveIn(io: Io, file: string): ReadableStream<Uint8Array> {
     throw new OrchdError("invalid", `can't restore from ${file}: ${why}`, { cause: error });
   }
   throw new OrchdError("invalid", `can't restore from ${file}: it is not a file`);
-}
-
-/** The same stream; how much of it was taken is shown. */
-function watched(
-  source: ReadableStream<Uint8Array>,
-  progress: ByteProgress,
-): ReadableStream<Uint8Array> {
-  const reader = source.getReader();
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const { done, value } = await reader.read();
-        if (done) return controller.close();
-        await progress.add(value.length);
-        controller.enqueue(value);
-      },
-      cancel: (reason) => reader.cancel(reason),
-    },
-    { highWaterMark: 0 },
-  );
 }

@@ -1,6 +1,7 @@
 import type { Command, Option } from "commander";
 import { COMMANDS, findCommand, type CommandEntry } from "../commands.ts";
-import { printLines, type ConnectionOptions, type Context } from "../context.ts";
+import { printLines, type Context } from "../context.ts";
+import type { ConnectionOptions } from "../contexts/choose-server.ts";
 import { cleanText } from "../output/clean.ts";
 import { FILES, type Candidate } from "./candidate.ts";
 import { completeContext, completeName } from "./names.ts";

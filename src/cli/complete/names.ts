@@ -1,7 +1,8 @@
 import type { ApiClient } from "../../api/client.ts";
 import { OrchdError } from "../../lib/errors.ts";
 import type { Completes } from "../commands.ts";
-import { connect, type ConnectionOptions, type Context } from "../context.ts";
+import { connect, type Context } from "../context.ts";
+import type { ConnectionOptions } from "../contexts/choose-server.ts";
 import { LOCAL } from "../contexts/choose-server.ts";
 import { FILES, type Candidate } from "./candidate.ts";
 

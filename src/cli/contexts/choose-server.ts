@@ -1,13 +1,19 @@
 import * as fs from "node:fs";
 import { OrchdError } from "../../lib/errors.ts";
 import type { TlsServer } from "../../api/client-tls.ts";
-import type { ConnectionOptions } from "../context.ts";
 import type { Io } from "../io.ts";
 import { socketPathOf } from "../socket-path.ts";
 import type { ServerContext } from "./contexts-file.ts";
 
 /** The name that stands for this machine's own socket wherever a context is named. */
 export const LOCAL = "local";
+
+/** Options of every command that asks a server. */
+export interface ConnectionOptions {
+  context?: string;
+  socket?: string;
+  dataDir?: string;
+}
 
 /** Which server a command asks. */
 export type ServerChoice = { socketPath: string } | { context: string; server: TlsServer };

@@ -12,7 +12,13 @@ const NAME_BYTES = 100;
 const CHECKSUM_AT = 148;
 const CHECKSUM_BYTES = 8;
 const MAGIC_AT = 257;
+const PREFIX_AT = 345;
+const PREFIX_BYTES = 155;
 const MAGIC = "ustar\u000000";
+/** As GNU's tar writes it, in the two fields of the magic and the version. */
+const GNU_MAGIC = "ustar  \u0000";
+/** A number as bytes instead of digits, as GNU and Go write what digits have no room for. */
+const BINARY_MARK = 0x80;
 
 export interface Block {
   /** One character that says what the block stands for. */
@@ -45,16 +51,33 @@ export function encodeBlock(block: Block): Uint8Array {
   return bytes;
 }
 
-/** Undefined for what is no block of a tar archive, or was altered. */
+/** Undefined for what is no block of a tar archive as orchd writes them, or was altered. */
 export function decodeBlock(bytes: Uint8Array): Block | undefined {
+  return magicOf(bytes) === MAGIC ? decodeFields(bytes) : undefined;
+}
+
+/** As `decodeBlock`, of archives that other programs wrote: POSIX.1-1988 and GNU. */
+export function decodeForeignBlock(bytes: Uint8Array): Block | undefined {
+  const magic = magicOf(bytes);
+  if (magic !== MAGIC && magic !== GNU_MAGIC) return undefined;
+  const block = decodeFields(bytes.slice());
+  if (block === undefined || magic !== MAGIC) return block;
+  const prefix = textIn(byteStringOf(bytes.subarray(PREFIX_AT, PREFIX_AT + PREFIX_BYTES)));
+  return prefix === "" ? block : { ...block, name: `${prefix}/${block.name}` };
+}
+
+function magicOf(bytes: Uint8Array): string {
+  return byteStringOf(bytes.subarray(MAGIC_AT, MAGIC_AT + MAGIC.length));
+}
+
+function decodeFields(bytes: Uint8Array): Block | undefined {
   const field = (at: number, length: number) => byteStringOf(bytes.subarray(at, at + length));
-  if (field(MAGIC_AT, MAGIC.length) !== MAGIC) return undefined;
   if (numberIn(field(CHECKSUM_AT, CHECKSUM_BYTES)) !== checksumOf(bytes)) return undefined;
   const numbers = {
     mode: numberIn(field(100, 8)),
     uid: numberIn(field(108, 8)),
     gid: numberIn(field(116, 8)),
-    size: numberIn(field(124, 12)),
+    size: sizeIn(bytes.subarray(124, 136)),
     mtimeSeconds: numberIn(field(136, 12)),
   };
   const { mode, uid, gid, size, mtimeSeconds } = numbers;
@@ -81,6 +104,13 @@ function checksumOf(bytes: Uint8Array): number {
     if (i < CHECKSUM_AT || i >= CHECKSUM_AT + CHECKSUM_BYTES) sum += bytes[i] ?? 0;
   }
   return sum;
+}
+
+/** Of what is larger than digits can say, the lowest six bytes; more is no size of a file. */
+function sizeIn(field: Uint8Array): number | undefined {
+  if (field[0] !== BINARY_MARK) return numberIn(byteStringOf(field));
+  if (field.subarray(1, 6).some((byte) => byte !== 0)) return undefined;
+  return field.subarray(6).reduce((sum, byte) => sum * 256 + byte, 0);
 }
 
 function textIn(field: string): string {

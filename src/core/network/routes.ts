@@ -32,15 +32,29 @@ export function parseRoutes(text: string): Route[] {
   return routes;
 }
 
-/** Why the range can't be had on a machine with these routes, in one sentence. */
-export function conflictOf(range: string, routes: readonly Route[]): string | undefined {
+/** What is in the way of a range, and a range that nothing is in the way of. */
+export interface RangeConflict {
+  subnet: string;
+  device: string;
+  free?: string;
+}
+
+/** Which of these routes of a machine leads elsewhere with addresses of the range. */
+export function findConflict(range: string, routes: readonly Route[]): RangeConflict | undefined {
   const found = routes.find(({ subnet }) => isTaken(range, subnet));
   if (found === undefined) return undefined;
-  const { interfaceName, subnet } = found;
   const free = RANGES.find((one) => routes.every((route) => !isTaken(one, route.subnet)));
-  const other = free === undefined ? "" : `, such as ${free}`;
+  const conflict = { subnet: formatSubnet(found.subnet), device: found.interfaceName };
+  return free === undefined ? conflict : { ...conflict, free };
+}
+
+/** Why the range can't be had on a machine with these routes, in one sentence. */
+export function conflictOf(range: string, routes: readonly Route[]): string | undefined {
+  const found = findConflict(range, routes);
+  if (found === undefined) return undefined;
+  const other = found.free === undefined ? "" : `, such as ${found.free}`;
   return (
-    `this machine routes ${formatSubnet(subnet)} by ${interfaceName} already, which overlaps ` +
+    `this machine routes ${found.subnet} by ${found.device} already, which overlaps ` +
     `${range}, the range of the cluster: choose another with --cluster-range when the cluster ` +
     `is made${other}`
   );

@@ -1,6 +1,6 @@
 import { parseCron, type Cron } from "../../model/cron.ts";
 import { latestFires, nextFire } from "../../model/fire-times.ts";
-import { isOver, MISSED_MAX, NO_RUNS, withRun } from "../../model/job.ts";
+import { isOver, MISSED_MAX, NO_RUNS, SET_BACKS_MAX, withRun } from "../../model/job.ts";
 import type { JobRuns, Schedule } from "../../model/job.ts";
 import { currentRevision, specOf, type Service } from "../../model/service.ts";
 import { timeZoneOf, type TimeZone } from "../../model/time-zone.ts";
@@ -75,7 +75,7 @@ export function nextRunAt(service: Service): number | undefined {
 
 /** The latest time that was dealt with, in ms since 1970. */
 export function markOf(handled: Handled): number {
-  return handled.setBackUntil ?? handled.until;
+  return handled.setBack?.at(-1) ?? handled.until;
 }
 
 /**
@@ -154,15 +154,25 @@ function withNext(runs: JobRuns, { cron, zone }: When, now: number): DueRuns {
 
 /** What has been dealt with, by the clock as it is now. */
 function afterSetBack(handled: Handled, now: number): Handled {
-  const { schedule, until, setBackUntil } = handled;
-  if (until <= now) return { schedule, until };
+  const marks = marksOf(handled);
+  const reached = marks.findIndex((mark) => mark <= now);
+  // The clock has caught up with what was dealt with before it was set back.
+  if (reached >= 0) return withMarks(handled, marks.slice(0, reached + 1));
   const isFarBehind = markOf(handled) - now > SET_BACK_MS;
-  if (isFarBehind) return { schedule, until, setBackUntil: now };
-  return setBackUntil === undefined ? { schedule, until } : handled;
+  return isFarBehind ? withMarks(handled, [...marks, now]) : handled;
 }
 
 function marked(handled: Handled, at: number): Handled {
-  return handled.setBackUntil === undefined
-    ? { ...handled, until: at }
-    : { ...handled, setBackUntil: at };
+  return withMarks(handled, [...marksOf(handled).slice(0, -1), at]);
+}
+
+/** The times up to which all is dealt with, the latest first; the last one counts now. */
+function marksOf({ until, setBack = [] }: Handled): number[] {
+  return [until, ...setBack];
+}
+
+function withMarks({ schedule, until: before }: Handled, marks: readonly number[]): Handled {
+  const [until = before, ...setBack] = marks;
+  if (setBack.length === 0) return { schedule, until };
+  return { schedule, until, setBack: setBack.slice(-SET_BACKS_MAX) };
 }

@@ -21,6 +21,8 @@ export interface TaskOnNode {
   container?: FoundContainer | undefined;
   /** Whether it gets no traffic before somebody has found it ready. */
   isHeld?: boolean;
+  /** Whether the container whose network it shares does not run any more. */
+  isCutOff?: boolean;
 }
 
 /** The single next thing to do for a task. */
@@ -42,7 +44,7 @@ export type Step =
  * @param now milliseconds since 1970
  */
 export function planStep(task: TaskOnNode, now: number): Step | undefined {
-  const { assignment, status, container, isHeld = false } = task;
+  const { assignment, status, container, isHeld = false, isCutOff = false } = task;
   if (assignment === undefined) {
     if (container !== undefined) return { type: "remove" };
     return status === undefined ? undefined : { type: "forget" };
@@ -51,7 +53,7 @@ export function planStep(task: TaskOnNode, now: number): Step | undefined {
     case "prepared":
       return stepToPrepared(assignment, status, container, now);
     case "running":
-      return stepToRunning(assignment, { status, container, isHeld }, now);
+      return stepToRunning(assignment, { status, container, isHeld, isCutOff }, now);
     case "shutdown":
       return stepToShutdown(assignment, status, container, now);
     case "removed":
@@ -71,14 +73,16 @@ function stepToPrepared(
     const isWhole = container?.state === "created" && !isTerminal(state);
     return isWhole
       ? undefined
-      : stepToRunning(assignment, { status, container, isHeld: false }, now);
+      : stepToRunning(assignment, { status, container, isHeld: false, isCutOff: false }, now);
   }
   return report(assignment, "prepared", now);
 }
 
+type Running = Pick<TaskOnNode, "status" | "container"> & { isHeld: boolean; isCutOff: boolean };
+
 function stepToRunning(
   assignment: Assignment,
-  { status, container, isHeld }: Omit<TaskOnNode, "assignment"> & { isHeld: boolean },
+  { status, container, isHeld, isCutOff }: Running,
   now: number,
 ): Step | undefined {
   const state = furthest(assignment.state, status?.state);
@@ -100,12 +104,15 @@ function stepToRunning(
       if (rankOf(state) >= rankOf("running")) {
         return report(assignment, "failed", now, "its container lost its state, as after a reboot");
       }
+      if (isCutOff && rankOf(state) < rankOf("starting")) return { type: "remove" };
+      if (isCutOff) return report(assignment, "failed", now, cutOffMessage(assignment));
       return rankOf(state) < rankOf("starting")
         ? reportStarting(assignment, container, now)
         : { type: "start" };
     case "running":
       if (status?.state !== "running") return reportRunning(assignment, container, isHeld, now);
-      return status.ending === true ? stop(assignment) : undefined;
+      if (status.ending === true) return stop(assignment);
+      return isCutOff ? reportCutOff(assignment, status) : undefined;
     case "exited":
       return reportExit(assignment, container, now, status?.ending === true ? status : undefined);
   }
@@ -180,6 +187,16 @@ function reportRunning(
       ...(container.address === undefined ? {} : { address: container.address }),
     },
   };
+}
+
+/** What ends for want of a network is ended as what is unhealthy is. */
+function reportCutOff(assignment: Assignment, status: TaskStatus): Step {
+  const message = cutOffMessage(assignment);
+  return { type: "report", status: { ...status, health: "unhealthy", message, ending: true } };
+}
+
+function cutOffMessage({ stack, container }: Assignment): string {
+  return `the task of ${stack}/${container.networkOf ?? ""} whose network it shared has ended`;
 }
 
 /** The ports on which a task is to take connections before it counts as ready. */

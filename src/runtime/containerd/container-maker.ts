@@ -51,6 +51,28 @@ export interface MakerParts {
   mountDirectory: string;
 }
 
+/** The network of another task, in which a container is to be. */
+export interface SharedNetwork {
+  /** Where its namespace is. */
+  path: string;
+  /** That task's. */
+  address?: string;
+}
+
+interface SpecParts {
+  assignment: Assignment;
+  image: KnownImage;
+  etc: ReadonlyMap<string, string>;
+  /** The namespace that it shares. */
+  network: string | undefined;
+}
+
+interface Surroundings {
+  /** Where the node is for containers on its bridge. */
+  gateway: string;
+  shared?: SharedNetwork;
+}
+
 /** Makes containers of assignments: a snapshot, files of ours, a record; and takes them away. */
 export class ContainerMaker {
   readonly #parts: MakerParts;
@@ -59,9 +81,9 @@ export class ContainerMaker {
     this.#parts = parts;
   }
 
-  /** @param gateway where the node is for containers on its bridge */
-  async make(options: CreateOptions, gateway: string): Promise<void> {
-    const { assignment, address, resolver } = options;
+  async make(options: CreateOptions, { gateway, shared }: Surroundings): Promise<void> {
+    const { assignment, resolver } = options;
+    const address = options.address ?? shared?.address;
     const { taskId, container, resources } = assignment;
     const { images, files } = this.#parts;
     requireMemoryLimits(resources);
@@ -78,7 +100,8 @@ export class ContainerMaker {
     files.make(taskId, etc);
     try {
       const mounts = await this.#prepare(taskId, image);
-      const spec = await this.#specOf(assignment, image, mounts, etc);
+      const network = shared?.path;
+      const spec = await this.#specOf({ assignment, image, etc, network }, mounts);
       await this.#record(options, image, spec);
     } catch (error) {
       if (!(error instanceof OrchdError) || !error.retryable) await this.remove(taskId);
@@ -132,10 +155,8 @@ export class ContainerMaker {
   }
 
   async #specOf(
-    assignment: Assignment,
-    image: KnownImage,
+    { assignment, image, etc, network }: SpecParts,
     snapshot: readonly SnapshotMount[],
-    etc: ReadonlyMap<string, string>,
   ): Promise<Record<string, unknown>> {
     const { taskId, container } = assignment;
     const { files, limits, volumes } = this.#parts;
@@ -173,6 +194,7 @@ export class ContainerMaker {
       limits,
       kernel: { countsSwap: countsSwap(), unifiedCgroups: hasUnifiedCgroups() },
       cgroupsPath: cgroupsPathOf(taskId),
+      ...(network === undefined ? {} : { network }),
     });
   }
 
@@ -210,7 +232,8 @@ export class ContainerMaker {
   }
 
   /** Labels of its own that are too long for containerd are left out: they are for people only. */
-  #labelsOf({ assignment, address }: CreateOptions, image: KnownImage): Record<string, string> {
+  #labelsOf(options: CreateOptions, image: KnownImage): Record<string, string> {
+    const { assignment, address, networkTask } = options;
     const { container } = assignment;
     const fits = ([name, value]: [string, string]) =>
       Buffer.byteLength(name) + Buffer.byteLength(value) <= LABEL_BYTES_MAX;
@@ -228,6 +251,7 @@ export class ContainerMaker {
       [STOP_LABEL]: String(stop),
       ...(container.tty ? { [TTY_LABEL]: "true" } : {}),
       ...(address === undefined ? {} : { [LABELS.address]: address }),
+      ...(networkTask === undefined ? {} : { [LABELS.networkTask]: networkTask }),
     };
   }
 

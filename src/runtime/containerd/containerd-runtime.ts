@@ -24,6 +24,7 @@ import {
   type Runtime,
   type RuntimeEvent,
   type RuntimeInfo,
+  type TakenImage,
   type Upkeep,
 } from "../driver.ts";
 import { makeSources } from "../bind-sources.ts";
@@ -39,6 +40,7 @@ import { containerdEvents } from "./containerd-events.ts";
 import { ContainerdUpkeep } from "./containerd-upkeep.ts";
 import { ContainerFiles, readBoot } from "./container-files.ts";
 import { ContainerMaker, IMAGE_LABEL, STOP_LABEL, TTY_LABEL } from "./container-maker.ts";
+import type { SharedNetwork } from "./container-maker.ts";
 import { isCode } from "./errors.ts";
 import { openExec } from "./exec.ts";
 import { execProcessOf } from "./exec-process.ts";
@@ -46,7 +48,7 @@ import { type ContainerdGrpc, NAMESPACE } from "./grpc.ts";
 import { ImageStore, platformOf } from "./image-store.ts";
 import { LogKeeper, logPathOf } from "./log-keeper.ts";
 import { type ContainerRecord, METHODS, TASK_STATUS, type TaskProcess } from "./methods.ts";
-import { pullImage } from "./pull.ts";
+import { pullImage, takeImage } from "./pull.ts";
 import { unmountLeft } from "./rootfs.ts";
 import { ContainerdService, type ServiceOptions } from "./service.ts";
 import { KILLED, TaskLife } from "./task-life.ts";
@@ -153,22 +155,23 @@ export class ContainerdRuntime implements Runtime {
   }
 
   async create(options: CreateOptions): Promise<string> {
-    const { assignment, address } = options;
+    const { assignment, address, networkTask } = options;
     const { taskId, container } = assignment;
     const found = await this.#findAny(taskId);
     if (found !== undefined) {
       if (found.labels[LABELS.owner] !== this.#options.nodeId) throw inTheWay(taskId);
       const status = await this.#statusOf(found, await this.#life.find(taskId));
-      const unused = status?.state === "created";
-      if (!unused || found.labels[LABELS.address] === address) return taskId;
+      const isSame = status?.address === address && status?.networkTask === networkTask;
+      if (status?.state !== "created" || isSame) return taskId;
       await this.remove(taskId);
     }
+    const shared = networkTask === undefined ? undefined : await this.#networkOf(networkTask);
     await makeSources(container.mounts);
     const mounts = await this.#subpaths.resolve(taskId, container.mounts);
     this.#ours.add(taskId);
     await this.#maker.make(
       { ...options, assignment: { ...assignment, container: { ...container, mounts } } },
-      this.#bridge.gateway,
+      { gateway: this.#bridge.gateway, ...(shared === undefined ? {} : { shared }) },
     );
     return taskId;
   }
@@ -274,8 +277,8 @@ export class ContainerdRuntime implements Runtime {
     return pullImage(this.#images, reference, platform);
   }
 
-  loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]> {
-    return this.#images.load(archive);
+  takeImage(image: TakenImage): Promise<void> {
+    return takeImage(this.#images, image);
   }
 
   images(): Promise<ImageSummary[]> {
@@ -344,6 +347,7 @@ export class ContainerdRuntime implements Runtime {
       exit ?? (isLost ? { code: KILLED, outOfMemory: false, at: undefined } : undefined);
     const state = ended !== undefined ? "exited" : isRunning ? "running" : "created";
     const address = record.labels[LABELS.address];
+    const networkTask = taskIdSchema.safeParse(record.labels[LABELS.networkTask]).data;
     return {
       taskId,
       containerId: record.id,
@@ -353,7 +357,21 @@ export class ContainerdRuntime implements Runtime {
       ...(ended?.at === undefined ? {} : { finishedAt: ended.at }),
       ...(ended?.outOfMemory === true ? { outOfMemory: true } : {}),
       ...(address === undefined ? {} : { address }),
+      ...(networkTask === undefined ? {} : { networkTask }),
     };
+  }
+
+  /** Where the network of a running task is. */
+  async #networkOf(task: TaskId): Promise<SharedNetwork> {
+    const record = await this.#require(task);
+    const { status, pid = 0 } = (await this.#life.find(task)) ?? {};
+    if (pid > 0 && status !== TASK_STATUS.stopped) {
+      const address = record.labels[LABELS.address];
+      const path = `/proc/${pid}/ns/net`;
+      return { path, ...(address === undefined ? {} : { address }) };
+    }
+    const message = `task ${task}, whose network is to be shared, does not run`;
+    throw new OrchdError("unreachable", message, { retryable: true });
   }
 
   /** Resolves when the container has ended or is gone, or `signal` aborts. */

@@ -24,7 +24,8 @@ export function etcFilesOf(input: EtcInput): Map<string, string> {
 
 /** `extra_hosts` come before what the machine has, as with Podman. */
 export function hostsOf({ spec, hostname, gateway, address }: EtcInput, machine: string): string {
-  const node = spec.networkMode === "bridge" ? gateway : "127.0.0.1";
+  const isOnBridge = spec.networkMode === "bridge" || spec.networkMode === "service";
+  const node = isOnBridge ? gateway : "127.0.0.1";
   const extra = spec.extraHosts.map(
     ({ host, address: target }) => `${target === "host-gateway" ? node : target}\t${host}`,
   );

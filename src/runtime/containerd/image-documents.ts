@@ -2,14 +2,12 @@ import { z } from "zod";
 
 /** The documents of an image as Docker and the OCI define them; of each what orchd reads. */
 
-const textMap = z.record(z.string(), z.string());
 const texts = z.array(z.string());
 
 export const descriptorSchema = z.object({
   mediaType: z.string().default(""),
   digest: z.string().regex(/^sha256:[0-9a-f]{64}$/),
   size: z.int().min(0),
-  annotations: textMap.nullish(),
   platform: z
     .object({ os: z.string(), architecture: z.string(), variant: z.string().nullish() })
     .nullish(),
@@ -21,17 +19,11 @@ export const manifestSchema = z.object({
   config: descriptorSchema,
   layers: z.array(descriptorSchema).max(1000),
 });
-export type Manifest = z.infer<typeof manifestSchema>;
 
 export const indexSchema = z.object({
   mediaType: z.string().nullish(),
   manifests: z.array(descriptorSchema).max(1000),
 });
-
-/** `manifest.json` of what `docker save` writes. */
-export const savedSchema = z
-  .array(z.object({ Config: z.string(), RepoTags: texts.nullish(), Layers: texts.nullish() }))
-  .max(100);
 
 export const imageConfigSchema = z.object({
   created: z.string().nullish(),
@@ -65,10 +57,8 @@ export type ImageConfig = z.infer<typeof imageConfigSchema>;
 export const MEDIA = {
   manifest: "application/vnd.oci.image.manifest.v1+json",
   index: "application/vnd.oci.image.index.v1+json",
-  config: "application/vnd.oci.image.config.v1+json",
   layer: "application/vnd.oci.image.layer.v1.tar",
   layerGzip: "application/vnd.oci.image.layer.v1.tar+gzip",
-  layerZstd: "application/vnd.oci.image.layer.v1.tar+zstd",
   dockerManifest: "application/vnd.docker.distribution.manifest.v2+json",
   dockerList: "application/vnd.docker.distribution.manifest.list.v2+json",
 } as const;
@@ -81,4 +71,21 @@ export function parseDocument<T>(schema: z.ZodType<T>, bytes: Uint8Array): T | u
     // Not JSON at all.
     return undefined;
   }
+}
+
+export function isIndex({ mediaType }: { mediaType: string }): boolean {
+  return mediaType === MEDIA.index || mediaType === MEDIA.dockerList;
+}
+
+/** Whether a manifest of an index is for `os/architecture[/variant]`. */
+export function isFor({ platform }: Descriptor, wanted: string): boolean {
+  const [os, architecture, variant] = wanted.split("/");
+  if (platform?.os !== os || platform?.architecture !== architecture) return false;
+  return variant === undefined || platform?.variant === variant;
+}
+
+/** `linux/amd64`: what this machine runs, in the words of images. */
+export function ownPlatform(): string {
+  const names: Record<string, string> = { x64: "amd64", ia32: "386", ppc64: "ppc64le" };
+  return `linux/${names[process.arch] ?? process.arch}`;
 }

@@ -6,19 +6,16 @@ import type { ImageIdentity } from "../driver.ts";
 import { ContentStore } from "./content.ts";
 import { isCode } from "./errors.ts";
 import type { ContainerdGrpc } from "./grpc.ts";
-import { importArchive } from "./image-archive.ts";
 import {
   type Descriptor,
   type ImageConfig,
   imageConfigSchema,
-  type Manifest,
   manifestSchema,
   MEDIA,
   parseDocument,
 } from "./image-documents.ts";
 import { digestIn, idIn, keptNameOf, repositoryOf } from "./image-names.ts";
 import { type ImageRecord, METHODS } from "./methods.ts";
-import { damaged } from "./tar-files.ts";
 import { chainIdOf, SNAPSHOTTER, unpackLayers } from "./unpack.ts";
 
 /** Content without a name is collected, but not while a lease of so long holds it. */
@@ -42,12 +39,13 @@ export interface KnownImage {
 
 /** An image whose layers are in the content store, before it has a name. */
 export interface NewImage {
-  names: string[];
+  name: string;
   config: Uint8Array;
   layers: Descriptor[];
-  /** As its registry gave it; absent for one that gets a manifest of ours. */
-  manifest?: Uint8Array;
-  digests?: readonly string[];
+  /** As its registry gave it. */
+  manifest: Uint8Array;
+  /** Under which its registry gives it, the most general first. */
+  digests: readonly string[];
 }
 
 /** The images of orchd's namespace. */
@@ -102,40 +100,27 @@ export class ImageStore {
     return [...byId.values()];
   }
 
-  /** Takes an archive; answers the names that it held. */
-  load(archive: AsyncIterable<Uint8Array>): Promise<string[]> {
-    return this.withLease(async (lease) => {
-      const images = await importArchive(archive, this.content, lease);
-      for (const image of images) await this.add(image, lease);
-      return images.flatMap(({ names }) => names);
-    });
-  }
-
-  /** Unpacks an image and gives it its names. */
+  /** Unpacks an image and gives it its name. */
   async add(image: NewImage, lease: string): Promise<void> {
     const config = parseDocument(imageConfigSchema, image.config);
-    if (config === undefined) throw damaged(new Error("its configuration makes no sense"));
+    if (config === undefined) {
+      throw new OrchdError("runtime", "the image's configuration makes no sense");
+    }
     const diffIds = config.rootfs.diff_ids ?? [];
     const bytes = await unpackLayers(this.#grpc, image.layers, diffIds, lease);
     const snapshot = `containerd.io/gc.ref.snapshot.${SNAPSHOTTER}`;
     const labels = diffIds.length === 0 ? {} : { [snapshot]: chainIdOf(diffIds) };
     const configBlob = await this.content.writeBytes(image.config, { lease, labels });
-    const manifest = image.manifest ?? manifestOf(image.layers, configBlob);
-    const target = await this.content.writeBytes(manifest, {
+    const target = await this.content.writeBytes(image.manifest, {
       lease,
       // Layers are needed no more once they are unpacked: they would be on the disk twice.
       labels: { "containerd.io/gc.ref.content.config": configBlob.digest },
     });
-    const mediaType = parseDocument(manifestSchema, manifest)?.mediaType ?? MEDIA.manifest;
-    for (const name of image.names) {
-      await this.#name(name, {
-        target: { ...target, mediaType },
-        labels: {
-          [SIZE_LABEL]: String(bytes),
-          [DIGESTS_LABEL]: (image.digests ?? []).join(","),
-        },
-      });
-    }
+    const mediaType = parseDocument(manifestSchema, image.manifest)?.mediaType ?? MEDIA.manifest;
+    await this.#name(image.name, {
+      target: { ...target, mediaType },
+      labels: { [SIZE_LABEL]: String(bytes), [DIGESTS_LABEL]: image.digests.join(",") },
+    });
   }
 
   async remove(name: string): Promise<void> {
@@ -188,7 +173,9 @@ export class ImageStore {
     if (known === undefined) return undefined;
     if (this.#known.size >= DOCUMENTS_KEPT) this.#known.clear();
     this.#known.set(digest, known);
-    const digests = record.labels[DIGESTS_LABEL] ?? "";
+    // No registry has what is named so, wherever it came from.
+    const isLocal = record.name.startsWith("localhost/");
+    const digests = isLocal ? "" : (record.labels[DIGESTS_LABEL] ?? "");
     return {
       ...known,
       name: record.name,
@@ -223,14 +210,4 @@ export function createdAtOf({ created }: ImageConfig): number {
 
 export function imageMissing(reference: string): OrchdError {
   return new OrchdError("notFound", `image ${reference} is not on this node`);
-}
-
-function manifestOf(layers: readonly Descriptor[], config: { digest: string; size: number }) {
-  const manifest: Manifest & { schemaVersion: number } = {
-    schemaVersion: 2,
-    mediaType: MEDIA.manifest,
-    config: { mediaType: MEDIA.config, ...config },
-    layers: layers.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
-  };
-  return new TextEncoder().encode(JSON.stringify(manifest));
 }

@@ -22,6 +22,8 @@ export interface OciInput {
   kernel: { countsSwap: boolean; unifiedCgroups: boolean };
   /** Where its cgroup is. */
   cgroupsPath: string;
+  /** The namespace of another container's network that it shares. */
+  network?: string;
 }
 
 const CPU_PERIOD_US = 100_000;
@@ -143,12 +145,14 @@ function linuxOf(input: OciInput, propagation: string | undefined): Record<strin
   };
 }
 
-function namespacesOf({ assignment, kernel }: OciInput): { type: string }[] {
+function namespacesOf({ assignment, kernel, network }: OciInput): object[] {
   const spec = assignment.container;
   const cgroups = spec.cgroupMode ?? (kernel.unifiedCgroups ? "private" : "host");
   return [
     { type: "mount" },
-    ...(spec.networkMode === "host" ? [] : [{ type: "network" }]),
+    ...(spec.networkMode === "host"
+      ? []
+      : [{ type: "network", ...(network && { path: network }) }]),
     ...(spec.pidMode === "host" ? [] : [{ type: "pid" }]),
     ...(spec.ipcMode === "host" ? [] : [{ type: "ipc" }]),
     ...(spec.utsMode === "host" ? [] : [{ type: "uts" }]),
@@ -157,8 +161,9 @@ function namespacesOf({ assignment, kernel }: OciInput): { type: string }[] {
 }
 
 function sysctlsOf(spec: ContainerSpec): Record<string, string> {
+  const isOwnNetwork = spec.networkMode === "bridge" || spec.networkMode === "none";
   return {
-    ...(spec.networkMode === "host" ? {} : { "net.ipv4.ping_group_range": "0 0" }),
+    ...(isOwnNetwork ? { "net.ipv4.ping_group_range": "0 0" } : {}),
     ...(spec.domainName === undefined ? {} : { "kernel.domainname": spec.domainName }),
     ...spec.sysctls,
   };

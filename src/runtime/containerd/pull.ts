@@ -1,14 +1,17 @@
 import { messageOf, OrchdError } from "../../lib/errors.ts";
 import { pullError } from "../podman/images.ts";
+import type { TakenImage } from "../driver.ts";
 import { digestOf } from "./content.ts";
 import {
   type Descriptor,
   indexSchema,
+  isFor,
+  isIndex,
   manifestSchema,
   MEDIA,
+  ownPlatform,
   parseDocument,
 } from "./image-documents.ts";
-import { isFor, isIndex, ownPlatform } from "./image-archive.ts";
 import { digestIn, keptNameOf, repositoryOf } from "./image-names.ts";
 import type { ImageStore } from "./image-store.ts";
 import { Registry } from "./registry.ts";
@@ -30,18 +33,40 @@ export async function pullImage(
         `load it with: orchd image load`,
     );
   }
+  await pullAs(images, name, { name, shown: reference, platform });
+}
+
+/**
+ * Fetches an image from a registry of this machine, under a name of its own.
+ * @throws OrchdError `notFound`, `noSpace`, else `runtime`
+ */
+export async function takeImage(
+  images: ImageStore,
+  { from, repository, tag, platform = ownPlatform() }: TakenImage,
+): Promise<void> {
+  const name = keptNameOf(`${repository}:${tag}`);
+  await pullAs(images, keptNameOf(from), { name, shown: name, platform });
+}
+
+interface Wanted {
+  name: string;
+  /** What people call it. */
+  shown: string;
+  platform: string;
+}
+
+async function pullAs(images: ImageStore, from: string, wanted: Wanted): Promise<void> {
   try {
-    await pull(images, name, platform);
+    await pull(images, from, wanted);
   } catch (error) {
     if (error instanceof OrchdError && error.code === "unreachable") throw error;
-    throw pullError(reference, messageOf(error));
+    throw pullError(wanted.shown, messageOf(error));
   }
 }
 
-async function pull(images: ImageStore, name: string, platform: string): Promise<void> {
-  const registry = new Registry(repositoryOf(name));
-  const wanted = digestIn(name) ?? name.slice(repositoryOf(name).length + 1);
-  const top = await registry.document(wanted);
+async function pull(images: ImageStore, from: string, { name, platform }: Wanted): Promise<void> {
+  const registry = new Registry(repositoryOf(from));
+  const top = await registry.document(digestIn(from) ?? from.slice(repositoryOf(from).length + 1));
   const digests = [digestOf(top.bytes)];
   let manifestBytes = top.bytes;
   if (isIndex(top) || parseDocument(indexSchema, top.bytes) !== undefined) {
@@ -59,7 +84,7 @@ async function pull(images: ImageStore, name: string, platform: string): Promise
       await images.content.write(await registry.blob(layer), { lease, expected });
     }
     const layers = manifest.layers.map(ociLayer);
-    await images.add({ names: [name], config, layers, manifest: manifestBytes, digests }, lease);
+    await images.add({ name, config, layers, manifest: manifestBytes, digests }, lease);
   });
 }
 

@@ -23,6 +23,7 @@ import type {
   Runtime,
   RuntimeEvent,
   RuntimeInfo,
+  TakenImage,
 } from "../driver.ts";
 import { Queue } from "../queue.ts";
 import { openFakeExec } from "./fake-exec.ts";
@@ -101,13 +102,13 @@ export class FakeRuntime implements Runtime {
   }
 
   async create(options: CreateOptions): Promise<string> {
-    const { assignment, address } = options;
+    const { assignment, address, networkTask } = options;
     const script = parseFakeScript(assignment.container.labels);
     await this.#delay(script.createDelayMs);
     return this.#answer(() => {
       this.#failIfAsked("create");
       const left = this.#containers.get(assignment.taskId);
-      if (left !== undefined && !this.#isStale(left, address)) return left.status.containerId;
+      if (left !== undefined && !this.#isStale(left, options)) return left.status.containerId;
       if (left !== undefined) this.#forget(left);
       this.#requireCreatable(assignment, script);
       const status: ContainerStatus = {
@@ -115,6 +116,7 @@ export class FakeRuntime implements Runtime {
         containerId: `${newId(this.#random)}${newId(this.#random)}`,
         state: "created",
         ...(address === undefined ? {} : { address }),
+        ...(networkTask === undefined ? {} : { networkTask }),
       };
       const container = { status, script, log: [], followers: new Set<Queue<LogLine>>() };
       this.#containers.set(assignment.taskId, container);
@@ -253,9 +255,8 @@ export class FakeRuntime implements Runtime {
     });
   }
 
-  async loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]> {
-    const references = await this.#images.load(archive, this.#clock.now());
-    return this.#answer(() => references);
+  takeImage({ repository, tag }: TakenImage): Promise<void> {
+    return this.#answer(() => this.#images.take(`${repository}:${tag}`, this.#clock.now()));
   }
 
   images(): Promise<ImageSummary[]> {
@@ -365,8 +366,9 @@ export class FakeRuntime implements Runtime {
     }
   }
 
-  #isStale({ status }: FakeContainer, address: string | undefined): boolean {
-    return status.state === "created" && status.address !== address;
+  #isStale({ status }: FakeContainer, { address, networkTask }: CreateOptions): boolean {
+    const isAsWanted = status.address === address && status.networkTask === networkTask;
+    return status.state === "created" && !isAsWanted;
   }
 
   #takeAddress({ taskId, address }: ContainerStatus): void {

@@ -38,6 +38,12 @@ export const inspectedSchema = z.object({
     /** The memory limit; 0 for none. */
     Memory: z.number().default(0),
   }),
+  NetworkSettings: z
+    .object({
+      /** Where its network namespace is while it runs. */
+      SandboxKey: z.string().default(""),
+    })
+    .optional(),
 });
 export type Inspected = z.infer<typeof inspectedSchema>;
 
@@ -68,6 +74,7 @@ export function statusOf(inspected: Inspected): ContainerStatus | undefined {
   const startedAt = timeOf(State.StartedAt);
   const finishedAt = timeOf(State.FinishedAt);
   const address = labels[LABELS.address];
+  const networkTask = taskIdSchema.safeParse(labels[LABELS.networkTask]).data;
   return {
     taskId: taskId.data,
     containerId: inspected.Id,
@@ -77,6 +84,7 @@ export function statusOf(inspected: Inspected): ContainerStatus | undefined {
     ...(state !== "exited" || finishedAt === undefined ? {} : { finishedAt }),
     ...(state === "exited" && wasOutOfMemory(inspected) ? { outOfMemory: true } : {}),
     ...(address === undefined ? {} : { address }),
+    ...(networkTask === undefined ? {} : { networkTask }),
   };
 }
 

@@ -1,7 +1,7 @@
 import { OrchdError } from "../../lib/errors.ts";
 import { containerNameOf, type Assignment } from "../../model/assignment.ts";
 import type { ContainerSpec, Mount, Resources } from "../../model/container.ts";
-import type { NodeId } from "../../model/ids.ts";
+import type { NodeId, TaskId } from "../../model/ids.ts";
 import { LABELS, type BridgeNetwork, type Resolver } from "../driver.ts";
 import { namesSpecOf } from "./names-spec.ts";
 import { linkAddressOf } from "./link-address.ts";
@@ -16,6 +16,8 @@ export interface CreateSpecOptions {
   /** What the Podman service may grant: see `ProcessLimits`. */
   limits: ProcessLimits;
   address?: string;
+  /** Another task's network, in which this one is to be: its name and where it is. */
+  shared?: { task: TaskId; path: string };
   resolver?: Resolver;
 }
 
@@ -68,7 +70,8 @@ export function createSpecOf(options: CreateSpecOptions): Record<string, unknown
 }
 
 /** The labels by which orchd knows the container again; its own can't stand in their place. */
-function labelsOf({ assignment, nodeId, address }: CreateSpecOptions): Record<string, string> {
+function labelsOf(options: CreateSpecOptions): Record<string, string> {
+  const { assignment, nodeId, address, shared } = options;
   return {
     ...assignment.container.labels,
     [LABELS.owner]: nodeId,
@@ -78,6 +81,7 @@ function labelsOf({ assignment, nodeId, address }: CreateSpecOptions): Record<st
     [LABELS.slot]: assignment.slot,
     [LABELS.revision]: String(assignment.revision),
     ...(address === undefined ? {} : { [LABELS.address]: address }),
+    ...(shared === undefined ? {} : { [LABELS.networkTask]: shared.task }),
   };
 }
 
@@ -118,7 +122,7 @@ function mountsSpecOf(all: readonly Mount[]): Record<string, unknown> {
 }
 
 function networkSpecOf(options: CreateSpecOptions): Record<string, unknown> {
-  const { network, address } = options;
+  const { network, address, shared } = options;
   const spec = options.assignment.container;
   const bridge = spec.networkMode === "bridge";
   const perNetwork = {
@@ -126,13 +130,13 @@ function networkSpecOf(options: CreateSpecOptions): Record<string, unknown> {
     ...(address === undefined ? {} : { static_ips: [address], static_mac: linkAddressOf(address) }),
   };
   return {
-    netns: { nsmode: spec.networkMode },
+    netns: shared === undefined ? { nsmode: spec.networkMode } : sharedNamespace(shared.path),
     Networks: bridge ? { [network.name]: perNetwork } : undefined,
     hostname: spec.hostname,
     ...namesSpecOf(spec, options.resolver),
     hostadd: listOrAbsent(
       spec.extraHosts.map(({ host, address: target }) => {
-        const gateway = bridge ? network.gateway : "127.0.0.1";
+        const gateway = bridge || shared !== undefined ? network.gateway : "127.0.0.1";
         return `${host}:${target === "host-gateway" ? gateway : target}`;
       }),
     ),
@@ -141,6 +145,14 @@ function networkSpecOf(options: CreateSpecOptions): Record<string, unknown> {
       ...(spec.domainName === undefined ? {} : { "kernel.domainname": spec.domainName }),
     }),
   };
+}
+
+/**
+ * By its path, and not as that of a container: then Podman would neither remove that one before
+ * this one, nor let this one have names of its own.
+ */
+function sharedNamespace(path: string): Record<string, string> {
+  return { nsmode: "path", value: path };
 }
 
 function resourcesSpecOf(spec: ContainerSpec, resources: Resources): Record<string, unknown> {

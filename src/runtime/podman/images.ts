@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { OrchdError } from "../../lib/errors.ts";
 import type { ImageSummary } from "../../model/session.ts";
-import type { ImageIdentity } from "../driver.ts";
+import type { ImageIdentity, TakenImage } from "../driver.ts";
 import { sentenceOf } from "./errors.ts";
 import { queryOf, type PodmanHttp } from "./http.ts";
 import { linesOf } from "./lines.ts";
@@ -20,11 +20,9 @@ const inspectedImageSchema = z.object({
   RepoDigests: z.array(z.string()).nullish(),
 });
 const pullLineSchema = z.object({ error: z.string().optional() });
-const loadedSchema = z.object({ Names: z.array(z.string()).nullish() });
 
 const LINE_LENGTH_MAX = 1024 * 1024;
-/** An archive of some gigabytes onto an SD card. */
-const LOAD_TIMEOUT_MS = 3_600_000;
+const PULL_ANSWER_TIMEOUT_MS = 60_000;
 
 export async function hasImage(http: PodmanHttp, reference: string): Promise<boolean> {
   if (await exists(http, reference)) return true;
@@ -109,23 +107,35 @@ export async function pullImage(
         `load it with: orchd image load`,
     );
   }
-  const [os, arch, variant] = (platform ?? "").split("/");
-  const query = {
-    reference: name,
-    ...(os ? { OS: os } : {}),
-    ...(arch ? { Arch: arch } : {}),
-    ...(variant ? { Variant: variant } : {}),
-  };
-  const signal = new AbortController().signal;
   try {
-    const reply = await http.stream("POST", `/images/pull${queryOf(query)}`, signal);
-    for await (const line of linesOf(reply, LINE_LENGTH_MAX)) requirePulling(line);
+    await fetchImage(http, name, platformQuery(platform));
   } catch (error) {
     if (!(error instanceof OrchdError) || error.code === "unreachable") throw error;
     throw pullError(reference, error.message);
   }
   // A reply that was cut off looks like one that ended.
   if (!(await exists(http, name))) throw pullError(reference, "the transfer was cut off");
+}
+
+async function fetchImage(
+  http: PodmanHttp,
+  reference: string,
+  query: Record<string, string | boolean>,
+): Promise<void> {
+  const signal = new AbortController().signal;
+  const path = `/images/pull${queryOf({ reference, ...query })}`;
+  // It says nothing before it has begun, and a registry may have to fetch what it asks for.
+  const reply = await http.stream("POST", path, signal, PULL_ANSWER_TIMEOUT_MS);
+  for await (const line of linesOf(reply, LINE_LENGTH_MAX)) requirePulling(line);
+}
+
+function platformQuery(platform: string | undefined): Record<string, string> {
+  const [os, arch, variant] = (platform ?? "").split("/");
+  return {
+    ...(os ? { OS: os } : {}),
+    ...(arch ? { Arch: arch } : {}),
+    ...(variant ? { Variant: variant } : {}),
+  };
 }
 
 /** Podman answers 200 before it knows, so errors come as lines of the body. */
@@ -143,25 +153,27 @@ function requirePulling(line: string): void {
   }
 }
 
-/** Takes a docker-archive or OCI archive; answers the references that it held. */
-export async function loadImage(
+/**
+ * Fetches an image from a registry of this machine, which needs no TLS, and gives it a name of its
+ * own in place of the one by which it came.
+ * @throws OrchdError `notFound`, `noSpace`, else `runtime`
+ */
+export async function takeImage(
   http: PodmanHttp,
-  archive: ReadableStream<Uint8Array>,
-): Promise<string[]> {
+  { from, repository, tag, platform }: TakenImage,
+): Promise<void> {
+  const name = `${repository}:${tag}`;
   try {
-    const loaded = await http.json(loadedSchema, "POST", "/images/load", {
-      body: archive,
-      timeoutMs: LOAD_TIMEOUT_MS,
-    });
-    return loaded.Names ?? [];
+    await fetchImage(http, from, { tlsVerify: false, ...platformQuery(platform) });
   } catch (error) {
-    if (!(error instanceof OrchdError) || error.code !== "runtime") throw error;
-    throw new OrchdError(
-      "invalid",
-      "the file is damaged or is no image archive; make one with: podman save -o FILE IMAGE",
-      { cause: error },
-    );
+    if (!(error instanceof OrchdError) || error.code === "unreachable") throw error;
+    throw pullError(name, error.message);
   }
+  const path = `/images/${encodeURIComponent(from)}`;
+  await http.send("POST", `${path}/tag`, { query: { repo: repository, tag } });
+  const end = from.lastIndexOf(":");
+  const left = { repo: from.slice(0, end), tag: from.slice(end + 1) };
+  await http.send("POST", `${path}/untag`, { query: left });
 }
 
 export async function listImages(http: PodmanHttp): Promise<ImageSummary[]> {

@@ -8,11 +8,12 @@ type NamesSpec = { dns_server?: string[]; dns_search?: string[]; dns_option?: st
 
 /**
  * What stands in a container's /etc/resolv.conf. With a name server of the node's own a container
- * on the bridge asks that one alone, which asks the task's `dns` for it, as Docker's does.
+ * on the bridge, or in the network of one that is, asks that one alone, which asks the task's `dns`
+ * for it, as Docker's does.
  */
 export function namesSpecOf(spec: ContainerSpec, resolver: Resolver | undefined): NamesSpec {
   const { dns, dnsSearch, dnsOptions, networkMode } = spec;
-  if (resolver === undefined || networkMode !== "bridge") {
+  if (resolver === undefined || networkMode === "host" || networkMode === "none") {
     return namesSpec(dns, dnsSearch, dnsOptions);
   }
   const isDecided = dnsOptions.some((option) => option.startsWith("ndots:"));

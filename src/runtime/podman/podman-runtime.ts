@@ -25,6 +25,7 @@ import {
   type Runtime,
   type RuntimeEvent,
   type RuntimeInfo,
+  type TakenImage,
   type Upkeep,
 } from "../driver.ts";
 import { makeSources } from "../bind-sources.ts";
@@ -34,7 +35,7 @@ import { createSpecOf } from "./create-spec.ts";
 import { openExec } from "./exec.ts";
 import { filtersOf, type PodmanHttp } from "./http.ts";
 import { ImageHealth } from "./image-health.ts";
-import { hasImage, imageIdentity, imagePlatform, listImages, loadImage } from "./images.ts";
+import { hasImage, imageIdentity, imagePlatform, listImages, takeImage } from "./images.ts";
 import { pullImage, qualifiedNameOf } from "./images.ts";
 import { findRuntime, readProcessLimits } from "./machine.ts";
 import { NodeNetwork } from "./network.ts";
@@ -126,8 +127,9 @@ export class PodmanRuntime implements Runtime {
   }
 
   async create(options: CreateOptions): Promise<string> {
-    const { assignment, address, resolver } = options;
+    const { assignment, address, networkTask, resolver } = options;
     const { taskId, container } = assignment;
+    const shared = networkTask === undefined ? undefined : await this.#networkOf(networkTask);
     await makeSources(container.mounts);
     const mounts = await this.#subpaths.resolve(taskId, container.mounts);
     const spec = createSpecOf({
@@ -136,6 +138,7 @@ export class PodmanRuntime implements Runtime {
       network: this.#network.bridge,
       limits: this.#limits,
       ...(address === undefined ? {} : { address }),
+      ...(shared === undefined ? {} : { shared }),
       ...(resolver === undefined ? {} : { resolver }),
     });
     const id = await this.#network.within(() => this.#createOrAdopt(spec, options));
@@ -243,8 +246,8 @@ export class PodmanRuntime implements Runtime {
     return pullImage(this.#http, reference, platform);
   }
 
-  loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]> {
-    return loadImage(this.#http, archive);
+  takeImage(image: TakenImage): Promise<void> {
+    return takeImage(this.#http, image);
   }
 
   images(): Promise<ImageSummary[]> {
@@ -301,9 +304,18 @@ export class PodmanRuntime implements Runtime {
     return (await this.#http.json(createdSchema, "POST", "/containers/create", { json: spec })).Id;
   }
 
+  /** Where the network of a running task is. */
+  async #networkOf(task: TaskId): Promise<{ task: TaskId; path: string }> {
+    const inspected = await this.#inspectId(await this.#requireId(task));
+    const path = inspected?.NetworkSettings?.SandboxKey ?? "";
+    if (path !== "") return { task, path };
+    const message = `task ${task}, whose network is to be shared, does not run`;
+    throw new OrchdError("unreachable", message, { retryable: true });
+  }
+
   /** The name is taken: by an earlier try of ours, by its remains, or by somebody else. */
   async #resolveConflict(spec: Record<string, unknown>, options: CreateOptions): Promise<string> {
-    const { assignment, address } = options;
+    const { assignment, address, networkTask } = options;
     const name = containerNameOf(assignment);
     const found = await this.#inspectId(name);
     if (found !== undefined) {
@@ -315,7 +327,9 @@ export class PodmanRuntime implements Runtime {
         );
       }
       const unused = statusOf(found)?.state === "created";
-      if (!unused || labels[LABELS.address] === address) return found.Id;
+      const isAsWanted =
+        labels[LABELS.address] === address && labels[LABELS.networkTask] === networkTask;
+      if (!unused || isAsWanted) return found.Id;
     }
     // Either Podman was stopped in the midst of creating it, or it was made for another address.
     await this.#removeContainer(found?.Id ?? name);

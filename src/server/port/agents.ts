@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { Duplex } from "node:stream";
+import { type Duplex, Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { OrchdError } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
 import { problemOf } from "../../api/problem.ts";
@@ -12,6 +13,8 @@ import {
   type HostCertificatesRequest,
   hostCertificatesRequestSchema,
 } from "../../model/join.ts";
+import { INSIST_HEADER, PEER_HEADER } from "../../model/image-peer.ts";
+import type { NodeId } from "../../model/ids.ts";
 import { SESSION_PATH, STATUS_PATH } from "../../session/refusal.ts";
 import type { Peer } from "../joins.ts";
 
@@ -30,13 +33,17 @@ export interface AgentRoutes {
   renew(peer: Peer, csr: string): Promise<CertificateAnswer>;
   certifyHosts(request: HostCertificatesRequest): Promise<HostCertificatesAnswer>;
   onSession(peer: Peer, request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  /** Answers from the images that the site keeps. */
+  images(nodeId: NodeId, request: Request): Promise<Response>;
+  /** The connection goes on for as long as its request takes. */
+  onLongRequest(socket: Duplex): void;
   onBadRequest(socket: Duplex): void;
 }
 
 /**
- * What nodes may ask with their certificate: a session, a new certificate, and certificates for the
- * hosts of the ingress. It shares nothing
- * with the API of people, so that no address of that one can be reached from here.
+ * What nodes may ask with their certificate: a session, a new certificate, certificates for the
+ * hosts of the ingress, and the images that the site keeps. It shares nothing with the API of
+ * people, so that no address of that one can be reached from here.
  */
 export function agentServer(routes: AgentRoutes): Server {
   const server = createServer((request, response) => {
@@ -90,6 +97,12 @@ async function answer(
       if (problem !== undefined) throw problem;
       return void response.end("{}");
     }
+    if (request.method === "GET" && request.url?.startsWith("/v2/") === true) {
+      const problem = whyNotValid(peer);
+      if (problem !== undefined) throw problem;
+      routes.onLongRequest(request.socket);
+      return await passOn(await routes.images(peer.nodeId, imageRequest(request)), response);
+    }
     if (request.method !== "POST") throw forbidden();
     response.end(JSON.stringify(await answerPost(routes, peer, request)));
   } catch (error) {
@@ -97,6 +110,26 @@ async function answer(
     const { status, body } = problemOf(error, routes.log);
     response.statusCode = status;
     response.end(JSON.stringify(body));
+  }
+}
+
+function imageRequest({ url = "/", headers }: IncomingMessage): Request {
+  const passed = ["range", PEER_HEADER, INSIST_HEADER].flatMap((name) => {
+    const value = headers[name];
+    return typeof value === "string" ? [[name, value] as [string, string]] : [];
+  });
+  return new Request(`http://orchd${url}`, { headers: passed });
+}
+
+/** Sends an answer no faster than it is taken. */
+async function passOn(answer: Response, response: ServerResponse): Promise<void> {
+  response.writeHead(answer.status, Object.fromEntries(answer.headers));
+  try {
+    if (answer.body !== null) await pipeline(Readable.fromWeb(answer.body as never), response);
+    else response.end();
+  } catch {
+    // The node went away, or the disk failed: it misses bytes, and asks again.
+    response.destroy();
   }
 }
 
@@ -141,6 +174,6 @@ function removed(): OrchdError {
 
 function forbidden(): OrchdError {
   const message =
-    "a node's certificate opens sessions and gets certificates: use a token for the rest";
+    "a node's certificate opens sessions, gets certificates and reads images: use a token else";
   return new OrchdError("forbidden", message);
 }

@@ -55,6 +55,8 @@ export interface TlsPortOptions {
   isPinned(nodeId: NodeId, keyDigest: string): boolean;
   renew(peer: Peer, csr: string): Promise<CertificateAnswer>;
   certifyHosts(request: HostCertificatesRequest): Promise<HostCertificatesAnswer>;
+  /** Answers a node's request for an image. */
+  images(nodeId: NodeId, request: Request): Promise<Response>;
   /** A node wants a session: the arguments are those of a WebSocket server's `handleUpgrade`. */
   onSession(peer: Peer, request: IncomingMessage, socket: Duplex, head: Buffer): void;
   limits?: Partial<TlsPortLimits>;
@@ -97,6 +99,8 @@ export class TlsPort {
         this.#hasAsked(request.socket as tls.TLSSocket);
         options.onSession(peer, request, socket, head);
       },
+      images: (nodeId, request) => options.images(nodeId, request),
+      onLongRequest: (socket) => this.#hasAsked(socket as tls.TLSSocket),
       onBadRequest: (socket) => this.#refuse(socket as tls.TLSSocket, "badRequest"),
     });
     this.#listener = tls.createServer({

@@ -40,7 +40,7 @@ function startThenThrow(error: () => Error) {
 
 /** A container of task t that was started on the machine. */
 function started(rig: Rig) {
-  const container = rig.machine.create(anId("t"), "job", undefined);
+  const container = rig.machine.create(task("t", { container: steady("job:1") }));
   rig.machine.start(container);
   return container;
 }

@@ -9,13 +9,20 @@ const [first, second] = [`sha256:${"1".repeat(64)}`, `sha256:${"2".repeat(64)}`]
 const pin = { id: "old", digest: first };
 
 /** A node that holds these images, by name; what it pulls is written down. */
-function aNodeWith(images: Record<string, ImageIdentity>, pullPolicy: PullPolicy = "missing") {
+function aNodeWith(
+  images: Record<string, ImageIdentity>,
+  pullPolicy: PullPolicy = "missing",
+  isAtSite = false,
+) {
   const pulled: string[] = [];
   const runtime = { imageIdentity: async (name: string) => images[name] };
   const container = aContainer({ image: "registry.invalid:5000/web:1", pullPolicy });
   const assignment = anAssignment("t", { container });
-  const pull = async (name: string) => void pulled.push(name);
-  const find = () => findPinned(runtime, assignment, pin, pull);
+  const ways = {
+    fetch: async (name: string) => isAtSite && pulled.push(`site ${name}`) > 0,
+    pull: async (name: string) => void pulled.push(name),
+  };
+  const find = () => findPinned(runtime, assignment, pin, ways);
   return { find, pulled, runtime, assignment };
 }
 const TAG = "registry.invalid:5000/web:1";
@@ -66,5 +73,10 @@ describe("a task that is pinned gets", () => {
         "or restart the service to begin with another",
     );
     expect(node.pulled).toEqual([]);
+  });
+
+  test("what the site has, also where it may ask no registry", async () => {
+    const node = aNodeWith({}, "never", true);
+    expect([await node.find(), node.pulled]).toEqual([EXACT, [`site ${EXACT}`]]);
   });
 });

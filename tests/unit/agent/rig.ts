@@ -36,6 +36,8 @@ export class Rig {
   events: SessionEvents | undefined;
   /** How it keeps contents; none where this is absent. */
   secrets: AgentOptions["secrets"];
+  /** What of the machine its tasks may mount; everything where this is absent. */
+  binds: AgentOptions["binds"];
   /** Whether a server decides. */
   isLed = true;
   #generation = 0;
@@ -92,6 +94,7 @@ export class Rig {
       },
       network: undefined,
       ...(this.secrets === undefined ? {} : { secrets: this.secrets }),
+      ...(this.binds === undefined ? {} : { binds: this.binds }),
     });
     await this.agent.start();
     await this.pass(1000);

@@ -76,6 +76,24 @@ describe("a task that reads a secret", () => {
     expect(fs.statSync(join(directory, anId("t"))).mode & 0o777).toBe(0o700);
   });
 
+  test("finds it where nobody may mount anything, and can't ask for its file by name", async () => {
+    const { rig, take } = await anAgent();
+    rig.kill();
+    rig.binds = { allowed: [], own: [directory] };
+    await rig.start();
+    await rig.assign(task());
+    await take(1, "hunter2");
+    expect(rig.latest.get(anId("t"))).toMatchObject({ state: "running" });
+    const source = join(directory, anId("t"), "0");
+    const mount = { type: "bind", source, target: "/x", readOnly: true } as const;
+    const container = aContainer({ mounts: [{ ...mount, createSource: false }] });
+    await rig.assign(task(), anAssignment("u", { container }));
+    expect(rig.latest.get(anId("u"))).toMatchObject({
+      state: "rejected",
+      message: expect.stringContaining("orchd's own"),
+    });
+  });
+
   test("is rejected with the reason when there is none any more", async () => {
     const { rig, take } = await anAgent();
     await rig.assign(task());

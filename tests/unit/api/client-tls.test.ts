@@ -7,6 +7,7 @@ import { provenCa } from "../../../src/api/client-ca.ts";
 import { parseToken } from "../../../src/model/token-text.ts";
 import { aSpec } from "../../builders.ts";
 import { Server } from "../../../src/server/server.ts";
+import { dockerArchive } from "../images/rig.ts";
 
 let dir: string;
 let server: Server;
@@ -45,11 +46,11 @@ afterAll(async () => {
 
 describe("the client on another machine", () => {
   test("loads an image, which travels as it is", async () => {
-    const bytes = new Uint8Array(3_000_000);
-    bytes.set(new TextEncoder().encode("ustar"), 257);
+    const bytes = dockerArchive(["localhost/web:1"]);
     for (const archive of [new Blob([bytes]), new Blob([bytes]).stream()]) {
       const loaded = await client.loadImage(archive);
-      expect(loaded[0]?.references).toEqual(["localhost/loaded-3000000:latest"]);
+      expect(loaded.references).toEqual(["localhost/web:1"]);
+      expect(loaded.nodes.map(({ references }) => references)).toEqual([["localhost/web:1"]]);
     }
   });
 

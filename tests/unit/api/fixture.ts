@@ -90,9 +90,7 @@ export class FakeAgent implements AgentSession {
   /** By task id; `undefined` lines stand for a failure. */
   readonly lines = new Map<string, LogLine[]>();
   readonly asked: LogOptions[] = [];
-  readonly loaded: string[] = [];
   /** How many loads have begun. */
-  loading = 0;
   failure: Error | undefined;
   /** What the next exec answers. */
   session: ExecSession | undefined;
@@ -143,11 +141,9 @@ export class FakeAgent implements AgentSession {
     return [{ id: "sha256:1", references: ["localhost/web:1"], sizeBytes: 1, createdAt: 0 }];
   }
 
-  async loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]> {
+  async fetchImages(references: readonly string[]): Promise<string[]> {
     if (this.failure !== undefined) throw this.failure;
-    this.loading += 1;
-    this.loaded.push(await new Response(archive).text());
-    return ["localhost/web:1"];
+    return [...references];
   }
 
   async removeVolumes(): Promise<void> {}
@@ -319,6 +315,7 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
     moveVolumes: async (move) => void calls.push(["moveVolumes", move]),
     clusterBackup: clusterBackupOf(calls),
     secrets: secretsOf(calls),
+    images: imagesOf(calls),
     async setAvailability(...args) {
       calls.push(["setAvailability", ...args]);
     },
@@ -334,6 +331,30 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
   };
   await store.commit(changesFor(world));
   return { app: createApi(deps), store, clock, calls, logged, deps };
+}
+
+/** The images that the site keeps, in the words of the calls. */
+function imagesOf(calls: unknown[][]): ApiDeps["images"] {
+  return {
+    async load(archive) {
+      calls.push(["loading"]);
+      const pieces: Uint8Array[] = [];
+      for await (const piece of archive) pieces.push(piece);
+      calls.push(["load", Buffer.concat(pieces).toString()]);
+      return { references: ["localhost/web:1"], nodes: [] };
+    },
+    list: async () => [],
+    async save(references) {
+      calls.push(["save", ...references]);
+      return new Blob(["an archive"]).stream();
+    },
+    async remove(reference, options) {
+      calls.push(["remove", reference, options]);
+      return { freedBytes: 7 };
+    },
+    prune: async () => ({ freedBytes: 7 }),
+    answer: async (request) => new Response(`${request.method} ${new URL(request.url).pathname}`),
+  };
 }
 
 function changesFor({

@@ -3,6 +3,7 @@ import type { JoinOptions, Program, ServerOptions } from "../../../src/cli/conte
 import type { Io, Output } from "../../../src/cli/io.ts";
 import { runCli } from "../../../src/cli/run.ts";
 import { systemClock } from "../../../src/lib/clock.ts";
+import type { Diagnosis, DoctorOptions } from "../../../src/model/diagnosis.ts";
 
 /** A terminal, or pipes, that remember what was printed. */
 export class FakeIo implements Io {
@@ -107,13 +108,20 @@ export interface Run {
   joined: JoinOptions[];
   /** What `orchd restore` was asked to put back, and where. */
   restored: string[];
+  /** What `orchd doctor` was told of how orchd runs. */
+  examined: DoctorOptions[];
 }
 
 /** Runs a command line in this process. */
-export async function run(argv: string[], io: FakeIo = new FakeIo()): Promise<Run> {
+export async function run(
+  argv: string[],
+  io: FakeIo = new FakeIo(),
+  diagnosis: Diagnosis = { findings: [], checked: [], skipped: [] },
+): Promise<Run> {
   const started: ServerOptions[] = [];
   const joined: JoinOptions[] = [];
   const restored: string[] = [];
+  const examined: DoctorOptions[] = [];
   const program: Program = {
     build: { version: "1.2.3", commit: "abc" },
     async startServer(options) {
@@ -124,11 +132,15 @@ export async function run(argv: string[], io: FakeIo = new FakeIo()): Promise<Ru
       restored.push(`${file} ${dataDir}`);
       return { createdAt: 0, nodes: 2, services: 1 };
     },
+    async examineMachine(options) {
+      examined.push(options);
+      return diagnosis;
+    },
     async startAgent(options) {
       joined.push(options);
       return 0;
     },
   };
   const code = await runCli(argv, io, program);
-  return { code, out: io.out.join(""), err: io.err.join(""), started, joined, restored };
+  return { code, out: io.out.join(""), err: io.err.join(""), started, joined, restored, examined };
 }

@@ -95,13 +95,16 @@ test("orchd services shows how many tasks are ready", async () => {
   expect(server?.requests[0]?.path).toBe("/v1/services?stack=shop");
 });
 
-test("orchd image ls shows each name of each image", async () => {
+test("orchd image ls --nodes shows each name of each image", async () => {
   const image = { id: `sha256:${"ab".repeat(32)}`, sizeBytes: 2048, createdAt: Date.now() };
   const images = [
     { ...image, references: ["a:1", "b:1"] },
     { ...image, references: [] },
   ];
-  const { out } = await ask({ "GET /v1/images": () => [{ node: "n1", images }] }, "image ls");
+  const { out } = await ask(
+    { "GET /v1/images": () => [{ node: "n1", images }] },
+    "image ls --nodes",
+  );
   expect(out).toMatch(/^n1 {4}a:1 {5}abababababab {2}2 KiB/m);
   expect(out).toContain("<none>");
 });

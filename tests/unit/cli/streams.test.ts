@@ -1,4 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { FakeIo, run } from "./fake-io.ts";
 import { FakeServer, lines, openLines, problem, type Routes } from "./fake-server.ts";
 import { aTaskSummary } from "./samples.ts";
@@ -206,7 +209,10 @@ describe("orchd exec", () => {
 
 describe("orchd image load", () => {
   const routes: Routes = {
-    "POST /v1/images": ({ body }) => [{ node: "n1", references: [`localhost/${body}:1`] }],
+    "POST /v1/images": ({ body }) => ({
+      references: [`localhost/${body}:1`],
+      nodes: [{ node: "n1", references: [`localhost/${body}:1`] }],
+    }),
   };
 
   test("sends standard input", async () => {
@@ -221,10 +227,33 @@ describe("orchd image load", () => {
     await server?.stop();
     expect(await ask(routes, ["image", "load", "."], io())).toMatchObject({
       code: 1,
-      err: "can't load .: it is not a file; pipe it in and name -\n",
+      err: "can't load .: it is neither a file nor the folder of an OCI layout\n",
     });
     await server?.stop();
     const { err } = await ask(routes, ["image", "load", "none.tar"], io());
     expect(err).toStartWith("can't load none.tar: there is no such file");
+  });
+
+  test("sends the folder of an OCI layout as an archive", async () => {
+    const cwd = mkdtempSync(join(tmpdir(), "orchd-layout-"));
+    mkdirSync(join(cwd, "blobs"));
+    writeFileSync(join(cwd, "oci-layout"), "{}");
+    writeFileSync(join(cwd, "blobs", "one"), "content of a blob");
+    const { out } = await ask(routes, ["image", "load", "."], new FakeIo({ cwd }));
+    rmSync(cwd, { recursive: true });
+    expect(out).toMatch(/blobs\/one[^]*content of a blob[^]*oci-layout/);
+  });
+
+  test("tells what a node could not take, and that the site keeps it", async () => {
+    const nodes = [{ node: "n1", references: [], problem: "the disk is full" }];
+    const reply: Routes = { "POST /v1/images": () => ({ references: ["localhost/web:1"], nodes }) };
+    const io = new FakeIo({ input: "archive" });
+    expect(await ask(reply, ["image", "load", "-"], io)).toMatchObject({
+      code: 0,
+      out: "localhost/web:1 is kept at the site\n",
+      err:
+        "n1 does not have all of it, it tries again when a task there needs it: " +
+        "the disk is full\n",
+    });
   });
 });

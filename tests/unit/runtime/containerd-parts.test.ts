@@ -11,7 +11,6 @@ import { mountsOf, propagationOf } from "../../../src/runtime/containerd/oci-mou
 import { securityOf } from "../../../src/runtime/containerd/oci-security.ts";
 import { ociSpecOf, type OciInput } from "../../../src/runtime/containerd/oci-spec.ts";
 import { defaultSeccomp } from "../../../src/runtime/containerd/seccomp.ts";
-import { tarFiles } from "../../../src/runtime/containerd/tar-files.ts";
 import { chainIdOf } from "../../../src/runtime/containerd/unpack.ts";
 import { LogAssembler } from "../../../src/runtime/podman/k8s-log.ts";
 import type { ContainerSpec } from "../../../src/model/container.ts";
@@ -233,24 +232,6 @@ test("output in any pieces becomes the lines that were printed", () => {
     3616,
     "last",
   ]);
-});
-
-test("archives of every kind of tar give their files and links", async () => {
-  const long = `${"d/".repeat(60)}file`;
-  for (const format of ["ustar", "pax", "gnu", "v7"]) {
-    const name = format === "v7" ? "short" : long;
-    const script = `d=$(mktemp -d) && cd $d && mkdir -p $(dirname ${name}) && echo hi > ${name} \
-      && ln -s ${name.slice(0, 50)} link && tar -cf - --format=${format} ${name} link; rm -r $d`;
-    const child = Bun.spawn(["sh", "-c", script], { stdio: ["ignore", "pipe", "inherit"] });
-    const found: string[] = [];
-    for await (const file of tarFiles(child.stdout)) {
-      const bytes: Uint8Array[] = [];
-      for await (const part of file.content) bytes.push(part.slice());
-      const text = Buffer.concat(bytes).toString().trim();
-      found.push(`${file.name} ${file.link ?? text}`);
-    }
-    expect(found).toEqual([`${name} hi`, `link ${name.slice(0, 50)}`]);
-  }
 });
 
 test("failures of containerd have codes and sentences of ours", () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { OrchdError } from "../../../src/lib/errors.ts";
 import type { Assignment } from "../../../src/model/assignment.ts";
+import type { TaskId } from "../../../src/model/ids.ts";
 import type { ContainerSpec } from "../../../src/model/container.ts";
 import { aContainer, anAssignment, anId } from "../../builders.ts";
 import { createSpecOf } from "../../../src/runtime/podman/create-spec.ts";
@@ -16,6 +17,7 @@ function specOf(
   change: Partial<ContainerSpec> = {},
   resources: Assignment["resources"]["limits"] = {},
   address?: string,
+  shared?: { task: TaskId; path: string },
 ): Record<string, unknown> {
   const assignment = anAssignment("t", {
     revision: 3,
@@ -28,6 +30,7 @@ function specOf(
     network,
     limits,
     ...(address === undefined ? {} : { address }),
+    ...(shared === undefined ? {} : { shared }),
   });
 }
 
@@ -199,6 +202,23 @@ describe("what Podman is asked to create", () => {
       dns_option: ["ndots:2"],
       sysctl: { "net.core.somaxconn": "64", "kernel.domainname": "example.test" },
     });
+  });
+
+  test("a container in another one's network is led there, and knows by whom it is", () => {
+    const shared = { task: anId<"task">("o"), path: "/run/netns/other" };
+    const extraHosts = [{ host: "node", address: "host-gateway" }];
+    const spec = specOf(
+      { networkMode: "service", networkOf: "vpn", extraHosts },
+      {},
+      undefined,
+      shared,
+    );
+    expect(spec).toMatchObject({
+      netns: { nsmode: "path", value: "/run/netns/other" },
+      labels: { "orchd.network-task": shared.task },
+      hostadd: ["node:10.210.1.1"],
+    });
+    expect(spec).not.toHaveProperty("Networks");
   });
 
   test("a container on the host's network belongs to no network of Podman", () => {

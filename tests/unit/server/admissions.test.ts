@@ -118,7 +118,7 @@ describe("what a token opened ends with it", () => {
     expect(await events.rest).toContain(`"message":"${ENDED}"`);
   });
 
-  test("and an upload with it, which no node takes for whole", async () => {
+  test("and an upload with it, which nobody takes for whole", async () => {
     await open();
     const socket = connectTo(rig);
     let text = "";
@@ -130,11 +130,11 @@ describe("what a token opened ends with it", () => {
       socket.write("part");
     });
     await until(() => rig.port.connections.open === 1 && rig.port.connections.waiting === 0);
-    await until(() => agent.loading > 0);
+    await until(() => rig.calls.some(([what]) => what === "loading"));
     await rig.cluster.tokens.revoke(made.token.id);
     await until(() => text.includes("HTTP/1.1 401") && text.includes(ENDED));
     await until(() => rig.port.connections.open === 0);
-    expect(agent.loaded).toEqual([]);
+    expect(rig.calls.filter(([what]) => what === "load")).toEqual([]);
   });
 
   test("and nothing else: what another token opened goes on", async () => {

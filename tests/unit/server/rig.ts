@@ -130,7 +130,7 @@ export class Rig {
       logs: unused,
       exec: unused,
       images: unused,
-      loadImage: unused,
+      fetchImages: unused,
       forward: unused,
       usage: unused,
       lackedContents: unused,

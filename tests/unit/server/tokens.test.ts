@@ -96,6 +96,14 @@ describe("a person is let in", () => {
     }
   });
 
+  test("with it as the password of any user, as programs for registries show it", async () => {
+    const { tokens } = await aCluster();
+    const { text } = await tokens.create({ kind: "admin", description: "" });
+    const basic = (words: string) => `Basic ${Buffer.from(words).toString("base64")}`;
+    expect(refusal(() => tokens.admit(basic(`me:${text}`)))).toBe("not refused");
+    expect(refusal(() => tokens.admit(basic(`${text}:`)))).toContain("without a token");
+  });
+
   test("not without one, nor with something else", async () => {
     const { tokens } = await aCluster();
     const none = `unauthorized: this server takes no one without a token: ${make}`;

@@ -197,18 +197,19 @@ describe("a command in a task on another machine", () => {
   });
 });
 
-describe("an image for another machine", () => {
-  test("is sent whole, and its references come back", async () => {
+describe("an archive for another machine", () => {
+  const how = { stop: false, mount: undefined };
+
+  test("is sent whole, and what was in it comes back", async () => {
     const rig = new Rig();
     const { agent, remote } = await rig.joined();
     let received = 0;
     agent.load = async (archive) => {
       for await (const chunk of archive) received += chunk.length;
-      return ["web:1"];
+      return 7;
     };
-    expect(await remote.loadImage(new Blob([new Uint8Array(3_000_000)]).stream())).toEqual([
-      "web:1",
-    ]);
+    const archive = new Blob([new Uint8Array(3_000_000)]).stream();
+    expect((await remote.volumes.write("data", archive, how)).entries).toBe(7);
     expect(received).toBe(3_000_000);
   });
 
@@ -221,7 +222,8 @@ describe("an image for another machine", () => {
       pull: (sink) => sink.enqueue(new Uint8Array(65_536)),
       cancel: () => void (cancelled = true),
     });
-    const error: unknown = await remote.loadImage(endless).catch((thrown: unknown) => thrown);
+    const writing = remote.volumes.write("data", endless, how);
+    const error: unknown = await writing.catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code: "invalid", message: "this is no archive" });
     expect(cancelled).toBe(true);
   });
@@ -231,23 +233,30 @@ describe("an image for another machine", () => {
     const { agent, remote } = await rig.joined();
     const seen = Promise.withResolvers<unknown>();
     agent.load = async (archive) => {
-      await new Response(archive).text().then(seen.resolve, seen.reject);
-      return [];
+      try {
+        for await (const _ of archive) continue;
+        seen.resolve("whole");
+      } catch (error) {
+        seen.reject(error);
+      }
+      return 0;
     };
     const broken = new ReadableStream<Uint8Array>({
       start: (sink) => sink.enqueue(bytes("half")),
       pull: (sink) => sink.error(new Error("the client left")),
     });
-    expect(await remote.loadImage(broken).catch(String)).toContain("the client left");
+    const writing = remote.volumes.write("data", broken, how);
+    expect(await writing.catch(String)).toContain("the client left");
     expect(await seen.promise.catch(String)).toContain("given up before its end");
   });
 });
 
 describe("other calls", () => {
-  test("list images and remove volumes", async () => {
+  test("list and fetch images, and remove volumes", async () => {
     const rig = new Rig();
     const { agent, remote } = await rig.joined();
     expect(await remote.images()).toEqual(await agent.images());
+    expect(await remote.fetchImages(["localhost/web:1"])).toEqual(["localhost/web:1"]);
     await remote.removeVolumes(["shop_data"]);
     expect(agent.asked).toEqual([["shop_data"]]);
   });

@@ -20,6 +20,7 @@ import { AgentEnd } from "../../../src/session/agent-end.ts";
 import type { RemoteAgent } from "../../../src/session/remote-agent.ts";
 import { Sessions } from "../../../src/session/sessions.ts";
 import { aNode, anId } from "../../builders.ts";
+import type { VolumeCalls } from "../../../src/model/volume.ts";
 import { NO_VOLUMES } from "../../volumes.ts";
 import { settled, VirtualClock } from "../../sim/virtual-clock.ts";
 import { MemoryLink } from "./memory-link.ts";
@@ -86,9 +87,16 @@ export class ScriptedAgent implements AgentSession {
   logLines: (signal: AbortSignal) => AsyncIterable<LogLine> = () => linesOf([]);
   execSession: () => Promise<ExecSession> = () => Promise.reject(new Error("no exec laid down"));
   connection: () => Promise<ByteStream> = () => Promise.reject(new Error("none laid down"));
-  load = async (archive: ReadableStream<Uint8Array>) => [await new Response(archive).text()];
+  /** What becomes of an archive that the server sends; answers how many entries it has. */
+  load: (archive: AsyncIterable<Uint8Array>) => Promise<number> = async () => 0;
 
-  readonly volumes = NO_VOLUMES;
+  readonly volumes: VolumeCalls = {
+    ...NO_VOLUMES,
+    write: async (_name, archive) => {
+      const entries = await this.load(archive);
+      return { sha256: "", entries, bytes: 0, changed: 0, skipped: 0 };
+    },
+  };
 
   async pruneImages(): Promise<never[]> {
     return [];
@@ -126,8 +134,8 @@ export class ScriptedAgent implements AgentSession {
     return [{ id: "sha256:1", references: ["web:1"], sizeBytes: 1, createdAt: 0 }];
   }
 
-  loadImage(archive: ReadableStream<Uint8Array>): Promise<string[]> {
-    return this.load(archive);
+  async fetchImages(references: readonly string[]): Promise<string[]> {
+    return [...references];
   }
 
   async removeVolumes(names: readonly string[]): Promise<void> {

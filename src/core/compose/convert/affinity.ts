@@ -3,6 +3,7 @@ import { formatServiceName, SERVICE_NAME_PATTERN } from "../../../model/names.ts
 import type { Affinity } from "../../../model/service.ts";
 import { isKnownKey } from "./constraints.ts";
 import type { Cursor } from "./cursor.ts";
+import { networkOwnerOf } from "./network.ts";
 
 const AFFINITY_MAX = 16;
 
@@ -19,7 +20,15 @@ export function affinityOf(service: Cursor, stack: string): Affinity[] {
     const opposite = all.slice(0, i).some((other) => isOpposite(rule, other));
     if (opposite) list?.error(`asks to be near to ${rule.service} and apart from it as well`);
   }
-  return all;
+  return [...all, ...ownerOf(service, stack)];
+}
+
+/** Tasks that share the network of another service's are where that one's are. */
+function ownerOf(service: Cursor, stack: string): Affinity[] {
+  const owner = networkOwnerOf(service);
+  if (owner === undefined) return [];
+  const name = formatServiceName(stack, owner);
+  return [{ service: name, relation: "near", key: "node.id", required: true }];
 }
 
 function isOpposite(a: Affinity, b: Affinity): boolean {

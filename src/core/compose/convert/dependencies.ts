@@ -2,6 +2,7 @@ import { nearest } from "../../../lib/text.ts";
 import { findCycle, type Dependency } from "../../../model/dependency.ts";
 import type { ServiceSpec } from "../../../model/service.ts";
 import { linksOf } from "./links.ts";
+import { networkOwnerOf } from "./network.ts";
 import { parseFlag } from "./units.ts";
 import type { Cursor } from "./cursor.ts";
 
@@ -21,8 +22,13 @@ export function dependenciesOf(service: Cursor): Dependency[] | undefined {
     required: value.get("required")?.text() !== "false",
   }));
   const named = new Set(said.map((one) => one.service));
-  const linked = new Set(linksOf(service).map(({ target }) => target));
-  // A link says that the other one is to be there first, as the Compose Specification has it.
+  const owner = networkOwnerOf(service);
+  const linked = new Set([
+    ...linksOf(service).map(({ target }) => target),
+    ...(owner === undefined ? [] : [owner]),
+  ]);
+  // A link, or a network that is shared, says that the other one is to be there first, as the
+  // Compose Specification has it.
   const implied = [...linked].flatMap((name): Dependency[] =>
     named.has(name)
       ? []

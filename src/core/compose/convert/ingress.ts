@@ -13,6 +13,7 @@ import type { ServiceSpec } from "../../../model/service.ts";
 import type { Parsed } from "../../../lib/parsed.ts";
 import { quoted } from "../problem.ts";
 import { withoutUndefined, type Cursor } from "./cursor.ts";
+import { networkOwnerOf } from "./network.ts";
 import type { PlacedPort } from "./ports.ts";
 
 const PORT_MAX = 65_535;
@@ -22,7 +23,7 @@ export function ingressOf(service: Cursor, ports: readonly PlacedPort[]): Servic
   const given = service.get("x-orchd")?.get("ingress");
   if (given === undefined) return undefined;
   const mode = service.get("network_mode")?.text() ?? "bridge";
-  if (mode === "host" || mode === "none") {
+  if (mode === "host" || mode === "none" || networkOwnerOf(service) !== undefined) {
     return given.error(`needs tasks with an address of their own, not network_mode ${mode}`);
   }
   const rules = given.isMap ? [given] : given.items();

@@ -1,11 +1,13 @@
 import type { ContainerSpec } from "../../../model/container.ts";
 import { quoted } from "../problem.ts";
+import { nearest } from "../../../lib/text.ts";
+import type { ServiceSpec } from "../../../model/service.ts";
 import { isHostName, isIpv4, isIpv6, withoutBrackets } from "./addresses.ts";
-import type { Cursor } from "./cursor.ts";
+import { withoutUndefined, type Cursor } from "./cursor.ts";
 
 type NetworkSpec = Pick<
   ContainerSpec,
-  "networkMode" | "extraHosts" | "dns" | "dnsSearch" | "dnsOptions"
+  "networkMode" | "networkOf" | "extraHosts" | "dns" | "dnsSearch" | "dnsOptions"
 >;
 
 const HOSTS_MAX = 256;
@@ -14,6 +16,7 @@ const HOSTS_MAX = 256;
 export function networkSpecOf(service: Cursor): NetworkSpec {
   return {
     networkMode: networkModeOf(service),
+    ...withoutUndefined({ networkOf: networkOwnerOf(service) }),
     extraHosts: extraHostsOf(service.get("extra_hosts")),
     dns: (service.get("dns")?.items() ?? []).flatMap((item) => {
       const address = item.text() ?? "";
@@ -39,12 +42,44 @@ function networkModeOf(service: Cursor): ContainerSpec["networkMode"] {
   if (networks !== undefined) networks.error("does not go with network_mode; remove one of them");
   if (text === "default" || text === "bridge") return "bridge";
   if (text === "host" || text === "none") return text;
-  if (/^(service|container):/.test(text)) {
-    mode.refuse(`is ${quoted(text)}: tasks can't share a network namespace in this version`);
+  if (networkOwnerOf(service) !== undefined) return "service";
+  if (text.startsWith("container:")) {
+    mode.refuse(`is ${quoted(text)}: containers have no names here; write service:NAME`);
   } else {
-    mode.error(`must be bridge, host or none, not ${quoted(text)}`);
+    mode.error(`must be bridge, host, none or service:NAME, not ${quoted(text)}`);
   }
   return "bridge";
+}
+
+/** The service of the same file whose network a service shares: `network_mode: service:NAME`. */
+export function networkOwnerOf(service: Cursor): string | undefined {
+  return /^service:(.+)$/s.exec(service.get("network_mode")?.text() ?? "")?.[1];
+}
+
+/** Whose network is shared has to be a service of this file, with a network of its own. */
+export function refuseSharedNetworks(
+  all: readonly [string, Cursor][],
+  active: ReadonlyMap<string, ServiceSpec>,
+): void {
+  const names = all.map(([name]) => name);
+  for (const [name, service] of all) {
+    const mode = service.get("network_mode");
+    const owner = networkOwnerOf(service);
+    if (mode === undefined || owner === undefined || !active.has(name)) continue;
+    const spec = active.get(owner);
+    if (owner === name) mode.error("names the service itself");
+    else if (spec !== undefined && spec.container.networkMode !== "bridge") {
+      mode.error(`names ${owner}, which has no network of its own`);
+    } else if (spec === undefined && !mode.findings.incomplete) {
+      const guess = nearest(owner, names);
+      const hint = guess === undefined || guess === owner ? "" : `; did you mean ${guess}?`;
+      mode.error(
+        names.includes(owner)
+          ? `needs a service that no chosen profile has: choose one of ${owner}'s with --profile`
+          : `names no service of this file${hint}`,
+      );
+    }
+  }
 }
 
 function extraHostsOf(cursor: Cursor | undefined): ContainerSpec["extraHosts"] {

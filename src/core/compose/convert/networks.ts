@@ -10,7 +10,7 @@ import { NETWORKS_MAX } from "../limits.ts";
 import { quoted } from "../problem.ts";
 import { isHostName } from "./addresses.ts";
 import type { Cursor } from "./cursor.ts";
-import { textsOf } from "./network.ts";
+import { networkOwnerOf, textsOf } from "./network.ts";
 
 type NetworkDefinition = Pick<Attachment, "network" | "internal">;
 
@@ -73,7 +73,7 @@ function externalOf(network: Cursor): { is: boolean; name?: string } {
 /** The networks of one service, by name; the default one where it names none. */
 export function attachmentsOf(service: Cursor, networks: Networks): Attachment[] {
   const mode = service.get("network_mode")?.text();
-  if (mode === "host" || mode === "none") return [];
+  if (mode === "host" || mode === "none" || networkOwnerOf(service) !== undefined) return [];
   const list = service.get("networks");
   const given = list?.entries("names") ?? [];
   const byName = new Map<string, Attachment>();

@@ -3,6 +3,7 @@ import type { Port, ServiceSpec } from "../../../model/service.ts";
 import { quoted } from "../problem.ts";
 import { isIpv4, isIpv6, withoutBrackets } from "./addresses.ts";
 import type { Cursor } from "./cursor.ts";
+import { networkOwnerOf } from "./network.ts";
 
 const PORT_MAX = 65_535;
 const NAME_LENGTH_MAX = 63;
@@ -18,6 +19,11 @@ export function portsOf(service: Cursor): PlacedPort[] {
   const list = service.get("ports");
   if (list === undefined) return [];
   const mode = service.get("network_mode")?.text();
+  const owner = networkOwnerOf(service);
+  if (owner !== undefined) {
+    list.error(`does not go with network_mode service:${owner}: publish it on ${owner}`);
+    return [];
+  }
   if (mode === "host") {
     list.warn("has no effect with network_mode host: the program opens ports of the node itself");
     return [];

@@ -10,6 +10,7 @@ import { Cursor } from "./cursor.ts";
 import { letComplete, refuseDependencies, warnOfNoHealth } from "./dependencies.ts";
 import { refuseSharedRules } from "./ingress.ts";
 import { applyLinks } from "./links.ts";
+import { refuseSharedNetworks } from "./network.ts";
 import { networksOf } from "./networks.ts";
 import { refuseSharedPorts, type PlacedPort } from "./ports.ts";
 import { declaredItems, itemsOf, type ItemContent } from "./items.ts";
@@ -47,6 +48,7 @@ export function convertStack(
   refuseSharedPorts(ports);
   refuseSharedRules(all, services);
   applyLinks(all, services);
+  refuseSharedNetworks(all, services);
   refuseDependencies(all, services);
   letComplete(services, all);
   warnOfNoHealth(services, all);

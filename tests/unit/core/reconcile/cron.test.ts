@@ -122,6 +122,19 @@ describe("a clock that is set", () => {
     expect(begun(service, runs, at3 + DAY)).toHaveLength(1);
   });
 
+  test("back by a day, and by another one, makes no time count twice on its way forth", () => {
+    const service = aScheduled({ cron: "*/5 * * * *" });
+    let runs = fromStart(service);
+    let now = START;
+    const times = [0, -DAY, 0, -DAY, DAY - 12 * MINUTE, DAY].flatMap((jump) => {
+      now += jump + 6 * MINUTE;
+      const minutes = begun(service, runs, now);
+      runs = allOver(dueRuns(service, runs, now).runs);
+      return minutes;
+    });
+    expect(times).toEqual([5, -1425, 20]);
+  });
+
   test("back by less than three hours waits until the time is reached again", () => {
     const service = aScheduled({ cron: "*/5 * * * *" });
     const before = allOver(dueRuns(service, fromStart(service), START + DAY).runs);

@@ -3,7 +3,7 @@ import { awaitedPorts, planStep, type FoundContainer } from "../../../../src/cor
 import type { Assignment } from "../../../../src/model/assignment.ts";
 import type { DesiredState, TaskState } from "../../../../src/model/task.ts";
 import { isTerminal, rankOf, TASK_STATES } from "../../../../src/model/task.ts";
-import { anAssignment, aPort, aStatus } from "../../../builders.ts";
+import { aContainer, anAssignment, aPort, aStatus } from "../../../builders.ts";
 import { settle } from "./settle.ts";
 
 const CONTAINERS = ["none", "created", "running", "exited 0", "exited 1"] as const;
@@ -246,5 +246,34 @@ describe("a container that runs", () => {
   test("is ready at once where it publishes nothing, or has no address of its own", () => {
     expect(healthOf(anAssignment("t"), running)).toBe("none");
     expect(healthOf(anAssignment("t", { ports }), { state: "running" })).toBe("none");
+  });
+});
+
+describe("a task that shares the network of another one which has ended", () => {
+  const container = aContainer({ networkMode: "service", networkOf: "vpn" });
+  const assignment = anAssignment("t", { container });
+  const step = (state: TaskState, found: Container, ending = false) => {
+    const status = aStatus("t", { state, ...(ending ? { ending } : {}) });
+    return planStep({ assignment, status, container: FOUND[found], isCutOff: true }, 100);
+  };
+
+  test("is ended as what is unhealthy is, with the reason", () => {
+    expect(step("running", "running")).toMatchObject({
+      type: "report",
+      status: {
+        state: "running",
+        health: "unhealthy",
+        ending: true,
+        message: "the task of shop/vpn whose network it shared has ended",
+      },
+    });
+    expect(step("running", "running", true)).toMatchObject({ type: "stop" });
+    expect(step("running", "exited 0", true)).toMatchObject({ status: { state: "failed" } });
+  });
+
+  test("gets another container before it was started, and none after", () => {
+    expect(step("preparing", "created")).toEqual({ type: "remove" });
+    expect(step("prepared", "created")).toEqual({ type: "remove" });
+    expect(step("starting", "created")).toMatchObject({ status: { state: "failed" } });
   });
 });

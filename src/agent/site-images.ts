@@ -1,0 +1,139 @@
+import { join } from "node:path";
+import type { Clock } from "../lib/clock.ts";
+import { messageChainOf, OrchdError } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+import {
+  type ImageReference,
+  parseImageReference,
+  repositoryOf,
+  tagOfDigest,
+  wireNameOf,
+} from "../core/oci/reference.ts";
+import { ImageStore } from "../images/image-store.ts";
+import { type RegistryListener, serveRegistry } from "../images/listen.ts";
+import { type ImageSource, Mirror } from "../images/mirror.ts";
+import { Registry } from "../images/registry.ts";
+import { parseRegistryPath } from "../images/registry-route.ts";
+import type { Runtime } from "../runtime/driver.ts";
+
+export interface SiteImagesOptions {
+  /** Holds the images, in a directory of its own. */
+  dataDir: string;
+  clock: Clock;
+  log: Log;
+  /** Where images come from that are not here; absent on a server, which has what there is. */
+  source?: ImageSource;
+  /** Who may change what is here, see `serveRegistry`. */
+  guard?: (authorization: string | undefined) => unknown;
+}
+
+/**
+ * The images of a machine: its store, with the registry on loopback from which its own runtime
+ * pulls, layer by layer. What is not here comes from the servers' store while somebody pulls it.
+ */
+export class SiteImages {
+  readonly store: ImageStore;
+  readonly registry: Registry;
+  readonly #mirror: Mirror | undefined;
+  /** The same store, for those who are to get nothing else. */
+  readonly #kept: Registry;
+  readonly #listener: RegistryListener;
+  readonly #log: Log;
+
+  private constructor(
+    store: ImageStore,
+    registry: Registry,
+    mirror: Mirror | undefined,
+    options: SiteImagesOptions,
+  ) {
+    this.store = store;
+    this.registry = registry;
+    this.#mirror = mirror;
+    this.#log = options.log;
+    this.#kept = new Registry({ store, clock: options.clock, log: options.log });
+    this.#listener = serveRegistry({ registry, ...options });
+  }
+
+  /** @throws OrchdError `noSpace`, `internal` */
+  static async open(options: SiteImagesOptions): Promise<SiteImages> {
+    const { dataDir, clock, log, source } = options;
+    const store = await ImageStore.open(join(dataDir, "images"), { clock, log });
+    const mirror = source && new Mirror({ store, source, clock, log });
+    const elsewhere = mirror === undefined ? {} : { elsewhere: mirror };
+    const registry = new Registry({ store, clock, log, ...elsewhere });
+    return new SiteImages(store, registry, mirror, options);
+  }
+
+  /**
+   * Answers another node from what is here and what is just coming, and asks nobody else for it.
+   */
+  async answerPeer(request: Request): Promise<Response> {
+    const route = parseRegistryPath(new URL(request.url).pathname);
+    if (route?.kind === "blob") {
+      const [, from = "0"] = /^bytes=(\d{1,15})-$/.exec(request.headers.get("range") ?? "") ?? [];
+      const bytes = this.#mirror?.follow(route.digest, Number(from));
+      if (bytes !== undefined) {
+        const status = request.headers.has("range") ? 206 : 200;
+        return new Response(streamOf(bytes), { status });
+      }
+    }
+    return this.#kept.answer(request);
+  }
+
+  /** Where the registry is: `127.0.0.1:6775`. */
+  get address(): string {
+    return this.#listener.address;
+  }
+
+  /**
+   * Gives the runtime an image that the site has, under the name by which services know it.
+   * @returns whether the site has it
+   * @throws OrchdError `runtime`, `noSpace` when it has and the runtime could not take it
+   */
+  async give(
+    runtime: Pick<Runtime, "takeImage">,
+    reference: string,
+    platform?: string,
+  ): Promise<boolean> {
+    const parsed = parseImageReference(reference);
+    if (!parsed.ok || !(await this.#has(parsed.value))) return false;
+    const { tag = "latest", digest } = parsed.value;
+    const repository = repositoryOf(parsed.value);
+    // A runtime knows an image by its digest only while it has a name of the same repository.
+    const named = digest === undefined ? tag : tagOfDigest(digest);
+    const from = `${this.#listener.address}/${wireNameOf(repository)}:${named}`;
+    await runtime.takeImage({ from, repository, tag: named, ...(platform ? { platform } : {}) });
+    return true;
+  }
+
+  close(): Promise<void> {
+    return this.#listener.close();
+  }
+
+  async #has(reference: ImageReference): Promise<boolean> {
+    const repository = repositoryOf(reference);
+    const wanted = reference.digest ?? reference.tag ?? "latest";
+    try {
+      await this.#mirror?.bringManifest(repository, wanted);
+    } catch (error) {
+      // What is here, and any other registry, is as good as before.
+      if (!(error instanceof OrchdError)) throw error;
+      this.#log.warn(`the site's images can't be asked for: ${messageChainOf(error)}`);
+    }
+    return this.store.find(repository, wanted) !== undefined;
+  }
+}
+
+function streamOf(pieces: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array> {
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const next = await pieces.next();
+        if (next.done === true) controller.close();
+        else controller.enqueue(next.value);
+      },
+      cancel: async () => void (await pieces.return(undefined)),
+    },
+    { highWaterMark: 0 },
+  );
+}

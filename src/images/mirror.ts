@@ -1,0 +1,162 @@
+import type { Clock } from "../lib/clock.ts";
+import { messageChainOf, OrchdError } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+import { isDigest } from "../core/oci/reference.ts";
+import { type Draft, LiveBlob } from "./blob-store.ts";
+import type { ImageStore } from "./image-store.ts";
+import type { Elsewhere } from "./registry.ts";
+
+/** How often a blob is gone on with after its transfer broke without a byte of it. */
+const TRIES_WITHOUT_GAIN = 5;
+const PAUSE_FIRST_MS = 250;
+const PAUSE_MAX_MS = 5000;
+const BLOBS_AT_ONCE = 4;
+const TRIES_OF_WRONG_BYTES = 3;
+
+export interface SourceManifest {
+  bytes: Uint8Array;
+  mediaType: string;
+}
+
+/** Another store that images can be had from. */
+export interface ImageSource {
+  /** Undefined when it does not have it. @throws OrchdError `unreachable` */
+  manifest(repository: string, reference: string): Promise<SourceManifest | undefined>;
+  /**
+   * The bytes of a blob from this one on; undefined when it does not have it.
+   * @throws OrchdError `unreachable`
+   */
+  blob(
+    repository: string,
+    digest: string,
+    from: number,
+  ): Promise<AsyncIterable<Uint8Array> | undefined>;
+  /** What came of a blob is not what it should be. */
+  blame?(digest: string): void;
+}
+
+export interface MirrorOptions {
+  store: ImageStore;
+  source: ImageSource;
+  clock: Clock;
+  log: Log;
+}
+
+/**
+ * Brings into a store what another one has: manifests as they are there now, blobs once. What it
+ * brings is verified by its digest, and gone on with where it broke off, also in another life.
+ */
+export class Mirror implements Elsewhere {
+  readonly #options: MirrorOptions;
+  /** Blobs under way: whoever else wants one of them waits for it. */
+  readonly #blobs = new Map<string, Promise<void>>();
+  readonly #live = new Map<string, LiveBlob>();
+  readonly #waiting: (() => void)[] = [];
+  #running = 0;
+
+  constructor(options: MirrorOptions) {
+    this.#options = options;
+  }
+
+  async bringManifest(repository: string, reference: string): Promise<void> {
+    const { store, source, log } = this.#options;
+    if (isDigest(reference) && store.find(repository, reference) !== undefined) return;
+    try {
+      const found = await source.manifest(repository, reference);
+      if (found === undefined) return;
+      const tag = isDigest(reference) ? {} : { tag: reference };
+      const given = { repository, ...tag, ...found, isCopy: true, mayLack: "anything" } as const;
+      await store.putManifest(given);
+    } catch (error) {
+      if (!(error instanceof OrchdError) || error.code !== "unreachable") throw error;
+      log.info(`${repository} is looked for on this machine alone: ${messageChainOf(error)}`);
+    }
+  }
+
+  bringBlob(repository: string, digest: string): Promise<void> {
+    const known = this.#blobs.get(digest);
+    if (known !== undefined) return known;
+    const work = this.#inTurn(() => this.#bring(repository, digest)).finally(() =>
+      this.#blobs.delete(digest),
+    );
+    this.#blobs.set(digest, work);
+    return work;
+  }
+
+  /**
+   * The bytes of a blob that is being brought, from this one on, as they come; undefined for one
+   * that is not. Whoever reads them holds them against the digest.
+   */
+  follow(digest: string, from: number): AsyncGenerator<Uint8Array> | undefined {
+    const live = this.#live.get(digest);
+    return live && this.#options.store.blobs.follow(digest, from, live);
+  }
+
+  async #bring(repository: string, digest: string): Promise<void> {
+    const { store, source } = this.#options;
+    for (let tries = 1; (await store.sizeOf(digest)) === undefined; tries++) {
+      try {
+        return await this.#bringOnce(repository, digest);
+      } catch (error) {
+        const isWrong = error instanceof OrchdError && error.code === "damaged";
+        if (isWrong) source.blame?.(digest);
+        if (!isWrong || tries === TRIES_OF_WRONG_BYTES) throw error;
+      }
+    }
+  }
+
+  async #bringOnce(repository: string, digest: string): Promise<void> {
+    const { store } = this.#options;
+    const draft = await store.blobs.resume(digest);
+    const live = new LiveBlob(draft.bytes);
+    this.#live.set(digest, live);
+    try {
+      const isComplete = await this.#fill(repository, digest, draft, live);
+      if (isComplete) await store.commit(draft, digest);
+      live.end(isComplete);
+    } finally {
+      this.#live.delete(digest);
+      live.end(false);
+      // What has come of it stays.
+      await draft.discard();
+    }
+  }
+
+  /** Whether the draft has all of the blob now; not, when the source does not have it. */
+  async #fill(repository: string, digest: string, draft: Draft, live: LiveBlob): Promise<boolean> {
+    const { source, clock, log } = this.#options;
+    let tries = 0;
+    for (;;) {
+      const before = draft.bytes;
+      try {
+        const bytes = await source.blob(repository, digest, before);
+        if (bytes === undefined) return false;
+        for await (const piece of bytes) {
+          await draft.write(piece);
+          live.grow(draft.bytes);
+        }
+        return true;
+      } catch (error) {
+        if (!(error instanceof OrchdError) || !error.retryable) throw error;
+        tries = draft.bytes > before ? 0 : tries + 1;
+        if (tries >= TRIES_WITHOUT_GAIN) throw error;
+        log.info(`the transfer of ${digest} goes on at ${draft.bytes}: ${messageChainOf(error)}`);
+        const pauseMs = Math.min(PAUSE_FIRST_MS * 2 ** tries, PAUSE_MAX_MS);
+        await new Promise<void>((go) => clock.after(pauseMs, go));
+      }
+    }
+  }
+
+  /** More at once only share the same link. */
+  async #inTurn(work: () => Promise<void>): Promise<void> {
+    if (this.#running >= BLOBS_AT_ONCE) await new Promise<void>((go) => this.#waiting.push(go));
+    else this.#running += 1;
+    try {
+      await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#running -= 1;
+      else next();
+    }
+  }
+}

@@ -1,0 +1,39 @@
+import type { ImageStore } from "./image-store.ts";
+import type { ByteRange } from "./blob-store.ts";
+import { RegistryError } from "./registry-error.ts";
+
+/** A blob, or the part of it that was asked for (RFC 9110, section 14.2). */
+export async function answerBlob(
+  store: ImageStore,
+  request: Request,
+  digest: string,
+): Promise<Response> {
+  const size = await store.sizeOf(digest);
+  if (size === undefined) throw new RegistryError("BLOB_UNKNOWN", "there is no such blob");
+  const range = rangeIn(request.headers.get("range"), size);
+  const { start, end } = range ?? { start: 0, end: size };
+  const headers = {
+    "content-type": "application/octet-stream",
+    "content-length": String(end - start),
+    "docker-content-digest": digest,
+    "accept-ranges": "bytes",
+    etag: `"${digest}"`,
+    ...(range === undefined ? {} : { "content-range": `bytes ${start}-${end - 1}/${size}` }),
+  };
+  const status = range === undefined ? 200 : 206;
+  if (request.method === "HEAD") return new Response(null, { headers });
+  const file = Bun.file(store.blobs.pathOf(digest));
+  return new Response(range === undefined ? file : file.slice(start, end), { status, headers });
+}
+
+/** One range; several, or one in other words, are answered with the whole. */
+function rangeIn(header: string | null, size: number): ByteRange | undefined {
+  const [, first = "", last = ""] = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? "") ?? [];
+  if (first === "" && last === "") return undefined;
+  const start = first === "" ? Math.max(0, size - Number(last)) : Number(first);
+  const end = first === "" || last === "" ? size : Math.min(size, Number(last) + 1);
+  if (start < end) return { start, end };
+  throw new RegistryError("RANGE_INVALID", `the blob has ${size} bytes`, {
+    "content-range": `bytes */${size}`,
+  });
+}

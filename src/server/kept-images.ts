@@ -1,0 +1,136 @@
+import type { SiteImages } from "../agent/site-images.ts";
+import { loadArchive } from "../images/load-archive.ts";
+import { saveArchive } from "../images/save-archive.ts";
+import { messageChainOf, OrchdError } from "../lib/errors.ts";
+import { sortedBy } from "../lib/order.ts";
+import { formatImageReference, parseImageReference } from "../core/oci/reference.ts";
+import type { Freed, KeptImage, LoadedImages } from "../model/image.ts";
+import { INSIST_HEADER, PEER_BLOB_BYTES_MIN, PEER_HEADER } from "../model/image-peer.ts";
+import type { NodeId } from "../model/ids.ts";
+import { formatServerAddress } from "../model/server-address.ts";
+import type { AgentSession } from "../model/session.ts";
+import type { View } from "../model/view.ts";
+import type { Store } from "../store/store.ts";
+import { ImageTracker } from "./image-tracker.ts";
+import { neededImages } from "./disk-relief.ts";
+
+export interface KeptImagesOptions {
+  site: SiteImages;
+  store: Store;
+  sessions(): AgentSession[];
+}
+
+/** The images that the site keeps, as people load, look at and remove them. */
+export class KeptImages {
+  readonly #options: KeptImagesOptions;
+  readonly #tracker = new ImageTracker();
+
+  constructor(options: KeptImagesOptions) {
+    this.#options = options;
+  }
+
+  /** A request to the registry. */
+  answer(request: Request): Promise<Response> {
+    return this.#options.site.registry.answer(request);
+  }
+
+  /** A node's request; one that takes large blobs from other nodes too is told who has them. */
+  async answerNode(nodeId: NodeId, request: Request): Promise<Response> {
+    const { site, store } = this.#options;
+    const port = request.headers.get(PEER_HEADER);
+    const digest = blobIn(request);
+    if (port === null || digest === undefined) return this.answer(request);
+    const size = (await site.store.sizeOf(digest)) ?? 0;
+    if (size < PEER_BLOB_BYTES_MIN) return this.answer(request);
+    const node = store.view().nodes.get(nodeId);
+    const gives = node !== undefined && /^[1-9]\d{0,4}$/.test(port);
+    const address = gives ? formatServerAddress(node.address, Number(port)) : undefined;
+    const insist = request.headers.has(INSIST_HEADER);
+    const peers = this.#tracker.ask(digest, nodeId, address, insist);
+    return peers.length === 0 ? this.answer(request) : Response.json({ peers }, { status: 303 });
+  }
+
+  /**
+   * Takes an archive, and has every connected node get what it holds. A node that can't gets it
+   * when a task there needs it.
+   * @throws OrchdError `invalid` with what is wrong with the archive, `noSpace`
+   */
+  async load(archive: AsyncIterable<Uint8Array>): Promise<LoadedImages> {
+    const references = await loadArchive(this.#options.site.store, archive);
+    const view = this.#options.store.view();
+    const named = this.#options.sessions().map((agent) => ({
+      agent,
+      node: view.nodes.get(agent.nodeId)?.hostname ?? agent.nodeId,
+    }));
+    const nodes = await Promise.all(
+      sortedBy(named, ({ node }) => node).map(async ({ agent, node }) => {
+        try {
+          return { node, references: await agent.fetchImages(references) };
+        } catch (error) {
+          return { node, references: [], problem: messageChainOf(error) };
+        }
+      }),
+    );
+    return { references, nodes };
+  }
+
+  async list(): Promise<KeptImage[]> {
+    const images = await this.#options.site.store.images();
+    return images.map(({ isCopy: _, ...image }) => image);
+  }
+
+  /** @throws OrchdError `notFound` when one of them is not kept */
+  async save(names: readonly string[]): Promise<AsyncIterable<Uint8Array>> {
+    return (await saveArchive(this.#options.site.store, names)).pieces;
+  }
+
+  /**
+   * Forgets a name, and what nothing else needs of its image.
+   * @throws OrchdError `notFound`; `conflict` without `force` when a service may still need it
+   */
+  async remove(name: string, options: { force: boolean }): Promise<Freed> {
+    const { store } = this.#options.site;
+    const { entry, reference } = store.resolve(name);
+    const whole = formatImageReference(reference);
+    const users = usersOf(this.#options.store.view(), whole);
+    if (users.length > 0 && !options.force) {
+      const message =
+        `${users.slice(0, 3).join(", ")} may need ${whole}, now or when going back to an earlier ` +
+        "revision: leave it, or use --force";
+      throw new OrchdError("conflict", message);
+    }
+    await store.remove(entry.repository, entry.tag ?? entry.digest);
+    return this.prune();
+  }
+
+  /** Removes what no name and no revision of a service needs. */
+  async prune(): Promise<Freed> {
+    const digests = pinnedDigests(this.#options.store.view());
+    return { freedBytes: await this.#options.site.store.collect({ digests }) };
+  }
+}
+
+/** The blob that is asked for; what is no address of one is told by the registry. */
+function blobIn(request: Request): string | undefined {
+  return /\/blobs\/(sha256:[0-9a-f]{64})$/.exec(new URL(request.url).pathname)?.[1];
+}
+
+/** What revisions that are kept are pinned to: an undo gets that very image. */
+function pinnedDigests(view: View): Set<string> {
+  const revisions = [...view.services.values()].flatMap((service) => service.revisions);
+  const pins = revisions.flatMap((revision) => Object.values(revision.pins ?? {}));
+  return new Set(pins.map(({ digest }) => digest));
+}
+
+/** Services with a revision of this image, as `stack/service`. */
+function usersOf(view: View, reference: string): string[] {
+  const isMeant = (image: string) => {
+    const parsed = parseImageReference(image);
+    return parsed.ok && formatImageReference(parsed.value) === reference;
+  };
+  if (!neededImages(view).some(isMeant)) return [];
+  const users = [...view.services.values()].filter((service) =>
+    service.revisions.some(({ spec }) => isMeant(spec.container.image)),
+  );
+  return users.map(({ stack, name }) => `${stack}/${name}`).sort();
+}

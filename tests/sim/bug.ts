@@ -1,0 +1,26 @@
+import type { AgentMemory } from "../../src/agent/agent-options.ts";
+import type { Clock } from "../../src/lib/clock.ts";
+import type { Runtime } from "../../src/runtime/driver.ts";
+import type { Store } from "../../src/store/store.ts";
+import type { Faults } from "./faults.ts";
+import type { Invariant } from "./violation.ts";
+
+/** A fault of ours, put into a run on purpose: the checkers must find it. */
+export interface Bug {
+  name: string;
+  /** What it breaks; any of these counts as found. */
+  breaks: Invariant[];
+  /** One that showed it early when this was written: it is tried first. */
+  seed?: string;
+  /** Faults that it shows with. */
+  faults?: Partial<Faults>;
+  /** The store of the whole server. */
+  store?(store: Store): Store;
+  controllersStore?(store: Store): Store;
+  dispatcherStore?(store: Store): Store;
+  healthStore?(store: Store): Store;
+  healthClock?(clock: Clock): Clock;
+  probe?(): Promise<boolean>;
+  runtime?(runtime: Runtime): Runtime;
+  agentState?(state: AgentMemory): AgentMemory;
+}

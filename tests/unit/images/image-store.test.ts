@@ -1,0 +1,155 @@
+import { describe, expect, test } from "bun:test";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { messageOf } from "../../../src/lib/errors.ts";
+import {
+  anImage,
+  anIndex,
+  give,
+  giveBlob,
+  OCI_MANIFEST,
+  openStore,
+  sha256,
+  withStore,
+} from "./rig.ts";
+
+const REPOSITORY = "localhost/web";
+const NOTHING = { digests: new Set<string>() };
+
+describe("the image store", () => {
+  test("has what it was given after it is opened again", () =>
+    withStore(async (store, dir) => {
+      await give(store, REPOSITORY, "1");
+      const again = await openStore(dir);
+      expect(await again.images()).toEqual(await store.images());
+      expect(again.tags(REPOSITORY)).toEqual(["1"]);
+    }));
+
+  test("forgets drafts of an earlier life, and takes up what it was fetching", () =>
+    withStore(async (store, dir) => {
+      const { layer } = anImage();
+      const digest = sha256(layer);
+      const half = await store.blobs.resume(digest);
+      await half.write(new Uint8Array(layer.subarray(0, 5)));
+      await half.discard();
+      const abandoned = await store.blobs.draft();
+      await abandoned.write(new Uint8Array(9));
+      const again = await openStore(dir);
+      const rest = await again.blobs.resume(digest);
+      expect(rest.bytes).toBe(5);
+      await rest.write(new Uint8Array(layer.subarray(5)));
+      expect(await again.commit(rest, digest)).toEqual({ digest, size: layer.length });
+      await again.collect(NOTHING);
+      expect(readdirSync(join(dir, "drafts"))).toEqual([]);
+      await abandoned.discard();
+    }));
+
+  test("keeps nothing of a blob that is not what was expected", () =>
+    withStore(async (store) => {
+      const draft = await store.blobs.resume(sha256("one"));
+      await draft.write(Buffer.from("another"));
+      expect(await store.commit(draft, sha256("one")).catch(messageOf)).toContain(
+        "and not sha256:",
+      );
+      expect(await store.blobs.list()).toEqual([]);
+      const again = await store.blobs.resume(sha256("one"));
+      expect(again.bytes).toBe(0);
+      await again.discard();
+    }));
+
+  test("takes no manifest before all that it names is there", () =>
+    withStore(async (store) => {
+      const { layer, manifest } = anImage();
+      await giveBlob(store, layer);
+      const put = { repository: REPOSITORY, tag: "1", bytes: new Uint8Array(manifest) };
+      expect(await store.putManifest(put).catch(messageOf)).toMatch(/^the blob .* is not here$/);
+      expect(store.entries()).toEqual([]);
+    }));
+
+  test("refuses indexes that are nested without an end", () =>
+    withStore(async (store) => {
+      await give(store, REPOSITORY, "1");
+      let inner = anIndex([anImage().manifest]);
+      const problems: unknown[] = [];
+      for (let level = 0; level < 6; level++) {
+        const put = { repository: REPOSITORY, bytes: new Uint8Array(inner) };
+        problems.push(await store.putManifest(put).then(() => "taken", messageOf));
+        const text = anIndex([inner]).toString().replace(OCI_MANIFEST, OCI_INDEX_TYPE);
+        inner = Buffer.from(text);
+      }
+      expect(problems.slice(0, 4)).toEqual(["taken", "taken", "taken", "taken"]);
+      expect(problems.at(-1)).toContain("nested deeper");
+    }));
+
+  test("a damaged index is put aside, and the blobs stay", () =>
+    withStore(async (store, dir) => {
+      await give(store, REPOSITORY, "1");
+      writeFileSync(join(dir, "index.json"), '{"schemaVersion":2,"mani');
+      const again = await openStore(dir);
+      expect([again.entries(), (await again.blobs.list()).length]).toEqual([[], 3]);
+      expect(existsSync(join(dir, "index.json.damaged"))).toBe(true);
+    }));
+
+  test("takes nothing when the disk has no room", () =>
+    withStore(async (_, dir) => {
+      const full = await openStore(dir, Number.MAX_SAFE_INTEGER);
+      expect(await full.blobs.draft().catch(messageOf)).toContain("the disk has no room");
+    }));
+});
+
+describe("collecting", () => {
+  test("keeps tags that were imported, and what they need", () =>
+    withStore(async (store) => {
+      await give(store, REPOSITORY, "1");
+      expect(await store.collect({ ...NOTHING, copies: new Set() })).toBe(0);
+      expect(store.tags(REPOSITORY)).toEqual(["1"]);
+    }));
+
+  test("removes what a tag left behind, unless a revision still needs it", () =>
+    withStore(async (store) => {
+      const old = await give(store, REPOSITORY, "1", anImage("old"));
+      const shared = await give(store, REPOSITORY, "2", anImage("new"));
+      await give(store, REPOSITORY, "1", anImage("new"));
+      expect(await store.collect({ digests: new Set([old]) })).toBe(0);
+      expect(store.find(REPOSITORY, old)?.digest).toBe(old);
+      expect(await store.collect(NOTHING)).toBeGreaterThan(0);
+      expect(store.find(REPOSITORY, old)).toBeUndefined();
+      expect(await store.blobs.sizeOf(sha256(anImage("old").layer))).toBeUndefined();
+      expect(await store.blobs.sizeOf(shared)).toBeDefined();
+    }));
+
+  test("keeps a layer that two images share until the last of them goes", () =>
+    withStore(async (store) => {
+      const image = anImage();
+      await give(store, REPOSITORY, "1", image);
+      await give(store, "localhost/other", "1", image);
+      await store.remove(REPOSITORY, "1");
+      await store.collect(NOTHING);
+      expect(await store.blobs.sizeOf(sha256(image.layer))).toBe(image.layer.length);
+      await store.remove("localhost/other", "1");
+      await store.collect(NOTHING);
+      expect(await store.blobs.list()).toEqual([]);
+    }));
+
+  test("leaves what an upload under way brought or asked for", () =>
+    withStore(async (store) => {
+      const { layer } = anImage();
+      await giveBlob(store, layer);
+      await store.collect(NOTHING);
+      expect(await store.sizeOf(sha256(layer))).toBe(layer.length);
+    }));
+
+  test("removes copies that nobody needs when it is told which are needed", () =>
+    withStore(async (store) => {
+      const { manifest, layer, config } = anImage();
+      for (const bytes of [layer, config]) await giveBlob(store, bytes);
+      const put = { bytes: new Uint8Array(manifest), isCopy: true };
+      for (const tag of ["1", "2"])
+        await store.putManifest({ ...put, repository: REPOSITORY, tag });
+      const copies = new Set([`${REPOSITORY}:2`]);
+      await store.collect({ ...NOTHING, copies });
+      expect(store.tags(REPOSITORY)).toEqual(["2"]);
+    }));
+});
+
+const OCI_INDEX_TYPE = "application/vnd.oci.image.index.v1+json";
