@@ -47,7 +47,7 @@ export interface AgentOptions extends KeptOnMachine {
     directory?: MemoryDirectory;
   };
   /** Images that need no registry elsewhere; absent where there are none. */
-  site?: Pick<SiteImages, "give">;
+  site?: Pick<SiteImages, "give" | "dropCopies">;
   /** What the machine has that tasks are given; absent means nothing. */
   machine?: () => MachineDevices;
   /** Hears of what the node says of itself when that changes. */

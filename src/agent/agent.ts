@@ -191,11 +191,12 @@ export class Agent implements AgentSession {
   }
 
   #newHttpIngress(): HttpIngress | undefined {
-    const { ingress, clock, random, log } = this.#options;
+    const { ingress, clock, random, log, secrets } = this.#options;
     const table = this.networkTable;
     if (ingress === undefined || table === undefined) return undefined;
     const onFacts = (facts: NodeFacts["ingress"]) => this.#options.onFacts?.({ ingress: facts });
-    return new HttpIngress({ ...ingress, clock, random, log, table, onFacts });
+    const sealKey = secrets?.key;
+    return new HttpIngress({ ...ingress, sealKey, clock, random, log, table, onFacts });
   }
 
   /** What this node knows of the cluster's network; undefined where its tasks have none. */
@@ -320,7 +321,9 @@ export class Agent implements AgentSession {
   }
 
   async pruneImages(keep: readonly string[]): Promise<string[]> {
-    const removed = await this.#care.pruneImages(keep);
+    const { site } = this.#options;
+    const used = [...this.#worker.assignments()].map(({ container }) => container.image);
+    const removed = await this.#care.pruneImages(keep, () => site?.dropCopies([...keep, ...used]));
     if (removed.length > 0) this.#images.forget();
     return removed;
   }

@@ -102,8 +102,12 @@ export class AgentCare {
     this.#happenings.flush();
   }
 
-  async pruneImages(keep: readonly string[]): Promise<string[]> {
-    return (await this.#disk?.pruneImages(keep)) ?? [];
+  /** @param dropCopies makes room first with what can be had again */
+  async pruneImages(
+    keep: readonly string[],
+    dropCopies?: () => Promise<number> | undefined,
+  ): Promise<string[]> {
+    return (await this.#disk?.pruneImages(keep, dropCopies)) ?? [];
   }
 
   close(): void {

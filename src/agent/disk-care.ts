@@ -2,6 +2,7 @@ import { statfs } from "node:fs/promises";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
+import { formatBytes } from "../lib/text.ts";
 import { type DiskSpace, formatDisk, levelOfDisks, type NodeDisk } from "../model/disk.ts";
 import type { Upkeep } from "../runtime/driver.ts";
 
@@ -59,10 +60,16 @@ export class DiskCare {
   /**
    * Removes images that are not in use and not among these, the oldest first, until there is room
    * again; none where there is. Answers what it removed.
+   * @param dropCopies makes room first with what can be had again; answers how much
    */
-  async pruneImages(keep: readonly string[]): Promise<string[]> {
+  async pruneImages(
+    keep: readonly string[],
+    dropCopies?: () => Promise<number> | undefined,
+  ): Promise<string[]> {
     const { upkeep, log } = this.#options;
     if (upkeep === undefined || (await this.#isRoomy())) return [];
+    const freed = (await dropCopies?.()) ?? 0;
+    if (freed > 0) log.info(`removed copies of images to make room: ${formatBytes(freed)}`);
     const needed = [...keep, ...this.#options.imagesInUse()];
     const removed = await upkeep.removeImages(needed, () => this.#isRoomy());
     if (removed.length > 0) log.info(`removed to make room: ${removed.join(", ")}`);

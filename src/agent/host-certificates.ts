@@ -3,6 +3,8 @@ import { z } from "zod";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { messageChainOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
+import { equalJson } from "../lib/order.ts";
+import type { CertifiedHost } from "../core/ingress/route-table.ts";
 import { wildcardOf } from "../model/ingress-rule.ts";
 import {
   CERTIFIED_HOSTS_MAX,
@@ -13,6 +15,7 @@ import type { CertificateSource, Credentials } from "../net/ingress/listeners.ts
 import { checkCredentials } from "../pki/credentials.ts";
 import { newKey } from "../pki/keys.ts";
 import { newRequest } from "../pki/request.ts";
+import { open, seal } from "../pki/seal.ts";
 
 /** How often it is looked which certificates are half through. */
 const LOOK_MS = 3_600_000;
@@ -22,6 +25,8 @@ const RETRY_MAX_MS = 300_000;
 export interface HostCertificatesOptions {
   /** Where the key and the certificates are kept: a file for nobody else's eyes. */
   path: string;
+  /** Seals keys that people gave; absent where those are not kept. */
+  sealKey?: Uint8Array | undefined;
   clock: Clock;
   log: Log;
   /** Has a server issue certificates. */
@@ -30,15 +35,26 @@ export interface HostCertificatesOptions {
   onChange: () => void;
 }
 
+/** Of one that people gave, its key is sealed. */
+const givenSchema = z.object({ certificate: z.string(), sealed: z.string(), files: z.string() });
+
 const keptSchema = z.object({
   key: z.string(),
   certificates: z.record(z.string(), z.string()),
+  given: z.record(z.string(), givenSchema).optional(),
 });
 
 interface Held extends Credentials {
   /** When there should be another one, in milliseconds since 1970. */
   renewAt: number;
+  /** Which files it is from; absent for one of the cluster. */
+  files?: string;
 }
+
+type Issued = HostCertificatesAnswer["certificates"][number];
+
+/** Given ones are large: an answer with so many is none that is refused for its size. */
+const GIVEN_AT_ONCE = 3;
 
 /**
  * The certificates by which this node answers for hosts of the ingress. The node makes a key for
@@ -49,7 +65,7 @@ export class HostCertificates implements CertificateSource {
   readonly #options: HostCertificatesOptions;
   #key: string | undefined;
   readonly #held = new Map<string, Held>();
-  #wanted: readonly string[] = [];
+  #wanted: readonly CertifiedHost[] = [];
   #timer: Timer | undefined;
   #isAsking = false;
   #failures = 0;
@@ -68,12 +84,12 @@ export class HostCertificates implements CertificateSource {
   /** Hosts that are wanted and have no certificate, though one was asked for. */
   missing(): string[] {
     if (this.#failures === 0) return [];
-    return this.#wanted.filter((host) => !this.#held.has(host));
+    return this.#wanted.filter((one) => this.#lacks(one)).map(({ host }) => host);
   }
 
   /** The hosts that there are to be certificates for, from now on. */
-  want(hosts: readonly string[]): void {
-    if (hosts.join(" ") === this.#wanted.join(" ")) return;
+  want(hosts: readonly CertifiedHost[]): void {
+    if (equalJson(hosts, this.#wanted)) return;
     this.#wanted = hosts;
     this.#failures = 0;
     void this.#look();
@@ -89,14 +105,17 @@ export class HostCertificates implements CertificateSource {
     if (this.#isAsking) return;
     this.#timer?.cancel();
     const { clock } = this.#options;
-    const isDue = (host: string) => (this.#held.get(host)?.renewAt ?? 0) <= clock.now();
-    const due = this.#wanted.filter(isDue).slice(0, CERTIFIED_HOSTS_MAX);
+    const isDue = (one: CertifiedHost) => {
+      return this.#lacks(one) || (this.#held.get(one.host)?.renewAt ?? 0) <= clock.now();
+    };
+    const [given, own] = partition(this.#wanted.filter(isDue), ({ files }) => files !== undefined);
+    const due = [...own, ...given.slice(0, GIVEN_AT_ONCE)].slice(0, CERTIFIED_HOSTS_MAX);
     if (due.length === 0) {
       if (this.#wanted.length > 0) this.#lookIn(LOOK_MS);
       return;
     }
     this.#isAsking = true;
-    const got = await this.#ask(due);
+    const got = await this.#ask(due.map(({ host }) => host));
     this.#isAsking = false;
     if (this.#isClosed) return;
     this.#failures = got === due.length ? 0 : this.#failures + 1;
@@ -116,7 +135,7 @@ export class HostCertificates implements CertificateSource {
       this.#key ??= await newKey();
       const key = this.#key;
       const { certificates } = await certify({ csr: await newRequest(key), hosts });
-      const good = certificates.filter(({ host, certificate }) => this.#take(host, certificate));
+      const good = certificates.filter((issued) => this.#take(issued));
       if (good.length > 0) this.#save();
       return good.length;
     } catch (error) {
@@ -126,9 +145,15 @@ export class HostCertificates implements CertificateSource {
     }
   }
 
-  #take(host: string, certificate: string): boolean {
+  /** Whether there is none for the host, or one from other files than those that count now. */
+  #lacks({ host, files }: CertifiedHost): boolean {
+    const held = this.#held.get(host);
+    return held === undefined || held.files !== files;
+  }
+
+  #take({ host, certificate, given }: Issued): boolean {
     const { clock, log } = this.#options;
-    const key = this.#key;
+    const key = given?.key ?? this.#key;
     if (key === undefined) return false;
     const checked = checkCredentials({ key, certificate, host, now: clock.now() });
     if ("problem" in checked) {
@@ -136,18 +161,29 @@ export class HostCertificates implements CertificateSource {
       return false;
     }
     const { validFrom, validTo } = checked;
-    this.#held.set(host, { key, certificate, renewAt: (validFrom + validTo) / 2 });
+    // What people gave is replaced by people.
+    this.#held.set(
+      host,
+      given === undefined
+        ? { key, certificate, renewAt: (validFrom + validTo) / 2 }
+        : { key, certificate, renewAt: Infinity, files: given.files },
+    );
     return true;
   }
 
   #load(): void {
-    const { path, log } = this.#options;
+    const { path, log, sealKey } = this.#options;
     if (!fs.existsSync(path)) return;
     try {
       const kept = keptSchema.parse(JSON.parse(fs.readFileSync(path, "utf8")));
       this.#key = kept.key;
       for (const [host, certificate] of Object.entries(kept.certificates)) {
-        this.#take(host, certificate);
+        this.#take({ host, certificate });
+      }
+      for (const [host, { certificate, sealed, files }] of Object.entries(kept.given ?? {})) {
+        const key = sealKey && open(sealKey, host, sealed);
+        if (key === undefined) continue;
+        this.#take({ host, certificate, given: { key: new TextDecoder().decode(key), files } });
       }
     } catch {
       // What it says is a secret, and there are other certificates in a moment.
@@ -155,12 +191,25 @@ export class HostCertificates implements CertificateSource {
     }
   }
 
+  #kept(): z.infer<typeof keptSchema> {
+    const { sealKey } = this.#options;
+    const given: Record<string, z.infer<typeof givenSchema>> = {};
+    const certificates: Record<string, string> = {};
+    for (const [host, { key, certificate, files }] of this.#held) {
+      if (files === undefined) certificates[host] = certificate;
+      else if (sealKey !== undefined) {
+        const sealed = seal(sealKey, host, new TextEncoder().encode(key));
+        given[host] = { certificate, sealed, files };
+      }
+    }
+    return { key: this.#key ?? "", certificates, given };
+  }
+
   #save(): void {
     const { path, log } = this.#options;
-    const wanted = new Set(this.#wanted);
+    const wanted = new Set(this.#wanted.map(({ host }) => host));
     for (const host of this.#held.keys()) if (!wanted.has(host)) this.#held.delete(host);
-    const certificates = [...this.#held].map(([host, held]) => [host, held.certificate] as const);
-    const text = JSON.stringify({ key: this.#key, certificates: Object.fromEntries(certificates) });
+    const text = JSON.stringify(this.#kept());
     try {
       // Whole or not at all, and for nobody else's eyes from its first byte on.
       fs.writeFileSync(`${path}.new`, text, { mode: 0o600, flush: true });
@@ -170,6 +219,10 @@ export class HostCertificates implements CertificateSource {
       log.warn(`certificates for hosts are not on disk: ${messageChainOf(error)}`);
     }
   }
+}
+
+function partition<T>(all: readonly T[], isFirst: (one: T) => boolean): [T[], T[]] {
+  return [all.filter(isFirst), all.filter((one) => !isFirst(one))];
 }
 
 function backoffMs(failures: number): number {

@@ -46,6 +46,8 @@ export interface HttpIngressOptions extends AgentIngress {
   log: Log;
   /** The map of the network, and who to call when it is another one. */
   table: { current(): NetworkMap; subscribe(listener: () => void): () => void };
+  /** Seals keys that people gave for hosts; absent where those are not kept. */
+  sealKey?: Uint8Array | undefined;
   /** Hears of it when a port can't be had, or can again. */
   onFacts: (facts: IngressFacts) => void;
 }
@@ -127,7 +129,8 @@ export class HttpIngress {
   }
 
   async #begin(): Promise<Running> {
-    const { clock, random, log, choice, certify, certificatesPath: path } = this.#options;
+    const { clock, random, log, choice, certify, sealKey } = this.#options;
+    const { certificatesPath: path } = this.#options;
     // Most nodes of most clusters never take a request.
     const [{ Proxy }, { listenHttp, listenHttps }] = await Promise.all([
       import("../net/ingress/proxy.ts"),
@@ -136,7 +139,7 @@ export class HttpIngress {
     const onServed = (served: Served) => log.info(formatServed(served));
     const proxy = new Proxy({ clock, random, ...(choice.log ? { onServed } : {}) });
     const onChange = () => this.#tell();
-    const certificates = new HostCertificates({ path, clock, log, certify, onChange });
+    const certificates = new HostCertificates({ path, sealKey, clock, log, certify, onChange });
     return {
       proxy,
       certificates,

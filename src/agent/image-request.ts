@@ -1,4 +1,5 @@
 import { request, type IncomingMessage } from "node:http";
+import { Readable } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { MANIFEST_BYTES_MAX } from "../core/oci/manifest.ts";
 import { OrchdError } from "../lib/errors.ts";
@@ -62,7 +63,10 @@ export async function manifestOf(response: IncomingMessage): Promise<SourceManif
  */
 export function blobOf(response: IncomingMessage, from: number): AsyncIterable<Uint8Array> {
   // All of it is here already: the range is empty.
-  if (response.statusCode === 416) return none(response);
+  if (response.statusCode === 416) {
+    response.destroy();
+    return Readable.from([]);
+  }
   if (from === 0 || response.statusCode === 206) return bytesOf(response);
   response.destroy();
   throw broken("the transfer can't be gone on with where it broke off");
@@ -83,10 +87,6 @@ async function* bytesOf(response: IncomingMessage): AsyncGenerator<Uint8Array> {
   }
   // Without a length the digest tells whether it was all.
   if (said !== undefined && bytes !== Number(said)) throw broken("the transfer broke off");
-}
-
-async function* none(response: IncomingMessage): AsyncGenerator<Uint8Array> {
-  response.destroy();
 }
 
 export function broken(message: string, cause?: unknown): OrchdError {

@@ -15,9 +15,9 @@ export interface NodeImagesOptions {
   log: Log;
   nodeId: NodeId;
   /** As it is now: certificates are renewed. */
-  identity(): Identity;
+  identity: () => Identity;
   /** The other nodes of the cluster, as far as this one knows them. */
-  members(): MapNode[];
+  members: () => MapNode[];
 }
 
 /** The images of a node that is no server: from other nodes and servers, and to other nodes. */
@@ -32,18 +32,18 @@ export interface NodeImages {
 export async function openImages(options: NodeImagesOptions): Promise<NodeImages> {
   const { dataDir, log, identity, members } = options;
   const clock = systemClock;
-  let port: PeerPort | undefined;
+  const open: { port?: PeerPort | undefined } = {};
   const source = new PeerImages({
     server: new ServerImages(identity),
     identity,
     clock,
     log,
-    peerPort: () => (port === undefined ? 0 : PEER_PORT),
+    peerPort: () => (open.port === undefined ? 0 : PEER_PORT),
     // Another order at each node and each time, so that none is asked by all.
     nodes: () => shuffled(members().map(({ address }) => address)),
   });
   const site = await SiteImages.open({ dataDir, clock, log, source });
-  port = await PeerPort.open({
+  open.port = await PeerPort.open({
     identity,
     clock,
     log,
@@ -56,9 +56,9 @@ export async function openImages(options: NodeImagesOptions): Promise<NodeImages
   });
   return {
     site,
-    renew: () => port?.renew(),
+    renew: () => open.port?.renew(),
     async close() {
-      await port?.close();
+      await open.port?.close();
       await site.close();
     },
   };

@@ -24,13 +24,13 @@ const ROUND_PAUSE_MS = 300;
 
 export interface PeerImagesOptions {
   server: ServerImages;
-  identity(): Identity;
+  identity: () => Identity;
   clock: Clock;
   log: Log;
   /** Where this node gives others what it has; undefined: nowhere. */
-  peerPort(): number | undefined;
+  peerPort: () => number | undefined;
   /** Addresses of other nodes, in any order: they are asked while no server answers. */
-  nodes(): string[];
+  nodes: () => string[];
 }
 
 /**

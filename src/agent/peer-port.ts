@@ -1,5 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -18,11 +19,11 @@ const TRANSFERS_MAX = 8;
 const FIRST_REQUEST_WITHIN_MS = 10_000;
 
 export interface PeerPortOptions {
-  identity(): Identity;
+  identity: () => Identity;
   clock: Clock;
   log: Log;
   /** Whether a node is one of the cluster, as far as this one knows. */
-  isMember(nodeId: NodeId): boolean;
+  isMember: (nodeId: NodeId) => boolean;
   /** Answers from what is here, and asks nobody else. */
   answer(request: Request): Promise<Response>;
 }
@@ -47,22 +48,26 @@ export class PeerPort {
   }
 
   /** Undefined where the port can't be had: the node then only takes. */
-  static async open(options: PeerPortOptions): Promise<PeerPort | undefined> {
+  static async open(options: PeerPortOptions, on = PEER_PORT): Promise<PeerPort | undefined> {
     const port = new PeerPort(options);
     try {
       await new Promise<void>((resolve, reject) => {
         port.#listener.once("error", reject);
-        port.#listener.listen(PEER_PORT, resolve);
+        port.#listener.listen(on, resolve);
       });
     } catch (error) {
       const why = messageOf(error);
-      options.log.info(`other nodes get no images from this one, port ${PEER_PORT}: ${why}`);
+      options.log.info(`other nodes get no images from this one, port ${on}: ${why}`);
       return undefined;
     }
     port.#listener.on("error", (error: Error) =>
       options.log.error(`the port for images: ${error.message}`),
     );
     return port;
+  }
+
+  get port(): number {
+    return (this.#listener.address() as AddressInfo).port;
   }
 
   /** The node has a new certificate. */

@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import type { Clock, Timer } from "../lib/clock.ts";
+import { pagesAsInFile, programRange } from "./program-section.ts";
 
-/** A start takes less; what is done now and then is paid for again each time. */
-const EVERY_MS = 30_000;
+/** A start takes less; what was needed in between is read again each time. */
+const EVERY_MS = 10_000;
 /** From Linux: include/uapi/asm-generic/mman-common.h. */
 const MADV_DONTNEED = 4;
 
@@ -33,22 +34,24 @@ export function unchangedRanges(smaps: string, executable: string): Range[] {
 }
 
 /**
- * Gives back the pages of machine code that were needed at some time, for starting above all, now
- * and then. The kernel keeps them in its cache of the file as long as it has room, and puts those
- * back that are needed again; but it no longer counts them as this process's memory, and has them
- * at hand for others. It takes some two milliseconds of each half minute.
+ * Gives back the pages of machine code, and of the program that was compiled into the executable,
+ * that were needed at some time, for starting above all, now and then. The kernel keeps them in its
+ * cache of the file as long as it has room, and puts those back that are needed again; but it no
+ * longer counts them as this process's memory, and has them at hand for others. It takes some two
+ * milliseconds of each ten seconds.
  * @returns how to end it
  */
 export function keepReleasingCode(clock: Clock): () => void {
-  let madvise: ((start: number, bytes: number, advice: number) => number) | undefined;
+  let memory: Memory | undefined;
   let timer: Timer | undefined;
   let isEnded = false;
   const release = async () => {
-    madvise ??= await loadMadvise();
+    memory ??= await loadMemory();
     const smaps = readFileSync("/proc/self/smaps", "utf8");
-    for (const { start, bytes } of unchangedRanges(smaps, process.execPath)) {
-      if (madvise(start, bytes, MADV_DONTNEED) !== 0) return;
-    }
+    const { program, pageBytes } = memory;
+    const ranges = unchangedRanges(smaps, process.execPath);
+    if (program !== undefined) ranges.push(...pagesAsInFile(program, pageBytes));
+    for (const range of ranges) if (!memory.drop(range)) return;
     schedule();
   };
   const schedule = () => {
@@ -66,10 +69,22 @@ export function keepReleasingCode(clock: Clock): () => void {
   };
 }
 
-async function loadMadvise() {
+interface Memory {
+  /** Forgets what is in memory; answers whether that was possible. */
+  drop(range: Range): boolean;
+  pageBytes: number;
+  program: Range | undefined;
+}
+
+async function loadMemory(): Promise<Memory> {
   const { dlopen } = await import("bun:ffi");
   const { symbols } = dlopen("libc.so.6", {
     madvise: { args: ["u64", "u64", "i32"], returns: "i32" },
+    getpagesize: { args: [], returns: "i32" },
   });
-  return (start: number, bytes: number, advice: number) => symbols.madvise(start, bytes, advice);
+  return {
+    drop: ({ start, bytes }) => symbols.madvise(start, bytes, MADV_DONTNEED) === 0,
+    pageBytes: symbols.getpagesize(),
+    program: programRange(process.execPath),
+  };
 }

@@ -3,6 +3,7 @@ import type { Clock } from "../lib/clock.ts";
 import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import {
+  formatImageReference,
   type ImageReference,
   parseImageReference,
   repositoryOf,
@@ -106,6 +107,24 @@ export class SiteImages {
     return true;
   }
 
+  /**
+   * Removes copies that none of these names means: they can be had again. A server, which has
+   * nobody to have them from, removes nothing.
+   * @returns how many bytes it freed
+   */
+  async dropCopies(keep: readonly string[]): Promise<number> {
+    if (this.#mirror === undefined) return 0;
+    const copies = new Set<string>();
+    const digests = new Set<string>();
+    for (const name of keep) {
+      const parsed = parseImageReference(name);
+      if (!parsed.ok) continue;
+      copies.add(formatImageReference(parsed.value));
+      if (parsed.value.digest !== undefined) digests.add(parsed.value.digest);
+    }
+    return this.store.collect({ digests, copies });
+  }
+
   close(): Promise<void> {
     return this.#listener.close();
   }
@@ -114,7 +133,8 @@ export class SiteImages {
     const repository = repositoryOf(reference);
     const wanted = reference.digest ?? reference.tag ?? "latest";
     try {
-      await this.#mirror?.bringManifest(repository, wanted);
+      // What the site keeps no more may be had elsewhere, and newer: a copy of it counts no more.
+      if ((await this.#mirror?.bringManifest(repository, wanted)) === false) return false;
     } catch (error) {
       // What is here, and any other registry, is as good as before.
       if (!(error instanceof OrchdError)) throw error;

@@ -44,7 +44,8 @@ const indexSchema = z.object({
 /**
  * Which repository has which manifests and tags: the file `index.json` of an OCI image layout, so
  * that what is kept here can be read by other programs too. It is small, held in memory, and
- * written whole for each change: under another name, flushed, and put in its place at once.
+ * written whole for each change: as a draft among those of the blobs, flushed, and put in its
+ * place at once.
  */
 export class Catalog {
   readonly #path: string;
@@ -96,7 +97,7 @@ export class Catalog {
       const message = `there are ${ENTRIES_MAX} images and tags: remove some with orchd image rm`;
       throw new OrchdError("conflict", message);
     }
-    const draft = `${this.#path}.${randomUUID()}`;
+    const draft = join(this.#path, "../drafts", randomUUID());
     const text = JSON.stringify({ schemaVersion: 2, manifests: entries.map(storedOf) });
     try {
       const file = await fs.open(draft, "wx", 0o600);

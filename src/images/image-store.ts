@@ -175,7 +175,8 @@ export class ImageStore {
   }
 
   /**
-   * Removes what nothing refers to any more: manifests without a tag, and blobs of no manifest.
+   * Removes what nothing refers to any more: manifests without a tag that are about none that
+   * stays, and blobs of no manifest.
    * @param keep digests of manifests that stay without a tag, and references of copies that stay;
    * absent means that copies stay as well
    * @returns how many bytes it freed
@@ -184,12 +185,18 @@ export class ImageStore {
     return this.#catalog.exclusive(async () => {
       const now = this.#clock.now();
       for (const [digest, until] of this.#held) if (until <= now) this.#held.delete(digest);
-      const stays = (one: Entry) => this.#stays(one, keep);
-      const entries = this.#catalog.entries();
-      const left = entries.filter(stays);
-      if (left.length < entries.length) await this.#catalog.replace(left);
       const reached = new Set<string>();
+      const entries = this.#catalog.entries();
+      const left: Entry[] = entries.filter((one) => this.#stays(one, keep));
       for (const { digest } of left) await this.#reach(digest, reached);
+      for (const entry of entries.filter((one) => !left.includes(one))) {
+        // What is about another manifest, such as its signature, stays with it.
+        const subject = (await this.manifest(entry.digest))?.subject?.digest;
+        if (subject === undefined || !reached.has(subject)) continue;
+        left.push(entry);
+        await this.#reach(entry.digest, reached);
+      }
+      if (left.length < entries.length) await this.#catalog.replace(left);
       let freed = 0;
       for (const digest of await this.blobs.list()) {
         if (reached.has(digest)) continue;

@@ -58,18 +58,20 @@ export class Mirror implements Elsewhere {
     this.#options = options;
   }
 
-  async bringManifest(repository: string, reference: string): Promise<void> {
+  async bringManifest(repository: string, reference: string): Promise<boolean | undefined> {
     const { store, source, log } = this.#options;
-    if (isDigest(reference) && store.find(repository, reference) !== undefined) return;
+    if (isDigest(reference) && store.find(repository, reference) !== undefined) return true;
     try {
       const found = await source.manifest(repository, reference);
-      if (found === undefined) return;
+      if (found === undefined) return false;
       const tag = isDigest(reference) ? {} : { tag: reference };
       const given = { repository, ...tag, ...found, isCopy: true, mayLack: "anything" } as const;
       await store.putManifest(given);
+      return true;
     } catch (error) {
       if (!(error instanceof OrchdError) || error.code !== "unreachable") throw error;
       log.info(`${repository} is looked for on this machine alone: ${messageChainOf(error)}`);
+      return undefined;
     }
   }
 

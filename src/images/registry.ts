@@ -17,8 +17,11 @@ type Lists = Extract<RegistryRoute, { kind: "tags" | "referrers" }>;
 
 /** Where what is not kept here can be had, such as from the server. */
 export interface Elsewhere {
-  /** Brings what the reference means now; the store's own is the answer where it can't. */
-  bringManifest(repository: string, reference: string): Promise<void>;
+  /**
+   * Brings what the reference means now; the store's own is the answer where it can't.
+   * @returns whether the reference means something there; undefined where nobody could be asked
+   */
+  bringManifest(repository: string, reference: string): Promise<boolean | undefined>;
   /** Brings a blob if it can be had. */
   bringBlob(repository: string, digest: string): Promise<void>;
 }

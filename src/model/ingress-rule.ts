@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { bytesOfHost } from "../lib/ip.ts";
 import type { Parsed } from "../lib/parsed.ts";
+import { contentIdOf, contentRefSchema, itemKindSchema, itemNameSchema } from "./item.ts";
 import { SERVER_NAME } from "./server-address.ts";
 
 /** Rules of one service. */
@@ -13,6 +14,16 @@ export const INGRESS_TIMEOUT_MS = 60_000;
 /** Stands for every host that no other rule names. */
 export const ANY_HOST = "*";
 
+/** A secret or config with a part of what a host is proved by. */
+const ingressFileSchema = z.object({
+  kind: itemKindSchema,
+  /** Its name in the cluster. */
+  name: itemNameSchema,
+  /** Which version of it: the cluster's to fill in, when the stack is applied. */
+  content: contentRefSchema.optional(),
+});
+export type IngressFile = z.infer<typeof ingressFileSchema>;
+
 /** Requests for a host and a path that go to a service, on port 80 or 443 of every node. */
 export const ingressRuleSchema = z.object({
   /** In lower case: `shop.example.org`, `*.example.org` for one label more, an address, `*`. */
@@ -24,7 +35,9 @@ export const ingressRuleSchema = z.object({
   /** Whether the service sees paths without `path`. */
   strip: z.boolean(),
   /** Where its certificate comes from; with `off` it is reached over plain HTTP alone. */
-  tls: z.enum(["cluster", "off"]),
+  tls: z.enum(["cluster", "file", "off"]),
+  /** With `file`: the certificate, with those behind it, and its key; both PEM. */
+  files: z.object({ certificate: ingressFileSchema, key: ingressFileSchema }).optional(),
   /** Whether who comes over plain HTTP is sent to HTTPS. */
   redirect: z.boolean(),
   /** Whether a client's requests go to the same task while that is ready, by a cookie. */
@@ -88,4 +101,14 @@ export function parseIngressPath(text: string): Parsed<string> {
 /** What of the cluster a rule is about: no two services have the same. */
 export function keyOfRule({ host, path }: Pick<IngressRule, "host" | "path">): string {
   return `${host}${path}`;
+}
+
+/**
+ * Which files prove a rule's host, in their versions; undefined where none do. With others it is
+ * another text.
+ */
+export function filesKeyOf({ tls, files }: IngressRule): string | undefined {
+  const [certificate, key] = [files?.certificate.content, files?.key.content];
+  if (tls !== "file" || certificate === undefined || key === undefined) return undefined;
+  return `${contentIdOf(certificate)} ${contentIdOf(key)}`;
 }

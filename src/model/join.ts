@@ -71,10 +71,21 @@ export const hostCertificatesRequestSchema = z.object({
 });
 export type HostCertificatesRequest = z.infer<typeof hostCertificatesRequestSchema>;
 
+/** A chain of certificates, or a key, of the largest kinds. */
+export const HOST_PEM_MAX = 32 * 1024;
+const hostPemSchema = z.string().min(1).max(HOST_PEM_MAX);
+
 /** Of hosts that no service has any more there is nothing in it. */
 export const hostCertificatesAnswerSchema = z.object({
   certificates: z
-    .array(z.object({ host: z.string().max(253), certificate: pemSchema }))
+    .array(
+      z.object({
+        host: z.string().max(253),
+        certificate: hostPemSchema,
+        /** Of one that people gave: the key that goes with it, and which files both are from. */
+        given: z.object({ key: hostPemSchema, files: z.string().max(255) }).optional(),
+      }),
+    )
     .max(CERTIFIED_HOSTS_MAX),
 });
 export type HostCertificatesAnswer = z.infer<typeof hostCertificatesAnswerSchema>;

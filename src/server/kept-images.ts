@@ -76,7 +76,9 @@ export class KeptImages {
 
   async list(): Promise<KeptImage[]> {
     const images = await this.#options.site.store.images();
-    return images.map(({ isCopy: _, ...image }) => image);
+    return images.map(({ reference, digest, sizeBytes, at, platforms }) => {
+      return { reference, digest, sizeBytes, at, platforms };
+    });
   }
 
   /** @throws OrchdError `notFound` when one of them is not kept */

@@ -7,6 +7,7 @@ import { Membership } from "../agent/membership.ts";
 import type { ApiEnv } from "../api/env.ts";
 import { serveApi, type ApiListener } from "../api/listen.ts";
 import type { NodeId } from "../model/ids.ts";
+import type { HostCertificatesAnswer, HostCertificatesRequest } from "../model/join.ts";
 import { nodeIdSchema } from "../model/ids.ts";
 import { formatServerAddress } from "../model/server-address.ts";
 import { tokenState } from "../model/token.ts";
@@ -22,7 +23,6 @@ import { LinkListener } from "../session/ws-link.ts";
 import type { Store } from "../store/store.ts";
 import { authorityIn, clusterIn } from "./cluster-keys.ts";
 import type { Dispatcher } from "./dispatcher.ts";
-import { certifyHosts } from "./host-certificates.ts";
 import { isPinned, type Joins } from "./joins.ts";
 import { TlsPort } from "./port/tls-port.ts";
 import { serverCertificate } from "./server-certificate.ts";
@@ -56,6 +56,7 @@ export interface RemoteOptions {
   /** Answers a node's request for an image. */
   images: (nodeId: NodeId, request: Request) => Promise<Response>;
   log: Log;
+  certifyHosts(request: HostCertificatesRequest): Promise<HostCertificatesAnswer>;
   onMember(nodeId: NodeId, change: MemberChange): void;
   /** What a member told all others. */
   onNotice(notice: string): void;
@@ -151,7 +152,7 @@ export class Remote {
       peopleSocket,
       isPinned: (nodeId, keyDigest) => isPinned(store.view().nodes.get(nodeId), keyDigest),
       renew: (peer, csr) => joins.renew(peer, csr),
-      certifyHosts: (request) => certifyHosts(store, systemClock, request),
+      certifyHosts: (request) => this.#options.certifyHosts(request),
       images: this.#options.images,
       onSession: ({ nodeId }, request, socket, head) => {
         this.#links.upgrade(request, socket, head, (link) => this.#sessions.accept(link, nodeId));

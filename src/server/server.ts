@@ -45,7 +45,6 @@ import { explainNode } from "./explain-node.ts";
 import { FirstHearing, wasJustRestored } from "./first-hearing.ts";
 import { ensureCluster, firstToken } from "./first-start.ts";
 import { GossipKeys } from "./gossip-keys.ts";
-import { certifyHosts } from "./host-certificates.ts";
 import { ImageIndex } from "./image-index.ts";
 import { KeptImages } from "./kept-images.ts";
 import { ownContentKey, ownNodeId } from "./own-node.ts";
@@ -256,6 +255,7 @@ export class Server {
     );
     this.#remote = await Remote.open({
       listen,
+      certifyHosts: (request) => this.#required().certifyHosts(request),
       advertise,
       dataDir,
       runDir,
@@ -351,7 +351,7 @@ export class Server {
       ingress: {
         choice,
         certificatesPath: join(dataDir, "host-certificates.json"),
-        certify: (request) => certifyHosts(this.#store, systemClock, request),
+        certify: (request) => this.#required().certifyHosts(request),
       },
       secrets: { key: await ownContentKey(state), ...directory },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
@@ -411,6 +411,11 @@ export class Server {
     return site;
   }
 
+  #required(): Secrets {
+    assert(this.#secrets !== undefined, "secrets are there before anybody is answered");
+    return this.#secrets;
+  }
+
   async #openSecrets(): Promise<Secrets> {
     const secrets = await Secrets.open({
       store: this.#store,
@@ -431,8 +436,7 @@ export class Server {
     const kept = new KeptImages({ site, store, sessions });
     this.#kept = kept;
     const secrets = await this.#openSecrets();
-    const uploaded = (id: string) => secrets.items.uploaded(id);
-    const writes = new Writes(store, systemClock, systemRandom, uploaded);
+    const writes = new Writes(store, systemClock, systemRandom, secrets);
     const api = createApi({
       store,
       version: this.#options.version,

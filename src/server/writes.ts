@@ -11,6 +11,7 @@ import type { NewContent } from "../core/reconcile/items.ts";
 import { planApply, type ApplyPlan } from "../core/reconcile/apply.ts";
 import { put } from "../model/change.ts";
 import type { NodeId, ServiceId } from "../model/ids.ts";
+import type { Content } from "../model/item.ts";
 import { formatServiceName } from "../model/names.ts";
 import type { Node } from "../model/node.ts";
 import { revise } from "../model/revise.ts";
@@ -20,26 +21,34 @@ import type { ApplyResult } from "../model/summary.ts";
 import type { View } from "../model/view.ts";
 import type { Store } from "../store/store.ts";
 import { commitFresh } from "./commit-fresh.ts";
+import { refuseMisfits } from "./ingress-files.ts";
 import { withVirtualIps } from "./virtual-ips.ts";
+
+/** What secrets and configs hold, as far as stacks that use them need it. */
+interface WrittenContents {
+  /** What people sent under this id. */
+  uploaded(id: string): NewContent | undefined;
+  /** What was sealed; undefined while nobody can open it. */
+  openContent(content: Content): Uint8Array | undefined;
+}
 
 /** What people may change, each as one commit: all of it, durably, or nothing. */
 export class Writes {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #random: Random;
-  readonly #uploaded: (id: string) => NewContent | undefined;
+  readonly #contents: WrittenContents;
 
-  /** @param uploaded what people sent under this id, to be used by a stack */
   constructor(
     store: Store,
     clock: Clock,
     random: Random,
-    uploaded: (id: string) => NewContent | undefined = () => undefined,
+    contents: WrittenContents = { uploaded: () => undefined, openContent: () => undefined },
   ) {
-    this.#uploaded = uploaded;
     this.#store = store;
     this.#clock = clock;
     this.#random = random;
+    this.#contents = contents;
   }
 
   /** @throws OrchdError `conflict` when the stack can't be applied as it stands */
@@ -51,6 +60,12 @@ export class Writes {
     let result: ApplyResult = { stack: name, plan: [], orphans: [] };
     await commitFresh(this.#store, (view) => {
       const plan = this.#plan(view, name, spec, options.prune);
+      refuseMisfits(
+        view,
+        plan.changes,
+        (one) => this.#contents.openContent(one),
+        this.#clock.now(),
+      );
       result = { stack: name, plan: plan.lines, orphans: plan.orphans };
       const changes = withVirtualIps(view, plan.changes);
       return options.dryRun ? [] : changes;
@@ -208,7 +223,8 @@ export class Writes {
 
   #plan(view: View, name: string, spec: StackSpec, prune: boolean): ApplyPlan {
     const now = this.#clock.now();
-    const options = { prune, now, random: this.#random, upload: this.#uploaded };
+    const upload = (id: string) => this.#contents.uploaded(id);
+    const options = { prune, now, random: this.#random, upload };
     const plan = planApply(view, name, spec, options);
     if (plan.problems.length > 0) throw new OrchdError("conflict", plan.problems.join("; "));
     return plan;

@@ -1,11 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { Fleet, type FleetHost } from "../../scripts/lab/fleet.ts";
 import { writeHelloImage } from "../../scripts/image.ts";
+import { writeTar } from "../../scripts/tar.ts";
 import type { NodeSummary } from "../../src/model/summary.ts";
+import { dockerArchive, file, imageOf } from "../unit/images/rig.ts";
 
 const AGENTS = 4;
 const IMAGE = "localhost/orchd-hello:1";
+const LARGE = "localhost/large:1";
+const MEBIBYTE = 1024 * 1024;
 
 describe("an image in a site of several nodes", () => {
   let fleet: Fleet;
@@ -18,12 +23,16 @@ describe("an image in a site of several nodes", () => {
     await server.startServer();
     const token = await server.token();
     for (const host of agents) host.spawnAgent([`${token}@${server.address}`]);
-    await server.waitFor("all nodes are ready", async () => {
+    await ready();
+  });
+  afterAll(async () => fleet.stop());
+
+  function ready(): Promise<void> {
+    return server.waitFor("all nodes are ready", async () => {
       const nodes = await server.json<NodeSummary[]>("nodes");
       return nodes.filter(({ health }) => health === "ready").length === AGENTS + 1;
     });
-  });
-  afterAll(async () => fleet.stop());
+  }
 
   /** What the server has sent to the other machines, in bytes. */
   async function sentByServer(): Promise<number> {
@@ -46,6 +55,28 @@ describe("an image in a site of several nodes", () => {
     expect(times).toBeGreaterThan(0.9);
     expect(times).toBeLessThan(1.2);
     for (const host of agents) expect(await imagesOf(host)).toBe(IMAGE);
+  });
+
+  test("goes on where it broke, when an agent is killed in the middle of it", async () => {
+    const [lone] = agents;
+    if (lone === undefined) throw new Error("the fleet has agents");
+    for (const other of agents.slice(1)) await other.cutLink();
+    const layer = writeTar([file("noise", randomBytes(6 * MEBIBYTE))]);
+    const archive = server.write("large.tar", dockerArchive([LARGE], imageOf(layer)));
+    await fleet.switch.limit(lone.port, 16_000);
+    const before = await fleet.switch.bytesSent(server.port, lone.port);
+    const loading = server.orchd("image", "load", archive);
+    const sent = async () => (await fleet.switch.bytesSent(server.port, lone.port)) - before;
+    await server.waitFor("most of it was sent", async () => (await sent()) > 0.6 * layer.length);
+    await lone.endServer();
+    await fleet.switch.mend();
+    lone.spawnAgent();
+    for (const other of agents.slice(1)) await other.mendLink();
+    await loading;
+    await ready();
+    await server.must("image", "load", archive);
+    expect(await imagesOf(lone)).toContain(LARGE);
+    expect(await sent()).toBeLessThan(1.45 * layer.length);
   });
 
   test("is had from other nodes while no server is there", async () => {

@@ -1,7 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { Fleet } from "../../scripts/lab/fleet.ts";
 import { aStack, HELLO, Host } from "../../scripts/lab/host.ts";
 import { signalInside } from "../../scripts/lab/lab.ts";
+import { Authority, newAuthority } from "../../src/pki/authority.ts";
+import { newKey, publicKeyOf } from "../../src/pki/keys.ts";
 import type { Explanation, NodeSummary } from "../../src/model/summary.ts";
 import type { ServiceSummary, TaskSummary } from "../../src/model/summary.ts";
 import { Visitors } from "./visitors.ts";
@@ -107,6 +111,76 @@ describe("a service that takes requests by its host's name", () => {
     });
     signalInside(squatter, "SIGKILL");
     await visitUntilGood(host, "http://127.0.0.1/", "hello.example");
+  });
+});
+
+describe("a service with a certificate that people gave", () => {
+  const HOST_NAME = "shop.own.example";
+  const RULE = `    x-orchd:
+      ingress:
+        - { host: ${HOST_NAME}, port: 8080, tls: file, certificate: cert, key: key }
+`;
+  const FILES = `secrets:
+  key: { file: key.pem }
+configs:
+  cert: { file: cert.pem }
+`;
+  const OWN = HELLO.replace(/    ports:\n(?: {6}.*\n)+/, RULE) + FILES;
+  let host: Host;
+  let authority: Authority;
+  beforeAll(async () => {
+    host = await Host.withServer();
+    authority = new Authority(await newAuthority());
+  });
+  afterAll(async () => host.stop());
+
+  /** Writes a certificate for a name, with its key, beside the Compose file. */
+  async function write(name: string): Promise<void> {
+    const key = await newKey();
+    host.write("key.pem", key);
+    host.write("cert.pem", await authority.issueIngress(name, publicKeyOf(key), Date.now()));
+  }
+
+  test("shows that one, and another one as soon as the secret is another", async () => {
+    await write(HOST_NAME);
+    await host.mustUp(OWN);
+    const url = "https://127.0.0.1/";
+    expect(await visitUntilGood(host, url, HOST_NAME)).toEqual([HOST_NAME]);
+    const before = await host.containers("hello");
+    await write("*.own.example");
+    await host.mustUp(OWN);
+    await host.waitFor("the other one is shown", async () => {
+      return (await visitUntilGood(host, url, HOST_NAME)).includes("*.own.example");
+    });
+    expect(await host.containers("hello")).toEqual(before);
+  });
+
+  test("keeps it over a restart, with its key for nobody to read", async () => {
+    await host.endServer();
+    await host.startServer();
+    const names = await visitUntilGood(host, "https://127.0.0.1/", HOST_NAME);
+    expect(names).toEqual(["*.own.example"]);
+    const [, line = ""] = readFileSync(join(host.lab.dir, "files", "key.pem"), "utf8").split("\n");
+    const kept = readFileSync(join(host.dataDir, "host-certificates.json"), "utf8");
+    expect(kept).toInclude(HOST_NAME);
+    expect(kept).not.toInclude(line);
+  });
+
+  test("refuses one that does not fit its key, or is for other names", async () => {
+    await write(HOST_NAME);
+    host.write("key.pem", await newKey());
+    const misfit = await host.up(OWN);
+    expect(misfit.code).toBe(1);
+    expect(misfit.stderr).toInclude(
+      `the certificate for ${HOST_NAME} does not fit its key: give the key that it was made for ` +
+        "(config hello_cert and secret hello_key of service hello/web-app)",
+    );
+    await write("elsewhere.example");
+    expect((await host.up(OWN)).stderr).toInclude(`for ${HOST_NAME} is for other names`);
+    const update = ["secret", "update", "hello_key", host.write("other.pem", await newKey())];
+    expect((await host.orchd(...update)).stderr).toInclude("does not fit its key");
+    const names = await visitUntilGood(host, "https://127.0.0.1/", HOST_NAME);
+    expect(names).toEqual(["*.own.example"]);
   });
 });
 

@@ -5,6 +5,7 @@ import type { NodeSummary, TaskSummary } from "../../src/model/summary.ts";
 import type { VolumeSummary } from "../../src/model/volume.ts";
 import { Fleet, type FleetHost } from "../../scripts/lab/fleet.ts";
 import { aStack } from "../../scripts/lab/host.ts";
+import { root } from "../../scripts/project.ts";
 
 const STACK = `${aStack(
   "shop",
@@ -101,6 +102,15 @@ describe("volumes of two machines", () => {
       expect((await task()).id).toBe(was.id);
     });
   }
+
+  test("come whole to a reader that stops at times", async () => {
+    await h1.must("volume", "backup", VOLUME, archive);
+    const slowly = "{ sleep 1; dd bs=1M count=5 iflag=fullblock status=none; sleep 1; cat; }";
+    const save = `dist/orchd volume backup ${VOLUME} - | ${slowly} | sha256sum - ${archive}`;
+    const read = await h1.lab.run(["bash", "-o", "pipefail", "-c", save], { workingDir: root });
+    const [first, second] = read.stdout.split("\n").map((line) => line.split(" ")[0]);
+    expect([read.code, first]).toEqual([0, second]);
+  });
 
   test("keep what they have when the archive is cut off, or altered", async () => {
     const before = await content();

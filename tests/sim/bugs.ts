@@ -60,6 +60,7 @@ export const BUGS: readonly Bug[] = [
   {
     name: "overfills-nodes",
     breaks: ["S1"],
+    seed: "8",
     controllersStore: (store) =>
       withNodes(store, (node) => ({
         ...node,
@@ -69,11 +70,13 @@ export const BUGS: readonly Bug[] = [
   {
     name: "gives-more-than-there-is",
     breaks: ["S1"],
+    seed: "9",
     controllersStore: (store) => withNodes(store, (node) => ({ ...node, generic: { lora: 9 } })),
   },
   {
     name: "shares-what-is-for-one",
     breaks: ["S2"],
+    seed: "9",
     controllersStore: (store) =>
       withNodes(store, (node) => ({
         ...node,
@@ -89,6 +92,7 @@ export const BUGS: readonly Bug[] = [
   {
     name: "ignores-other-services",
     breaks: ["S3"],
+    seed: "6",
     controllersStore: (store) =>
       withSpecs(store, (spec) => {
         const { affinity, ...placement } = spec.placement;
@@ -98,6 +102,7 @@ export const BUGS: readonly Bug[] = [
   {
     name: "takes-the-higher-for-the-lower",
     breaks: ["priority"],
+    seed: "15",
     controllersStore: (store) =>
       withCommit(store, (changes) =>
         store.commit(changes.map((change) => withHighestVictim(store.view(), change))),
@@ -106,6 +111,8 @@ export const BUGS: readonly Bug[] = [
   {
     name: "moves-all-at-once",
     breaks: ["balance"],
+    seed: "12",
+    faults: { powerIsCut: 0.04 },
     controllersStore: (store) =>
       withCommit(store, (changes) => {
         const moves = changes.flatMap((change) =>
@@ -152,6 +159,8 @@ export const BUGS: readonly Bug[] = [
   {
     name: "agent-forgets-what-it-saw",
     breaks: ["once", "surge"],
+    seed: "14",
+    faults: { agentDies: 0.15, containerCrashes: 0.3 },
     agentState: (state) => ({ ...methodsOf(state), statuses: () => [], saveStatus: () => {} }),
   },
   {
@@ -169,6 +178,7 @@ export const BUGS: readonly Bug[] = [
   {
     name: "hears-nothing-of-the-runtime",
     breaks: ["T8", "S12", "surge"],
+    seed: "2",
     runtime: (runtime) =>
       wrap(runtime, {
         list: async () => (await runtime.list()).filter(() => false),
@@ -192,6 +202,8 @@ export const BUGS: readonly Bug[] = [
   {
     name: "waits-for-every-task-that-is-away",
     breaks: ["one"],
+    seed: "8",
+    faults: { linkIsCut: 0.08 },
     controllersStore: (store) =>
       withCommit(store, (changes) =>
         store.commit(changes.filter((change) => !tellsWhy(change, "another task took its place"))),
@@ -211,16 +223,20 @@ export const BUGS: readonly Bug[] = [
   {
     name: "believes-gossip-alone",
     breaks: ["H1"],
+    seed: "5",
     probe: async () => false,
   },
   {
     name: "takes-its-own-pause-for-silence",
     breaks: ["H2"],
+    faults: { serverPauses: 0.1, agentDies: 0, serverDies: 0, linkIsCut: 0, powerIsCut: 0 },
     healthClock: withoutPauses,
   },
   {
     name: "takes-no-node-for-down",
     breaks: ["T8"],
+    seed: "5",
+    faults: { powerIsCut: 0.04 },
     healthStore: (store) => withCommit(store, () => new Promise(() => {})),
   },
   {
@@ -237,12 +253,15 @@ export const BUGS: readonly Bug[] = [
   {
     name: "ends-both-when-a-node-is-back",
     breaks: ["both"],
+    seed: "7",
+    faults: { linkIsCut: 0.08 },
     controllersStore: (store) =>
       withCommit(store, (changes) => store.commit([...changes, ...keepersOf(store, changes)])),
   },
   {
     name: "lets-no-surplus-end",
     breaks: ["T8", "one"],
+    seed: "85",
     controllersStore: (store) =>
       withCommit(store, (changes) =>
         store.commit(changes.filter((change) => !tellsWhy(change, "holds its slot"))),
@@ -311,7 +330,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "loses-updates",
-    breaks: ["T5", "T6", "S1", "S15", "surge", "T8", "T4", "T1"],
+    breaks: ["T5", "T6", "S1", "S15", "surge", "one", "T8", "T4", "T1"],
     store: (store) => {
       let stale: { version: number; task: Task } | undefined;
       return withCommit(store, (changes) => {

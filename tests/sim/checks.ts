@@ -11,6 +11,8 @@ import type { Invariant, Violation } from "./violation.ts";
 
 /** For so long a session must have been there, so that nobody may call its node down. */
 const STEADY_MS = 25_000;
+/** For so long a session must have been there, so that nobody may come to call its node down. */
+const THERE_MS = 8000;
 /** For so long at least a server that was paused takes nobody for gone. */
 const PAUSE_GRACE_MS = 9_000;
 /** A shorter pause is no pause, just slowness. */
@@ -53,6 +55,7 @@ export class Checks {
       }
       if (kind === "node" && after?.health === "down" && before?.health !== "down") {
         for (const task of this.#disk.view.tasksOn(after.id)) this.#astray.add(task.id);
+        this.#checkFall(after.id, now);
         this.#checkPause(after.id, now);
       }
     }
@@ -135,6 +138,15 @@ export class Checks {
     if (this.#resumedAt - this.#pausedAt < PAUSE_MIN_MS) return;
     if (this.#pausedAt - place.steadySince < STEADY_MS) return;
     this.broken("H2", `node ${place.node.hostname} is called down ${sinceMs} ms after a pause`);
+  }
+
+  /** A node whose session would answer is not called down, whatever gossip says of it. */
+  #checkFall(nodeId: NodeId, now: number): void {
+    const place = this.#places().find(({ node }) => node.id === nodeId);
+    if (place?.agent?.link.isConnected !== true || place.isCut) return;
+    const thereMs = now - Math.max(place.steadySince, this.#resumedAt);
+    if (thereMs < THERE_MS) return;
+    this.broken("H1", `node ${place.node.hostname} is called down, and answers for ${thereMs} ms`);
   }
 
   /** A node whose agent is there, and was for long, is not down. */

@@ -21,12 +21,14 @@ export const ROLLOUT_BUGS: readonly Bug[] = [
   {
     name: "counts-no-failures",
     breaks: ["S13"],
+    seed: "2",
     controllersStore: (store) =>
       withRollouts(store, (rollout) => ({ ...rollout, failed: [], forgiven: [] })),
   },
   {
     name: "goes-on-though-paused",
     breaks: ["S13"],
+    seed: "2",
     controllersStore: (store) =>
       withServices(store, (service) => {
         const { rollout } = service;
@@ -37,6 +39,7 @@ export const ROLLOUT_BUGS: readonly Bug[] = [
   {
     name: "begins-outside-of-its-windows",
     breaks: ["S13"],
+    seed: "4",
     controllersStore: (store) =>
       withSpecs(store, (spec) => {
         const { windows: _, ...rollout } = spec.rollout ?? {};
@@ -46,6 +49,7 @@ export const ROLLOUT_BUGS: readonly Bug[] = [
   {
     name: "goes-on-though-locked",
     breaks: ["S13"],
+    seed: "9",
     controllersStore: (store) =>
       withRollouts(store, (rollout) => ({
         ...rollout,
@@ -55,6 +59,7 @@ export const ROLLOUT_BUGS: readonly Bug[] = [
   {
     name: "goes-back-again-and-again",
     breaks: ["S13"],
+    seed: "15",
     controllersStore: (store) =>
       withServices(store, (service) => {
         if (service.rollout?.back !== "failure") return service;
@@ -65,6 +70,7 @@ export const ROLLOUT_BUGS: readonly Bug[] = [
   {
     name: "goes-back-to-another-spec",
     breaks: ["S13"],
+    seed: "7",
     controllersStore: (store) =>
       withCommit(store, (changes) => store.commit(changes.map(scaledOnTheWayBack))),
   },

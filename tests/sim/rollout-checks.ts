@@ -188,7 +188,8 @@ function hasBegun(
 /** A slot whose first new task failed early and is not among those that the rollout counts. */
 function missedFailure(view: View, service: Service): string | undefined {
   const { rollout } = service;
-  if (!isUnderWay(rollout)) return undefined;
+  // What fails while it is paused is counted when it goes on.
+  if (!isUnderWay(rollout) || rollout.state === "paused") return undefined;
   const known = new Set([...rollout.failed, ...rollout.forgiven]);
   const wanted = specOf(service).replicas;
   const failed = view.tasksOf(service.id).find((task) => {

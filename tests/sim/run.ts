@@ -72,8 +72,8 @@ class Run {
   readonly #random: Random;
   readonly #pauses: Random;
   readonly #jumps: Random;
-  /** A machine that stays without power. */
-  #dead: Place | undefined;
+  /** A machine that stays out of reach, without its power or its link. */
+  #away: Place | undefined;
   #isBusy = false;
   #suffers = true;
 
@@ -97,15 +97,15 @@ class Run {
 
   /**
    * The phase in which nothing fails: answers how long it took to become what was asked for. At
-   * times one machine stays without power at first, and the others have to do without it.
+   * times one machine stays out of reach at first, and the others have to do without it.
    */
   async heal(): Promise<number> {
     const { clock, checks, places } = this.#cluster;
     if (checks.violation !== undefined) return 0;
     this.#cluster.stopFaults();
     if (places.length >= 4 && happens(this.#random, 0.5)) {
-      this.#dead = oneOf(this.#random, places.slice(1));
-      if (this.#dead.isOn) this.#cluster.cutPower(this.#dead, happens(this.#random, 0.5));
+      this.#away = oneOf(this.#random, places.slice(1));
+      this.#takeAway(this.#away);
     }
     // What an agent was about when it died is over before the next one starts.
     await this.#pass(clock.now() + IN_FLIGHT_MAX_MS);
@@ -115,9 +115,9 @@ class Run {
     await this.#calmDown();
     const begin = clock.now();
     await this.#converge();
-    if (this.#dead === undefined || checks.violation !== undefined) return clock.now() - begin;
-    this.#cluster.restorePower(this.#dead);
-    this.#dead = undefined;
+    if (this.#away === undefined || checks.violation !== undefined) return clock.now() - begin;
+    this.#away = undefined;
+    this.#revive();
     await this.#pass(clock.now() + 60_000);
     await this.#converge();
     return clock.now() - begin;
@@ -165,6 +165,13 @@ class Run {
       checks.afterEvent(clock.now());
       if (clock.steps > STEPS_MAX) checks.broken("T8", "the cluster never comes to rest");
     }
+  }
+
+  /** Without its link a machine goes on with what it has, and comes back with that. */
+  #takeAway(place: Place): void {
+    const isCut = happens(this.#random, 0.4);
+    if (!isCut && place.isOn) this.#cluster.cutPower(place, happens(this.#random, 0.5));
+    if (isCut && !place.isCut) this.#cluster.cutLink(place);
   }
 
   /** Users do one thing after the other. */
@@ -221,14 +228,14 @@ class Run {
   #cutLink(place: Place): void {
     this.#cluster.cutLink(place);
     this.#cluster.clock.after(between(this.#random, 100, 40_000), () => {
-      if (place.isCut) this.#cluster.restoreLink(place);
+      if (place.isCut && place !== this.#away) this.#cluster.restoreLink(place);
     });
   }
 
   #cutPower(place: Place): void {
     this.#cluster.cutPower(place, happens(this.#random, 0.5));
     this.#cluster.clock.after(between(this.#random, 2000, 60_000), () => {
-      if (!place.isOn && place !== this.#dead) this.#cluster.restorePower(place);
+      if (!place.isOn && place !== this.#away) this.#cluster.restorePower(place);
     });
   }
 
@@ -271,7 +278,7 @@ class Run {
     if (server === undefined) this.#cluster.startServer();
     else this.#resumeServer(server);
     for (const place of this.#cluster.places) {
-      if (place === this.#dead) continue;
+      if (place === this.#away) continue;
       if (place.isCut) this.#cluster.restoreLink(place);
       if (!place.isOn) this.#cluster.restorePower(place);
       if (!place.machine.isUp) place.machine.comeBack();
@@ -406,7 +413,9 @@ class Run {
     const spec = specOf(service);
     const { replicas, restart: policy } = spec;
     if (isGlobal(spec) || isJob(spec) || policy.condition !== "any") return undefined;
-    const running = places.flatMap(({ machine }) =>
+    // Of one that is out of reach nobody knows, and what it holds may have moved.
+    const inReach = places.filter((place) => place !== this.#away);
+    const running = inReach.flatMap(({ machine }) =>
       [...machine.containers.values()].filter(({ taskId, state }) => {
         return state === "running" && disk.view.tasks.get(taskId)?.serviceId === service.id;
       }),
@@ -444,8 +453,9 @@ class Run {
   /** What is on a machine and in no task, or the other way round. */
   #leftover(): string | undefined {
     const { disk, places } = this.#cluster;
-    for (const { node, machine, isOn } of places) {
-      if (!isOn) continue;
+    for (const place of places) {
+      const { node, machine } = place;
+      if (place === this.#away) continue;
       for (const { taskId, state } of machine.containers.values()) {
         const task = disk.view.tasks.get(taskId);
         if (task === undefined) return `container of ${taskId} on ${node.hostname} has no task`;

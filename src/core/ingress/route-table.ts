@@ -1,5 +1,12 @@
 import { formatServiceName } from "../../model/names.ts";
-import { ANY_HOST, type IngressRule, keyOfRule, wildcardOf } from "../../model/ingress-rule.ts";
+import { sortedBy } from "../../lib/order.ts";
+import {
+  ANY_HOST,
+  filesKeyOf,
+  type IngressRule,
+  keyOfRule,
+  wildcardOf,
+} from "../../model/ingress-rule.ts";
 import type { MapService, MapTask, NetworkMap } from "../../model/network-map.ts";
 
 /** A ready task, as requests reach it. */
@@ -9,6 +16,13 @@ export interface Endpoint {
   port: number;
   /** `10.210.1.4:8080` */
   key: string;
+}
+
+/** A host that has a certificate. */
+export interface CertifiedHost {
+  host: string;
+  /** Which files it comes from, with its key; absent for one of the cluster. */
+  files?: string;
 }
 
 /** A rule with what answers by it. */
@@ -77,10 +91,22 @@ export class RouteTable {
     );
   }
 
-  /** Hosts whose certificates come from the cluster, sorted. */
-  certifiedHosts(): string[] {
-    const rules = this.routes.map(({ rule }) => rule).filter(({ tls }) => tls === "cluster");
-    return [...new Set(rules.map(({ host }) => host))].sort();
+  /**
+   * Hosts that are reached over HTTPS, sorted by their names. Where rules of one host say different
+   * things, the first that names files counts.
+   */
+  certifiedHosts(): CertifiedHost[] {
+    const found = new Map<string, CertifiedHost>();
+    for (const { rule } of this.routes) {
+      const { host, tls } = rule;
+      const files = filesKeyOf(rule);
+      if (tls === "off" || (tls === "file" && files === undefined)) continue;
+      const known = found.get(host);
+      if (known === undefined || (known.files === undefined && files !== undefined)) {
+        found.set(host, files === undefined ? { host } : { host, files });
+      }
+    }
+    return sortedBy(found.values(), ({ host }) => host);
   }
 }
 

@@ -31,7 +31,6 @@ const platformSchema = z.object({
   architecture: z.string().max(128),
   variant: z.string().max(128).optional(),
 });
-export type ImagePlatform = z.infer<typeof platformSchema>;
 
 const descriptorSchema = z.object({
   mediaType: z.string().max(255),
@@ -136,15 +135,4 @@ function sentenceOf(error: z.ZodError): string {
 
 function refused(why: string): Parsed<Manifest> {
   return { ok: false, problem: `the manifest is refused: ${why}` };
-}
-
-/** Which child of an index a machine takes; undefined where there is none for it. */
-export function childFor(
-  { children }: Manifest,
-  { os, architecture, variant }: ImagePlatform,
-): Descriptor | undefined {
-  const fit = children.filter(
-    ({ platform }) => platform?.os === os && platform.architecture === architecture,
-  );
-  return fit.find(({ platform }) => platform?.variant === variant) ?? fit[0];
 }

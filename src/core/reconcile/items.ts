@@ -18,6 +18,7 @@ import {
   type ItemKind,
   type StackItem,
 } from "../../model/item.ts";
+import type { IngressFile, IngressRule } from "../../model/ingress-rule.ts";
 import { formatServiceName } from "../../model/names.ts";
 import { revise } from "../../model/revise.ts";
 import { currentRevision, specOf, type Service, type ServiceSpec } from "../../model/service.ts";
@@ -171,26 +172,50 @@ function withContents(
   spec: ServiceSpec,
   found: ReadonlyMap<string, Item>,
 ): ServiceSpec {
-  const { grants } = spec.container;
-  if (grants === undefined) return spec;
-  const filled = grants.map((grant): Grant => {
-    const item = found.get(itemKeyOf(grant.kind, grant.name));
-    if (item === undefined) {
-      // What is wrong with one that is declared has been told.
-      if (plan.problems.length === 0) {
-        plan.problems.push(`service ${service} uses ${formatItem(grant)}, which is not declared`);
-      }
-      return grant;
+  return withItems(spec, (share) => {
+    const item = found.get(itemKeyOf(share.kind, share.name));
+    // What is wrong with one that is declared has been told.
+    if (item === undefined && plan.problems.length === 0) {
+      plan.problems.push(`service ${service} uses ${formatItem(share)}, which is not declared`);
     }
-    return grantOf(grant, item);
+    return item;
   });
-  return { ...spec, container: { ...spec.container, grants: filled } };
+}
+
+/** A share in an item: what tasks read, or what a host of the ingress is proved by. */
+type Share = Pick<Grant, "kind" | "name" | "content">;
+
+/** The spec with the newest version of each item that is found; the others stay as they are. */
+function withItems(spec: ServiceSpec, find: (share: Share) => Item | undefined): ServiceSpec {
+  const { container, ingress } = spec;
+  const { grants } = container;
+  const fileOf = (file: IngressFile): IngressFile => {
+    const item = find(file);
+    return item === undefined ? file : { ...file, content: newestOf(item) };
+  };
+  const filled = grants?.map((grant): Grant => {
+    const item = find(grant);
+    return item === undefined ? grant : grantOf(grant, item);
+  });
+  const rules = ingress?.map((rule): IngressRule => {
+    const { files } = rule;
+    if (files === undefined) return rule;
+    return { ...rule, files: { certificate: fileOf(files.certificate), key: fileOf(files.key) } };
+  });
+  return {
+    ...spec,
+    ...(filled === undefined ? {} : { container: { ...container, grants: filled } }),
+    ...(rules === undefined ? {} : { ingress: rules }),
+  };
 }
 
 function grantOf(grant: Grant, item: Item): Grant {
   const { content: _, isTemplate: __, ...rest } = grant;
-  const content: ContentRef = { id: item.id, number: newestVersion(item).number };
-  return { ...rest, content, ...(item.isTemplate ? { isTemplate: true } : {}) };
+  return { ...rest, content: newestOf(item), ...(item.isTemplate ? { isTemplate: true } : {}) };
+}
+
+function newestOf(item: Item): ContentRef {
+  return { id: item.id, number: newestVersion(item).number };
 }
 
 function roomProblems(view: View, changes: readonly Change[]): string[] {
@@ -257,12 +282,9 @@ export function planItemUpdate(
   if (!plan.changed || plan.problems.length > 0) return plan;
   for (const service of sortedBy(view.services.values(), ({ id }) => id)) {
     const spec = specOf(service);
-    const { grants = [] } = spec.container;
-    if (service.removing || !grants.some((grant) => grant.content?.id === item.id)) continue;
-    const next = grants.map((grant) =>
-      grant.content?.id === item.id ? grantOf(grant, plan.item) : grant,
-    );
-    const wanted = { ...spec, container: { ...spec.container, grants: next } };
+    const isOf = ({ content }: Share) => content?.id === item.id;
+    if (service.removing || !sharesIn(spec).some(isOf)) continue;
+    const wanted = withItems(spec, (share) => (isOf(share) ? plan.item : undefined));
     plan.changes.push(put.service(revise(service, wanted, now, view.tasksOf(service.id))));
     plan.services.push(formatServiceName(service.stack, service.name));
   }
@@ -295,12 +317,16 @@ function uses(view: View, service: Service, id: ItemId): boolean {
     if (!isTerminal(task.state)) inForce.add(task.revision);
   }
   return service.revisions.some(({ revision, spec }) => {
-    return inForce.has(revision) && grantsIn(spec).some(({ content }) => content?.id === id);
+    return inForce.has(revision) && sharesIn(spec).some(({ content }) => content?.id === id);
   });
 }
 
-function grantsIn(spec: ServiceSpec): readonly Grant[] {
-  return spec.container.grants ?? [];
+function sharesIn({ container, ingress = [] }: ServiceSpec): Share[] {
+  const files = ingress.flatMap((rule) => rule.files ?? []);
+  return [
+    ...(container.grants ?? []),
+    ...files.flatMap(({ certificate, key }) => [certificate, key]),
+  ];
 }
 
 /** The writes that remove an item with all of its contents. */
@@ -339,7 +365,7 @@ function contentsInUse(view: View): ReadonlySet<string> {
   const used = new Set<string>();
   for (const service of view.services.values()) {
     for (const { spec } of service.revisions) {
-      for (const { content } of grantsIn(spec)) {
+      for (const { content } of sharesIn(spec)) {
         if (content !== undefined) used.add(contentIdOf(content));
       }
     }

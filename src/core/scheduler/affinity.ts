@@ -19,8 +19,8 @@ export interface Bond extends Affinity {
 /** Rules that hold for services other than those that made them, by the name of whom they name. */
 export type BondIndex = ReadonlyMap<string, readonly { maker: Service; rule: Affinity }[]>;
 
-/** Tasks that were given a node and are not in the view yet. */
-export type Placed = ReadonlyMap<ServiceId, readonly NodeId[]>;
+/** Tasks that were given a node, which the view does not know yet; by service. */
+export type Placed = ReadonlyMap<ServiceId, readonly { slot: string; nodeId: NodeId }[]>;
 
 /** All rules by which a service must be apart from another. */
 export function bondIndexOf(view: Pick<View, "services">): BondIndex {
@@ -69,14 +69,18 @@ function bondOf(
     const node = id === undefined ? undefined : view.nodes.get(id);
     if (node !== undefined) places.add(nodeValue(node, rule.key) ?? "");
   };
+  const isOwn = target?.id === task.serviceId;
+  // The task that it is to replace is no other one.
+  const isSlot = (slot: string) => isOwn && slot === task.slot;
   for (const other of target === undefined ? [] : view.tasksOf(target.id)) {
-    // The task that it is to replace is no other one.
-    if (other.serviceId === task.serviceId && other.slot === task.slot) continue;
+    if (isSlot(other.slot)) continue;
     // What is about to end is no longer good to be near to, but is still there.
     if (occupiesNode(other) && (rule.relation === "apart" || isLive(other))) note(other.nodeId);
   }
-  for (const nodeId of (target && placed.get(target.id)) ?? []) note(nodeId);
-  return { ...rule, isTheirs, isOwn: target?.id === task.serviceId, places };
+  for (const { slot, nodeId } of (target && placed.get(target.id)) ?? []) {
+    if (!isSlot(slot)) note(nodeId);
+  }
+  return { ...rule, isTheirs, isOwn, places };
 }
 
 /** Why a task with this rule can't be on the node, in words that follow its name. */

@@ -1,10 +1,10 @@
 import { sortedBy } from "../../lib/order.ts";
 import { plural } from "../../lib/text.ts";
 import { canMove } from "../../model/home.ts";
-import type { NodeId, ServiceId, TaskId } from "../../model/ids.ts";
+import type { ServiceId, TaskId } from "../../model/ids.ts";
 import type { Node } from "../../model/node.ts";
 import { formatServiceName } from "../../model/names.ts";
-import { priorityOf, specAt, specOf, type Service } from "../../model/service.ts";
+import { isGlobal, priorityOf, specAt, specOf, type Service } from "../../model/service.ts";
 import { formatTaskName, isLive, isReady, occupiesNode, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { bondIndexOf } from "./affinity.ts";
@@ -49,13 +49,29 @@ export function planPreemption(view: View, result: Schedule, evictionsMax: numbe
   const inTurn = sortedBy(tasks, (task) => `${task.serviceId}/${task.id}`)
     .map((task) => ({ task, priority: priorityIn(view, task) }))
     .filter(({ task, priority }) => priority > lowest && task.failures < FAILURES_MAX)
-    .sort((a, b) => b.priority - a.priority)
-    .slice(0, LOOKS_MAX);
+    .sort((a, b) => b.priority - a.priority);
   // Nearly always nobody waits who could take another one's room.
   if (inTurn.length === 0) return { evictions: [], waits: new Map(), isHeldBack: false };
   const planning = new Planning(view, result, evictionsMax);
-  for (const { task } of inTurn) planning.makeRoomFor(task);
+  // Where nothing helps one task, it helps none like it: those must not hold back all after them.
+  const inVain = new Set<string>();
+  let looks = 0;
+  for (const { task } of inTurn) {
+    const kind = kindOf(view, task);
+    if (kind !== undefined && inVain.has(kind)) continue;
+    if (looks++ >= LOOKS_MAX) break;
+    if (!planning.makeRoomFor(task) && kind !== undefined) inVain.add(kind);
+  }
   return planning.preemption;
+}
+
+/** The same for tasks that can go to the same nodes; undefined where each has nodes of its own. */
+function kindOf(view: View, { serviceId, revision, slot }: Task): string | undefined {
+  const service = view.services.get(serviceId);
+  if (service === undefined || !canMove(service) || isGlobal(specOf(service))) return undefined;
+  // Another task of its slot may hold what this one is to get.
+  const isAlone = view.tasksOf(serviceId).filter((other) => other.slot === slot).length === 1;
+  return isAlone ? `${serviceId}/${revision}` : undefined;
 }
 
 function lowestPriority(view: View): number {
@@ -99,27 +115,27 @@ class Planning {
       const spec = specAt(service, task.revision);
       return [{ nodeId, task: given, spec: room === undefined ? spec : needBeyond(room, spec) }];
     });
-    const placed = new Map<ServiceId, NodeId[]>();
-    for (const { nodeId, task } of this.#guests) {
-      const known = placed.get(task.serviceId);
-      if (known === undefined) placed.set(task.serviceId, [nodeId]);
-      else known.push(nodeId);
-    }
+    const company = this.#guests.map(({ nodeId, task }) => ({ ...task, nodeId }));
+    const placed = Map.groupBy(company, ({ serviceId }) => serviceId);
     this.#affinity = { index: bondIndexOf(view), placed };
   }
 
-  makeRoomFor(task: Task): void {
+  /** Answers whether there is a node where ending others would do. */
+  makeRoomFor(task: Task): boolean {
     const service = this.#view.services.get(task.serviceId);
-    if (service === undefined) return;
+    if (service === undefined) return false;
     const candidate = candidateOf(this.#view, service, task, this.#affinity);
     const soon = guestSoon(this.#view, candidate, this.#guests, (other) => this.#isGoing(other));
     const needed = neededBy(this.#view, service);
-    if (soon !== undefined) return this.#take(soon, needed);
+    if (soon !== undefined) {
+      this.#take(soon, needed);
+      return true;
+    }
     const choice = this.#choose(candidate, service, needed);
-    if (choice === undefined) return;
+    if (choice === undefined) return false;
     if (this.#evicted.size + choice.victims.length > this.#evictionsMax) {
       this.preemption.isHeldBack = true;
-      return;
+      return true;
     }
     const { node, victims } = choice;
     const why = `makes room for ${formatTaskName(task)}, which has priority ${priorityOf(service)}`;
@@ -129,6 +145,7 @@ class Planning {
     }
     const load = loadWithout(this.#view, node.id, (other) => this.#isGoing(other), this.#guests);
     this.#take(guestOf(candidate, node, load), needed);
+    return true;
   }
 
   #isGoing(task: Task): boolean {

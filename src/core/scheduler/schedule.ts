@@ -71,7 +71,7 @@ class Placing {
   readonly #slots = new SlotNodes();
   readonly #index: BondIndex;
   /** Where this run has put tasks of services that others have rules about, and that have some. */
-  readonly #company = new Map<ServiceId, NodeId[]>();
+  readonly #company = new Map<ServiceId, { slot: string; nodeId: NodeId }[]>();
   readonly #claims: Claims;
   readonly #guests: Guest[] = [];
   /** What the loads count beside the view, until it is known whether that is committed. */
@@ -173,8 +173,9 @@ class Placing {
     this.#guests.push(guest);
     this.#slots.add(this.#run.view, group, task.slot, at.id);
     const company = this.#company.get(task.serviceId);
-    if (company === undefined) this.#company.set(task.serviceId, [at.id]);
-    else company.push(at.id);
+    const one = { slot: task.slot, nodeId: at.id };
+    if (company === undefined) this.#company.set(task.serviceId, [one]);
+    else company.push(one);
     const { devices } = guest.task;
     const gift = devices === undefined ? {} : { devices };
     this.result.placements.push({ taskId: task.id, nodeId: at.id, ...gift });

@@ -15,6 +15,7 @@ import type { StackSpec } from "../../model/stack.ts";
 import type { View } from "../../model/view.ts";
 import type { Store } from "../../store/store.ts";
 import { commitFresh } from "../commit-fresh.ts";
+import { refuseMisfits } from "../ingress-files.ts";
 import { Uploads } from "./uploads.ts";
 import type { Vault } from "./vault.ts";
 
@@ -84,6 +85,7 @@ export class Items {
       const item = itemIn(view, kind, name);
       const plan = planItemUpdate(view, item, this.#required(upload), clock.now());
       if (plan.problems.length > 0) throw new OrchdError("invalid", plan.problems.join("; "));
+      refuseMisfits(view, plan.changes, (one) => this.#options.vault.open(one), clock.now());
       result = { changed: plan.changed, services: plan.services };
       return plan.changes;
     });

@@ -2,13 +2,16 @@ import type { ApiDeps } from "../../api/deps.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Log } from "../../lib/log.ts";
 import type { Random } from "../../lib/random.ts";
-import { planItemCollection } from "../../core/reconcile/items.ts";
+import { planItemCollection, type NewContent } from "../../core/reconcile/items.ts";
 import type { Applied } from "../../model/change.ts";
 import type { NodeId } from "../../model/ids.ts";
+import type { Content, ContentRef } from "../../model/item.ts";
+import type { HostCertificatesAnswer, HostCertificatesRequest } from "../../model/join.ts";
 import type { AgentSession } from "../../model/session.ts";
 import type { Store } from "../../store/store.ts";
 import { commitFresh } from "../commit-fresh.ts";
 import { Controller } from "../controller.ts";
+import { certifyHosts } from "../host-certificates.ts";
 import { Courier } from "./courier.ts";
 import { Items } from "./items.ts";
 import { Vault } from "./vault.ts";
@@ -28,12 +31,14 @@ export interface SecretsOptions {
 export class Secrets {
   readonly items: Items;
   readonly courier: Courier;
+  readonly #options: SecretsOptions;
   readonly #vault: Vault;
   readonly #collector: Controller<"unused contents">;
   readonly #unwatch: () => void;
 
   private constructor(options: SecretsOptions, vault: Vault) {
     const { store, clock, log } = options;
+    this.#options = options;
     this.#vault = vault;
     this.items = new Items({ ...options, vault });
     this.courier = new Courier({ ...options, vault });
@@ -55,6 +60,24 @@ export class Secrets {
   /** Opens the vault by its key file; where a passphrase opens it, it stays locked. */
   static async open(options: SecretsOptions): Promise<Secrets> {
     return new Secrets(options, await Vault.open(options));
+  }
+
+  /** What was sent under this id; undefined when it is not there any more. */
+  uploaded(id: string): NewContent | undefined {
+    return this.items.uploaded(id);
+  }
+
+  /** What was sealed, also before it is in the store; undefined while secrets are locked. */
+  openContent(content: Content): Uint8Array | undefined {
+    return this.#vault.isUnlocked ? this.#vault.open(content) : undefined;
+  }
+
+  /** Certificates for hosts of the ingress; of some of them people gave them as secrets. */
+  certifyHosts(request: HostCertificatesRequest): Promise<HostCertificatesAnswer> {
+    const { store, clock } = this.#options;
+    const contentOf = (ref: ContentRef) =>
+      this.#vault.isUnlocked ? this.#vault.contentOf(store.view(), ref) : undefined;
+    return certifyHosts({ store, clock, contentOf }, request);
   }
 
   /** What the API does with them. */

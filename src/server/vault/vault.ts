@@ -3,7 +3,7 @@ import { OrchdError } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
 import { put, type Change } from "../../model/change.ts";
 import { removalOf, type NewContent } from "../../core/reconcile/items.ts";
-import { contentIdOf, type ContentRef, type Item } from "../../model/item.ts";
+import { contentIdOf, type Content, type ContentRef, type Item } from "../../model/item.ts";
 import {
   VAULT_ID,
   type Protection,
@@ -181,7 +181,11 @@ export class Vault {
    */
   contentOf(view: View, ref: ContentRef): Uint8Array | undefined {
     const content = view.contents.get(contentIdOf(ref));
-    if (content === undefined) return undefined;
+    return content && this.open(content);
+  }
+
+  /** What was sealed. @throws as `contentOf` */
+  open(content: Content): Uint8Array {
     const bytes = open(this.#required().contents, content.id, content.sealed);
     if (bytes !== undefined) return bytes;
     throw new OrchdError("damaged", `the content ${content.id} in the store can't be opened`);

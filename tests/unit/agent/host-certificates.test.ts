@@ -9,6 +9,7 @@ import type { HostCertificatesRequest } from "../../../src/model/join.ts";
 import { Authority, INGRESS_CERTIFICATE_MS, newAuthority } from "../../../src/pki/authority.ts";
 import { checkCredentials } from "../../../src/pki/credentials.ts";
 import { newKey, publicKeyOf } from "../../../src/pki/keys.ts";
+import { newSealKey } from "../../../src/pki/seal.ts";
 import { keyInRequest } from "../../../src/pki/request.ts";
 import { failureOf, SkipClock, until } from "../net/ingress/rig.ts";
 
@@ -19,12 +20,16 @@ let clock: SkipClock;
 let asked: HostCertificatesRequest[];
 /** What the server does with a request. */
 let isAway: boolean;
+/** What people gave for hosts. */
+let given: Map<string, { key: string; certificate: string; files: string }>;
+const SEAL_KEY = newSealKey();
 const undo: (() => void)[] = [];
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "orchd-hosts-"));
   clock = new SkipClock();
   asked = [];
   isAway = false;
+  given = new Map();
 });
 afterEach(() => {
   for (const close of undo.splice(0)) close();
@@ -34,6 +39,7 @@ afterEach(() => {
 function begin(): HostCertificates {
   const held = new HostCertificates({
     path: join(directory, "hosts.json"),
+    sealKey: SEAL_KEY,
     clock,
     log: silentLog,
     certify: async (request) => {
@@ -41,10 +47,14 @@ function begin(): HostCertificates {
       if (isAway) throw new Error("away");
       const key = await keyInRequest(request.csr);
       const certificates = await Promise.all(
-        request.hosts.map(async (host) => ({
-          host,
-          certificate: await authority.issueIngress(host, key, clock.now()),
-        })),
+        request.hosts.map(async (host) => {
+          const own = given.get(host);
+          if (own !== undefined) {
+            const { certificate, ...rest } = own;
+            return { host, certificate, given: rest };
+          }
+          return { host, certificate: await authority.issueIngress(host, key, clock.now()) };
+        }),
       );
       return { certificates };
     },
@@ -57,9 +67,9 @@ function begin(): HostCertificates {
 describe("certificates for hosts", () => {
   test("are asked for once, of one key that stays on the node", async () => {
     const held = begin();
-    held.want(["*.example.org", "shop.example.com"]);
+    held.want([{ host: "*.example.org" }, { host: "shop.example.com" }]);
     await until("they are there", () => held.certificateFor("shop.example.com") !== undefined);
-    held.want(["*.example.org", "shop.example.com"]);
+    held.want([{ host: "*.example.org" }, { host: "shop.example.com" }]);
     expect(asked.map(({ hosts }) => hosts)).toEqual([["*.example.org", "shop.example.com"]]);
     const wild = held.certificateFor("a.example.org");
     const { key = "", certificate = "" } = wild ?? {};
@@ -72,7 +82,7 @@ describe("certificates for hosts", () => {
 
   test("are there again after a start without a server, from a file for nobody else", async () => {
     const first = begin();
-    first.want(["a.example"]);
+    first.want([{ host: "a.example" }]);
     await until("it is there", () => first.certificateFor("a.example") !== undefined);
     const path = join(directory, "hosts.json");
     expect(statSync(path).mode & 0o777).toBe(0o600);
@@ -88,28 +98,80 @@ describe("certificates for hosts", () => {
 
   test("are renewed at half of their life, while the old one is good", async () => {
     const held = begin();
-    held.want(["a.example"]);
+    held.want([{ host: "a.example" }]);
     await until("it is there", () => held.certificateFor("a.example") !== undefined);
     const old = held.certificateFor("a.example");
     clock.skip(INGRESS_CERTIFICATE_MS / 2 - 7_200_000);
     held.want([]);
-    held.want(["a.example"]);
+    held.want([{ host: "a.example" }]);
     expect(asked).toHaveLength(1);
     clock.skip(7_200_000);
     held.want([]);
-    held.want(["a.example"]);
+    held.want([{ host: "a.example" }]);
     await until("there is another", () => held.certificateFor("a.example") !== old);
   });
 
   test("are missing only once a server was asked in vain, and asked for again", async () => {
     isAway = true;
     const held = begin();
-    held.want(["a.example"]);
+    held.want([{ host: "a.example" }]);
     expect(held.missing()).toEqual([]);
     await until("it is missed", () => held.missing().length > 0);
     isAway = false;
     await until("it is there", () => held.certificateFor("a.example") !== undefined);
     expect(held.missing()).toEqual([]);
+  });
+});
+
+/** A certificate for a host with its key, as a person has them. */
+async function give(host: string, files: string): Promise<string> {
+  const key = await newKey();
+  const certificate = await authority.issueIngress(host, publicKeyOf(key), clock.now());
+  given.set(host, { key, certificate, files });
+  return key;
+}
+
+describe("certificates that people gave", () => {
+  const host = "a.example";
+
+  test("come with their keys, which are on the disk for this node alone", async () => {
+    const key = await give(host, "one");
+    const held = begin();
+    held.want([{ host, files: "one" }]);
+    await until("it is there", () => held.certificateFor(host) !== undefined);
+    expect(held.certificateFor(host)?.key).toBe(key);
+    const [, line = ""] = key.split("\n");
+    expect(readFileSync(join(directory, "hosts.json"), "utf8")).not.toContain(line);
+    isAway = true;
+    expect(begin().certificateFor(host)?.key).toBe(key);
+  });
+
+  test("are replaced when the files are others, and serve until then", async () => {
+    const old = await give(host, "one");
+    const held = begin();
+    held.want([{ host, files: "one" }]);
+    await until("it is there", () => held.certificateFor(host) !== undefined);
+    isAway = true;
+    held.want([{ host, files: "two" }]);
+    await until("the new one is missed", () => held.missing().length > 0);
+    expect(held.certificateFor(host)?.key).toBe(old);
+    const key = await give(host, "two");
+    isAway = false;
+    await until("it is the new one", () => held.certificateFor(host)?.key === key);
+    clock.skip(INGRESS_CERTIFICATE_MS);
+    held.want([]);
+    held.want([{ host, files: "two" }]);
+    expect(held.missing()).toEqual([]);
+  });
+
+  test("give way to one of the cluster when no file is named any more", async () => {
+    const key = await give(host, "one");
+    const held = begin();
+    held.want([{ host, files: "one" }]);
+    await until("it is there", () => held.certificateFor(host)?.key === key);
+    given.clear();
+    held.want([{ host }]);
+    await until("it is the cluster's", () => held.certificateFor(host)?.key !== key);
   });
 });
 

@@ -131,6 +131,21 @@ describe("collecting", () => {
       expect(await store.blobs.list()).toEqual([]);
     }));
 
+  test("keeps what is about an image for as long as the image", () =>
+    withStore(async (store) => {
+      const image = anImage();
+      const about = await give(store, REPOSITORY, "1", image);
+      const body = JSON.parse(Buffer.from(image.manifest).toString()) as object;
+      const subject = { mediaType: OCI_MANIFEST, digest: about, size: image.manifest.length };
+      const bytes = Buffer.from(JSON.stringify({ ...body, subject }));
+      const { digest } = await store.putManifest({ repository: REPOSITORY, bytes });
+      await store.collect(NOTHING);
+      expect(store.find(REPOSITORY, digest)).toBeDefined();
+      await store.remove(REPOSITORY, "1");
+      await store.collect(NOTHING);
+      expect(await store.blobs.list()).toEqual([]);
+    }));
+
   test("leaves what an upload under way brought or asked for", () =>
     withStore(async (store) => {
       const { layer } = anImage();

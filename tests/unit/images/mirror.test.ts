@@ -58,7 +58,7 @@ describe("a mirror", () => {
       const source = new Source();
       const digest = sha256(source.image.layer);
       const mirror = aMirror(store, source);
-      await mirror.bringManifest(REPOSITORY, "1");
+      expect(await mirror.bringManifest(REPOSITORY, "1")).toBe(true);
       await Promise.all([
         mirror.bringBlob(REPOSITORY, digest),
         mirror.bringBlob(REPOSITORY, digest),
@@ -106,7 +106,7 @@ describe("a mirror", () => {
       source.isReachable = false;
       const digest = await give(store, REPOSITORY, "1");
       const mirror = aMirror(store, source);
-      await mirror.bringManifest(REPOSITORY, "1");
+      expect(await mirror.bringManifest(REPOSITORY, "1")).toBeUndefined();
       expect(store.find(REPOSITORY, "1")?.digest).toBe(digest);
       await giveBlob(store, source.image.layer);
       await mirror.bringBlob(REPOSITORY, sha256(source.image.layer));

@@ -9,10 +9,12 @@ import { Registry } from "../../../src/images/registry.ts";
 import {
   DOCKER_CONFIG,
   DOCKER_LAYER,
-  DOCKER_MANIFEST,
   OCI_INDEX,
   OCI_MANIFEST,
 } from "../../../src/core/oci/manifest.ts";
+
+/** What images are made for here: that of this machine. */
+const ARCHITECTURE = process.arch === "arm64" ? "arm64" : "amd64";
 
 export function sha256(bytes: Uint8Array | string): string {
   return `sha256:${new Bun.CryptoHasher("sha256").update(bytes).digest("hex")}`;
@@ -51,9 +53,13 @@ export interface SampleImage {
 
 /** An image of one layer that differs by its text. */
 export function anImage(text = "hello", mediaType = OCI_MANIFEST): SampleImage {
-  const layer = Buffer.from(`a layer: ${text}`);
+  return imageOf(Buffer.from(`a layer: ${text}`), mediaType);
+}
+
+/** An image of this one layer. */
+export function imageOf(layer: Uint8Array, mediaType = OCI_MANIFEST): SampleImage {
   const rootfs = { type: "layers", diff_ids: [sha256(layer)] };
-  const config = Buffer.from(JSON.stringify({ os: "linux", architecture: "amd64", rootfs }));
+  const config = Buffer.from(JSON.stringify({ os: "linux", architecture: ARCHITECTURE, rootfs }));
   const of = (type: string, bytes: Uint8Array) => ({
     mediaType: type,
     digest: sha256(bytes),
@@ -143,4 +149,4 @@ export async function giveBlob(store: ImageStore, bytes: Uint8Array): Promise<vo
   await store.commit(draft);
 }
 
-export { DOCKER_MANIFEST, OCI_MANIFEST };
+export { OCI_MANIFEST };

@@ -194,6 +194,21 @@ describe("with its certificate", () => {
     expect(rig.calls).toEqual([]);
   });
 
+  test("a node reads images, and puts none there", async () => {
+    rig = await PortRig.open();
+    const node = await aJoinedNode(rig.cluster, "a");
+    const path = "/v2/web/manifests/1";
+    const read = await askRaw(rig, request("GET", path), node);
+    expect([read.status, read.text.includes("an image")]).toEqual([200, true]);
+    for (const method of ["PUT", "POST", "DELETE"]) {
+      expect((await askRaw(rig, request(method, path, {}), node)).status).toBe(403);
+    }
+    const old = await forTime(node, { notAfter: new Date(rig.cluster.clock.time - DAY_MS) });
+    expect((await askRaw(rig, request("GET", path), old)).status).toBe(403);
+    await rig.removeNode(node.nodeId);
+    expect((await askRaw(rig, request("GET", path), node)).status).toBe(403);
+  });
+
   test("a node whose time ran out, or has not come, may only renew its certificate", async () => {
     rig = await PortRig.open();
     const node = await aJoinedNode(rig.cluster, "a");

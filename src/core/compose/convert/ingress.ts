@@ -3,6 +3,7 @@ import {
   INGRESS_RULES_MAX,
   INGRESS_TIMEOUT_MAX_MS,
   INGRESS_TIMEOUT_MS,
+  type IngressFile,
   type IngressRule,
   isCertifiable,
   keyOfRule,
@@ -13,13 +14,19 @@ import type { ServiceSpec } from "../../../model/service.ts";
 import type { Parsed } from "../../../lib/parsed.ts";
 import { quoted } from "../problem.ts";
 import { withoutUndefined, type Cursor } from "./cursor.ts";
+import type { ItemKind } from "../../../model/item.ts";
+import { itemNamed, type Items } from "./items.ts";
 import { networkOwnerOf } from "./network.ts";
 import type { PlacedPort } from "./ports.ts";
 
 const PORT_MAX = 65_535;
 
 /** `x-orchd.ingress`, one rule or several: undefined where no requests come to it that way. */
-export function ingressOf(service: Cursor, ports: readonly PlacedPort[]): ServiceSpec["ingress"] {
+export function ingressOf(
+  service: Cursor,
+  ports: readonly PlacedPort[],
+  items: Items,
+): ServiceSpec["ingress"] {
   const given = service.get("x-orchd")?.get("ingress");
   if (given === undefined) return undefined;
   const mode = service.get("network_mode")?.text() ?? "bridge";
@@ -31,7 +38,7 @@ export function ingressOf(service: Cursor, ports: readonly PlacedPort[]): Servic
   const usual = usualPort(service, ports);
   const seen = new Set<string>();
   return rules.flatMap((at) => {
-    const rule = ruleOf(at, usual);
+    const rule = ruleOf(at, usual, items);
     if (rule === undefined) return [];
     const key = keyOfRule(rule);
     if (seen.has(key)) at.error(`is about ${quoted(key)} a second time`);
@@ -50,7 +57,7 @@ function usualPort(service: Cursor, ports: readonly PlacedPort[]): number | unde
   return first === undefined ? undefined : Number(first);
 }
 
-function ruleOf(at: Cursor, usual: number | undefined): IngressRule | undefined {
+function ruleOf(at: Cursor, usual: number | undefined, items: Items): IngressRule | undefined {
   const host = partOf(at.get("host"), parseIngressHost);
   const path = at.has("path") ? partOf(at.get("path"), parseIngressPath) : "/";
   const port = at.has("port") ? at.get("port")?.integer(1, PORT_MAX) : usual;
@@ -62,13 +69,14 @@ function ruleOf(at: Cursor, usual: number | undefined): IngressRule | undefined 
   if (redirect && tls === "off") {
     at.get("redirect")?.error("has nowhere to lead without tls: set tls: cluster");
   }
+  const files = filesOf(at, tls, items);
   const maxBodyBytes = at.get("max_body")?.bytes();
   const rule = {
     strip: at.get("strip")?.flag() ?? false,
     tls,
     redirect,
     sticky: at.get("sticky")?.flag() ?? false,
-    ...withoutUndefined({ maxBodyBytes }),
+    ...withoutUndefined({ files, maxBodyBytes }),
     timeoutMs: timeoutOf(at.get("timeout")),
   };
   if (host === undefined || path === undefined || port === undefined) return undefined;
@@ -86,19 +94,42 @@ function tlsOf(at: Cursor, host: string | undefined): IngressRule["tls"] {
   const given = at.get("tls");
   const text = given?.text() ?? "off";
   if (given === undefined || text === "off") return "off";
-  if (text === "file") {
-    given.refuse("is file; this version has certificates of the cluster alone: set tls: cluster");
-    return "off";
-  }
-  if (text !== "cluster") {
-    given.error(`must be cluster or off, not ${quoted(text)}`);
+  if (text !== "cluster" && text !== "file") {
+    given.error(`must be cluster, file or off, not ${quoted(text)}`);
     return "off";
   }
   if (host !== undefined && !isCertifiable(host)) {
     const what = host === ANY_HOST ? "every host" : `the address ${host}`;
-    given.error(`can't be cluster for ${what}: a certificate is for a host name`);
+    given.error(`can't be ${text} for ${what}: a certificate is for a host name`);
   }
-  return "cluster";
+  return text;
+}
+
+/** The secrets or configs that hold a given certificate and its key. */
+function filesOf(at: Cursor, tls: IngressRule["tls"], items: Items): IngressRule["files"] {
+  const [certificate, key] = [at.get("certificate"), at.get("key")];
+  if (tls !== "file") {
+    for (const part of [certificate, key]) part?.error("has no effect without tls: file");
+    return undefined;
+  }
+  if (certificate === undefined || key === undefined) {
+    return at.error("needs certificate and key with tls: file, each the name of a secret");
+  }
+  const isConfig = items.keys.get("config")?.has(certificate.text() ?? "") === true;
+  const isSecret = items.keys.get("secret")?.has(certificate.text() ?? "") === true;
+  const proof = fileOf(isConfig && !isSecret ? "config" : "secret", certificate, items);
+  const secret = fileOf("secret", key, items);
+  return proof === undefined || secret === undefined
+    ? undefined
+    : { certificate: proof, key: secret };
+}
+
+function fileOf(kind: ItemKind, at: Cursor, items: Items): IngressFile | undefined {
+  const definition = itemNamed(kind, at.text() ?? "", at, items);
+  if (definition === undefined) return undefined;
+  const { name, isTemplate } = definition.item;
+  if (isTemplate) return at.error("names a template, which is filled in for tasks alone");
+  return { kind, name };
 }
 
 function timeoutOf(at: Cursor | undefined): number {

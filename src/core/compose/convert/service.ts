@@ -64,7 +64,7 @@ export function convertService(service: Cursor, context: ServiceContext): Conver
     networks: attachmentsOf(service, networks),
     ...withoutUndefined({ endpointMode: endpointModeOf(service, ports) }),
     ...withoutUndefined({ stickyMs: stickyMsOf(service) }),
-    ...withoutUndefined({ ingress: ingressOf(service, ports) }),
+    ...withoutUndefined({ ingress: ingressOf(service, ports, items) }),
     placement: placementOf(service, stack),
     restart: restartPolicyOf(service),
     update: updatePolicyOf(service, overlap),

@@ -131,6 +131,8 @@ const ingress = mapping(
     port: honoured(count),
     strip: honoured(flag),
     tls: honoured(text),
+    certificate: honoured(text),
+    key: honoured(text),
     redirect: honoured(flag),
     sticky: honoured(flag),
     max_body: honoured(amount),

@@ -76,6 +76,25 @@ describe("routes", () => {
     expect(many.find("one.example", `/${"a/".repeat(10_000)}`)).toBeUndefined();
   });
 
+  test("tell which hosts have certificates, and from which files", () => {
+    const file = (name: string, number: number) => {
+      return { kind: "secret" as const, name, content: { id: anId<"item">(name), number } };
+    };
+    const files = { certificate: file("c", 2), key: file("k", 7) };
+    const named = `${anId("c")}.2 ${anId("k")}.7`;
+    const hosts = tableOf(
+      { host: "b", tls: "cluster" },
+      { host: "b", path: "/x", tls: "file", files },
+      { host: "a", tls: "file", files },
+      { host: "a", path: "/x", tls: "cluster" },
+      { host: "c", tls: "file" },
+    ).certifiedHosts();
+    expect(hosts).toEqual([
+      { host: "a", files: named },
+      { host: "b", files: named },
+    ]);
+  });
+
   test("tell which hosts have certificates of the cluster", () => {
     const hosts = tableOf(
       { host: "b", tls: "cluster" },
@@ -83,6 +102,6 @@ describe("routes", () => {
       { host: "a", path: "/x", tls: "cluster" },
       { host: "c" },
     ).certifiedHosts();
-    expect(hosts).toEqual(["a", "b"]);
+    expect(hosts).toEqual([{ host: "a" }, { host: "b" }]);
   });
 });

@@ -20,6 +20,7 @@ import {
   aContainer,
   aGrant,
   anId,
+  anIngressRule,
   anItem,
   aService,
   aSpec,
@@ -233,6 +234,20 @@ describe("a secret of the cluster", () => {
     commit(view, plan.changes);
     expect(usedVersion(view)).toEqual([2]);
     expect(serviceIn(view).revisions).toHaveLength(2);
+  });
+
+  test("that proves a host's name is the rule's at once, and no task is started", () => {
+    const file = { kind: "secret" as const, name: anItem().name };
+    const used = { ...file, content: { id: anItem().id, number: 1 } };
+    const rule = anIngressRule({ tls: "file", files: { certificate: used, key: used } });
+    const service = aService({ ingress: [rule] });
+    const view = aView({ items: [anItem()], services: [service] });
+    expect(usersOf(view, anItem().id)).toEqual(["shop/web"]);
+    commit(view, planItemUpdate(view, itemIn(view), sent("b"), 5).changes);
+    const next = { ...file, content: { id: anItem().id, number: 2 } };
+    const [changed] = specOf(serviceIn(view)).ingress ?? [];
+    expect(changed?.files).toEqual({ certificate: next, key: next });
+    expect(serviceIn(view).templateRevision).toBe(service.templateRevision);
   });
 
   test("with the same content changes nothing", () => {

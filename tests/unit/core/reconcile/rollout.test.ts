@@ -81,6 +81,54 @@ describe("a change that needs no new task", () => {
   }
 });
 
+describe("a rollout that waits for its window", () => {
+  const DAY = 86_400_000;
+  // Time 0 is midnight, on a Thursday.
+  const windows = [{ days: [4], from: 60, to: 120, timeZone: "UTC" }];
+  const before = aService({ rollout: { windows } });
+  const tasks = [aTask(before, "a", { startedAt: 0, readyAt: 0 })];
+  const next = withImage(before, "web:2", tasks);
+  const waits = goOn(next, {
+    state: "waiting-for-window",
+    message: "no new slot begins outside Thu 01:00-02:00 UTC",
+  });
+  const lookAt = (now: number) => plan({ service: waits, tasks }, now);
+  const minute = (count: number) => count * 60_000;
+
+  test("goes on waiting when the clock is set to the same time of another day, either way", () => {
+    for (const now of [DAY, -DAY, 0].map((day) => minute(30) + day)) {
+      expect(lookAt(now)).toEqual([`look again at ${now + minute(1)}`]);
+    }
+  });
+
+  test("begins by the clock as it is now, and by no other day's window", () => {
+    for (const now of [DAY, -DAY].map((day) => minute(90) + day)) {
+      expect(lookAt(now)).toEqual([`look again at ${now + minute(1)}`]);
+    }
+    expect(lookAt(minute(90))).toContain("stage a task in slot 1 of revision 2");
+    expect(lookAt(minute(90) + 7 * DAY)).toEqual(lookAt(minute(90)));
+  });
+});
+
+test("canaries that are more than there are tasks are all of them, and wait all the same", () => {
+  const canary = { amount: 5, unit: "tasks" } as const;
+  const before = aService({ replicas: 2, rollout: { canary } });
+  const old = ["1", "2"].map((slot) => aTask(before, `old${slot}`, { slot, readyAt: 0 }));
+  const service = withImage(before, "web:2", old);
+  const view = aView({ services: [service], tasks: old });
+  const { actions } = planService(view, service.id, NOW, seededRandom("test"));
+  const written = actions.flatMap((one) => (one.type === "updateService" ? one.service : []));
+  expect(written.map(({ rollout }) => rollout?.canaries)).toEqual([["1", "2"]]);
+  const ready = goOn(service, { canaries: ["1", "2"] });
+  const young = ["1", "2"].map((slot) => {
+    return aTask(ready, `new${slot}`, { slot, attempt: 2, readyAt: NOW - 60_000 });
+  });
+  const told = "`orchd rollout promote` goes on, `orchd rollout undo` back";
+  expect(plan({ service: ready, tasks: young })).toEqual([
+    `note that rollout 1 -> 2 is canary: 2 canaries ready: ${told}`,
+  ]);
+});
+
 describe("patience", () => {
   const before = aService({ replicas: 2 });
   const old = [aTask(before, "a"), aTask(before, "b", { slot: "2" })];

@@ -33,6 +33,13 @@ function place(services: Service[], tasks: Task[], there: Task[] = []): string[]
   ];
 }
 
+test("a task that must be apart from its own service may join another one of its slot", () => {
+  const web = named("web", rule({ service: "shop/web", relation: "apart" }));
+  const tasks = [aPendingTask(web, "a"), aPendingTask(web, "b")];
+  const view = aView({ nodes: nodes.slice(0, 1), services: [web], tasks });
+  expect(schedule(view, tasks, seededRandom("s")).unplaced).toEqual([]);
+});
+
 describe("a task that must be near to another service", () => {
   const db = named("db");
   const onNode3 = aTask(db, "d", { nodeId: anId("n3") });

@@ -49,6 +49,16 @@ describe("a task that fits nowhere", () => {
     ).toEqual(["big"]);
   });
 
+  test("has room made although more than are looked at can never have any", () => {
+    const huge = named("huge", 9000, 200);
+    const many = Array.from({ length: 40 }, (_, i) => {
+      return aPendingTask(huge, `x${i}`, { slot: String(i + 1) });
+    });
+    const services = [low, high, huge];
+    const found = plan({ services, tasks: full }, [...many, aPendingTask(high, "h")]);
+    expect(found.ends).toEqual(["c", "d"]);
+  });
+
   test("takes the room of the lowest first, and of the youngest among equals", () => {
     const middle = named("middle", 1000, 50);
     const mixed = [
