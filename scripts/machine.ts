@@ -20,10 +20,11 @@ const PARTS: readonly Part[] = [
   { program: "ip", package: "iproute2" },
 ];
 /**
- * What tests need on top: what gossip and DNS are held against, clocks that are wrong, and a
- * program with data that it must not lose.
+ * What tests need on top: another runtime, what gossip and DNS are held against, clocks that
+ * are wrong, and a program with data that it must not lose.
  */
 export const TEST_PARTS: readonly Part[] = [
+  { program: "containerd", package: "containerd" },
   { program: "serf", package: "serf" },
   { program: "dig", package: "bind9-dnsutils" },
   { program: "faketime", package: "faketime" },

@@ -27,7 +27,7 @@ await eachOf(numbers, JOINS_AT_ONCE, async (number) => {
     dataDir,
     runDir: dataDir,
     runtime: "fake",
-    podmanSocket: undefined,
+    sockets: {},
     token,
     servers: [server],
     labels: {},

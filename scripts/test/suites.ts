@@ -50,7 +50,9 @@ export function listSuites(): Suite[] {
 
 /** Whether the file needs containers, serf or dig, and so root and Debian's packages. */
 export function needsMachine(file: string): boolean {
-  return file.startsWith("tests/e2e/") || /podman|gossip-serf|dns-dig/.test(basename(file));
+  return (
+    file.startsWith("tests/e2e/") || /podman|containerd|gossip-serf|dns-dig/.test(basename(file))
+  );
 }
 
 function testFiles(name: string): string[] {

@@ -16,7 +16,8 @@ import { ownAddress, watchOwnAddress } from "../net/own-address.ts";
 import { ownRoutes } from "../net/routes.ts";
 import { SERVER_NAME } from "../model/server-address.ts";
 import { caDigestOf, issuedAt } from "../pki/read.ts";
-import { openRuntime, type RuntimeKind } from "../runtime/open.ts";
+import { chooseRuntime, isReal, openRuntime } from "../runtime/open.ts";
+import type { RuntimeChoice, RuntimeSockets } from "../runtime/open.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import type { Welcome } from "../session/frames.ts";
 import { ServerConnection } from "../session/server-connection.ts";
@@ -43,8 +44,9 @@ export interface AgentRoleOptions {
   dataDir: string;
   /** Holds sockets: what may be gone after a reboot. */
   runDir: string;
-  runtime: RuntimeKind;
-  podmanSocket: string | undefined;
+  runtime: RuntimeChoice;
+  /** Sockets of runtimes that are not where they usually are. */
+  sockets: RuntimeSockets;
   /** See `EnrolOptions`. */
   token: string | undefined;
   servers: readonly string[];
@@ -167,19 +169,21 @@ export class AgentRole {
    * @throws OrchdError when it is no node and can't become one, or state or runtime can't be had
    */
   static async start(options: AgentRoleOptions): Promise<AgentRole> {
-    const { dataDir, runDir, runtime: kind, advertise, name, log } = options;
+    const { dataDir, runDir, advertise, name, log, sockets } = options;
     await makePrivateDirectory(dataDir, "--data-dir");
     await makePrivateDirectory(runDir, "--run-dir");
-    const lock = kind === "podman" ? await lockNetwork(NODE_BRIDGE) : undefined;
+    const kind = chooseRuntime(options.runtime, sockets);
+    if (options.runtime === "auto") log.info(`containers are run by ${kind}`);
+    const lock = isReal(kind) ? await lockNetwork(NODE_BRIDGE) : undefined;
     const state = openAgentState(join(dataDir, "agent.db"));
     const clock = newClock(state, log);
-    const devices = kind === "podman" ? await DeviceWatch.begin(systemClock) : undefined;
-    const network = kind === "podman" ? NodeNetwork.of(dataDir) : undefined;
+    const devices = isReal(kind) ? await DeviceWatch.begin(systemClock) : undefined;
+    const network = isReal(kind) ? NodeNetwork.of(dataDir) : undefined;
     const wireguardKey = await network?.wireguardKey();
     const { token, servers, labels, resources = {}, orchdVersion } = options;
     // Without a network of their own, tasks have no address that requests could be sent to.
     const choice = options.ingress ?? INGRESS_CHOICE_DEFAULT;
-    const ingress = kind === "podman" ? factsOf(choice, []) : undefined;
+    const ingress = isReal(kind) ? factsOf(choice, []) : undefined;
     const facts = async (opened?: Runtime) => {
       const info = (await opened?.info()) ?? { name: kind, version: "" };
       const address = advertise ?? ownAddress();
@@ -198,17 +202,17 @@ export class AgentRole {
       facts: () => facts(),
     });
     const { nodeId } = identity;
-    const socket = options.podmanSocket === undefined ? {} : { socket: options.podmanSocket };
     const runtime = await openRuntime(kind, {
       nodeId,
       runDir,
+      dataDir,
       clock,
       random: systemRandom,
-      ...socket,
+      sockets,
     });
     const { disk, diskPaths } = await beginDiskCare(runtime, dataDir);
     const own = { ...(await facts(runtime)), hostname: identity.name, notes: [], disk };
-    const directory = kind === "podman" ? memoryDirectory(runDir, nodeId) : undefined;
+    const directory = isReal(kind) ? memoryDirectory(runDir, nodeId) : undefined;
     // The node's own identity changes with its certificate; the state has it as it is now.
     const current = () => state.loadIdentity() ?? identity;
     const members = () => role?.otherNodes() ?? [];

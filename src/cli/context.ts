@@ -10,15 +10,16 @@ import type { BuildInfo } from "./build-info.ts";
 import { chooseServer, type ConnectionOptions } from "./contexts/choose-server.ts";
 import type { Io } from "./io.ts";
 import { parseDuration } from "./output/parse-time.ts";
+import type { RuntimeName, RuntimeSockets } from "./runtime-options.ts";
 import { DATA_DIR_DEFAULT, RUN_DIR_DEFAULT } from "./socket-path.ts";
 
 /** What `orchd server` was asked to be. */
 export interface ServerOptions {
   dataDir: string;
   runDir: string;
-  runtime: "podman" | "fake";
+  runtime: RuntimeName;
   agent: boolean;
-  podmanSocket?: string;
+  sockets: RuntimeSockets;
   /** Where agents and other machines reach it; absent means nowhere. */
   listen?: { host: string; port: number; gossipPort: number };
   advertise?: string;
@@ -67,7 +68,7 @@ export interface ClusterRestored {
 export interface JoinOptions {
   dataDir: string;
   runDir: string;
-  runtime: "podman" | "fake";
+  runtime: RuntimeName;
   /** Undefined when the machine is a node already. */
   token: string | undefined;
   /** `HOST:PORT` of servers; none means that they are looked for. */
@@ -81,7 +82,7 @@ export interface JoinOptions {
   /** Address by which others reach the node. */
   advertise: string | undefined;
   gossipPort: number;
-  podmanSocket: string | undefined;
+  sockets: RuntimeSockets;
   ingress: IngressChoice;
 }
 

@@ -1,19 +1,55 @@
+import { existsSync } from "node:fs";
 import type { Clock } from "../lib/clock.ts";
+import { OrchdError } from "../lib/errors.ts";
 import type { Random } from "../lib/random.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { Runtime } from "./driver.ts";
 
-export const RUNTIME_KINDS = ["podman", "fake"] as const;
-export type RuntimeKind = (typeof RUNTIME_KINDS)[number];
+/** As in the drivers themselves, which are loaded only when one is opened. */
+const PODMAN_SOCKET = "/run/podman/podman.sock";
+const CONTAINERD_SOCKET = "/run/containerd/containerd.sock";
+
+export type RuntimeKind = "podman" | "containerd" | "fake";
+/** `auto` takes what is there. */
+export type RuntimeChoice = RuntimeKind | "auto";
 
 export interface RuntimeOptions {
   nodeId: NodeId;
   /** Where a driver keeps sockets and the like; made when it is missing. */
   runDir: string;
+  /** Where a driver keeps what its runtime does not, and what outlives the machine's restart. */
+  dataDir: string;
   clock: Clock;
   random: Random;
-  /** The runtime's socket; where absent the driver finds one or starts its own service. */
-  socket?: string;
+  /** Sockets of runtimes; where absent the driver finds one or starts its own service. */
+  sockets: RuntimeSockets;
+}
+
+export interface RuntimeSockets {
+  podman?: string;
+  containerd?: string;
+}
+
+/**
+ * The runtime that is meant: of several that are there the one whose socket was given, else Podman.
+ * @throws OrchdError `runtime` when there is none, with what to install
+ */
+export function chooseRuntime(choice: RuntimeChoice, sockets: RuntimeSockets): RuntimeKind {
+  if (choice !== "auto") return choice;
+  if (sockets.podman !== undefined) return "podman";
+  if (sockets.containerd !== undefined) return "containerd";
+  if (existsSync(PODMAN_SOCKET) || Bun.which("podman") !== null) return "podman";
+  if (existsSync(CONTAINERD_SOCKET) || Bun.which("containerd") !== null) return "containerd";
+  throw new OrchdError(
+    "runtime",
+    "this machine has neither Podman nor containerd: install one (Debian: apt install podman " +
+      "runc netavark, or apt install containerd)",
+  );
+}
+
+/** Whether it has containers that the node's network, devices and files are for. */
+export function isReal(kind: RuntimeChoice): boolean {
+  return kind !== "fake";
 }
 
 /** Opens a driver; only that one is loaded. Throws `OrchdError` when it can't work here. */
@@ -22,6 +58,13 @@ export async function openRuntime(kind: RuntimeKind, options: RuntimeOptions): P
     const { FakeRuntime } = await import("./fake/fake-runtime.ts");
     return new FakeRuntime(options);
   }
+  const { sockets, ...own } = options;
+  const socket = sockets[kind];
+  const given = { ...own, ...(socket === undefined ? {} : { socket }) };
+  if (kind === "containerd") {
+    const { ContainerdRuntime } = await import("./containerd/containerd-runtime.ts");
+    return ContainerdRuntime.open(given);
+  }
   const { PodmanRuntime } = await import("./podman/podman-runtime.ts");
-  return PodmanRuntime.open(options);
+  return PodmanRuntime.open(given);
 }

@@ -27,7 +27,8 @@ import { createApi } from "../api/api.ts";
 import type { ApiEnv } from "../api/env.ts";
 import { serveApi, type ApiListener } from "../api/listen.ts";
 import type { Target } from "../api/read/target.ts";
-import { openRuntime, type RuntimeKind } from "../runtime/open.ts";
+import { chooseRuntime, isReal, openRuntime } from "../runtime/open.ts";
+import type { RuntimeChoice, RuntimeSockets } from "../runtime/open.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import { openAgentState, type AgentState } from "../store/agent-state/agent-state.ts";
 import { openSqliteStore, type SqliteStore } from "../store/sqlite/sqlite-store.ts";
@@ -65,11 +66,11 @@ export interface ServerOptions {
   dataDir: string;
   /** Holds sockets: what may be gone after a reboot. */
   runDir: string;
-  runtime: RuntimeKind;
+  runtime: RuntimeChoice;
   /** Whether this machine runs tasks too. */
   agent: boolean;
-  /** Use the Podman service on this socket, instead of looking for one or starting one. */
-  podmanSocket?: string;
+  /** Sockets of runtimes, instead of looking for one or starting one. */
+  sockets?: RuntimeSockets;
   /** The address of this machine that others are told; absent means the likeliest of its own. */
   advertise?: string;
   /** How much this machine has of what people gave a name. */
@@ -226,7 +227,7 @@ export class Server {
    */
   #checkRange(): void {
     const { agent, runtime, clusterRange, log } = this.#options;
-    if (!agent || runtime !== "podman") return;
+    if (!agent || !isReal(runtime)) return;
     const known = this.#store.view().cluster;
     const range = known?.range ?? clusterRange ?? CLUSTER_RANGE_DEFAULT;
     const conflict = conflictOf(range, ownRoutes());
@@ -311,18 +312,19 @@ export class Server {
    * @throws OrchdError when its state or its runtime can't be had
    */
   async startAgent(): Promise<void> {
-    const { dataDir, runDir, runtime: kind, podmanSocket, advertise, log, version } = this.#options;
+    const { dataDir, runDir, sockets = {}, advertise, log, version } = this.#options;
+    const kind = chooseRuntime(this.#options.runtime, sockets);
+    if (this.#options.runtime === "auto") log.info(`containers are run by ${kind}`);
     const subnet = serverSubnet(clusterIn(this.#store.view()).range);
-    const kernel = kind === "podman" ? NodeNetwork.of(dataDir) : undefined;
+    const kernel = isReal(kind) ? NodeNetwork.of(dataDir) : undefined;
     const network = kernel && { interfaceName: NODE_BRIDGE, subnet, kernel };
     if (network !== undefined) this.#lock = await lockNetwork(NODE_BRIDGE);
     const state = openAgentState(join(dataDir, "agent.db"));
     const nodeId = ownNodeId(this.#store.view(), state, log);
     this.#dispatcher.setOwnNode(nodeId);
-    const socket = podmanSocket === undefined ? {} : { socket: podmanSocket };
     const shared = { clock: systemClock, random: systemRandom };
-    const runtime = await openRuntime(kind, { nodeId, runDir, ...shared, ...socket });
-    const devices = kind === "podman" ? await DeviceWatch.begin(systemClock) : undefined;
+    const runtime = await openRuntime(kind, { nodeId, runDir, dataDir, sockets, ...shared });
+    const devices = isReal(kind) ? await DeviceWatch.begin(systemClock) : undefined;
     const { disk, diskPaths } = await beginDiskCare(runtime, dataDir);
     const { ingress: choice = INGRESS_CHOICE_DEFAULT } = this.#options;
     const found = readFacts({
@@ -335,7 +337,7 @@ export class Server {
       ingress: network === undefined ? undefined : factsOf(choice, []),
     });
     const facts = { ...found, disk };
-    const directory = kind === "podman" ? { directory: memoryDirectory(runDir, nodeId) } : {};
+    const directory = isReal(kind) ? { directory: memoryDirectory(runDir, nodeId) } : {};
     const agent = new Agent({
       nodeId,
       clock: systemClock,
@@ -363,7 +365,7 @@ export class Server {
     this.#agent = { agent, runtime, state, facts, devices };
     devices?.watch((found) => void this.#tellFacts(found));
     await agent.start();
-    if (kind === "podman") await this.#noteSubnet(nodeId, subnet);
+    if (isReal(kind)) await this.#noteSubnet(nodeId, subnet);
   }
 
   /** Other nodes get their ranges by joining; this one has its own by being the server's. */

@@ -62,6 +62,8 @@ export function logCases({ lab, create, run }: Tools): void {
 
   test("tail gives the last lines only, and since none from before", async () => {
     const taskId = await run({ prints, exitAfterMs: 0 });
+    // The tail is of what is there already.
+    await until("three lines", async () => (await textsOf(taskId, { follow: false })).length === 3);
     expect(await textsOf(taskId, { follow: true, tail: 2 })).toEqual(["two", "three"]);
     expect(await textsOf(taskId, { follow: false, tail: 0 })).toEqual([]);
     expect(await textsOf(taskId, { follow: false, tail: 99 })).toEqual(prints);

@@ -18,7 +18,11 @@ export const BANDS: Band[] = [
   { band: "model/", ours: ["model/", "lib/"], packages: ["zod"] },
   { band: "core/", ours: ["model/", "lib/"], packages: ["zod", "yaml"] },
   { band: "store/", ours: ["store/", ...CORE], packages: ["drizzle-orm", "zod", ...BUILTINS] },
-  { band: "runtime/", ours: ["runtime/", ...CORE], packages: ["zod", ...BUILTINS] },
+  {
+    band: "runtime/",
+    ours: ["runtime/", ...CORE],
+    packages: ["zod", "@grpc/grpc-js", "protobufjs", ...BUILTINS],
+  },
   {
     band: "pki/",
     ours: ["pki/", ...CORE],

@@ -16,18 +16,17 @@ import {
 } from "../context.ts";
 import { usageError, type Context } from "../context.ts";
 import { DATA_DIR_DEFAULT, RUN_DIR_DEFAULT, runDirOf } from "../socket-path.ts";
+import { type RuntimeFlags, runtimeFrom, runtimeOptions } from "../runtime-options.ts";
 
-interface JoinFlags extends IngressFlags {
+interface JoinFlags extends IngressFlags, RuntimeFlags {
   dataDir: string;
   runDir?: string;
-  runtime: "podman" | "fake";
   name?: string;
   label?: string[];
   advertise?: string;
   gossipPort: number;
   resource?: string[];
   allowBind?: string[];
-  podmanSocket?: string;
 }
 
 export function joinCommand(context: Context): Command {
@@ -63,20 +62,13 @@ export function joinCommand(context: Context): Command {
       "--run-dir <dir>",
       `where sockets are (default: ${RUN_DIR_DEFAULT}, or the data directory when that is named)`,
     )
-    .addOption(
-      new Option("--runtime <name>", "what runs the containers")
-        .choices(["podman", "fake"])
-        .default("podman"),
-    )
-    .option("--podman-socket <path>", "socket of a Podman service that runs already")
     .action(async (words: string[], flags: JoinFlags) => {
-      const { dataDir, runDir, podmanSocket, label, name, advertise, gossipPort, runtime } = flags;
+      const { dataDir, runDir, label, name, advertise, gossipPort } = flags;
       const data = pathFrom(io, dataDir);
       const { token, servers } = parseWords(await readWords(io, words));
       context.exitCode = await context.program.startAgent({
         dataDir: data,
         runDir: runDir === undefined ? runDirOf(data) : pathFrom(io, runDir),
-        runtime,
         token,
         servers,
         labels: parseLabels(label ?? []),
@@ -86,10 +78,10 @@ export function joinCommand(context: Context): Command {
         advertise,
         gossipPort,
         ingress: ingressFrom(flags),
-        podmanSocket: podmanSocket === undefined ? undefined : pathFrom(io, podmanSocket),
+        ...runtimeFrom(io, flags),
       });
     });
-  for (const option of ingressOptions()) command.addOption(option);
+  for (const option of [...runtimeOptions(), ...ingressOptions()]) command.addOption(option);
   return command;
 }
 

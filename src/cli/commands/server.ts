@@ -20,13 +20,12 @@ import {
   type Context,
 } from "../context.ts";
 import { DATA_DIR_DEFAULT, RUN_DIR_DEFAULT, runDirOf } from "../socket-path.ts";
+import { type RuntimeFlags, runtimeFrom, runtimeOptions } from "../runtime-options.ts";
 
-interface ServerFlags extends BackupFlags, IngressFlags {
+interface ServerFlags extends BackupFlags, IngressFlags, RuntimeFlags {
   dataDir: string;
   runDir?: string;
-  runtime: "podman" | "fake";
   agent: boolean;
-  podmanSocket?: string;
   listen: { host: string; port: number } | "none";
   advertise?: string;
   gossipPort: number;
@@ -55,13 +54,7 @@ export function serverCommand(context: Context): Command {
       "--run-dir <dir>",
       `where sockets are (default: ${RUN_DIR_DEFAULT}, or the data directory when that is named)`,
     )
-    .addOption(
-      new Option("--runtime <name>", "what runs the containers")
-        .choices(["podman", "fake"])
-        .default("podman"),
-    )
     .option("--no-agent", "run no containers on this machine")
-    .option("--podman-socket <path>", "socket of a Podman service that runs already")
     .addOption(
       new Option("--listen <ip:port>", "where agents and other machines reach it, or none")
         .default(LISTEN_DEFAULT, `0.0.0.0:${SERVER_PORT}`)
@@ -88,10 +81,11 @@ export function serverCommand(context: Context): Command {
     )
     .addOption(gossipPortOption())
     .action(async (given: ServerFlags) => {
-      const { dataDir, runDir, podmanSocket, listen, gossipPort, resource, ...others } = given;
+      const { dataDir, runDir, listen, gossipPort, resource, ...others } = given;
       const { ingressHttp: _http, ingressHttps: _https, ingressLog: _log, ...more } = others;
       const { allowBind, backupDir: _to, backupEvery: _every, ...rest } = more;
-      const { backupKeep: _keep, backupPassphraseFile: _file, ...flags } = rest;
+      const { backupKeep: _keep, backupPassphraseFile: _file, ...unsorted } = rest;
+      const { podmanSocket: _podman, containerdSocket: _containerd, ...flags } = unsorted;
       const data = pathFrom(io, dataDir);
       context.exitCode = await context.program.startServer({
         dataDir: data,
@@ -102,10 +96,11 @@ export function serverCommand(context: Context): Command {
         ...allowBindFrom(io, allowBind),
         ...backupsFrom(io, given),
         ...(listen === "none" ? {} : { listen: { ...listen, gossipPort } }),
-        ...(podmanSocket === undefined ? {} : { podmanSocket: pathFrom(io, podmanSocket) }),
+        ...runtimeFrom(io, given),
       });
     });
-  for (const option of [...ingressOptions(), ...backupOptions()]) command.addOption(option);
+  for (const option of [...runtimeOptions(), ...ingressOptions(), ...backupOptions()])
+    command.addOption(option);
   return command;
 }
 

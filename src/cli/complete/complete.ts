@@ -7,7 +7,14 @@ import { FILES, type Candidate } from "./candidate.ts";
 import { completeContext, completeName } from "./names.ts";
 
 /** Options whose value is a path, by their name. */
-const PATH_OPTIONS = new Set(["--file", "--env-file", "--socket", "--podman-socket", "--data-dir"]);
+const PATH_OPTIONS = new Set([
+  "--file",
+  "--env-file",
+  "--socket",
+  "--podman-socket",
+  "--containerd-socket",
+  "--data-dir",
+]);
 
 /**
  * Prints what could stand for the last of `words`.

@@ -90,7 +90,7 @@ export function statusOf(inspected: Inspected): ContainerStatus | undefined {
 
 function wasOutOfMemory({ Id, State, HostConfig }: Inspected): boolean {
   if (State.OOMKilled) return true;
-  return State.ExitCode === KILLED && HostConfig.Memory > 0 && killedForMemory(Id);
+  return State.ExitCode === KILLED && HostConfig.Memory > 0 && killedForMemory(`libpod-${Id}`);
 }
 
 /** Podman writes the year 1 for "never". */

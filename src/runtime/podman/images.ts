@@ -206,7 +206,8 @@ async function exists(http: PodmanHttp, reference: string): Promise<boolean> {
   }
 }
 
-function pullError(reference: string, reason: string): OrchdError {
+/** What a failed transfer means, in one sentence with the image's name. */
+export function pullError(reference: string, reason: string): OrchdError {
   const told = reasonOf(reason);
   const code = told.code;
   const message = `image ${reference} is not on this node and could not be fetched: ${told.text}`;

@@ -7,11 +7,12 @@ const RECORD_BYTES_MAX = 8192;
 const RECORDS_MAX = 200_000;
 
 /**
- * Whether the kernel says that it killed a process of the container for its memory limit. With old
+ * Whether the kernel says that it killed a process of a cgroup for its memory limit. With old
  * cgroups conmon often misses that, because the notice and the process's end come at once. False
  * where the kernel's log can't be read.
+ * @param cgroup its name, or as much of it as nobody else has
  */
-export function killedForMemory(containerId: string): boolean {
+export function killedForMemory(cgroup: string): boolean {
   let fd: number;
   try {
     fd = openSync("/dev/kmsg", constants.O_RDONLY | constants.O_NONBLOCK);
@@ -24,7 +25,7 @@ export function killedForMemory(containerId: string): boolean {
     for (let i = 0; i < RECORDS_MAX; i++) {
       const record = readRecord(fd, buffer);
       if (record === undefined) return false;
-      if (isKillFor(record, containerId)) return true;
+      if (isKillFor(record, cgroup)) return true;
     }
     return false;
   } finally {
@@ -33,8 +34,8 @@ export function killedForMemory(containerId: string): boolean {
 }
 
 /** `oom-kill:…,oom_memcg=/…/libpod-ID,…`, as Linux writes it since 5.0. */
-export function isKillFor(record: string, containerId: string): boolean {
-  return record.includes("oom-kill:") && record.includes(`libpod-${containerId}`);
+export function isKillFor(record: string, cgroup: string): boolean {
+  return record.includes("oom-kill:") && record.includes(cgroup);
 }
 
 /** The next record, empty for one that was overwritten meanwhile; undefined at the end. */

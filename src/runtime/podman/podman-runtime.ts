@@ -1,4 +1,3 @@
-import { mkdir } from "node:fs/promises";
 import { z } from "zod";
 import type { Clock } from "../../lib/clock.ts";
 import { OrchdError } from "../../lib/errors.ts";
@@ -29,6 +28,7 @@ import {
   type TakenImage,
   type Upkeep,
 } from "../driver.ts";
+import { makeSources } from "../bind-sources.ts";
 import { readContainerLog } from "./container-log.ts";
 import { inspectedSchema, listedSchema, statusOf, type Inspected } from "./container-status.ts";
 import { createSpecOf } from "./create-spec.ts";
@@ -398,19 +398,4 @@ export class PodmanRuntime implements Runtime {
 
 function withImage(assignment: Assignment, image: string): Assignment {
   return { ...assignment, container: { ...assignment.container, image } };
-}
-
-/** Directories of bind mounts that are to be made when they are missing, as Docker does. */
-async function makeSources(mounts: readonly Mount[]): Promise<void> {
-  for (const mount of mounts) {
-    if (mount.type !== "bind" || !mount.createSource) continue;
-    try {
-      await mkdir(mount.source, { recursive: true });
-    } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "EEXIST") continue;
-      throw new OrchdError("runtime", `the mounted path ${mount.source} could not be made`, {
-        cause: error,
-      });
-    }
-  }
 }

@@ -14,6 +14,8 @@ const AFTERWORD_MS = 50;
 export interface CommandTarget {
   /** The OCI runtime's executable. */
   runtime: string;
+  /** What stands before its command, such as where it keeps its state. */
+  flags?: readonly string[];
   containerId: string;
   /** Where the command's process id is written: a file that is gone afterwards. */
   pidFile: string;
@@ -34,11 +36,12 @@ export function nextPidFile(runDir: string): string {
  * @throws OrchdError `runtime` when it can't be tried, which says nothing of the command
  */
 export async function runCommand(
-  { runtime, containerId, pidFile }: CommandTarget,
+  { runtime, flags = [], containerId, pidFile }: CommandTarget,
   command: readonly string[],
   { signal, outputBytesMax }: CommandOptions,
 ): Promise<CommandResult> {
-  const child = Bun.spawn([runtime, "exec", "--pid-file", pidFile, containerId, ...command], {
+  const words = [runtime, ...flags, "exec", "--pid-file", pidFile, containerId, ...command];
+  const child = Bun.spawn(words, {
     stdio: ["ignore", "pipe", "pipe"],
     env: { PATH: process.env["PATH"] ?? "" },
   });

@@ -39,7 +39,7 @@ test("a node that is connected gets the keys of gossip as they change", async ()
     dataDir,
     runDir: join(dataDir, "run"),
     runtime: "fake",
-    podmanSocket: undefined,
+    sockets: {},
     token: (await client.createToken({})).text,
     servers: server.addresses(),
     labels: {},

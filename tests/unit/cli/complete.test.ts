@@ -39,7 +39,7 @@ test("commands are completed", async () => {
 
 test("options are completed, and the values of those that have a few", async () => {
   expect(await complete("logs --t")).toEqual(["--tail", "--timestamps"]);
-  expect(await complete("server --runtime ")).toEqual(["podman", "fake"]);
+  expect(await complete("server --runtime ")).toEqual(["auto", "podman", "containerd", "fake"]);
   expect(await complete("up --timeout ")).toEqual([]);
 });
 

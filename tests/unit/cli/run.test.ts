@@ -24,7 +24,7 @@ describe("wrong usage ends with 2 and says what to do", () => {
     [["image"], "it needs one of load, pull, save, ls, where, rm, prune"],
     [["image", "lsx"], "(Did you mean ls?)"],
     [["completion", "tcsh"], "bash, zsh, fish"],
-    [["server", "--runtime", "docker"], "podman, fake"],
+    [["server", "--runtime", "docker"], "auto, podman, containerd, fake"],
     [["server", "--listen", "6770"], "Write it like 0.0.0.0:6770, or none."],
     [["server", "--listen", "host:6770"], "Write it like 0.0.0.0:6770, or none."],
     [["server", "--listen", "0.0.0.0:65536"], "Write it like 0.0.0.0:6770, or none."],
@@ -116,8 +116,9 @@ describe("orchd server", () => {
         dataDir: "/var/lib/orchd",
         runDir: "/run/orchd",
         listen: { host: "0.0.0.0", port: 6770, gossipPort: 7946 },
-        runtime: "podman",
+        runtime: "auto",
         agent: true,
+        sockets: {},
         strategy: "spread",
         ingress: { http: 80, https: 443, log: false },
       },
@@ -136,7 +137,7 @@ describe("orchd server", () => {
         agent: false,
         strategy: "spread",
         ingress: { http: 80, https: 443, log: false },
-        podmanSocket: "/home/ann/p.sock",
+        sockets: { podman: "/home/ann/p.sock" },
       },
     ]);
   });
@@ -200,14 +201,14 @@ describe("orchd join", () => {
   const usual: JoinOptions = {
     dataDir: "/var/lib/orchd",
     runDir: "/run/orchd",
-    runtime: "podman",
+    runtime: "auto",
     token: undefined,
     servers: [],
     labels: {},
     name: undefined,
     advertise: undefined,
     gossipPort: 7946,
-    podmanSocket: undefined,
+    sockets: {},
     ingress: { http: 80, https: 443, log: false },
   };
 

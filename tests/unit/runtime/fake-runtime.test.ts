@@ -138,7 +138,9 @@ describe("the fake runtime does as tests ask", () => {
   test("it is opened by its name", async () => {
     const nodeId = "nnnnnnnnnnnn" as NodeId;
     const random = seededRandom("test");
-    const runtime = await openRuntime("fake", { nodeId, runDir: "/none", clock: aClock(), random });
+    const dirs = { runDir: "/none", dataDir: "/none" };
+    const own = { nodeId, ...dirs, clock: aClock(), random, sockets: {} };
+    const runtime = await openRuntime("fake", own);
     expect(await runtime.info()).toEqual({ name: "fake", version: "1" });
   });
 });
