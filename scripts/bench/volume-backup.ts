@@ -10,7 +10,7 @@ import { timed } from "./work.ts";
 
 const FILES = 8;
 const FILE_BYTES = 128 * 1024 * 1024;
-const LOOK_EVERY_MS = 20;
+const LOOK_EVERY_MS = 100;
 /** It comes to rest, and gives back 30 s after its start what only that needed. */
 const SETTLE_MS = 45_000;
 

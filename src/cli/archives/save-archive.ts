@@ -1,11 +1,15 @@
 import { randomUUID } from "node:crypto";
 import * as fs from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { promisify } from "node:util";
 import { ArchiveTail } from "../../core/archive/archive-tail.ts";
 import type { Contents } from "../../core/archive/seal.ts";
 import { OrchdError, systemCodeOf } from "../../lib/errors.ts";
 import { pathFrom, usageError } from "../context.ts";
 import type { Io } from "../io.ts";
+
+const WRITE_BEHIND_BYTES = 32 * 1024 * 1024;
+const fdatasync = promisify(fs.fdatasync);
 
 /** Watches an archive that passes by, and tells what it was when it was whole. */
 export interface ArchiveCheck<T> {
@@ -63,18 +67,18 @@ export async function saveChecked<T>(
       const message = "what came is not the whole archive: try again";
       throw new OrchdError("damaged", message, { retryable: true });
     }
-    target.complete();
+    await target.complete();
     return contents;
   } catch (error) {
-    target.discard();
+    await target.discard();
     throw error;
   }
 }
 
 interface Target {
   write(bytes: Uint8Array): Promise<void> | void;
-  complete(): void;
-  discard(): void;
+  complete(): Promise<void> | void;
+  discard(): Promise<void> | void;
 }
 
 function standardOutput(io: Io): Target {
@@ -87,6 +91,7 @@ function standardOutput(io: Io): Target {
 function draftOf(path: string): Target {
   const draft = join(dirname(path), `.${basename(path)}.${randomUUID().slice(0, 8)}`);
   const descriptor = attempt(path, () => fs.openSync(draft, "wx", 0o600));
+  const behind = new WriteBehind(descriptor);
   let isOpen = true;
   const close = () => {
     if (isOpen) fs.closeSync(descriptor);
@@ -96,18 +101,51 @@ function draftOf(path: string): Target {
     write: (bytes) =>
       attempt(path, () => {
         for (let at = 0; at < bytes.length;) at += fs.writeSync(descriptor, bytes, at);
+        behind.note(bytes.length);
       }),
-    complete: () =>
+    async complete() {
+      const failure = await behind.settled();
       attempt(path, () => {
+        if (failure !== undefined) throw failure;
         fs.fsyncSync(descriptor);
         close();
         fs.renameSync(draft, path);
-      }),
-    discard() {
+      });
+    },
+    async discard() {
+      await behind.settled();
       close();
       fs.rmSync(draft, { force: true });
     },
   };
+}
+
+/** Has the disk write while more comes, which otherwise would begin when all has come. */
+class WriteBehind {
+  readonly #descriptor: number;
+  #unwritten = 0;
+  #writing: Promise<void> | undefined;
+  /** A disk tells of it once: who asks later is told that all is well. */
+  #failure: Error | undefined;
+
+  constructor(descriptor: number) {
+    this.#descriptor = descriptor;
+  }
+
+  note(bytes: number): void {
+    this.#unwritten += bytes;
+    if (this.#unwritten < WRITE_BEHIND_BYTES || this.#writing !== undefined) return;
+    this.#unwritten = 0;
+    this.#writing = fdatasync(this.#descriptor)
+      .catch((error: Error) => void (this.#failure ??= error))
+      .finally(() => (this.#writing = undefined));
+  }
+
+  /** Resolves when nothing of it is under way, with what went wrong. */
+  async settled(): Promise<Error | undefined> {
+    await this.#writing;
+    return this.#failure;
+  }
 }
 
 function attempt<T>(path: string, work: () => T): T {
