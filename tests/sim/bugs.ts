@@ -57,7 +57,7 @@ export const BUGS: readonly Bug[] = [
   {
     name: "forgets-deadlines",
     breaks: ["S4"],
-    seed: "28",
+    seed: "34",
     faults: { serverDies: 0, serverPauses: 0 },
     controllersStore: (store) => withNodes(store, ({ drainBy: _, ...node }) => node),
   },

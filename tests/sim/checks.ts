@@ -53,7 +53,7 @@ export class Checks {
 
   /** A commit is about to become durable. */
   onDurable({ applied }: Commit, now: number): void {
-    this.#note(this.#commits.check(applied, this.#disk.view));
+    this.#note(this.#commits.check(applied, this.#disk.view, this.#serverNow()));
     for (const { kind, before, after } of applied) {
       if (kind === "task" && after !== undefined) {
         this.#slots.set(after.id, { serviceId: after.serviceId, slot: after.slot });
@@ -176,7 +176,8 @@ export class Checks {
   #checkDeadline({ node: { id } }: Place, now: number): void {
     const { view } = this.#disk;
     const node = view.nodes.get(id);
-    const isDue = node?.availability === "drain" && (node.drainBy ?? Infinity) <= this.#serverNow();
+    const isDrained = node?.availability === "drain" && node.health !== "down";
+    const isDue = isDrained && (node.drainBy ?? Infinity) <= this.#serverNow();
     if (!isDue) return void this.#overdueSince.delete(id);
     const since = Math.max(this.#overdueSince.get(id) ?? now, this.#resumedAt, this.#startedAt);
     this.#overdueSince.set(id, since);

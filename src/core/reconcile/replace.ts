@@ -99,7 +99,7 @@ function isDeferred({ view, service }: Look, task: Task): boolean {
   return !canMove(service) && downNodeOf(view, task) !== undefined;
 }
 
-/** While successors may not start, what serves goes on serving: on a drained node to the deadline. */
+/** While successors may not start, what serves goes on: on a drained node until its deadline. */
 export function holdBack(replacements: Replacements, view: View, now: number): void {
   const isOverdue = (task: Task) => (drainDeadlineOf(view, task) ?? Infinity) <= now;
   replacements.start = [];
