@@ -18,6 +18,15 @@ import {
   wrap,
 } from "./wrap.ts";
 
+/** Without what ends tasks for other reasons. */
+const ONLY_LINKS = {
+  agentDies: 0,
+  powerIsCut: 0,
+  containerCrashes: 0,
+  containerVanishes: 0,
+  serverDies: 0,
+} as const;
+
 export const BUGS: readonly Bug[] = [
   ...ROLLOUT_BUGS,
   {
@@ -44,6 +53,13 @@ export const BUGS: readonly Bug[] = [
     breaks: ["S4"],
     controllersStore: (store) =>
       withNodes(store, (node) => ({ ...node, availability: "active", health: "ready" })),
+  },
+  {
+    name: "forgets-deadlines",
+    breaks: ["S4"],
+    seed: "34",
+    faults: { serverDies: 0, serverPauses: 0 },
+    controllersStore: (store) => withNodes(store, ({ drainBy: _, ...node }) => node),
   },
   {
     name: "ignores-constraints",
@@ -261,7 +277,8 @@ export const BUGS: readonly Bug[] = [
   {
     name: "lets-no-surplus-end",
     breaks: ["T8", "one"],
-    seed: "85",
+    seed: "31",
+    faults: { ...ONLY_LINKS, linkIsCut: 0.06 },
     controllersStore: (store) =>
       withCommit(store, (changes) =>
         store.commit(changes.filter((change) => !tellsWhy(change, "holds its slot"))),
@@ -270,6 +287,7 @@ export const BUGS: readonly Bug[] = [
   {
     name: "wants-what-its-slot-has-gone-on-without",
     breaks: ["T8", "retired"],
+    seed: "4",
     controllersStore: (store) =>
       withCommit(store, (changes) => {
         const isRetired = (change: Change) => {

@@ -1,7 +1,7 @@
 import type { AssignmentSet } from "../../src/model/assignment.ts";
 import type { NodeId, ServiceId, TaskId } from "../../src/model/ids.ts";
 import { specOf } from "../../src/model/service.ts";
-import { isTerminal } from "../../src/model/task.ts";
+import { isLive, isTerminal } from "../../src/model/task.ts";
 import { supersededIn } from "../plan-linter.ts";
 import type { Commit } from "../../src/store/store.ts";
 import { CommitChecks, checkState } from "./commit-checks.ts";
@@ -13,6 +13,8 @@ import type { Invariant, Violation } from "./violation.ts";
 const STEADY_MS = 25_000;
 /** For so long a session must have been there, so that nobody may come to call its node down. */
 const THERE_MS = 8000;
+/** For so long a server may take to empty a drained node whose deadline has passed. */
+const EMPTYING_MS = 15_000;
 /** For so long at least a server that was paused takes nobody for gone. */
 const PAUSE_GRACE_MS = 9_000;
 /** A shorter pause is no pause, just slowness. */
@@ -23,6 +25,7 @@ export class Checks {
   violation: Violation | undefined;
   readonly #disk: Disk;
   readonly #places: () => readonly Place[];
+  readonly #serverNow: () => number;
   /** Tasks that nobody could be told of at some time: they may run for longer than they should. */
   readonly #astray = new Set<TaskId>();
   readonly #commits = new CommitChecks();
@@ -37,15 +40,20 @@ export class Checks {
   #checkedVersion = 0;
   #pausedAt = 0;
   #resumedAt = 0;
+  #startedAt = 0;
+  /** Since when the deadlines of drained nodes have passed. */
+  readonly #overdueSince = new Map<NodeId, number>();
 
-  constructor(disk: Disk, places: () => readonly Place[]) {
+  /** @param serverNow by the clock of the server's machine, however wrong */
+  constructor(disk: Disk, places: () => readonly Place[], serverNow: () => number) {
+    this.#serverNow = serverNow;
     this.#disk = disk;
     this.#places = places;
   }
 
   /** A commit is about to become durable. */
   onDurable({ applied }: Commit, now: number): void {
-    this.#note(this.#commits.check(applied, this.#disk.view));
+    this.#note(this.#commits.check(applied, this.#disk.view, this.#serverNow()));
     for (const { kind, before, after } of applied) {
       if (kind === "task" && after !== undefined) {
         this.#slots.set(after.id, { serviceId: after.serviceId, slot: after.slot });
@@ -67,7 +75,10 @@ export class Checks {
     if (this.#checkedVersion === view.version) return;
     this.#checkedVersion = view.version;
     this.#note(checkState(view, (id) => this.#alone.has(id) || this.#unstarted.has(id)));
-    for (const place of this.#places()) this.#checkHealth(place, now);
+    for (const place of this.#places()) {
+      this.#checkHealth(place, now);
+      this.#checkDeadline(place, now);
+    }
   }
 
   onContainer(what: "created" | "started" | "exited" | "removed", taskId: TaskId): void {
@@ -113,6 +124,10 @@ export class Checks {
     this.#pausedAt = now;
   }
 
+  onServerStart(now: number): void {
+    this.#startedAt = now;
+  }
+
   onResume(now: number): void {
     this.#resumedAt = now;
   }
@@ -155,6 +170,20 @@ export class Checks {
     if (agent === undefined || isCut || now - since < STEADY_MS) return;
     if (this.#disk.view.nodes.get(node.id)?.health !== "down") return;
     this.broken("H1", `node ${node.hostname} is down, with a session for ${now - steadySince} ms`);
+  }
+
+  /** Nothing that runs on a drained node is wanted there for long when its deadline has passed. */
+  #checkDeadline({ node: { id } }: Place, now: number): void {
+    const { view } = this.#disk;
+    const node = view.nodes.get(id);
+    const isDrained = node?.availability === "drain" && node.health !== "down";
+    const isDue = isDrained && (node.drainBy ?? Infinity) <= this.#serverNow();
+    if (!isDue) return void this.#overdueSince.delete(id);
+    const since = Math.max(this.#overdueSince.get(id) ?? now, this.#resumedAt, this.#startedAt);
+    this.#overdueSince.set(id, since);
+    const left = view.tasksOn(id).find((task) => isLive(task) && !this.#alone.has(task.id));
+    if (now - since < EMPTYING_MS || left === undefined) return;
+    this.broken("S4", `task ${left.id} is wanted on a node ${now - since} ms after its deadline`);
   }
 
   #note(violation: Violation | undefined): void {

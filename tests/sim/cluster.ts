@@ -69,7 +69,8 @@ export class Cluster {
     this.#options = options;
     this.#random = seededRandom(options.seed);
     this.faults = { ...drawFaults(this.#random.split("faults")), ...options.bug?.faults };
-    this.checks = new Checks(this.disk, () => this.places);
+    const serverNow = () => this.clock.now() + this.serverSkewMs;
+    this.checks = new Checks(this.disk, () => this.places, serverNow);
     const count = happens(this.#random, 0.5)
       ? between(this.#random, 1, 3)
       : between(this.#random, 4, 8);
@@ -110,6 +111,7 @@ export class Cluster {
     });
     this.server = server;
     server.start();
+    this.checks.onServerStart(this.clock.now());
     for (const place of this.places) {
       place.steadySince = this.clock.now();
       place.agent?.link.connect();

@@ -37,9 +37,12 @@ export class CommitChecks {
   /** Where a task of each slot ran that can't move; by service and slot. */
   readonly #homes = new Map<string, NodeId>();
 
-  /** The first invariant that a commit breaks. */
-  check(applied: readonly Applied[], before: View): Problem {
-    const rollout = this.#rollouts.check(applied, before);
+  /**
+   * The first invariant that a commit breaks.
+   * @param now by the clock of the server's machine
+   */
+  check(applied: readonly Applied[], before: View, now: number): Problem {
+    const rollout = this.#rollouts.check(applied, before, now);
     if (rollout !== undefined) return rollout;
     for (const one of applied) {
       const problem =

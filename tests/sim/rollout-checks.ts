@@ -19,7 +19,8 @@ export class RolloutChecks {
   /** Revisions that were undone after failures, by service. */
   readonly #undone = new Map<ServiceId, Set<number>>();
 
-  check(applied: readonly Applied[], before: View): Problem {
+  /** @param now by the clock of the server's machine */
+  check(applied: readonly Applied[], before: View, now: number): Problem {
     for (const one of applied) {
       const problem = checkBeginning(one, applied, before);
       if (problem !== undefined) return problem;
@@ -27,7 +28,9 @@ export class RolloutChecks {
       const undone = this.#checkUndo(one.before, one.after) ?? checkLock(one.after);
       if (undone !== undefined) return undone;
     }
-    const taken = applied.flatMap((one) => takenBy(one, before));
+    const taken = applied
+      .flatMap((one) => takenBy(one, before))
+      .filter((task) => !isOverdue(task, before, now));
     for (const [id, tasks] of Map.groupBy(taken, (task) => task.serviceId)) {
       const problem = checkTaking(id, tasks, applied, before);
       if (problem !== undefined) return problem;
@@ -85,6 +88,12 @@ function takenBy({ kind, before, after }: Applied, view: View): Task[] {
   const isTold = isLive(before) && !isLive(after);
   if (!isTold || !after.message.startsWith("replaced by revision")) return [];
   return isServing(view, before) ? [after] : [];
+}
+
+/** Whether the deadline of its drained node has passed: then it goes, replaced or not. */
+function isOverdue({ nodeId }: Task, view: View, now: number): boolean {
+  const node = nodeId === undefined ? undefined : view.nodes.get(nodeId);
+  return node?.availability === "drain" && node.drainBy !== undefined && node.drainBy <= now;
 }
 
 function checkTaking(

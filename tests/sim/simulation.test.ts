@@ -4,7 +4,8 @@ import { systemRandom } from "../../src/lib/random.ts";
 import { runSimulation } from "./run.ts";
 import { formatViolation } from "./violation.ts";
 
-const FIXED_SEEDS = 40;
+/** The first of all, and those that showed a mistake once. */
+const FIXED_SEEDS = [...Array.from({ length: 40 }, (_, i) => String(i + 1)), "20033-54"];
 
 /** `kept every invariant`, or what was broken with how to see it again. Each seed is run twice. */
 async function verdictOf(seed: string): Promise<string> {
@@ -16,9 +17,9 @@ async function verdictOf(seed: string): Promise<string> {
 }
 
 describe("a cluster in which everything fails keeps every invariant, and heals", () => {
-  for (let i = 1; i <= FIXED_SEEDS; i++) {
-    test(`with seed ${i}`, async () => {
-      expect(await verdictOf(String(i))).toBe("kept every invariant");
+  for (const seed of FIXED_SEEDS) {
+    test(`with seed ${seed}`, async () => {
+      expect(await verdictOf(seed)).toBe("kept every invariant");
     });
   }
 

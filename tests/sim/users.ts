@@ -82,7 +82,10 @@ export function drawDeed(random: Random, disk: Disk): Deed {
   const nodeId = oneOf(random, [...view.nodes.keys()]);
   if (choice > 0.95 && view.nodes.size > 1)
     return setZone(nodeId, oneOf(random, ["north", "south"]));
-  return setAvailability(nodeId, oneOf(random, ["active", "active", "pause", "drain"] as const));
+  const availability = oneOf(random, ["active", "active", "pause", "drain"] as const);
+  const own = random.split(`deadline/${nodeId}`);
+  const isTimed = availability === "drain" && happens(own, 0.5);
+  return setAvailability(nodeId, availability, isTimed ? between(own, 1, 20) * 1000 : undefined);
 }
 
 function up(random: Random, disk: Disk): Deed {
@@ -357,10 +360,14 @@ function down(name: string): Deed {
 
 type Availability = "active" | "pause" | "drain";
 
-export function setAvailability(nodeId: NodeId, availability: Availability): Deed {
+export function setAvailability(
+  nodeId: NodeId,
+  availability: Availability,
+  deadlineMs?: number,
+): Deed {
   return {
-    text: `node ${nodeId} ${availability}`,
-    run: (server) => server.writes.setAvailability(nodeId, availability),
+    text: `node ${nodeId} ${availability} ${deadlineMs ?? ""}`,
+    run: (server) => server.writes.setAvailability(nodeId, availability, deadlineMs),
     isOnDisk: ({ view }) => view.nodes.get(nodeId)?.availability === availability,
   };
 }

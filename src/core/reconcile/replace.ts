@@ -99,10 +99,11 @@ function isDeferred({ view, service }: Look, task: Task): boolean {
   return !canMove(service) && downNodeOf(view, task) !== undefined;
 }
 
-/** While successors may not start, what serves goes on serving. */
-export function holdBack(replacements: Replacements, view: View): void {
+/** While successors may not start, what serves goes on: on a drained node until its deadline. */
+export function holdBack(replacements: Replacements, view: View, now: number): void {
+  const isOverdue = (task: Task) => (drainDeadlineOf(view, task) ?? Infinity) <= now;
   replacements.start = [];
-  replacements.stop = replacements.stop.filter((task) => !isServing(view, task));
+  replacements.stop = replacements.stop.filter((task) => !isServing(view, task) || isOverdue(task));
 }
 
 /** Whether the task is to leave the only node that can hold it. */

@@ -65,7 +65,7 @@ export function planService(
     else plan.actions.push(...fillSlot(service, slot, { ...begin, failures: start.failures }));
   }
   const replacements = replacementsOf(view, service, filled, now);
-  if (waitsFor !== undefined) holdBack(replacements, view);
+  if (waitsFor !== undefined) holdBack(replacements, view, now);
   if (replacements.wakeAt !== undefined) wake(replacements.wakeAt);
   for (const task of replacements.stop) {
     plan.actions.push(stopOutdated(view, service, slots.get(task.slot), task));

@@ -10,9 +10,10 @@ import {
   aService,
   aTask,
   aView,
+  anId,
   withNewImage,
 } from "../../../builders.ts";
-import { formatPlan } from "../../../plan-text.ts";
+import { formatPlan, shortId } from "../../../plan-text.ts";
 
 type Update = Partial<ServiceSpec["update"]>;
 
@@ -254,5 +255,18 @@ describe("a drained node with a deadline", () => {
   test("is left by everything at its end, replaced or not", () => {
     const why = "node n1 is drained";
     expect(formatPlan(planAt(60_000, 60_000))).toEqual([`stop t1: ${why}`, `stop t2: ${why}`]);
+  });
+
+  test("is left at its end by what waits for another service to go on elsewhere", () => {
+    const db = aService({}, { id: anId("db"), name: "db" });
+    const need = { service: "db", condition: "started", restart: false, required: true } as const;
+    const waiting = withNewImage(service, { dependsOn: [need] });
+    const plansAt = (now: number) => {
+      const nodes = [aNode("n1", { availability: "drain", drainBy: 60_000 }), aNode("n2")];
+      const view = aView({ services: [db, waiting], tasks, nodes });
+      const { actions } = planService(view, waiting.id, now, seededRandom("test"));
+      return actions.flatMap((one) => (one.type === "stopTask" ? shortId(one.taskId) : []));
+    };
+    expect([plansAt(59_999), plansAt(60_000)]).toEqual([[], ["t1", "t2"]]);
   });
 });
