@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { NodeSummary, TaskSummary } from "../../src/model/summary.ts";
 import { Fleet } from "../../scripts/lab/fleet.ts";
-import { HELLO } from "../../scripts/lab/host.ts";
+import { HELLO, Host } from "../../scripts/lab/host.ts";
+import { root } from "../../scripts/project.ts";
 
 const STACK = HELLO.replace("replicas: 3", "replicas: 4");
 
@@ -52,4 +53,20 @@ describe("a cluster of a node with Podman and one with containerd", () => {
     expect(code).toBe(0);
     expect(stdout.match(/Hello from/g)).toHaveLength(4);
   });
+});
+
+test("npm start --runtime containerd deploys the hello stack without Podman", async () => {
+  const host = await Host.bare();
+  try {
+    const words = ["npm", "start", "--", "--once", "--runtime", "containerd"];
+    const { code, stdout, stderr } = await host.lab.run(words, {
+      workingDir: root,
+      timeoutMs: 55_000,
+    });
+    expect(stdout + stderr).toContain("says: Hello from ");
+    expect(code).toBe(0);
+    expect(await host.containers("hello")).toEqual([]);
+  } finally {
+    await host.stop();
+  }
 });
