@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { Clock } from "../lib/clock.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
 import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import {
@@ -16,6 +16,9 @@ import { type ImageSource, Mirror } from "../images/mirror.ts";
 import { Registry } from "../images/registry.ts";
 import { parseRegistryPath } from "../images/registry-route.ts";
 import type { Runtime } from "../runtime/driver.ts";
+
+/** What was never completed is swept away so often. */
+const SWEEP_MS = 6 * 3_600_000;
 
 export interface SiteImagesOptions {
   /** Holds the images, in a directory of its own. */
@@ -40,6 +43,8 @@ export class SiteImages {
   readonly #kept: Registry;
   readonly #listener: RegistryListener;
   readonly #log: Log;
+  readonly #clock: Clock;
+  #sweep: Timer;
 
   private constructor(
     store: ImageStore,
@@ -51,8 +56,10 @@ export class SiteImages {
     this.registry = registry;
     this.#mirror = mirror;
     this.#log = options.log;
+    this.#clock = options.clock;
     this.#kept = new Registry({ store, clock: options.clock, log: options.log });
     this.#listener = serveRegistry({ registry, ...options });
+    this.#sweep = this.#sweepLater();
   }
 
   /** @throws OrchdError `noSpace`, `internal` */
@@ -126,7 +133,17 @@ export class SiteImages {
   }
 
   close(): Promise<void> {
+    this.#sweep.cancel();
     return this.#listener.close();
+  }
+
+  #sweepLater(): Timer {
+    return this.#clock.after(SWEEP_MS, () => {
+      this.store.sweep().catch((error: unknown) => {
+        this.#log.warn(`what is left of images is not swept away: ${messageChainOf(error)}`);
+      });
+      this.#sweep = this.#sweepLater();
+    });
   }
 
   async #has(reference: ImageReference): Promise<boolean> {

@@ -348,6 +348,16 @@ export class ApiClient {
     return this.#transport.call(request) as Promise<LoadedImages>;
   }
 
+  /** Has the connected nodes with all these labels get images that the site keeps. */
+  fetchImages(
+    references: readonly string[],
+    labels: Readonly<Record<string, string>>,
+  ): Promise<LoadedImages> {
+    const body = { references, labels };
+    const request = { method: "POST", path: "/v1/images/fetch", body } as const;
+    return this.#transport.call(request) as Promise<LoadedImages>;
+  }
+
   /** The images that the site keeps. */
   keptImages(): Promise<KeptImage[]> {
     return this.#get("/v1/images/kept");

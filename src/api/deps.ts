@@ -110,6 +110,11 @@ export interface ApiDeps {
   images: {
     /** Takes an archive, and has the nodes that are connected get what it holds. */
     load(archive: AsyncIterable<Uint8Array>): Promise<LoadedImages>;
+    /** Has the connected nodes with all these labels get images that the site keeps. */
+    fetch(
+      references: readonly string[],
+      labels: Readonly<Record<string, string>>,
+    ): Promise<LoadedImages>;
     list(): Promise<KeptImage[]>;
     /** The images as an archive. */
     save(references: readonly string[]): Promise<AsyncIterable<Uint8Array>>;

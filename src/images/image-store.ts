@@ -212,6 +212,11 @@ export class ImageStore {
     });
   }
 
+  /** Removes blobs of no manifest, as uploads and archives leave that were never completed. */
+  sweep(): Promise<number> {
+    return this.collect({ digests: new Set(this.entries().map(({ digest }) => digest)) });
+  }
+
   /** All that have a tag, by name. */
   async images(): Promise<StoredImage[]> {
     const tagged = this.#catalog.entries().filter(({ tag }) => tag !== undefined);

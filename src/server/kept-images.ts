@@ -57,11 +57,31 @@ export class KeptImages {
    */
   async load(archive: AsyncIterable<Uint8Array>): Promise<LoadedImages> {
     const references = await loadArchive(this.#options.site.store, archive);
+    return this.#fetch(references, {});
+  }
+
+  /**
+   * Has the connected nodes with all these labels get images that the site keeps.
+   * @throws OrchdError `notFound` when one is not kept
+   */
+  async fetch(
+    names: readonly string[],
+    labels: Readonly<Record<string, string>>,
+  ): Promise<LoadedImages> {
+    const found = names.map((name) => this.#options.site.store.resolve(name).reference);
+    return this.#fetch(found.map(formatImageReference), labels);
+  }
+
+  async #fetch(
+    references: string[],
+    labels: Readonly<Record<string, string>>,
+  ): Promise<LoadedImages> {
     const view = this.#options.store.view();
-    const named = this.#options.sessions().map((agent) => ({
-      agent,
-      node: view.nodes.get(agent.nodeId)?.hostname ?? agent.nodeId,
-    }));
+    const named = this.#options.sessions().flatMap((agent) => {
+      const found = view.nodes.get(agent.nodeId);
+      const isMeant = Object.entries(labels).every(([key, value]) => found?.labels[key] === value);
+      return isMeant ? [{ agent, node: found?.hostname ?? agent.nodeId }] : [];
+    });
     const nodes = await Promise.all(
       sortedBy(named, ({ node }) => node).map(async ({ agent, node }) => {
         try {

@@ -8,7 +8,7 @@ import { openStore, sha256 } from "../unit/images/rig.ts";
 
 const KILLS = 12;
 
-test("a store whose process is killed at any moment is whole, and has what it said it has", async () => {
+test("a store that is killed at any moment is whole, and has what it said it has", async () => {
   const dir = mkdtempSync(join(tmpdir(), "orchd-killed-"));
   const random = seededRandom("images-killed");
   try {

@@ -10,13 +10,17 @@ import type { ApiDeps } from "../deps.ts";
 import { describe } from "../describe.ts";
 import { downloadOf } from "../download.ts";
 import type { ApiEnv } from "../env.ts";
-import { flagSchema, validQuery } from "../validation.ts";
+import { flagSchema, plainJson, validJson, validQuery } from "../validation.ts";
 
 const IMAGES_MAX = 256;
 
 const nodeImagesSchema = z.object({ node: z.string(), images: z.array(imageSummarySchema) });
 const referenceText = z.string().min(1).max(512);
 const removeQuery = z.object({ reference: referenceText, force: flagSchema });
+const fetchBody = z.object({
+  references: z.array(referenceText).min(1).max(IMAGES_MAX),
+  labels: z.record(z.string().max(255), z.string().max(255)).default({}),
+});
 const saveQuery = z.object({
   reference: z.union([
     referenceText.transform((one) => [one]),
@@ -84,6 +88,20 @@ function keptRoutes(deps: ApiDeps): Hono<ApiEnv> {
       async (c) => {
         const { reference, force } = c.req.valid("query");
         return c.json(await deps.images.remove(reference, { force }));
+      },
+    )
+    .post(
+      "/images/fetch",
+      describe({
+        summary: "Has the connected nodes with all these labels get images that the site keeps",
+        answer: loadedImagesSchema,
+      }),
+      plainJson,
+      validJson(fetchBody),
+      async (c) => {
+        const { references, labels } = c.req.valid("json");
+        const fetched = deps.images.fetch(references, labels);
+        return c.json(await whileAdmitted(c.get("admission"), fetched));
       },
     )
     .post(

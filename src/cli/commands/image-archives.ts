@@ -40,6 +40,39 @@ async function loadImage(context: Context, file: string, options: RemoteOptions)
   } finally {
     await progress.end();
   }
+  await showLoaded(io, loaded, options);
+}
+
+export function pullImageCommand(context: Context): Command {
+  return newRemoteCommand({
+    name: "pull",
+    description: "Has nodes get images that the site keeps, before a task there needs them.",
+    examples: ["orchd image pull web:2", "orchd image pull web:2 --on zone=hall"],
+  })
+    .name("pull")
+    .argument("<image...>", "its name, or several")
+    .option(
+      "--on <label>",
+      "only nodes with this label, as zone=hall; may be repeated",
+      withLabel,
+      {},
+    )
+    .action(async (names: string[], options: RemoteOptions & { on: Record<string, string> }) => {
+      const client = await connect(context, options);
+      const fetched = await client.fetchImages(names, options.on);
+      await showLoaded(context.io, fetched, options);
+      if (fetched.nodes.length > 0) return;
+      await context.io.stderr.write("No connected node has all these labels.\n");
+    });
+}
+
+function withLabel(text: string, labels: Record<string, string>): Record<string, string> {
+  const [key = "", ...value] = text.split("=");
+  if (key === "" || value.length === 0) throw usageError(`--on ${text}: write it like zone=hall`);
+  return { ...labels, [key]: value.join("=") };
+}
+
+async function showLoaded(io: Io, loaded: LoadedImages, options: RemoteOptions): Promise<void> {
   if (options.json === true) return printJson(io, loaded);
   const { references, nodes } = loaded;
   const lines = nodes.flatMap(({ node, references: had }) =>

@@ -343,6 +343,10 @@ function imagesOf(calls: unknown[][]): ApiDeps["images"] {
       calls.push(["load", Buffer.concat(pieces).toString()]);
       return { references: ["localhost/web:1"], nodes: [] };
     },
+    async fetch(references, labels) {
+      calls.push(["fetch", ...references, labels]);
+      return { references: [...references], nodes: [] };
+    },
     list: async () => [],
     async save(references) {
       calls.push(["save", ...references]);

@@ -47,6 +47,15 @@ describe("images", () => {
     expect((await app.request("/v1/images/prune", { method: "POST" })).status).toBe(200);
   });
 
+  test("are fetched by nodes with a label, before a task needs them", async () => {
+    const { app, calls } = await anApi(world);
+    const headers = { "content-type": "application/json" };
+    const body = JSON.stringify({ references: ["web:1"], labels: { zone: "hall" } });
+    const answer = await app.request("/v1/images/fetch", { method: "POST", headers, body });
+    expect(await answer.json()).toEqual({ references: ["web:1"], nodes: [] });
+    expect(calls).toEqual([["fetch", "web:1", { zone: "hall" }]]);
+  });
+
   test("are pulled and pushed under /v2", async () => {
     const { app } = await anApi(world);
     for (const path of ["/v2/", "/v2/team/web/manifests/1"]) {

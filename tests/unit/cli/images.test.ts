@@ -83,6 +83,26 @@ describe("orchd image rm and prune", () => {
   });
 });
 
+describe("orchd image pull", () => {
+  test("asks for nodes with all the labels, and takes nothing else for one", async () => {
+    const nodes = [{ node: "n1", references: ["localhost/web:1"] }];
+    const routes: Routes = {
+      "POST /v1/images/fetch": () => ({ references: ["localhost/web:1"], nodes }),
+    };
+    const words = ["pull", "localhost/web:1", "--on", "zone=hall", "--on", "arm=a=b"];
+    expect((await ask(routes, ...words)).out).toBe("localhost/web:1 is loaded on n1\n");
+    expect(JSON.parse(server?.requests.at(-1)?.body ?? "")).toEqual({
+      references: ["localhost/web:1"],
+      labels: { zone: "hall", arm: "a=b" },
+    });
+    const nobody: Routes = {
+      "POST /v1/images/fetch": () => ({ references: ["localhost/web:1"], nodes: [] }),
+    };
+    expect((await ask(nobody, ...words)).err).toBe("No connected node has all these labels.\n");
+    expect((await ask({}, "pull", "web", "--on", "zone")).code).toBe(2);
+  });
+});
+
 describe("orchd image save", () => {
   const archive = writeTar([{ name: "a", type: "file", mode: 0o644, content: Buffer.from("b") }]);
 

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { ImageStore } from "../../../src/images/image-store.ts";
 import { messageOf } from "../../../src/lib/errors.ts";
+import { VirtualClock } from "../../sim/virtual-clock.ts";
 import {
   anImage,
   anIndex,
@@ -9,6 +11,7 @@ import {
   giveBlob,
   OCI_MANIFEST,
   openStore,
+  quiet,
   sha256,
   withStore,
 } from "./rig.ts";
@@ -152,6 +155,19 @@ describe("collecting", () => {
       await giveBlob(store, layer);
       await store.collect(NOTHING);
       expect(await store.sizeOf(sha256(layer))).toBe(layer.length);
+    }));
+
+  test("sweeps away what no manifest names once nobody waits for it, and nothing else", () =>
+    withStore(async (_, dir) => {
+      const clock = new VirtualClock(0);
+      const store = await ImageStore.open(dir, { clock, log: quiet, reserveBytes: 0 });
+      const old = await give(store, REPOSITORY, "1", anImage("old"));
+      await give(store, REPOSITORY, "1", anImage("new"));
+      await giveBlob(store, Buffer.from("left by an upload"));
+      expect(await store.sweep()).toBe(0);
+      clock.sleep(3_600_001);
+      expect(await store.sweep()).toBe("left by an upload".length);
+      expect(store.find(REPOSITORY, old)).toBeDefined();
     }));
 
   test("removes copies that nobody needs when it is told which are needed", () =>
