@@ -9,22 +9,27 @@ interface Part {
   package: string;
 }
 
-/** What orchd needs of the machine. */
+/** What orchd needs of the machine, whatever runs its containers. */
 const PARTS: readonly Part[] = [
-  { program: "podman", package: "podman" },
   { program: "runc", package: "runc" },
   { program: "catatonit", package: "catatonit" },
-  { program: "netavark", package: "netavark" },
-  { program: "iptables", package: "iptables" },
   { program: "nft", package: "nftables" },
   { program: "ip", package: "iproute2" },
 ];
+const RUNTIME_PARTS: Record<"podman" | "containerd", readonly Part[]> = {
+  podman: [
+    { program: "podman", package: "podman" },
+    { program: "netavark", package: "netavark" },
+    { program: "iptables", package: "iptables" },
+  ],
+  containerd: [{ program: "containerd", package: "containerd" }],
+};
 /**
  * What tests need on top: another runtime, what gossip and DNS are held against, clocks that
  * are wrong, and a program with data that it must not lose.
  */
 export const TEST_PARTS: readonly Part[] = [
-  { program: "containerd", package: "containerd" },
+  ...RUNTIME_PARTS.containerd,
   { program: "serf", package: "serf" },
   { program: "dig", package: "bind9-dnsutils" },
   { program: "faketime", package: "faketime" },
@@ -44,10 +49,10 @@ export function isRoot(): boolean {
 }
 
 /** Debian packages that are not there. */
-function missingPackages(more: readonly Part[]): string[] {
+function missingPackages(needed: readonly Part[]): string[] {
   const folders = [...(process.env["PATH"] ?? "").split(delimiter), ...FOLDERS, postgresFolder()];
   const isThere = (program: string) => folders.some((at) => existsSync(join(at, program)));
-  const parts = [...PARTS, ...more].filter(({ program }) => !isThere(program));
+  const parts = needed.filter(({ program }) => !isThere(program));
   const missing = parts.map((part) => part.package);
   return hasStaticBusybox() ? missing : [...missing, "busybox-static"];
 }
@@ -65,10 +70,15 @@ function hasStaticBusybox(): boolean {
 /**
  * Installs what the machine lacks from Debian's packages.
  * @param more what is needed beside what orchd itself needs
+ * @param runtime what is to run containers
  * @returns why it can't run containers, in one sentence; nothing when it can
  */
-export async function prepareMachine(more: readonly Part[] = []): Promise<string | undefined> {
-  const missing = missingPackages(more);
+export async function prepareMachine(
+  more: readonly Part[] = [],
+  runtime: keyof typeof RUNTIME_PARTS = "podman",
+): Promise<string | undefined> {
+  const needed = [...PARTS, ...RUNTIME_PARTS[runtime], ...more];
+  const missing = missingPackages(needed);
   const names = missing.join(" ");
   if (!isRoot()) {
     const install = missing.length > 0 ? ` and \`apt-get install ${names}\`` : "";
@@ -82,7 +92,7 @@ export async function prepareMachine(more: readonly Part[] = []): Promise<string
   if (!(await install(missing)) && !((await update()) && (await install(missing)))) {
     return `apt-get could not install ${names}: see its messages above.`;
   }
-  const still = missingPackages(more);
+  const still = missingPackages(needed);
   return still.length === 0 ? undefined : `Still missing after installing: ${still.join(" ")}.`;
 }
 

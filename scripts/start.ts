@@ -9,12 +9,13 @@ import { orchdQuietly, serverAnswers, ServerProcess } from "./server-process.ts"
 
 /*
  * `npm start`: from a clean machine to a running stack. With `--once` it stops the server after it
- * has seen the stack answer.
+ * has seen the stack answer; `--runtime containerd` runs the containers without Podman.
  */
 const ADDRESS = "http://127.0.0.1:8080/";
 const ANSWER_TIMEOUT_MS = 10_000;
 const LOAD_TIMEOUT_MS = 10_000;
 const once = process.argv.includes("--once");
+const runtime = process.argv.join(" ").includes("--runtime containerd") ? "containerd" : "podman";
 const abort = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(signal, () => abort.abort());
@@ -24,7 +25,7 @@ process.exitCode = await main();
 
 async function main(): Promise<number> {
   sayStep("This machine");
-  const problem = await prepareMachine();
+  const problem = await prepareMachine([], runtime);
   if (problem !== undefined) {
     console.error(problem);
     return 1;
@@ -36,7 +37,7 @@ async function main(): Promise<number> {
   let server: ServerProcess | undefined;
   try {
     if (await serverAnswers()) console.log("One is running already; using it.");
-    else server = await ServerProcess.start();
+    else server = await ServerProcess.start(["--runtime", runtime]);
     await deploy(server);
     sayWhatNext(server !== undefined);
     if (server !== undefined && !once) await Promise.race([untilAborted(), server.ended()]);

@@ -3,6 +3,9 @@ import { join } from "node:path";
 
 const CGROUPS = "/sys/fs/cgroup";
 const CONTAINER_ID = /^[0-9a-f]{64}$/;
+const TASK_ID = /^[a-z][0-9a-z]{11}$/;
+/** Where Podman's are, and those of orchd's containerd. */
+const PARENTS = new Set(["libpod_parent", "orchd"]);
 
 /** Removes what labs left whose process is gone: they were killed before they could tidy up. */
 export function removeStaleLabs(parent: string, prefix: string): void {
@@ -19,7 +22,9 @@ export function removeStaleLabs(parent: string, prefix: string): void {
 export function removeCgroups(dir: string): void {
   const storage = join(dir, "containers", "storage", "overlay-containers");
   const ids = existsSync(storage) ? readdirSync(storage).filter((n) => CONTAINER_ID.test(n)) : [];
-  const wanted = new Set(ids.map((id) => `libpod-${id}`));
+  const kept = join(dir, "orchd", "containerd", "containers");
+  const tasks = existsSync(kept) ? readdirSync(kept).filter((name) => TASK_ID.test(name)) : [];
+  const wanted = new Set([...ids.map((id) => `libpod-${id}`), ...tasks]);
   for (const parent of findParents(CGROUPS, 2)) {
     for (const name of readdirSync(parent)) {
       if (wanted.has(name)) removeTree(join(parent, name));
@@ -27,13 +32,13 @@ export function removeCgroups(dir: string): void {
   }
 }
 
-/** `libpod_parent` under one unified hierarchy, or under each controller. */
+/** Those under one unified hierarchy, or under each controller. */
 function findParents(folder: string, depth: number): string[] {
   if (depth === 0 || !existsSync(folder)) return [];
   const folders = readdirSync(folder, { withFileTypes: true }).filter((e) => e.isDirectory());
   return folders.flatMap((entry) => {
     const path = join(folder, entry.name);
-    return entry.name === "libpod_parent" ? [path] : findParents(path, depth - 1);
+    return PARENTS.has(entry.name) ? [path] : findParents(path, depth - 1);
   });
 }
 
