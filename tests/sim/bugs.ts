@@ -59,7 +59,7 @@ export const BUGS: readonly Bug[] = [
     breaks: ["S4"],
     seed: "34",
     faults: { serverDies: 0, serverPauses: 0 },
-    controllersStore: (store) => withNodes(store, ({ drainBy: _, ...node }) => node),
+    controllersStore: (store) => withNodes(store, (node) => ({ ...node, drainBy: Infinity })),
   },
   {
     name: "ignores-constraints",
