@@ -26,7 +26,8 @@ import { dist, sayStep } from "./project.ts";
  * `npm run bench` measures what orchd promises, as ratios within one run where there is something
  * to compare with. `npm run bench -- up crash` runs those parts; `--full` watches an idle server
  * and idle agents for ten minutes instead of one, and takes many more slow members; `--pairs=N`
- * compares so often; `--agents=N` takes so many agents; `--faults=N` ends a node so
+ * compares so often; `--agents=N` takes so many agents, and
+ * `--hosts=N` so many hosts for tables; `--faults=N` ends a node so
  * often in each way. `million`, which needs 16 GiB, is run only when it is named; `--nodes=N`
  * and `--tasks=N` make it smaller.
  */
@@ -34,6 +35,7 @@ const options = process.argv.slice(2);
 const pairs = numberGiven("pairs") ?? 3;
 const agents = numberGiven("agents") ?? 500;
 const faults = numberGiven("faults") ?? 4;
+const hosts = numberGiven("hosts") ?? 20;
 const nodes = numberGiven("nodes") ?? 5000;
 const tasks = numberGiven("tasks") ?? 1_000_000;
 const isFull = options.includes("--full");
@@ -51,7 +53,7 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   gossip: async () => benchGossip(isFull),
   ingress: benchIngress,
   failover: async () => benchFailover(faults),
-  network: benchNetwork,
+  network: async () => benchNetwork(hosts),
   scheduler: benchScheduler,
   dns: benchDns,
   "volume-backup": async () => benchVolumeBackup(pairs),
