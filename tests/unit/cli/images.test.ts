@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,6 +15,8 @@ afterEach(async () => {
   server = undefined;
   rmSync(join(cwd, "saved.tar"), { force: true });
 });
+
+afterAll(() => rmSync(cwd, { recursive: true }));
 
 async function ask(routes: Routes, ...argv: string[]) {
   await server?.stop();
