@@ -8,6 +8,7 @@ import type { ContainerStatus } from "../../src/runtime/driver.ts";
 import type { Store } from "../../src/store/store.ts";
 import type { Bug } from "./bug.ts";
 import { ROLLOUT_BUGS } from "./rollout-bugs.ts";
+import { STORE_BUGS } from "./store-bugs.ts";
 import {
   withCommit,
   withNodes,
@@ -29,6 +30,7 @@ const ONLY_LINKS = {
 
 export const BUGS: readonly Bug[] = [
   ...ROLLOUT_BUGS,
+  ...STORE_BUGS,
   {
     name: "acknowledges-too-early",
     breaks: ["S7"],

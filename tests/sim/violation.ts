@@ -2,6 +2,7 @@
 export const INVARIANTS = {
   T1: "every task has a service",
   T2: "a task that is assigned, or further on its way, has a node",
+  T3: "a task goes from the store when it has ended and was told to go, or nobody can be told",
   T4: "the id of a task is used once",
   T5: "a task's state only moves forward, and an ended task only to removed",
   T6: "a change leaves a task's identity, slot, revision and node alone",
