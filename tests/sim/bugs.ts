@@ -208,7 +208,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "takes-what-is-well-for-sick",
-    breaks: ["S16"],
+    breaks: ["O2"],
     runtime: (runtime) =>
       wrap(runtime, {
         answer: async (...asked) => {
@@ -259,7 +259,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "forgets-the-tasks-of-a-node-that-is-back",
-    breaks: ["S10", "S16"],
+    breaks: ["S10", "O2"],
     dispatcherStore: (store) =>
       withView(store, (view) => ({
         tasksOn: (id) => {
@@ -322,7 +322,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "forgets-which-times-had-a-run",
-    breaks: ["cron"],
+    breaks: ["S16"],
     controllersStore: (store) =>
       withServices(store, (service) => {
         const handled = service.runs?.handled;
@@ -333,7 +333,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "loses-runs-that-were-missed",
-    breaks: ["cron"],
+    breaks: ["S16"],
     controllersStore: (store) =>
       withCommit(store, (changes) => store.commit(changes.map(withoutNewRuns))),
   },

@@ -109,7 +109,7 @@ export class Checks {
     if (task === undefined || task.desired !== "running" || isTerminal(task.state)) return;
     // What a life of the agent has found out ends the task in a later one, if it wrote that down.
     if (found.now || (found.ever && disk.statuses.get(taskId)?.ending === true)) return;
-    this.broken("S16", `the container of task ${taskId} is stopped, which is to be running`);
+    this.broken("O2", `the container of task ${taskId} is stopped, which is to be running`);
   }
 
   onDelivered(nodeId: NodeId, set: AssignmentSet): void {
