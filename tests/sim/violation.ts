@@ -13,6 +13,8 @@ export const INVARIANTS = {
   S3: "a task is placed where its constraints hold, and its rules about other services",
   S4: "a drained or paused node gets no new task",
   S7: "what was acknowledged is on the disk",
+  S8: "the store's version grows, and nobody reads one from before an acknowledged write",
+  S9: "watchers hear of each commit once, in order and whole",
   S10: "an agent removes no container that is still wanted",
   S12: "in the end each container belongs to a task, and each running task has one",
   S13: "a rollout takes no more than it may, and goes back once, to what was there",
