@@ -8,6 +8,7 @@ import type { ContainerStatus } from "../../src/runtime/driver.ts";
 import type { Store } from "../../src/store/store.ts";
 import type { Bug } from "./bug.ts";
 import { ROLLOUT_BUGS } from "./rollout-bugs.ts";
+import { STORE_BUGS } from "./store-bugs.ts";
 import {
   withCommit,
   withNodes,
@@ -29,6 +30,7 @@ const ONLY_LINKS = {
 
 export const BUGS: readonly Bug[] = [
   ...ROLLOUT_BUGS,
+  ...STORE_BUGS,
   {
     name: "acknowledges-too-early",
     breaks: ["S7"],
@@ -206,7 +208,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "takes-what-is-well-for-sick",
-    breaks: ["S16"],
+    breaks: ["O2"],
     runtime: (runtime) =>
       wrap(runtime, {
         answer: async (...asked) => {
@@ -257,7 +259,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "forgets-the-tasks-of-a-node-that-is-back",
-    breaks: ["S10", "S16"],
+    breaks: ["S10", "O2"],
     dispatcherStore: (store) =>
       withView(store, (view) => ({
         tasksOn: (id) => {
@@ -320,7 +322,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "forgets-which-times-had-a-run",
-    breaks: ["cron"],
+    breaks: ["S16"],
     controllersStore: (store) =>
       withServices(store, (service) => {
         const handled = service.runs?.handled;
@@ -331,7 +333,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "loses-runs-that-were-missed",
-    breaks: ["cron"],
+    breaks: ["S16"],
     controllersStore: (store) =>
       withCommit(store, (changes) => store.commit(changes.map(withoutNewRuns))),
   },

@@ -7,6 +7,7 @@ import type { Commit } from "../../src/store/store.ts";
 import { CommitChecks, checkState } from "./commit-checks.ts";
 import type { Place } from "./cluster.ts";
 import type { Disk } from "./simulated-store.ts";
+import { StoreChecks } from "./store-checks.ts";
 import type { Invariant, Violation } from "./violation.ts";
 
 /** For so long a session must have been there, so that nobody may call its node down. */
@@ -23,6 +24,7 @@ const PAUSE_MIN_MS = 5_000;
 /** Watches a whole run and keeps the first invariant that is broken. */
 export class Checks {
   violation: Violation | undefined;
+  readonly store = new StoreChecks((violation) => this.#note(violation));
   readonly #disk: Disk;
   readonly #places: () => readonly Place[];
   readonly #serverNow: () => number;
@@ -52,7 +54,9 @@ export class Checks {
   }
 
   /** A commit is about to become durable. */
-  onDurable({ applied }: Commit, now: number): void {
+  onDurable(commit: Commit, now: number): void {
+    const { applied } = commit;
+    this.store.onDurable(commit);
     this.#note(this.#commits.check(applied, this.#disk.view, this.#serverNow()));
     for (const { kind, before, after } of applied) {
       if (kind === "task" && after !== undefined) {
@@ -72,6 +76,7 @@ export class Checks {
   /** One event of the simulation has passed. */
   afterEvent(now: number): void {
     const { view } = this.#disk;
+    this.store.afterEvent();
     if (this.#checkedVersion === view.version) return;
     this.#checkedVersion = view.version;
     this.#note(checkState(view, (id) => this.#alone.has(id) || this.#unstarted.has(id)));
@@ -109,7 +114,7 @@ export class Checks {
     if (task === undefined || task.desired !== "running" || isTerminal(task.state)) return;
     // What a life of the agent has found out ends the task in a later one, if it wrote that down.
     if (found.now || (found.ever && disk.statuses.get(taskId)?.ending === true)) return;
-    this.broken("S16", `the container of task ${taskId} is stopped, which is to be running`);
+    this.broken("O2", `the container of task ${taskId} is stopped, which is to be running`);
   }
 
   onDelivered(nodeId: NodeId, set: AssignmentSet): void {

@@ -101,6 +101,7 @@ export class Cluster {
       disk: this.disk,
       random: this.#random.split(`server/${this.#lives++}`),
       bug: this.#options.bug,
+      checks: this.checks.store,
       refuses: () => this.faults.diskRefuses,
       probe: (nodeId, timeoutMs) => this.#probe(nodeId, timeoutMs),
       endSession: (nodeId) => this.#endSession(nodeId),

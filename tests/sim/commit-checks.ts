@@ -54,8 +54,9 @@ export class CommitChecks {
 
   #checkOne(applied: Applied, view: View, whole: readonly Applied[]): Problem {
     if (applied.kind === "service") return checkService(applied.before, applied.after, view);
-    if (applied.kind !== "task" || applied.after === undefined) return undefined;
+    if (applied.kind !== "task") return undefined;
     const { before, after } = applied;
+    if (after === undefined) return checkEnd(before, view);
     const tie = this.#checkTie(before, after, view);
     if (tie !== undefined) return tie;
     if (before !== undefined) {
@@ -103,6 +104,15 @@ export class CommitChecks {
     if (nodeId !== undefined && startedAt !== undefined) this.#homes.set(slot, nodeId);
     return undefined;
   }
+}
+
+/** A task that is forgotten: its node has removed it, or there is none that could. */
+function checkEnd(before: Task | undefined, view: View): Problem {
+  if (before?.nodeId === undefined) return undefined;
+  const node = view.nodes.get(before.nodeId);
+  if (node === undefined || node.health === "down") return undefined;
+  if (before.state === "removed" && before.desired === "removed") return undefined;
+  return broken("T3", before, `goes as ${before.state}, and was to be ${before.desired}`);
 }
 
 /** Rules about other services, when a task gets its node; `whole` places others beside it. */

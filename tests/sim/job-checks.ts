@@ -31,18 +31,18 @@ export class JobChecks {
     if (is?.handled === undefined || was?.handled?.schedule !== is.handled.schedule) {
       return undefined;
     }
-    if (is.handled.until < was.handled.until) return broken("cron", after, "goes back in time");
+    if (is.handled.until < was.handled.until) return broken("S16", after, "goes back in time");
     const begun = is.list.filter(({ run }) => run > was.count);
     const times = this.#times.get(after.id) ?? new Set();
     this.#times.set(after.id, times);
     for (const { run, scheduledAt } of begun) {
       if (scheduledAt === undefined) continue;
-      if (times.has(scheduledAt)) return broken("cron", after, `has run ${run} a second time`);
+      if (times.has(scheduledAt)) return broken("S16", after, `has run ${run} a second time`);
       times.add(scheduledAt);
     }
     const isMoved = is.handled.until > was.handled.until;
     const hadReason = is.skipped > was.skipped || begun.some((run) => run.scheduledAt);
-    return isMoved && !hadReason ? broken("cron", after, "leaves a time out") : undefined;
+    return isMoved && !hadReason ? broken("S16", after, "leaves a time out") : undefined;
   }
 }
 
@@ -112,6 +112,6 @@ function isThere(view: View, target: Service, condition: string): boolean {
   return tasks.some((task) => isServing(view, task));
 }
 
-function broken(invariant: "jobs" | "cron" | "waits", service: Service, what: string): Violation {
+function broken(invariant: "jobs" | "S16" | "waits", service: Service, what: string): Violation {
   return { invariant, message: `service ${service.stack}/${service.name} ${what}` };
 }

@@ -10,11 +10,13 @@ import type { Store } from "../../src/store/store.ts";
 import type { Bug } from "./bug.ts";
 import { hostLike } from "./chance.ts";
 import { SimulatedStore, type StoreOptions } from "./simulated-store.ts";
+import type { StoreChecks } from "./store-checks.ts";
 import type { ProcessClock, VirtualClock } from "./virtual-clock.ts";
 
 export interface ServerOptions extends Omit<StoreOptions, "clock"> {
   clock: VirtualClock;
   bug: Bug | undefined;
+  checks: StoreChecks;
   /** By how much the clock of its machine is wrong now, in ms. */
   skewMs(): number;
   /** Whether the agent of the node answers on its session. */
@@ -40,7 +42,7 @@ export class ServerProcess {
     const { bug } = options;
     this.clock = options.clock.process(() => options.skewMs());
     const simulated = new SimulatedStore({ ...options, clock: this.clock });
-    this.store = bug?.store?.(simulated) ?? simulated;
+    this.store = options.checks.follow(bug?.store?.(simulated) ?? simulated, () => this.isDead);
     const random: Random = hostLike(options.random.split("ids"));
     this.health = new NodeHealth({
       store: bug?.healthStore?.(this.store) ?? this.store,
