@@ -25,8 +25,8 @@ const RUNTIME_PARTS: Record<"podman" | "containerd", readonly Part[]> = {
   containerd: [{ program: "containerd", package: "containerd" }],
 };
 /**
- * What tests need on top: another runtime, what gossip and DNS are held against, clocks that
- * are wrong, and a program with data that it must not lose.
+ * What tests need on top: another runtime, what gossip, DNS and the registry are held against,
+ * clocks that are wrong, and a program with data that it must not lose.
  */
 export const TEST_PARTS: readonly Part[] = [
   ...RUNTIME_PARTS.containerd,
@@ -36,6 +36,7 @@ export const TEST_PARTS: readonly Part[] = [
   { program: "wg", package: "wireguard-tools" },
   { program: "wireguard-go", package: "wireguard-go" },
   { program: "tcpdump", package: "tcpdump" },
+  { program: "skopeo", package: "skopeo" },
   { program: "postgres", package: "postgresql" },
 ];
 /** Debian has a folder of PostgreSQL for each of its versions. */
