@@ -33,7 +33,7 @@ export const BUGS: readonly Bug[] = [
   ...STORE_BUGS,
   {
     name: "acknowledges-too-early",
-    breaks: ["S7"],
+    breaks: ["S7", "S8"],
     store: (store) =>
       withCommit(store, async (changes) => {
         const version = store.view().version + 1;
