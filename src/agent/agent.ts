@@ -254,11 +254,11 @@ export class Agent implements AgentSession {
   /** Saves the set, then acts on it; a set that can't be saved yet is not acted on yet. */
   assign(set: AssignmentSet): void {
     const { state, log, clock } = this.#options;
-    this.#saveRetry?.cancel();
-    if (!this.#worker.accepts(set)) {
+    if (!this.#worker.accept(set)) {
       log.warn(`an assignment set of generation ${set.generation} is too old: refused`);
       return;
     }
+    this.#saveRetry?.cancel();
     try {
       state.saveAssignments(set);
     } catch (error) {

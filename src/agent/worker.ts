@@ -75,14 +75,18 @@ export class Worker {
     this.#generation = -1;
   }
 
-  /** Whether the set is at least as new as the last one. */
-  accepts(set: AssignmentSet): boolean {
-    return set.generation >= this.#generation;
+  /**
+   * Whether the set is at least as new as the last one that was accepted; from then on no older one
+   * is, even while this one can't be saved yet.
+   */
+  accept({ generation }: AssignmentSet): boolean {
+    if (generation < this.#generation) return false;
+    this.#generation = generation;
+    return true;
   }
 
   /** Takes a whole assignment set in place of the last one. */
   assign(set: AssignmentSet): void {
-    this.#generation = set.generation;
     const before = new Set(this.#assignments.keys());
     this.#assignments.clear();
     for (const assignment of set.assignments) {

@@ -1,6 +1,7 @@
 import { Agent } from "../../src/agent/agent.ts";
 import { silentLog } from "../../src/lib/log.ts";
 import type { Random } from "../../src/lib/random.ts";
+import type { AssignmentSet } from "../../src/model/assignment.ts";
 import type { NodeId } from "../../src/model/ids.ts";
 import type { NodeFacts } from "../../src/model/node.ts";
 import type { Bug } from "./bug.ts";
@@ -19,6 +20,8 @@ export interface AgentProcessOptions extends LinkOptions {
   disk: AgentDisk;
   bug: Bug | undefined;
   random: Random;
+  /** The agent takes a set in place of the one that it had. */
+  onSet: (set: AssignmentSet, before: AssignmentSet | undefined) => void;
   /** Probability that a write to the agent's disk fails. */
   refuses: () => number;
   hooks: RuntimeHooks;
@@ -39,7 +42,10 @@ export class AgentProcess {
     this.#clock = options.clock.process(() => options.skewMs);
     this.link = new Link(options);
     this.#runtime = new SimulatedRuntime(machine, busyUntil, options.hooks);
-    this.#state = new SimulatedAgentState(disk, () => happens(random, refuses()));
+    this.#state = new SimulatedAgentState(disk, {
+      refuses: () => happens(random, refuses()),
+      onSet: options.onSet,
+    });
     this.#agent = new Agent({
       nodeId: options.nodeId,
       clock: this.#clock,
@@ -47,7 +53,7 @@ export class AgentProcess {
       log: silentLog,
       runtime: bug?.runtime?.(this.#runtime) ?? this.#runtime,
       state: bug?.agentState?.(this.#state) ?? this.#state,
-      server: this.link,
+      server: bug?.agentLink?.(this.link) ?? this.link,
       facts: options.facts,
       network: undefined,
     });

@@ -1,5 +1,6 @@
 import type { AgentMemory } from "../../src/agent/agent-options.ts";
 import type { Clock } from "../../src/lib/clock.ts";
+import type { ServerSession } from "../../src/model/session.ts";
 import type { Runtime } from "../../src/runtime/driver.ts";
 import type { Store } from "../../src/store/store.ts";
 import type { Faults } from "./faults.ts";
@@ -22,5 +23,7 @@ export interface Bug {
   healthClock?(clock: Clock): Clock;
   probe?(): Promise<boolean>;
   runtime?(runtime: Runtime): Runtime;
+  /** What the agent has of its server. */
+  agentLink?(link: ServerSession): ServerSession;
   agentState?(state: AgentMemory): AgentMemory;
 }

@@ -6,6 +6,7 @@ import { isLive, isTerminal, type Task } from "../../src/model/task.ts";
 import type { View } from "../../src/model/view.ts";
 import type { ContainerStatus } from "../../src/runtime/driver.ts";
 import type { Store } from "../../src/store/store.ts";
+import { AGENT_BUGS } from "./agent-bugs.ts";
 import type { Bug } from "./bug.ts";
 import { ROLLOUT_BUGS } from "./rollout-bugs.ts";
 import { STORE_BUGS } from "./store-bugs.ts";
@@ -29,6 +30,7 @@ const ONLY_LINKS = {
 } as const;
 
 export const BUGS: readonly Bug[] = [
+  ...AGENT_BUGS,
   ...ROLLOUT_BUGS,
   ...STORE_BUGS,
   {

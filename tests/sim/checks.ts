@@ -125,6 +125,13 @@ export class Checks {
     }
   }
 
+  /** No store of a run goes back to an older version: what agents hold doesn't either. */
+  onSet({ node }: Place, set: AssignmentSet, before: AssignmentSet | undefined): void {
+    if (before === undefined || set.generation >= before.generation) return;
+    const taken = `${set.generation} after ${before.generation}`;
+    this.broken("S6", `node ${node.hostname} takes the set of generation ${taken}`);
+  }
+
   onPause(now: number): void {
     this.#pausedAt = now;
   }

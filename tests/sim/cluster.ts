@@ -175,6 +175,8 @@ export class Cluster {
       bug: this.#options.bug,
       refuses: () => this.faults.agentDiskRefuses,
       isCut: () => place.isCut,
+      oldSetComes: () => this.faults.oldSetComes,
+      onSet: (set, before) => this.checks.onSet(place, set, before),
       skewMs: place.skewMs,
       hooks: {
         onRemoval: (taskId) => this.checks.onRemoval(taskId),

@@ -23,6 +23,8 @@ export interface Faults {
   serverPauses: number;
   /** The link between the server and a node is cut for a while. */
   linkIsCut: number;
+  /** A set that its agent had before comes once more. */
+  oldSetComes: number;
   /** A machine loses its power for a while. */
   powerIsCut: number;
   /** Gossip suspects a node that is there. */
@@ -50,6 +52,7 @@ export const NO_FAULTS: Faults = {
   serverDies: 0,
   serverPauses: 0,
   linkIsCut: 0,
+  oldSetComes: 0,
   powerIsCut: 0,
   falselySuspected: 0,
   clockIsWrong: 0,
@@ -71,6 +74,7 @@ const RATES: Faults = {
   serverDies: 0.06,
   serverPauses: 0.02,
   linkIsCut: 0.03,
+  oldSetComes: 0.1,
   powerIsCut: 0.02,
   falselySuspected: 0.05,
   clockIsWrong: 0.3,

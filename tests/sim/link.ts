@@ -5,7 +5,7 @@ import type { NodeFacts } from "../../src/model/node.ts";
 import type { AgentSession, ServerSession, SessionEvents } from "../../src/model/session.ts";
 import type { TaskStatus } from "../../src/model/task.ts";
 import type { Random } from "../../src/lib/random.ts";
-import { between } from "./chance.ts";
+import { between, happens } from "./chance.ts";
 import type { ServerProcess } from "./server-process.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
@@ -16,6 +16,8 @@ export interface LinkOptions {
   server: () => ServerProcess | undefined;
   /** Whether packets between the two are lost. */
   isCut: () => boolean;
+  /** Probability that the set before comes once more after a set. */
+  oldSetComes: () => number;
   /** A set arrived at its agent. */
   onDelivered: (nodeId: NodeId, set: AssignmentSet) => void;
 }
@@ -34,11 +36,13 @@ interface Hello {
 interface Connection {
   server: ServerProcess;
   session: AgentSession;
+  lastSet?: AssignmentSet;
 }
 
 /** One agent process's connection: ordered, slow at times, cut when either end dies. */
 export class Link implements ServerSession {
   readonly #options: LinkOptions;
+  readonly #lateness: Random;
   #hello: Hello | undefined;
   /** Whether there was a session before. */
   #resumes = false;
@@ -48,6 +52,7 @@ export class Link implements ServerSession {
 
   constructor(options: LinkOptions) {
     this.#options = options;
+    this.#lateness = options.random.split("lateness");
   }
 
   /** The agent's process ends; with the power, nobody tells the server. */
@@ -164,13 +169,25 @@ export class Link implements ServerSession {
   }
 
   #deliver(agent: AgentSession, session: AgentSession, set: AssignmentSet): void {
-    const { clock, onDelivered } = this.#options;
+    const { clock, onDelivered, oldSetComes } = this.#options;
     const at = Math.max(this.#lastArrivalAt, clock.now() + this.#delayMs());
     this.#lastArrivalAt = at;
     clock.after(at - clock.now(), () => {
-      if (this.#killed || this.#connection?.session !== session) return;
+      const connection = this.#connection;
+      if (this.#killed || connection?.session !== session) return;
+      const before = connection.lastSet;
+      connection.lastSet = set;
       onDelivered(agent.nodeId, set);
       agent.assign(set);
+      if (before !== undefined && happens(this.#lateness, oldSetComes())) {
+        this.#deliverAgain(agent, session, before);
+      }
+    });
+  }
+
+  #deliverAgain(agent: AgentSession, session: AgentSession, set: AssignmentSet): void {
+    this.#options.clock.after(between(this.#lateness, 0, 3000), () => {
+      if (!this.#killed && this.#connection?.session === session) agent.assign(set);
     });
   }
 

@@ -13,15 +13,22 @@ export interface AgentDisk {
   contents?: Map<string, string>;
 }
 
+export interface AgentStateOptions {
+  /** Whether the disk refuses the next write. */
+  refuses: () => boolean;
+  /** A set is about to be in place of the one before it. */
+  onSet: (set: AssignmentSet, before: AssignmentSet | undefined) => void;
+}
+
 /** An agent's memory whose every write is durable when it returns, until its process is killed. */
 export class SimulatedAgentState implements AgentMemory {
   readonly #disk: AgentDisk;
-  readonly #refuses: () => boolean;
+  readonly #options: AgentStateOptions;
   #killed = false;
 
-  constructor(disk: AgentDisk, refuses: () => boolean) {
+  constructor(disk: AgentDisk, options: AgentStateOptions) {
     this.#disk = disk;
-    this.#refuses = refuses;
+    this.#options = options;
   }
 
   kill(): void {
@@ -33,7 +40,10 @@ export class SimulatedAgentState implements AgentMemory {
   }
 
   saveAssignments(set: AssignmentSet): void {
-    this.#write(() => (this.#disk.set = set));
+    this.#write(() => {
+      this.#options.onSet(set, this.#disk.set);
+      this.#disk.set = set;
+    });
   }
 
   statuses(): TaskStatus[] {
@@ -81,7 +91,8 @@ export class SimulatedAgentState implements AgentMemory {
   /** What a killed process still computes in this simulation reaches no disk. */
   #write(run: () => void): void {
     if (this.#killed) return;
-    if (this.#refuses()) throw new OrchdError("noSpace", "the disk is full", { retryable: true });
+    if (this.#options.refuses())
+      throw new OrchdError("noSpace", "the disk is full", { retryable: true });
     run();
   }
 }

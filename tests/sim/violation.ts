@@ -12,6 +12,7 @@ export const INVARIANTS = {
   S2: "no two tasks of a node hold one port of it, or one device that is for one task",
   S3: "a task is placed where its constraints hold, and its rules about other services",
   S4: "a drained or paused node gets no new task",
+  S6: "an agent takes no set that is older than the one it has",
   S7: "what was acknowledged is on the disk",
   S8: "the store's version grows, and nobody reads one from before an acknowledged write",
   S9: "watchers hear of each commit once, in order and whole",

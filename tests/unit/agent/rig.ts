@@ -63,7 +63,10 @@ export class Rig {
       onRemoval: () => {},
       onStop: () => {},
     });
-    const state = new SimulatedAgentState(this.disk, () => this.diskIsFull);
+    const state = new SimulatedAgentState(this.disk, {
+      refuses: () => this.diskIsFull,
+      onSet: () => {},
+    });
     this.#kill = () => {
       clock.kill();
       runtime.kill("process");
