@@ -170,7 +170,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "agent-forgets-what-it-was-told",
-    breaks: ["S10", "surge"],
+    breaks: ["S10", "surge", "S6"],
     agentState: (state) => ({
       ...methodsOf(state),
       assignments: () => ({ generation: 0, assignments: [] }),
