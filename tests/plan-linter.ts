@@ -1,3 +1,4 @@
+import { reasonToLeave } from "../src/core/reconcile/leave.ts";
 import type { Action, Plan } from "../src/core/reconcile/plan.ts";
 import { emptySlot, slotsOf } from "../src/core/reconcile/slot.ts";
 import {
@@ -10,6 +11,7 @@ import {
   tieOf,
   type Service,
 } from "../src/model/service.ts";
+import { canMove } from "../src/model/home.ts";
 import { isOutOfReach, isServing } from "../src/model/serving.ts";
 import { baseOfSlot } from "../src/model/slot-name.ts";
 import { isLive, isStaged, isTerminal, type Task } from "../src/model/task.ts";
@@ -188,7 +190,10 @@ function lintSlots(view: View, service: Service, plan: Plan): string[] {
   return problems;
 }
 
-/** An update takes no more ready tasks away at once than its parallelism. */
+/**
+ * An update takes no more ready tasks away at once than its parallelism. A task that has to leave
+ * the only node that can hold it would wait for nothing: it counts for none.
+ */
 function lintTurns(view: View, service: Service, plan: Plan): string[] {
   if (isJob(specOf(service))) return [];
   const { parallelism } = policyInForce(service);
@@ -197,6 +202,7 @@ function lintTurns(view: View, service: Service, plan: Plan): string[] {
     if (action.type !== "stopTask") return false;
     const task = view.tasks.get(action.taskId);
     if (task === undefined || !isServing(view, task)) return false;
+    if (!canMove(service) && reasonToLeave(view, service, task) !== undefined) return false;
     const slot = slots.get(task.slot);
     const others = [...(slot?.current ?? []), ...(slot?.outdated ?? [])];
     const hasEnded = slot?.ended.some(({ state, revision }) => {

@@ -27,7 +27,15 @@ const fresh = process.env["SEED"] ?? newId<"seed">(systemRandom);
 console.log(`fresh seed: ${fresh} (again: SEED=${fresh})`);
 const WORLDS = 300;
 /** Worlds that showed a mistake once. */
-const KNOWN = ["prop 436", "prop 6707", "prop 8660", "prop 29737"];
+const KNOWN = [
+  "prop 436",
+  "prop 6707",
+  "prop 8660",
+  "prop 29737",
+  "j12p3rw8snmd 150",
+  "wide28 11",
+  "wide51 271",
+];
 const seeds = [
   ...KNOWN,
   ...Array.from({ length: WORLDS }, (_, i) => `fixed ${i}`),

@@ -3,10 +3,10 @@ import type { Random } from "../../lib/random.ts";
 import { canMove, formatWait, homeOf } from "../../model/home.ts";
 import type { NodeId, ServiceId, TaskId } from "../../model/ids.ts";
 import type { Node } from "../../model/node.ts";
-import { priorityOf, type Service, type ServiceSpec } from "../../model/service.ts";
+import { priorityOf, type ServiceSpec } from "../../model/service.ts";
 import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
-import { bondIndexOf, bondsOf, type Bond, type BondIndex } from "./affinity.ts";
+import { bondIndexOf, bondsOf, followsOthers, type Bond, type BondIndex } from "./affinity.ts";
 import { candidateOf, type Candidate } from "./candidate.ts";
 import { Claims } from "./claims.ts";
 import { ClusterLoad, type LoadedNode } from "./cluster-load.ts";
@@ -55,6 +55,7 @@ export function schedule(
   const placing = new Placing({ view, load, knowledge }, random, groups);
   try {
     for (const group of groups) placing.placeGroup(group);
+    placing.placeFollowers();
     return placing.result;
   } finally {
     placing.undo();
@@ -73,6 +74,8 @@ class Placing {
   /** Where this run has put tasks of services that others have rules about, and that have some. */
   readonly #company = new Map<ServiceId, { slot: string; nodeId: NodeId }[]>();
   readonly #claims: Claims;
+  /** Those that found no node, and are to be near to others, which may have found theirs later. */
+  #followers: { group: TaskGroup; task: Task }[] = [];
   readonly #guests: Guest[] = [];
   /** What the loads count beside the view, until it is known whether that is committed. */
   readonly #added: { at: LoadedNode; task: Task; spec: ServiceSpec }[] = [];
@@ -98,6 +101,19 @@ class Placing {
     for (const task of tasks) {
       const home = homeOf(view, service, task.slot);
       if (home !== undefined) this.#placeAtHome(group, task, home);
+    }
+  }
+
+  /** Asks again for those that are to be near to others, as long as that finds a node for one. */
+  placeFollowers(): void {
+    const { placements } = this.result;
+    for (let before = 0; this.#followers.length > 0 && placements.length > before;) {
+      before = placements.length;
+      const followers = this.#followers;
+      this.#followers = [];
+      const asked = new Set(followers.map(({ task }) => task.id));
+      this.result.unplaced = this.result.unplaced.filter(({ taskId }) => !asked.has(taskId));
+      for (const { group, task } of followers) this.placeGroup({ ...group, tasks: [task] });
     }
   }
 
@@ -138,7 +154,7 @@ class Placing {
       if (message === undefined || candidate.slotNodes.length + candidate.bonds.length > 0) {
         message = formatRefusals(picker.refusals(candidate));
       }
-      this.#leave(candidate, message, service);
+      this.#leave(group, candidate, message);
     }
   }
 
@@ -149,7 +165,7 @@ class Placing {
     const reason = refusalOf(candidate, home, at?.load ?? emptyLoad());
     if (reason === undefined && at !== undefined) return this.#place(group, candidate, at);
     const message = formatWait(group.service, home, reason ?? "is not there");
-    this.#leave(candidate, message, group.service);
+    this.#leave(group, candidate, message);
   }
 
   #candidate(group: TaskGroup, task: Task, home: Node | undefined): Candidate {
@@ -181,9 +197,11 @@ class Placing {
     this.result.placements.push({ taskId: task.id, nodeId: at.id, ...gift });
   }
 
-  #leave(candidate: Candidate, message: string, service: Service): void {
-    this.result.unplaced.push({ taskId: candidate.task.id, message });
-    const priority = priorityOf(service);
+  #leave(group: TaskGroup, candidate: Candidate, message: string): void {
+    const { task } = candidate;
+    this.result.unplaced.push({ taskId: task.id, message });
+    if (followsOthers(group.service)) this.#followers.push({ group, task });
+    const priority = priorityOf(group.service);
     if (priority > this.#lowest) this.#claims.note(candidate, priority, this.#guests);
   }
 
