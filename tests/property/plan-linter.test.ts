@@ -1,6 +1,17 @@
 import { describe, expect, test } from "bun:test";
 import type { Action, Plan } from "../../src/core/reconcile/plan.ts";
-import { aPendingTask, aService, aTask, aView, anId, withNewImage } from "../builders.ts";
+import {
+  aContainer,
+  aNode,
+  aPendingTask,
+  aService,
+  aTask,
+  aView,
+  aVolumeMount,
+  anId,
+  withNewImage,
+} from "../builders.ts";
+import type { Mount } from "../../src/model/container.ts";
 import type { Task } from "../../src/model/task.ts";
 import { lintPlan } from "../plan-linter.ts";
 
@@ -26,6 +37,20 @@ function lint(...actions: Action[]): string[] {
 describe("the linter lets pass", () => {
   test("the next step of an update", () => {
     expect(lint(stop("a"))).toEqual([]);
+  });
+
+  test("the end of all that have to leave the only node that can hold them", () => {
+    const ends = (drained: string, mounts: Mount[]) => {
+      const tied = withNewImage(before, { container: aContainer({ image: "web:2", mounts }) });
+      const nodes = [aNode("n1", { availability: "drain" }), aNode("n2")];
+      const here = tasks.map((task) => ({ ...task, nodeId: anId<"node">(drained) }));
+      const view = aView({ nodes, services: [tied], tasks: here });
+      return lintPlan(view, tied, { actions: [stop("a"), stop("b")] }, 1000);
+    };
+    const tooMany = ["takes 2 ready tasks away at once, beyond 1"];
+    expect(ends("n1", [aVolumeMount("data")])).toEqual([]);
+    expect(ends("n2", [aVolumeMount("data")])).toEqual(tooMany);
+    expect(ends("n1", [])).toEqual(tooMany);
   });
 });
 

@@ -73,7 +73,7 @@ describe("certificates for hosts", () => {
     expect(asked.map(({ hosts }) => hosts)).toEqual([["*.example.org", "shop.example.com"]]);
     const wild = held.certificateFor("a.example.org");
     const { key = "", certificate = "" } = wild ?? {};
-    expect(new X509Certificate(certificate).checkHost("a.example.org")).toBeDefined();
+    expect(new X509Certificate(certificate).checkHost("a.example.org")).toBe("*.example.org");
     expect(JSON.stringify(asked)).not.toContain("PRIVATE");
     expect(publicKeyOf(key).equals(new X509Certificate(certificate).publicKey)).toBe(true);
     expect(held.certificateFor("a.b.example.org")).toBeUndefined();
@@ -89,7 +89,7 @@ describe("certificates for hosts", () => {
     isAway = true;
     const second = begin();
     const [kept, made] = [second, first].map((one) => one.certificateFor("a.example"));
-    expect(kept).toBeDefined();
+    expect(kept?.certificate).toStartWith("-----BEGIN CERTIFICATE-----");
     expect(kept).toEqual(made);
     const damaged = readFileSync(path, "utf8").slice(0, 100);
     writeFileSync(path, damaged);

@@ -71,7 +71,7 @@ describe("what a container may do", () => {
 
   test("security options show and hide paths, and switch the filter off", () => {
     const of = (...securityOptions: string[]) => securityOf(aContainer({ securityOptions }), ALL);
-    expect(of().seccomp).toBeDefined();
+    expect(of().seccomp).toMatchObject({ defaultAction: "SCMP_ACT_ERRNO" });
     expect(of("seccomp=unconfined").seccomp).toBeUndefined();
     expect(of("no-new-privileges").noNewPrivileges).toBe(true);
     expect(of("no-new-privileges:false").noNewPrivileges).toBe(false);

@@ -63,7 +63,7 @@ describe("virtual addresses", () => {
 describe("a cluster's range", () => {
   test("is a network of 8 to 20 bits", () => {
     for (const text of ["10.210.0.0/16", "10.0.0.0/8", "172.30.16.0/20", "100.64.0.0/10"]) {
-      expect(parseRange(text)).toBeDefined();
+      expect(parseRange(text)?.prefix).toBe(Number(text.split("/")[1]));
     }
     const wrong = ["10.210.0.0/21", "10.0.0.0/7", "10.210.0.1/16", "fd00::/16", "", "10.210.0.0"];
     for (const text of wrong) expect(parseRange(text)).toBeUndefined();

@@ -85,6 +85,15 @@ describe("a task that must be near to another service", () => {
     const zones = place([web], tasks).map((line) => (line.endsWith("n3") ? "south" : "north"));
     expect(new Set(zones).size).toBe(1);
   });
+
+  test("of its own service is asked for again when one that came after it has found a node", () => {
+    const resources = reserving(1000);
+    const web = named("web", { ...rule({ service: "shop/web" }), resources });
+    const full = ["2", "3", "4", "5"].map((slot) => aTask(web, `f${slot}`, { slot }));
+    const there = [aTask(web, "w1", { nodeId: anId("n2") }), ...full];
+    const tasks = [aPendingTask(web, "a"), aPendingTask(web, "b", { slot: "2" })];
+    expect(place([web], tasks, there)).toEqual(["b -> n2", "a -> n2"]);
+  });
 });
 
 describe("a task that must be apart from another service", () => {

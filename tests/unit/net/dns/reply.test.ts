@@ -79,7 +79,7 @@ describe("answers of other name servers", () => {
 
   test("another id, question or direction is none, and neither is a broken packet", () => {
     const good = anAnswerTo(QUESTION, { answers: [a("192.0.2.1")] });
-    expect(readReply(good, 7, ASKED)).toBeDefined();
+    expect(readReply(good, 7, ASKED)?.rcode).toBe(0);
     expect(readReply(good, 8, ASKED)).toBeUndefined();
     expect(readReply(good, 7, aQuery("example.org").question)).toBeUndefined();
     expect(readReply(good, 7, aQuery("example.com", { type: "AAAA" }).question)).toBeUndefined();
