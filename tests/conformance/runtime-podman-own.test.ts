@@ -48,6 +48,23 @@ describe("Podman, its service and its other users", () => {
     await lab.podman("rm", id);
   });
 
+  test(
+    "a container whose monitor was killed comes to its end when it is stopped",
+    async () => {
+      const { taskId } = await startedIn(lab.runtime, lab);
+      const { containerId = "" } = (await lab.runtime.inspect(taskId)) ?? {};
+      const format = "{{.State.ConmonPid}} {{.State.Pid}}";
+      const pids = await lab.podman("inspect", "--format", format, containerId);
+      const [monitor = 0, main = 0] = pids.split(" ").map(Number);
+      process.kill(monitor, "SIGKILL");
+      await lab.runtime.stop(taskId, 1000);
+      expect(await lab.runtime.inspect(taskId)).toMatchObject({ state: "exited" });
+      expect(isAlive(main)).toBe(false);
+      await lab.runtime.remove(taskId);
+    },
+    TIMEOUT_MS,
+  );
+
   test("containers of another node on the same Podman are not ours", async () => {
     const other = await PodmanRuntime.open({
       ...lab.options(),

@@ -164,7 +164,8 @@ export class PodmanRuntime implements Runtime {
   }
 
   async stop(taskId: TaskId, graceMs: number): Promise<void> {
-    await this.#onContainer(taskId, (id) => stopContainer(this.#http, id, graceMs));
+    const runs = async () => (await this.inspect(taskId))?.state === "running";
+    await this.#onContainer(taskId, (id) => stopContainer(this.#http, id, { graceMs, runs }));
   }
 
   async freeze(taskId: TaskId): Promise<void> {

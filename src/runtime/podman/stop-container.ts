@@ -8,8 +8,17 @@ const PAUSED = /\bpaused\b/;
 const NOT_PAUSED = /is not paused/;
 const ALREADY_PAUSED = /already paused/;
 
-/** Stops a container, also one that somebody has paused, which Podman itself refuses. */
-export async function stopContainer(http: PodmanHttp, id: string, graceMs: number): Promise<void> {
+/**
+ * Stops a container, also one that somebody has paused, which Podman itself refuses, and one whose
+ * monitor was killed: Podman says at once that it has stopped that, and calls it stopping for ever.
+ * Asked once more it waits for the monitor's word on the end, and goes without it after some time.
+ * @param runs whether Podman has it as running still
+ */
+export async function stopContainer(
+  http: PodmanHttp,
+  id: string,
+  { graceMs, runs }: { graceMs: number; runs: () => Promise<boolean> },
+): Promise<void> {
   const timeout = Math.ceil(Math.max(0, graceMs) / 1000);
   const stop = () =>
     http.send("POST", `/containers/${id}/stop`, {
@@ -22,6 +31,12 @@ export async function stopContainer(http: PodmanHttp, id: string, graceMs: numbe
     if (!(error instanceof OrchdError) || !PAUSED.test(error.message)) throw error;
     await thawContainer(http, id);
     await stop();
+  }
+  if (!(await runs())) return;
+  try {
+    await stop();
+  } catch (error) {
+    if (await runs()) throw error;
   }
 }
 
