@@ -11,10 +11,10 @@ import { aTask } from "../../conformance/runtime-task.ts";
 import { failureOf } from "../../conformance/runtime-until.ts";
 
 /** What Podman says of a container that ran to its end. */
-const ended = (taskId: string) => ({
+const ended = (taskId: string, status = "exited") => ({
   Id: "c1",
   State: {
-    Status: "exited",
+    Status: status,
     OOMKilled: false,
     ExitCode: 0,
     StartedAt: "2026-01-31T12:00:00.5Z",
@@ -81,6 +81,7 @@ describe("calls that a task costs Podman", () => {
     };
   };
   const created = () => Response.json({ Id: "c2" }, { status: 201 });
+  const fine = () => new Response(null, { status: 204 });
 
   test("creating and starting are one call each", async () => {
     const assignment = aTask("localhost/web:1");
@@ -159,17 +160,32 @@ describe("calls that a task costs Podman", () => {
   test("a paused container goes on to be stopped", async () => {
     const assignment = aTask("localhost/web:1");
     await runtime.create({ assignment });
-    const fine = () => new Response(null, { status: 204 });
+    answers["GET /containers/c1/json"] = () => Response.json(ended(assignment.taskId));
     for (const unpaused of [fine, refusal("c1 is not paused, can't unpause")]) {
       answers["POST /containers/c1/stop"] = once(refusal(PAUSED), fine);
       answers["POST /containers/c1/unpause"] = unpaused;
       await runtime.stop(assignment.taskId, 0);
-      expect(calls.slice(-3)).toEqual([
+      expect(calls.slice(-4)).toEqual([
         "POST /containers/c1/stop",
         "POST /containers/c1/unpause",
         "POST /containers/c1/stop",
+        "GET /containers/c1/json",
       ]);
     }
+  });
+
+  test("what Podman calls stopping is to be stopped once more, and no more than that", async () => {
+    const assignment = aTask("localhost/web:1");
+    const { taskId } = assignment;
+    await runtime.create({ assignment });
+    const stopping = () => Response.json(ended(taskId, "stopping"));
+    answers["GET /containers/c1/json"] = once(stopping, () => Response.json(ended(taskId)));
+    answers["POST /containers/c1/stop"] = once(fine, refusal("timed out waiting for file"));
+    await runtime.stop(taskId, 0);
+    const [stop, look] = ["POST /containers/c1/stop", "GET /containers/c1/json"];
+    expect(calls.slice(1)).toEqual([stop, look, stop, look]);
+    answers["GET /containers/c1/json"] = stopping;
+    expect((await failureOf(runtime.stop(taskId, 0))).message).toContain("timed out waiting");
   });
 
   test("a process that vanishes while Podman looks at it is looked at again", async () => {
