@@ -74,7 +74,13 @@ export type ImagePin = z.infer<typeof imagePinSchema>;
 export const pullPolicySchema = z.enum(["always", "missing", "never"]);
 export type PullPolicy = z.infer<typeof pullPolicySchema>;
 
+/** What stands for the image of what has none. */
+export const PROCESS_IMAGE = "process";
+
 export const containerSpecSchema = z.object({
+  /** A plain process of the node, without an image; absent means a container. */
+  runtime: z.enum(["process"]).optional(),
+  /** `PROCESS_IMAGE` where it is a process. */
   image: z.string().min(1).max(512),
   pullPolicy: pullPolicySchema,
   /** `os/arch[/variant]`; the node's own where absent. */

@@ -30,6 +30,7 @@ export interface ContainerStatus {
 }
 
 export type RuntimeEvent =
+  /** In order; an end may be told twice, for some runtimes have two sources of it. */
   | { type: "started" | "exited" | "removed"; taskId: TaskId; containerId: string }
   /** The stream began, or began again after a gap: look at everything afresh. */
   | { type: "resync" };

@@ -9,7 +9,7 @@ import type { Runtime } from "./driver.ts";
 const PODMAN_SOCKET = "/run/podman/podman.sock";
 const CONTAINERD_SOCKET = "/run/containerd/containerd.sock";
 
-export type RuntimeKind = "podman" | "containerd" | "fake";
+export type RuntimeKind = "podman" | "containerd" | "process" | "fake";
 /** `auto` takes what is there. */
 export type RuntimeChoice = RuntimeKind | "auto";
 
@@ -23,6 +23,8 @@ export interface RuntimeOptions {
   random: Random;
   /** Sockets of runtimes; where absent the driver finds one or starts its own service. */
   sockets: RuntimeSockets;
+  /** Directories whose programs plain processes may run; absent means that there are none. */
+  processes?: readonly string[] | undefined;
 }
 
 export interface RuntimeSockets {
@@ -32,14 +34,20 @@ export interface RuntimeSockets {
 
 /**
  * The runtime that is meant: of several that are there the one whose socket was given, else Podman.
+ * A machine with none runs plain processes alone, where that is allowed.
  * @throws OrchdError `runtime` when there is none, with what to install
  */
-export function chooseRuntime(choice: RuntimeChoice, sockets: RuntimeSockets): RuntimeKind {
+export function chooseRuntime(
+  choice: RuntimeChoice,
+  sockets: RuntimeSockets,
+  processes?: readonly string[],
+): RuntimeKind {
   if (choice !== "auto") return choice;
   if (sockets.podman !== undefined) return "podman";
   if (sockets.containerd !== undefined) return "containerd";
   if (existsSync(PODMAN_SOCKET) || Bun.which("podman") !== null) return "podman";
   if (existsSync(CONTAINERD_SOCKET) || Bun.which("containerd") !== null) return "containerd";
+  if (processes !== undefined) return "process";
   throw new OrchdError(
     "runtime",
     "this machine has neither Podman nor containerd: install one (Debian: apt install podman " +
@@ -52,13 +60,40 @@ export function isReal(kind: RuntimeChoice): boolean {
   return kind !== "fake";
 }
 
-/** Opens a driver; only that one is loaded. Throws `OrchdError` when it can't work here. */
+/**
+ * Opens a driver; only that one is loaded, and beside it that of plain processes where they are
+ * allowed. Throws `OrchdError` when it can't work here.
+ */
 export async function openRuntime(kind: RuntimeKind, options: RuntimeOptions): Promise<Runtime> {
+  const { processes: allowed, ...others } = options;
+  if (kind !== "process" && allowed === undefined) return openOne(kind, options);
+  if (kind === "fake") return openOne(kind, options);
+  const { ProcessRuntime } = await import("./process/process-runtime.ts");
+  if (kind === "process") return ProcessRuntime.open({ ...others, allowed: allowed ?? [] });
+  const containers = await openOne(kind, options);
+  try {
+    const beside = await ProcessRuntime.open({
+      ...others,
+      allowed: allowed ?? [],
+      beside: containers,
+    });
+    const { SideBySide } = await import("./side-by-side.ts");
+    return new SideBySide(containers, beside);
+  } catch (error) {
+    await containers.close();
+    throw error;
+  }
+}
+
+async function openOne(
+  kind: Exclude<RuntimeKind, "process">,
+  options: RuntimeOptions,
+): Promise<Runtime> {
   if (kind === "fake") {
     const { FakeRuntime } = await import("./fake/fake-runtime.ts");
     return new FakeRuntime(options);
   }
-  const { sockets, ...own } = options;
+  const { sockets, processes: _, ...own } = options;
   const socket = sockets[kind];
   const given = { ...own, ...(socket === undefined ? {} : { socket }) };
   if (kind === "containerd") {

@@ -7,7 +7,7 @@ const SUITE = "what containerd's driver does for health checks";
 
 describe(SUITE, () => {
   if (!hasContainerd(SUITE)) return;
-  healthConformance(async () => {
+  healthConformance("containerd", async () => {
     const lab = await makeContainerdLab("orchdt6", "10.213.6");
     const load = (path: string) => takeArchive(lab.runtime, path);
     return { ...lab, load, monitor: "containerd-shim-runc-v2" };

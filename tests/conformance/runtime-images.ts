@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,7 +13,7 @@ import { failureOf } from "./runtime-until.ts";
 
 const MISSING = "missing.invalid/web:1";
 
-export function imageCases({ lab }: Tools): void {
+export function imageCases({ lab, test }: Tools): void {
   test("an image that is there is there, and another is not", async () => {
     expect(await lab().runtime.hasImage(lab().image)).toBe(true);
     expect(await lab().runtime.hasImage(MISSING)).toBe(false);
@@ -63,7 +63,7 @@ export function imageCases({ lab }: Tools): void {
   });
 }
 
-export function networkCases({ lab }: Tools): void {
+export function networkCases({ lab, test }: Tools): void {
   test("the node's network can be asked for again, but not with another subnet", async () => {
     const { runtime, network } = lab();
     await runtime.ensureNetwork(network);
@@ -108,7 +108,7 @@ export function networkCases({ lab }: Tools): void {
   });
 }
 
-export function volumeCases({ lab }: Tools): void {
+export function volumeCases({ lab, test }: Tools): void {
   const volume = (change: Partial<Extract<Mount, { type: "volume" }>> = {}) => ({
     type: "volume" as const,
     volume: `shop_data${process.pid}`,

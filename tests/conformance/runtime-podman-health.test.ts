@@ -6,7 +6,7 @@ const SUITE = "what Podman's driver does for health checks";
 
 describe(SUITE, () => {
   if (!hasPodman(SUITE)) return;
-  healthConformance(async () => {
+  healthConformance("podman", async () => {
     const lab = await makePodmanLab("orchdt4", "10.213.4");
     const ownHealthcheck = async (taskId: string) => {
       const found = await lab.podman("ps", "--quiet", "--filter", `label=orchd.task=${taskId}`);

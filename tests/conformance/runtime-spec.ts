@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect } from "bun:test";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -7,6 +7,7 @@ import { withDevices } from "../../src/agent/give-devices.ts";
 import type { Assignment } from "../../src/model/assignment.ts";
 import type { ContainerSpec } from "../../src/model/container.ts";
 import type { RuntimeLab } from "./runtime.ts";
+import { type Cannot, type Case, casesOf } from "./runtime-cases.ts";
 import { aTask } from "./runtime-task.ts";
 import { failureOf } from "./runtime-until.ts";
 
@@ -15,6 +16,10 @@ const TIMEOUT_MS = 60_000;
 /** A lab with a directory for what its containers mount. */
 export interface SpecLab extends RuntimeLab {
   dir: string;
+  /** A directory that need not be there; absent means one of the image. */
+  workingDir?: string;
+  /** Where tests mount things; absent means the root. */
+  place?: string;
 }
 
 interface SpecTools {
@@ -28,10 +33,15 @@ interface SpecTools {
     limits?: Assignment["resources"]["limits"],
     address?: string,
   ) => Promise<string[]>;
+  test: Case;
 }
 
 /** Every field of a container's spec, as the container itself sees it. */
-export function specConformance(name: string, makeLab: () => Promise<SpecLab>): void {
+export function specConformance(
+  name: string,
+  makeLab: () => Promise<SpecLab>,
+  cannot: Cannot = {},
+): void {
   let current: SpecLab | undefined;
   const lab = () => {
     if (current === undefined) throw new Error("the runtime to test could not be set up");
@@ -48,7 +58,7 @@ export function specConformance(name: string, makeLab: () => Promise<SpecLab>): 
   }, TIMEOUT_MS);
 
   const inside: SpecTools["inside"] = (...asked) => printedIn(lab(), ...asked);
-  const tools = { name, lab, inside };
+  const tools = { name, lab, inside, test: casesOf(name, cannot) };
   processCases(tools);
   limitCases(tools);
   mountCases(tools);
@@ -79,7 +89,7 @@ async function printedIn(
   }
 }
 
-function processCases({ lab, inside }: SpecTools): void {
+function processCases({ lab, inside, test }: SpecTools): void {
   test("environment, user, directory, host and domain name are as given", async () => {
     const script =
       "echo $COLOUR; id -u; id -g; id -G; pwd; hostname; cat /proc/sys/kernel/domainname";
@@ -87,7 +97,7 @@ function processCases({ lab, inside }: SpecTools): void {
       environment: { PATH: "/bin", COLOUR: "deep blue" },
       user: "1000:1001",
       groupAdd: ["2000"],
-      workingDir: "/srv/here",
+      workingDir: lab().workingDir ?? "/srv/here",
       hostname: "web-1",
       domainName: "example.test",
     });
@@ -96,7 +106,7 @@ function processCases({ lab, inside }: SpecTools): void {
       "1000",
       "1001",
       "1001 2000",
-      "/srv/here",
+      lab().workingDir ?? "/srv/here",
       "web-1",
       "example.test",
     ]);
@@ -132,7 +142,7 @@ function processCases({ lab, inside }: SpecTools): void {
   });
 }
 
-function limitCases({ inside }: SpecTools): void {
+function limitCases({ inside, test }: SpecTools): void {
   test("limits of memory, processor, processes and files hold", async () => {
     const script = [
       "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max",
@@ -170,22 +180,23 @@ function limitCases({ inside }: SpecTools): void {
   });
 }
 
-function mountCases({ lab, inside }: SpecTools): void {
+function mountCases({ lab, inside, test }: SpecTools): void {
   test("volumes, bind mounts and tmpfs are where they belong, with their rights", async () => {
     const source = join(lab().dir, "made", "for", "it");
+    const at = lab().place ?? "";
     const script = [
-      "echo kept > /data/file && cat /data/file",
-      "(echo x > /bound/file) 2>/dev/null || echo read-only",
-      "mount | grep -o '^tmpfs on /scratch.*size=1024k'",
-      "stat -c %a /scratch",
-      "ls -d /anonymous",
+      `echo kept > ${at}/data/file && cat ${at}/data/file`,
+      `(echo x > ${at}/bound/file) 2>/dev/null || echo read-only`,
+      `mount | grep -o '^tmpfs on ${at}/scratch.*size=1024k'`,
+      `stat -c %a ${at}/scratch`,
+      `ls -d ${at}/anonymous`,
     ].join("; ");
     const volume = { type: "volume" as const, readOnly: false, noCopy: false, external: false };
     const mounts: ContainerSpec["mounts"] = [
-      { ...volume, volume: "kept", target: "/data", driverOptions: {}, labels: {} },
-      { ...volume, volume: "", target: "/anonymous", driverOptions: {}, labels: {} },
-      { type: "bind", source, target: "/bound", readOnly: true, createSource: true },
-      { type: "tmpfs", target: "/scratch", sizeBytes: 1024 * 1024, mode: 0o1770 },
+      { ...volume, volume: "kept", target: `${at}/data`, driverOptions: {}, labels: {} },
+      { ...volume, volume: "", target: `${at}/anonymous`, driverOptions: {}, labels: {} },
+      { type: "bind", source, target: `${at}/bound`, readOnly: true, createSource: true },
+      { type: "tmpfs", target: `${at}/scratch`, sizeBytes: 1024 * 1024, mode: 0o1770 },
     ];
     const [kept] = mounts;
     if (kept?.type === "volume") await lab().runtime.ensureVolume(kept);
@@ -193,26 +204,26 @@ function mountCases({ lab, inside }: SpecTools): void {
     expect(lines).toEqual([
       "kept",
       "read-only",
-      "tmpfs on /scratch type tmpfs (rw,nosuid,nodev,relatime,size=1024k",
+      `tmpfs on ${at}/scratch type tmpfs (rw,nosuid,nodev,relatime,size=1024k`,
       "1770",
-      "/anonymous",
+      `${at}/anonymous`,
     ]);
     expect(existsSync(source)).toBe(true);
     expect((await lab().runtime.volumes()).map((volume) => volume.name)).toEqual(["kept"]);
-    const again = await inside("cat /data/file", { mounts });
+    const again = await inside(`cat ${at}/data/file`, { mounts });
     expect(again).toEqual(["kept"]);
     await lab().runtime.removeVolume("kept");
   });
 
   test("a missing bind mount that nobody may make is one sentence", async () => {
-    const mount = { type: "bind" as const, target: "/x", readOnly: false, createSource: false };
+    const mount = { type: "bind" as const, target: "/tmp", readOnly: false, createSource: false };
     const change = { mounts: [{ ...mount, source: "/no/such/path" }] };
     const error = await failureOf(inside("true", change));
     expect(error.message).toBe("the mounted path /no/such/path does not exist on the node");
   });
 }
 
-function securityCases({ name, lab, inside }: SpecTools): void {
+function securityCases({ name, lab, inside, test }: SpecTools): void {
   test("capabilities, devices and security options are as given", async () => {
     // A device by a name that lasts, such as those in /dev/serial/by-id, is a link.
     const folder = await mkdtemp(join(tmpdir(), "orchd-link-"));
@@ -247,8 +258,8 @@ function securityCases({ name, lab, inside }: SpecTools): void {
   test(`what ${name} can't do is one sentence`, async () => {
     const messageOf = async (change: Partial<ContainerSpec>) =>
       (await failureOf(inside("true", change))).message;
-    expect(await messageOf({ user: "nobody-here" })).toBe(
-      'the user "nobody-here" does not exist in the image',
+    expect(await messageOf({ user: "nobody-here" })).toMatch(
+      /^the user "nobody-here" does not exist (?:in the image|on the node)$/,
     );
     expect(await messageOf({ securityOptions: ["nonsense"] })).toBe(
       `the security option "nonsense" is unknown to ${name}`,
@@ -263,7 +274,7 @@ function securityCases({ name, lab, inside }: SpecTools): void {
   });
 }
 
-function networkCases({ lab, inside }: SpecTools): void {
+function networkCases({ lab, inside, test }: SpecTools): void {
   test("address, hosts, name servers and sysctls are as given on the node's network", async () => {
     const { gateway } = lab().network;
     const address = gateway.replace(/\.1$/, ".9");

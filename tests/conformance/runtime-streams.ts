@@ -1,10 +1,10 @@
-import { expect, test } from "bun:test";
+import { expect } from "bun:test";
 import type { TaskId } from "../../src/model/ids.ts";
 import type { ExecOptions, ExecSession, LogOptions } from "../../src/model/session.ts";
 import type { Tools } from "./runtime.ts";
 import { failureOf, until } from "./runtime-until.ts";
 
-export function logCases({ lab, create, run }: Tools): void {
+export function logCases({ lab, create, run, test }: Tools): void {
   const textsOf = async (taskId: TaskId, options: LogOptions): Promise<string[]> => {
     const texts: string[] = [];
     const { signal } = new AbortController();
@@ -72,7 +72,7 @@ export function logCases({ lab, create, run }: Tools): void {
   });
 }
 
-export function execCases({ lab, run, create }: Tools): void {
+export function execCases({ lab, run, create, test }: Tools): void {
   const options = (change: Partial<ExecOptions> = {}): ExecOptions => ({
     command: ["/bin/sh"],
     tty: false,

@@ -1,7 +1,7 @@
 import { seededRandom } from "../../src/lib/random.ts";
 import { newId } from "../../src/lib/ids.ts";
 import type { Assignment } from "../../src/model/assignment.ts";
-import type { ContainerSpec } from "../../src/model/container.ts";
+import { type ContainerSpec, PROCESS_IMAGE } from "../../src/model/container.ts";
 import { aContainer, anAssignment } from "../builders.ts";
 
 /** What a task of the suite does, told at once to a real shell and to the fake runtime. */
@@ -30,6 +30,7 @@ export function aTask(
   const { badCommand } = behaviour;
   const container = aContainer({
     image,
+    ...(image === PROCESS_IMAGE ? { runtime: "process" as const } : {}),
     command: badCommand === undefined ? ["/bin/sh", "-c", scriptOf(behaviour)] : [badCommand],
     environment: { PATH: "/bin" },
     networkMode: "none",

@@ -3,6 +3,7 @@ import type { Assignment } from "../../src/model/assignment.ts";
 import type { ContainerSpec } from "../../src/model/container.ts";
 import type { TaskId } from "../../src/model/ids.ts";
 import type { BridgeNetwork, Runtime } from "../../src/runtime/driver.ts";
+import { type Cannot, type Case, casesOf } from "./runtime-cases.ts";
 import { eventCases } from "./runtime-events.ts";
 import { imageCases, networkCases, volumeCases } from "./runtime-images.ts";
 import { adoptionCases, failureCases, stateCases, stopCases } from "./runtime-life.ts";
@@ -33,12 +34,18 @@ export interface Tools {
   create: (behaviour?: Behaviour, change?: Partial<ContainerSpec>) => Promise<Assignment>;
   /** The same, and starts it. */
   run: (behaviour?: Behaviour, change?: Partial<ContainerSpec>) => Promise<TaskId>;
+  /** Registers a case. */
+  test: Case;
 }
 
 const SETUP_TIMEOUT_MS = 120_000;
 
 /** What every driver has to do. `makeLab` is called once; each test removes what it made. */
-export function runtimeConformance(name: string, makeLab: () => Promise<RuntimeLab>): void {
+export function runtimeConformance(
+  name: string,
+  makeLab: () => Promise<RuntimeLab>,
+  cannot: Cannot = {},
+): void {
   describe(`the ${name} runtime`, () => {
     let current: RuntimeLab | undefined;
     const made: TaskId[] = [];
@@ -71,7 +78,7 @@ export function runtimeConformance(name: string, makeLab: () => Promise<RuntimeL
       await lab().runtime.start(taskId);
       return taskId;
     };
-    const tools = { lab, create, run };
+    const tools = { lab, create, run, test: casesOf(name, cannot) };
     stateCases(tools);
     adoptionCases(tools);
     stopCases(tools);

@@ -21,6 +21,7 @@ export function specOfWords(words: Words): ServiceSpec {
     replicas: numberOf(words, "replicas", 1),
     container: aContainer({ image: words.values.get("image") ?? `${words.name}:1` }),
     resources: reserving(numberOf(words, "cpu", 0)),
+    ...placementOfWords(words),
     ports,
     ...(priority === undefined ? {} : { priority: Number(priority) }),
     restart: aRestart({
@@ -33,7 +34,9 @@ export function specOfWords(words: Words): ServiceSpec {
       delayMs: numberOf(words, "delay", 0) * 1000,
       ...rulesOfWords(words),
     },
+    ...rollbackOfWords(words),
     ...rolloutOfWords(words),
+    ...drainOfWords(words),
     ...jobOfWords(words),
     ...dependenciesOfWords(words),
   });
@@ -53,6 +56,21 @@ function rulesOfWords(words: Words): Partial<UpdatePolicy> {
   };
 }
 
+/** `back-order=start-first back-at-once=0` */
+function rollbackOfWords(words: Words): Pick<ServiceSpec, "rollback"> {
+  if (![...words.values.keys()].some((key) => key.startsWith("back-"))) return {};
+  const order = wordOf(words, "back-order", ["stop-first", "start-first"]);
+  return { rollback: { order, parallelism: numberOf(words, "back-at-once", 1), delayMs: 0 } };
+}
+
+/** `zone=north`: the only nodes on which its tasks may be. */
+function placementOfWords({ values }: Words): Pick<ServiceSpec, "placement"> | undefined {
+  const value = values.get("zone");
+  if (value === undefined) return undefined;
+  const constraints = [{ key: "node.labels.zone", operator: "==", value } as const];
+  return { placement: { constraints, spread: [], maxReplicasPerNode: 0 } };
+}
+
 /** `canary=25% promote=auto lock=yes window=Mon_22:00-05:00` */
 function rolloutOfWords(words: Words): { rollout?: RolloutRules } {
   const { values } = words;
@@ -66,6 +84,17 @@ function rolloutOfWords(words: Words): { rollout?: RolloutRules } {
     ...(window === undefined ? {} : { windows: [window] }),
   };
   return Object.keys(rules).length === 0 ? {} : { rollout: rules };
+}
+
+/** `drain-order=start-first drain-at-once=1` */
+function drainOfWords(words: Words): Pick<ServiceSpec, "drain"> {
+  const { values } = words;
+  const order = wordOf(words, "drain-order", ["stop-first", "start-first"] as const);
+  const drain = {
+    ...(values.has("drain-order") ? { order } : {}),
+    ...(values.has("drain-at-once") ? { parallelism: numberOf(words, "drain-at-once", 0) } : {}),
+  };
+  return Object.keys(drain).length === 0 ? {} : { drain };
 }
 
 function canaryOf(text: string): NonNullable<RolloutRules["canary"]> {

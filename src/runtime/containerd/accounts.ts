@@ -8,17 +8,19 @@ export interface Account {
   home: string;
 }
 
-/** The texts of /etc/passwd and /etc/group in the container. */
+/** The texts of /etc/passwd and /etc/group that count. */
 export interface AccountFiles {
   passwd: string;
   group: string;
+  /** Whose they are, behind a preposition: `in the image` where absent. */
+  where?: string;
 }
 
 const ID_MAX = 0x7fff_ffff;
 
 /**
  * The account that `USER[:GROUP]` means, by names or numbers; root where it is empty.
- * @throws OrchdError `runtime` for a name that the image does not know
+ * @throws OrchdError `runtime` for a name that they do not know
  */
 export function accountOf(user: string, groupAdd: readonly string[], files: AccountFiles): Account {
   const [who = "", group] = user.split(":");
@@ -28,7 +30,7 @@ export function accountOf(user: string, groupAdd: readonly string[], files: Acco
     id === undefined ? fields[0] === who : numberOf(fields[2] ?? "") === id,
   );
   const uid = numberOf(found?.[2] ?? (who || "0"));
-  if (uid === undefined) throw unknown("user", who);
+  if (uid === undefined) throw unknown("user", who, files);
   const gid =
     group === undefined || group === "" ? (numberOf(found?.[3] ?? "0") ?? 0) : gidOf(group, files);
   // Who names a group has no others, as in Docker.
@@ -53,12 +55,13 @@ function groupsOf(name: string | undefined, files: AccountFiles): number[] {
 function gidOf(text: string, files: AccountFiles): number {
   const found = fieldsOf(files.group).find(([name]) => name === text)?.[2];
   const gid = numberOf(found ?? text);
-  if (gid === undefined) throw unknown("group", text);
+  if (gid === undefined) throw unknown("group", text, files);
   return gid;
 }
 
-function unknown(what: string, name: string): OrchdError {
-  return new OrchdError("runtime", `the ${what} "${name}" does not exist in the image`);
+function unknown(what: string, name: string, { where }: AccountFiles): OrchdError {
+  const place = where ?? "in the image";
+  return new OrchdError("runtime", `the ${what} "${name}" does not exist ${place}`);
 }
 
 function numberOf(text: string): number | undefined {

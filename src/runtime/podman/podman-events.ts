@@ -1,11 +1,12 @@
 import { z } from "zod";
 import type { Clock } from "../../lib/clock.ts";
 import { OrchdError } from "../../lib/errors.ts";
-import { taskIdSchema, type NodeId } from "../../model/ids.ts";
+import { taskIdSchema, type NodeId, type TaskId } from "../../model/ids.ts";
 import { LABELS, type RuntimeEvent } from "../driver.ts";
+import { Queue } from "../queue.ts";
+import { watchEventFiles, type FileNews } from "./event-files.ts";
 import { filtersOf, queryOf } from "./http.ts";
 import { linesOf } from "./lines.ts";
-import { watchRotation } from "./rotation-watch.ts";
 import type { PodmanService } from "./service.ts";
 import { waitFor } from "./wait-for.ts";
 
@@ -30,15 +31,21 @@ const RENEW_AFTER_MS = 600_000;
 /** What the events need of Podman's service. */
 export type EventService = Pick<PodmanService, "http" | "pid" | "revive">;
 
+/** The tasks of containers that are known to run, by the container's id. */
+export type RunningTasks = Map<string, TaskId>;
+
 /**
  * Events of this node's containers. The stream begins with `resync`, and says so again each time
- * that the connection was lost: what happened in between is found by listing. Ends when `signal`
+ * that the connection was lost: what happened in between is found by listing. The end of a task
+ * that runs may be told twice, since its monitor knows of it before Podman. Ends when `signal`
  * aborts.
+ * @param running whoever lists containers notes there which of them run
  */
 export async function* podmanEvents(
   service: EventService,
   nodeId: NodeId,
   clock: Clock,
+  running: RunningTasks,
   signal: AbortSignal,
 ): AsyncGenerator<RuntimeEvent> {
   let backoffMs = BACKOFF_FIRST_MS;
@@ -46,10 +53,17 @@ export async function* podmanEvents(
     try {
       const reply = await service.http.stream("GET", eventsPath(nodeId, clock.now()), signal);
       backoffMs = BACKOFF_FIRST_MS;
-      const done = endInTime(service, clock, () => reply.destroy());
+      const ends = new Queue<RuntimeEvent>();
+      const onEnded = (containerId: string) => {
+        const taskId = running.get(containerId);
+        if (running.delete(containerId) && taskId !== undefined) {
+          ends.push({ type: "exited", taskId, containerId });
+        }
+      };
+      const done = watchFiles(service, clock, { onRotated: () => reply.destroy(), onEnded });
       try {
         yield { type: "resync" };
-        yield* eventsOf(reply);
+        yield* whicheverComes(eventsOf(reply, running), ends);
       } finally {
         done();
         // A reader may leave before it asks for the first event: nobody else ends the reply then.
@@ -69,19 +83,41 @@ export async function* podmanEvents(
   }
 }
 
-async function* eventsOf(reply: AsyncIterable<Uint8Array>): AsyncGenerator<RuntimeEvent> {
+async function* eventsOf(
+  reply: AsyncIterable<Uint8Array>,
+  running: RunningTasks,
+): AsyncGenerator<RuntimeEvent> {
   for await (const line of linesOf(reply, LINE_LENGTH_MAX)) {
     const event = parseEvent(line);
-    if (event !== undefined) yield event;
+    if (event === undefined || event.type === "resync") continue;
+    if (event.type === "started") running.set(event.containerId, event.taskId);
+    else running.delete(event.containerId);
+    yield event;
   }
 }
 
-/** Calls `end` when the stream can't be trusted any more. Answers how to stop watching. */
-function endInTime(service: EventService, clock: Clock, end: () => void): () => void {
+/** What comes from either, until the first one ends. */
+async function* whicheverComes<T>(
+  first: AsyncIterator<T>,
+  second: AsyncIterator<T>,
+): AsyncGenerator<T> {
+  let [ofFirst, ofSecond] = [first.next(), second.next()];
+  for (;;) {
+    const isFirst = await Promise.race([ofFirst.then(() => true), ofSecond.then(() => false)]);
+    const result = await (isFirst ? ofFirst : ofSecond);
+    if (result.done === true) return;
+    if (isFirst) ofFirst = first.next();
+    else ofSecond = second.next();
+    yield result.value;
+  }
+}
+
+/** Watches what the stream does not tell, and renews it in time. Answers how to stop watching. */
+function watchFiles(service: EventService, clock: Clock, news: FileNews): () => void {
   const over = new AbortController();
-  const renewal = clock.after(RENEW_AFTER_MS, end);
+  const renewal = clock.after(RENEW_AFTER_MS, () => news.onRotated());
   const pid = service.pid();
-  if (pid !== undefined) void watchRotation(pid, clock, end, over.signal);
+  if (pid !== undefined) void watchEventFiles(pid, clock, news, over.signal);
   return () => {
     renewal.cancel();
     over.abort();

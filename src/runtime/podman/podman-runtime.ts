@@ -39,7 +39,7 @@ import { hasImage, imageIdentity, imagePlatform, listImages, takeImage } from ".
 import { pullImage, qualifiedNameOf } from "./images.ts";
 import { findRuntime, readProcessLimits } from "./machine.ts";
 import { NodeNetwork } from "./network.ts";
-import { podmanEvents } from "./podman-events.ts";
+import { podmanEvents, type RunningTasks } from "./podman-events.ts";
 import type { ProcessLimits } from "./process-limits.ts";
 import { nextPidFile, runCommand } from "./run-command.ts";
 import { PodmanService, type ServiceOptions } from "./service.ts";
@@ -76,6 +76,7 @@ export class PodmanRuntime implements Runtime {
   readonly #ids = new Map<TaskId, string>();
   /** Tasks whose start got no answer: they may have run and ended, and never start twice. */
   readonly #unsure = new Set<TaskId>();
+  readonly #running: RunningTasks = new Map();
   readonly #network: NodeNetwork;
   readonly #subpaths: Subpaths;
   readonly upkeep: Upkeep;
@@ -115,7 +116,11 @@ export class PodmanRuntime implements Runtime {
       timeoutMs: LIST_TIMEOUT_MS,
     });
     const statuses = await this.#statuses.complete(listed);
-    for (const status of statuses) this.#ids.set(status.taskId, status.containerId);
+    this.#running.clear();
+    for (const { taskId, containerId, state } of statuses) {
+      this.#ids.set(taskId, containerId);
+      if (state === "running") this.#running.set(containerId, taskId);
+    }
     return statuses;
   }
 
@@ -189,7 +194,7 @@ export class PodmanRuntime implements Runtime {
   }
 
   events(signal: AbortSignal): AsyncIterable<RuntimeEvent> {
-    return podmanEvents(this.#service, this.#nodeId, this.#clock, signal);
+    return podmanEvents(this.#service, this.#nodeId, this.#clock, this.#running, signal);
   }
 
   async *logs(taskId: TaskId, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine> {

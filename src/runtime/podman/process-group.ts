@@ -21,6 +21,11 @@ export function endSession(root: number): void {
   }
 }
 
+/** A process with everything that it has started, and all that shares a session with that. */
+export function familyOf(root: number): number[] {
+  return [root, ...descendantsOf(new Set([root]))];
+}
+
 /** Processes, not known yet, that descend from known ones or have one of them for their leader. */
 function descendantsOf(known: ReadonlySet<number>): number[] {
   const all = readdirSync("/proc").flatMap((entry) => statOf(entry) ?? []);

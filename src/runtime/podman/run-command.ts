@@ -35,20 +35,41 @@ export function nextPidFile(runDir: string): string {
  * write to its database on disk, each time.
  * @throws OrchdError `runtime` when it can't be tried, which says nothing of the command
  */
-export async function runCommand(
+export function runCommand(
   { runtime, flags = [], containerId, pidFile }: CommandTarget,
   command: readonly string[],
-  { signal, outputBytesMax }: CommandOptions,
+  options: CommandOptions,
 ): Promise<CommandResult> {
   const words = [runtime, ...flags, "exec", "--pid-file", pidFile, containerId, ...command];
-  const child = Bun.spawn(words, {
+  const env = { PATH: process.env["PATH"] ?? "" };
+  return followCommand({ words, env, pidFile, ownSession: false }, options);
+}
+
+export interface FollowedCommand {
+  words: readonly string[];
+  env: Record<string, string>;
+  /** Where its id is, once it runs. */
+  pidFile: string;
+  /** Whether it is to begin a session; false where it does so by itself. */
+  ownSession: boolean;
+}
+
+/** Runs a command to its end, and ends all that it has started and left behind. */
+export async function followCommand(
+  { words, env, pidFile, ownSession }: FollowedCommand,
+  { signal, outputBytesMax }: CommandOptions,
+): Promise<CommandResult> {
+  const child = Bun.spawn([...words], {
     stdio: ["ignore", "pipe", "pipe"],
-    env: { PATH: process.env["PATH"] ?? "" },
+    env,
+    detached: ownSession,
   });
   const tail = new Tail(outputBytesMax);
   let gaveUp: CommandResult["end"] | undefined;
   const end = (why: CommandResult["end"]) => {
     gaveUp ??= why;
+    // Held still first, or it would tell of the end of what it has started.
+    if (ownSession) child.kill("SIGSTOP");
     endSession(child.pid);
     child.kill("SIGKILL");
   };

@@ -1,0 +1,118 @@
+import { test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { chmod, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { systemClock } from "../../src/lib/clock.ts";
+import { newId } from "../../src/lib/ids.ts";
+import { systemRandom } from "../../src/lib/random.ts";
+import type { NodeId, TaskId } from "../../src/model/ids.ts";
+import { ProcessRuntime } from "../../src/runtime/process/process-runtime.ts";
+import type { RuntimeLab } from "./runtime.ts";
+
+/** Why cases of images are not for processes. */
+const NO_IMAGES = "a process is of no image";
+
+/** Cases that have no meaning for processes. */
+export const PROCESS_CANNOT = {
+  "an image that is not there is told by its name": NO_IMAGES,
+  "an image that is there is there, and another is not": NO_IMAGES,
+  "an image that no registry gave has an identity and no digest": NO_IMAGES,
+  "an image is taken from a registry of this machine, under a name of its own": NO_IMAGES,
+  "what an image says of its health is found, and the runtime leaves it": NO_IMAGES,
+  "after the runtime was away everything is still there, and resync is told":
+    "there is no service that could be away",
+  "a terminal is one, and its lines end without a carriage return": "a process has no terminal",
+  "limits of memory, processor, processes and files hold":
+    "a process sees the node's own cgroups, so a test of its own looks at them",
+  "capabilities, devices and security options are as given":
+    "a process sees the node's own /dev, so a test of its own looks at the rest",
+  "a device that the task was given is there, also under its lasting name":
+    "a process sees the node's own /dev, where lasting names are already",
+};
+
+/** Whether suites of processes can run here; where not it says why. */
+export function hasProcesses(suite: string): boolean {
+  const reason = whyNot();
+  if (reason === undefined) return true;
+  console.error(`\n*** SKIPPED: ${suite}: ${reason}.\n`);
+  test.skip(`${suite} (skipped: ${reason})`, () => {});
+  return false;
+}
+
+function whyNot(): string | undefined {
+  if (process.getuid?.() !== 0) return "it needs root";
+  for (const name of ["unshare", "setpriv", "prlimit", "nsenter"]) {
+    if (Bun.which(name) === null) return `${name} is not installed (apt install util-linux)`;
+  }
+  return Bun.which("ip") === null ? "ip is not installed (apt install iproute2)" : undefined;
+}
+
+export interface ProcessLab extends RuntimeLab {
+  runtime: ProcessRuntime;
+  nodeId: NodeId;
+  dir: string;
+  workingDir: string;
+  place: string;
+  options(): Parameters<typeof ProcessRuntime.open>[0];
+  /** The ids of a task's monitor and program. */
+  idsOf(taskId: TaskId): { monitor: number; program: number };
+}
+
+const keptSchema = z.object({
+  monitor: z.object({ pid: z.number() }),
+  program: z.object({ pid: z.number() }),
+});
+
+export async function makeProcessLab(bridge: string, subnet: string): Promise<ProcessLab> {
+  const dir = await mkdtemp("/var/lib/orchd-conformance-");
+  const workingDir = join(dir, "here");
+  await chmod(dir, 0o755);
+  await mkdir(workingDir);
+  const nodeId = newId<"node">(systemRandom);
+  const options = () => ({
+    nodeId,
+    runDir: join(dir, "run"),
+    dataDir: join(dir, "data"),
+    clock: systemClock,
+    allowed: ["/usr/bin", "/bin"],
+  });
+  const runtime = await ProcessRuntime.open(options());
+  const opened = [runtime];
+  const pathOf = (taskId: TaskId) => join(dir, "data", "process", "tasks", taskId);
+  const idsOf = (taskId: TaskId) => {
+    const text = readFileSync(join(pathOf(taskId), "process.json"), "utf8");
+    const kept = keptSchema.parse(JSON.parse(text));
+    return { monitor: kept.monitor.pid, program: kept.program.pid };
+  };
+  return {
+    runtime,
+    nodeId,
+    dir,
+    options,
+    idsOf,
+    workingDir,
+    place: "/tmp",
+    image: "process",
+    archive: () => new Blob([]).stream(),
+    network: { name: bridge, subnet: `${subnet}.0/24`, gateway: `${subnet}.1` },
+    reopen: async () => {
+      const again = await ProcessRuntime.open(options());
+      opened.push(again);
+      return again;
+    },
+    crash: (taskId) => Promise.resolve(void process.kill(idsOf(taskId).program, "SIGKILL")),
+    removeBehindBack: async (taskId) => {
+      const { monitor, program } = idsOf(taskId);
+      for (const pid of [monitor, program]) process.kill(pid, "SIGKILL");
+      await rm(pathOf(taskId), { recursive: true });
+    },
+    interrupt: () => Promise.resolve(),
+    close: async () => {
+      for (const { taskId } of await runtime.list()) await runtime.remove(taskId);
+      await runtime.removeNetwork(bridge);
+      for (const one of opened) await one.close();
+      if (existsSync(dir)) await rm(dir, { recursive: true });
+    },
+  };
+}

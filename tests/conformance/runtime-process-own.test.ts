@@ -1,0 +1,178 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { symlink } from "node:fs/promises";
+import { join } from "node:path";
+import type { ContainerSpec, Resources } from "../../src/model/container.ts";
+import type { TaskId } from "../../src/model/ids.ts";
+import { hasProcesses, makeProcessLab, type ProcessLab } from "./runtime-process-lab.ts";
+import { aTask } from "./runtime-task.ts";
+import { failureOf, until } from "./runtime-until.ts";
+
+const SUITE = "processes";
+
+describe(SUITE, () => {
+  if (!hasProcesses(SUITE)) return;
+  let lab: ProcessLab;
+  const made: TaskId[] = [];
+  beforeAll(async () => {
+    lab = await makeProcessLab("orchdt11", "10.213.11");
+  });
+  afterEach(async () => {
+    for (const taskId of made.splice(0)) await lab.runtime.remove(taskId);
+  });
+  afterAll(async () => lab.close());
+
+  async function create(
+    script: string,
+    change: Partial<ContainerSpec> = {},
+    limits: Resources["limits"] = {},
+  ): Promise<TaskId> {
+    const plain = aTask(lab.image, {}, { command: ["/bin/sh", "-c", script], ...change });
+    const assignment = { ...plain, resources: { ...plain.resources, limits } };
+    made.push(assignment.taskId);
+    await lab.runtime.create({ assignment });
+    return assignment.taskId;
+  }
+  async function run(...asked: Parameters<typeof create>): Promise<TaskId> {
+    const taskId = await create(...asked);
+    await lab.runtime.start(taskId);
+    return taskId;
+  }
+  async function printed(...asked: Parameters<typeof create>): Promise<string[]> {
+    const texts: string[] = [];
+    const { signal } = new AbortController();
+    for await (const { text } of lab.runtime.logs(await run(...asked), { follow: true }, signal)) {
+      texts.push(text);
+    }
+    return texts;
+  }
+  const ended = (taskId: TaskId) =>
+    until("the process's end", async () => {
+      const status = await lab.runtime.inspect(taskId);
+      return status?.state === "exited" && status;
+    });
+
+  test("limits are those of a cgroup of its own, and of the process", async () => {
+    const script = [
+      "M=$(sed -n 's/.*:memory://p' /proc/self/cgroup)",
+      "C=$(sed -n 's/.*:cpu://p' /proc/self/cgroup)",
+      "P=$(sed -n 's/.*:pids://p' /proc/self/cgroup); U=$(sed -n 's/^0:://p' /proc/self/cgroup)",
+      "cd /sys/fs/cgroup",
+      "cat memory$M/memory.limit_in_bytes || cat .$U/memory.max",
+      "cat cpu$C/cpu.cfs_quota_us || cut -d' ' -f1 .$U/cpu.max",
+      "cat pids$P/pids.max || cat .$U/pids.max",
+      "ulimit -n; ulimit -Hn",
+    ];
+    const ulimits = [{ name: "nofile", soft: 100, hard: 200 }];
+    const limits = { memoryBytes: 64 * 1024 * 1024, cpuMillis: 250, pids: 50 };
+    expect(await printed(`exec 2>&-; ${script.join("; ")}`, { ulimits }, limits)).toEqual([
+      "67108864",
+      "25000",
+      "50",
+      "100",
+      "200",
+    ]);
+  });
+
+  test("without a word it is nobody, without rights and without a way to more", async () => {
+    const script = "id -u; grep -E 'CapEff|CapBnd|NoNewPrivs' /proc/self/status | cut -f2";
+    expect(await printed(script)).toEqual(["65534", "0".repeat(16), "0".repeat(16), "1"]);
+    const capAdd = ["NET_ADMIN"];
+    const [, first, second] = await printed(script, { capAdd });
+    expect([first, second]).toEqual(["0000000000001000", "0000000000001000"]);
+  });
+
+  test("its /tmp is its own, and goes with it", async () => {
+    const taskId = await run("echo x >/tmp/orchd-mark; ls /tmp /var/tmp; sleep 60");
+    await until("the mark", async () => {
+      const texts: string[] = [];
+      const { signal } = new AbortController();
+      for await (const { text } of lab.runtime.logs(taskId, { follow: false }, signal)) {
+        texts.push(text);
+      }
+      return texts.includes("orchd-mark");
+    });
+    expect(existsSync("/tmp/orchd-mark")).toBe(false);
+  });
+
+  test("what a program leaves behind as a daemon ends with it", async () => {
+    const taskId = await run("setsid sh -c 'sleep 2201 & sleep 2201' & exit 0");
+    expect((await ended(taskId)).exitCode).toBe(0);
+    await until("nothing of it is left", () => processes("2201") === 0);
+  });
+
+  test("a program that forks for ever stops at its limit, and ends as a whole", async () => {
+    const taskId = await run("f() { sleep 2202 & f; }; f; sleep 2202", {}, { pids: 30 });
+    await lab.runtime.stop(taskId, 0);
+    expect(processes("2202")).toBe(0);
+  });
+
+  test("a link that leads out of the allowed directories is refused", async () => {
+    const link = join(lab.dir, "here", "sh");
+    await symlink("/bin/sh", link);
+    const inside = await create("", { command: [join(lab.dir, "here", "missing")] });
+    expect((await failureOf(lab.runtime.start(inside))).message).toContain("was not found");
+    const ours = await create("", { command: [join(lab.dir, "data", "process")] });
+    expect((await failureOf(lab.runtime.start(ours))).message).toContain("can't be executed");
+    const script = join(lab.dir, "here", "script");
+    await Bun.write(script, "#!/bin/sh\n");
+    await Bun.$`chmod 755 ${script}`.quiet();
+    const out = await create("", { command: [script] });
+    const error = await failureOf(lab.runtime.start(out));
+    expect(error.code).toBe("forbidden");
+    expect(error.message).toContain("may not be run on this node: its --allow-process names");
+    // The link itself is anywhere, and what counts is where it leads.
+    expect(await printed("", { command: [link, "-c", "echo led"] })).toEqual(["led"]);
+  });
+
+  test("a program that is hidden behind another one by a mount is refused", async () => {
+    const target = "/usr/bin/id";
+    const source = join(lab.dir, "here", "other");
+    await Bun.write(source, "#!/bin/sh\necho other\n");
+    await Bun.$`chmod 755 ${source}`.quiet();
+    const mount = { type: "bind" as const, source, target, readOnly: true, createSource: false };
+    const taskId = await create("", { command: [target], mounts: [mount] });
+    expect((await failureOf(lab.runtime.start(taskId))).code).toBe("forbidden");
+  });
+
+  test("secrets are where they are in containers", async () => {
+    const source = join(lab.dir, "here", "secret");
+    await Bun.write(source, "key\n");
+    const target = "/run/secrets/db/key";
+    const mount = { type: "bind" as const, source, target, readOnly: true, createSource: false };
+    expect(await printed(`cat ${target}`, { mounts: [mount] })).toEqual(["key"]);
+  });
+
+  test("a monitor that is killed takes nothing along, and the end is still told", async () => {
+    const taskId = await run("sleep 60");
+    const { monitor, program } = lab.idsOf(taskId);
+    process.kill(monitor, "SIGKILL");
+    expect(await lab.runtime.inspect(taskId)).toMatchObject({ state: "running" });
+    process.kill(program, "SIGKILL");
+    expect(await ended(taskId)).toMatchObject({ exitCode: 137 });
+  });
+
+  test("removing leaves no process, no cgroup and no file", async () => {
+    const taskId = await run("sleep 2203 & sleep 2203");
+    await lab.runtime.remove(taskId);
+    expect(processes("2203")).toBe(0);
+    expect(readdirSync(join(lab.dir, "data", "process", "tasks"))).toEqual([]);
+    const name = `orchd-process-${lab.nodeId}/${taskId}`;
+    for (const kind of ["memory", "cpu", "pids", "freezer", "."]) {
+      expect(existsSync(`/sys/fs/cgroup/${kind}/${name}`)).toBe(false);
+    }
+  });
+});
+
+/** Processes of the machine that have this among their words. */
+function processes(word: string): number {
+  return readdirSync("/proc").filter((entry) => {
+    try {
+      const words = readFileSync(`/proc/${entry}/cmdline`, "utf8").split("\0");
+      return /^\d+$/.test(entry) && words.includes(word);
+    } catch {
+      // No process, or one that has ended meanwhile.
+      return false;
+    }
+  }).length;
+}
