@@ -6,6 +6,7 @@ import { EventLog } from "./event-log.ts";
 import { allowedMethods } from "./methods.ts";
 import { answerProblem, answerRefusal } from "./problem.ts";
 import { backupRoutes } from "./routes/backup.ts";
+import { bundleRoutes } from "./routes/bundles.ts";
 import { execRoutes } from "./routes/exec.ts";
 import { forwardRoutes } from "./routes/forward.ts";
 import { guarded } from "./guard.ts";
@@ -39,7 +40,8 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   const joinLimited = limitedTo(JOIN_BYTES_MAX, "64 KiB");
   app.use((c: ApiContext, next) => {
     // Archives are streamed to where they go; everything else is read into memory.
-    if (isPost(c, "/v1/images") || isVolumeArchive(c) || isRegistry(c)) return next();
+    const isArchive = isPost(c, "/v1/images") || isPost(c, "/v1/bundles") || isVolumeArchive(c);
+    if (isArchive || isRegistry(c)) return next();
     return isPost(c, "/v1/join") ? joinLimited(c, next) : limited(c, next);
   });
 
@@ -56,6 +58,7 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   app.route("/v1", execRoutes(deps));
   app.route("/v1", forwardRoutes(deps));
   app.route("/v1", imageRoutes(deps));
+  app.route("/v1", bundleRoutes(deps));
   app.route("/v1", joinRoutes(deps));
   app.route("/v1", tokenRoutes(deps));
   app.route("/v1", keyringRoutes(deps));

@@ -32,6 +32,7 @@ import type {
   VersionInfo,
 } from "../model/summary.ts";
 import type { Consistency, MoveProgress, VolumeContents, VolumeSummary } from "../model/volume.ts";
+import { BundleCalls } from "./client-bundles.ts";
 import { openExec } from "./client-exec.ts";
 import { openForward } from "./client-forward.ts";
 import type { TlsServer } from "./client-tls.ts";
@@ -73,12 +74,14 @@ const CALL_TIMEOUT_MS = 60_000;
  * when their signal aborts.
  */
 export class ApiClient {
+  readonly bundles: BundleCalls;
   readonly #transport: Transport;
   readonly #timeoutMs: number;
 
   /** @param timeoutMs the longest that a call may take; streams and uploads are not limited */
   constructor(transport: Transport, timeoutMs = CALL_TIMEOUT_MS) {
     this.#transport = transport;
+    this.bundles = new BundleCalls(transport);
     this.#timeoutMs = timeoutMs;
   }
 

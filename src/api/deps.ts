@@ -1,5 +1,12 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
+import type {
+  BundleKeys,
+  BundleParts,
+  BundleRequest,
+  BundleResult,
+  BundleSignature,
+} from "../model/bundle.ts";
 import type { Move } from "../core/reconcile/move-volumes.ts";
 import type { RolloutOrder } from "../core/reconcile/rollout-orders.ts";
 import type { LabelChange } from "../core/reconcile/node.ts";
@@ -124,6 +131,19 @@ export interface ApiDeps {
     prune(): Promise<Freed>;
     /** A request to the registry. */
     answer(request: Request): Promise<Response>;
+  };
+  /** Everything for a site in one signed file. */
+  bundles: {
+    keys(): BundleKeys;
+    /** What this cluster gives to a bundle, but for the blobs themselves. */
+    parts(request: BundleRequest): Promise<BundleParts>;
+    /** Signs what a bundle says of itself. */
+    sign(text: string): BundleSignature;
+    /** Digests of all blobs that are here. */
+    blobs(): Promise<string[]>;
+    blob(digest: string): Promise<AsyncIterable<Uint8Array>>;
+    /** @param trust a public key, PEM, that is trusted besides those that always are */
+    apply(bundle: AsyncIterable<Uint8Array>, trust: string | undefined): Promise<BundleResult>;
   };
   /** The agent of a node, while it is connected. */
   session(node: NodeId): AgentSession | undefined;

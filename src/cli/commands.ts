@@ -211,6 +211,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/image.ts")).imageCommand,
   },
   {
+    name: "bundle",
+    summary: "carry stacks, images, secrets and orchd itself to a site in one signed file",
+    completes: "file",
+    load: async () => (await import("./commands/bundle.ts")).bundleCommand,
+  },
+  {
     name: "volume",
     summary: "list, save, put back, move and remove volumes",
     completes: "none",

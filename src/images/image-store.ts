@@ -161,6 +161,19 @@ export class ImageStore {
     });
   }
 
+  /**
+   * Whether a manifest that is among the blobs could be given to a repository.
+   * @throws OrchdError `invalid` when it makes no sense or what it names is not here
+   */
+  async requireWhole({ digest, mediaType }: Pick<Entry, "digest" | "mediaType">): Promise<Buffer> {
+    const bytes = await this.blobs.readSmall(digest, MANIFEST_BYTES_MAX);
+    if (bytes === undefined) throw new OrchdError("invalid", `the manifest ${digest} is not here`);
+    const parsed = parseManifest(bytes.toString(), mediaType);
+    if (!parsed.ok) throw new OrchdError("invalid", parsed.problem);
+    await this.#requireParts(parsed.value, true);
+    return bytes;
+  }
+
   /** Takes a tag away, or a manifest with all its tags; answers whether it was there. */
   remove(repository: string, reference: string): Promise<boolean> {
     return this.#catalog.exclusive(async () => {

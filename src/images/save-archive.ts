@@ -1,11 +1,18 @@
-import { BLOCK_BYTES, encodeBlock, paddingOf, SIZE_MAX } from "../core/archive/block.ts";
-import { encodePax } from "../core/archive/pax.ts";
+import { BLOCK_BYTES, paddingOf } from "../core/archive/block.ts";
+import { headOfFile } from "../core/archive/plain-file.ts";
 import { parseJson } from "../core/oci/manifest.ts";
 import { formatImageReference } from "../core/oci/reference.ts";
 import { OrchdError } from "../lib/errors.ts";
 import type { ImageStore } from "./image-store.ts";
 
 const encoder = new TextEncoder();
+
+/** An image as `docker save` lists it. */
+export interface DockerImage {
+  Config: string;
+  RepoTags: string[];
+  Layers: string[];
+}
 
 /** What is to be written, known before its first byte is. */
 export interface ImageArchive {
@@ -43,7 +50,7 @@ export async function saveArchive(
 }
 
 /** All blobs of an image with their sizes; of an index what is here. */
-async function gather(
+export async function gather(
   store: ImageStore,
   digest: string,
   blobs: Map<string, number>,
@@ -70,28 +77,38 @@ async function* archiveOf(
 ): AsyncGenerator<Uint8Array> {
   yield* smallFile("oci-layout", JSON.stringify({ imageLayoutVersion: "1.0.0" }));
   yield* smallFile("index.json", index);
-  const docker = await dockerList(store, index);
+  const { manifests } = parseJson(index) as { manifests: Named[] };
+  const docker = await dockerList(
+    store,
+    manifests.map(({ digest, annotations }) => {
+      return { digest, reference: annotations["io.containerd.image.name"] ?? "" };
+    }),
+  );
   if (docker.length > 0) yield* smallFile("manifest.json", JSON.stringify(docker));
   for (const [digest, size] of blobs) {
-    yield* headOf(pathOf(digest), size);
+    yield headOfFile(pathOf(digest), size);
     yield* store.blobs.read(digest);
     yield new Uint8Array(paddingOf(size));
   }
   yield new Uint8Array(2 * BLOCK_BYTES);
 }
 
+interface Named {
+  digest: string;
+  annotations: Record<string, string>;
+}
+
 /** The list that `docker load` of before version 25 looks for; it knows no indexes. */
-async function dockerList(store: ImageStore, index: string): Promise<object[]> {
-  const { manifests } = parseJson(index) as {
-    manifests: { digest: string; annotations: Record<string, string> }[];
-  };
-  const list: object[] = [];
-  for (const { digest, annotations } of manifests) {
+export async function dockerList(
+  store: ImageStore,
+  images: readonly { digest: string; reference: string }[],
+): Promise<DockerImage[]> {
+  const list: DockerImage[] = [];
+  for (const { digest, reference } of images) {
     const manifest = await store.manifest(digest);
     if (manifest?.config === undefined) continue;
-    const [config, ...layers] = manifest.blobs.map((one) => pathOf(one.digest));
-    const names = [annotations["io.containerd.image.name"]];
-    list.push({ Config: config, RepoTags: names, Layers: layers });
+    const [Config = "", ...Layers] = manifest.blobs.map((one) => pathOf(one.digest));
+    list.push({ Config, RepoTags: [reference], Layers });
   }
   return list;
 }
@@ -102,18 +119,7 @@ function pathOf(digest: string): string {
 
 function* smallFile(name: string, text: string): Generator<Uint8Array> {
   const bytes = encoder.encode(text);
-  yield* headOf(name, bytes.length);
+  yield headOfFile(name, bytes.length);
   yield bytes;
   yield new Uint8Array(paddingOf(bytes.length));
-}
-
-function* headOf(name: string, size: number): Generator<Uint8Array> {
-  const plain = { name, mode: 0o644, uid: 0, gid: 0, mtimeSeconds: 0, link: "" };
-  if (size > SIZE_MAX) {
-    const records = encodePax(new Map([["size", String(size)]]));
-    yield encodeBlock({ ...plain, type: "x", size: records.length });
-    yield records;
-    yield new Uint8Array(paddingOf(records.length));
-  }
-  yield encodeBlock({ ...plain, type: "0", size: size > SIZE_MAX ? 0 : size });
 }

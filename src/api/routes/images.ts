@@ -119,7 +119,10 @@ function connected(deps: ApiDeps): AgentSession[] {
 }
 
 /** What goes wrong on the way is in the server's log: the answer has begun and can't tell it. */
-function streamOf(deps: ApiDeps, pieces: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {
+export function streamOf(
+  deps: Pick<ApiDeps, "log">,
+  pieces: AsyncIterable<Uint8Array>,
+): ReadableStream<Uint8Array> {
   const iterator = pieces[Symbol.asyncIterator]();
   return new ReadableStream<Uint8Array>(
     {

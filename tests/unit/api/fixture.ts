@@ -316,6 +316,7 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
     clusterBackup: clusterBackupOf(calls),
     secrets: secretsOf(calls),
     images: imagesOf(calls),
+    bundles: bundlesOf(calls),
     async setAvailability(...args) {
       calls.push(["setAvailability", ...args]);
     },
@@ -358,6 +359,32 @@ function imagesOf(calls: unknown[][]): ApiDeps["images"] {
     },
     prune: async () => ({ freedBytes: 7 }),
     answer: async (request) => new Response(`${request.method} ${new URL(request.url).pathname}`),
+  };
+}
+
+/** What bundles need, in the words of the calls. */
+function bundlesOf(calls: unknown[][]): ApiDeps["bundles"] {
+  return {
+    keys: () => ({ sealing: "a line", signing: "a key" }),
+    async parts(request) {
+      calls.push(["parts", request]);
+      return { stacks: [], items: [], images: [], blobs: [], assumes: [], docker: [] };
+    },
+    sign(text) {
+      calls.push(["sign", text]);
+      return { publicKey: "a key", signature: "AA==" };
+    },
+    blobs: async () => [],
+    async blob(digest) {
+      calls.push(["blob", digest]);
+      return new Blob(["a blob"]).stream();
+    },
+    async apply(bundle, trust) {
+      const pieces: Uint8Array[] = [];
+      for await (const piece of bundle) pieces.push(piece);
+      calls.push(["applyBundle", Buffer.concat(pieces).toString(), trust]);
+      return { changed: false, images: [], nodes: [], items: [], stacks: [], executables: [] };
+    },
   };
 }
 
