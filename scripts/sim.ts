@@ -5,10 +5,10 @@ import { formatViolation } from "../tests/sim/violation.ts";
 
 /*
  * Runs the simulation outside of the test suite:
- *   bun scripts/sim.ts --seed 7            one seed, with its trace when it fails
- *   bun scripts/sim.ts --seed 7 --trace    one seed, with its whole trace
- *   bun scripts/sim.ts --count 1000        many fresh seeds
- *   bun scripts/sim.ts --seed 7 --bug NAME one seed, with a bug put in
+ *   npm run sim -- --seed 7            one seed, with its trace when it fails
+ *   npm run sim -- --seed 7 --trace    one seed, with its whole trace
+ *   npm run sim -- --count 1000        many fresh seeds
+ *   npm run sim -- --seed 7 --bug NAME one seed, with a bug put in
  */
 const { values } = parseArgs({
   options: {
@@ -41,7 +41,7 @@ for (let i = 0; i < count; i++) {
   failed += 1;
   if (!values.trace && count === 1) console.log(result.trace.join("\n"));
   console.log(`seed ${seed}: ${formatViolation(result.violation)}`);
-  console.log(`replay: bun scripts/sim.ts --seed ${seed}${bug ? ` --bug ${bug.name}` : ""}`);
+  console.log(`replay: npm run sim -- --seed ${seed}${bug ? ` --bug ${bug.name}` : ""}`);
 }
 console.log(`${count - failed} of ${count} runs kept every invariant`);
 process.exit(failed === 0 ? 0 : 1);

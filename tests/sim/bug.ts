@@ -9,8 +9,8 @@ import type { Invariant } from "./violation.ts";
 /** A fault of ours, put into a run on purpose: the checkers must find it. */
 export interface Bug {
   name: string;
-  /** What it breaks; any of these counts as found. */
-  breaks: Invariant[];
+  /** What its checker has to find; a run in which it breaks something else first says nothing. */
+  breaks: Invariant;
   /** One that showed it early when this was written: it is tried first. */
   seed?: string;
   /** Faults that it shows with. */
@@ -20,6 +20,8 @@ export interface Bug {
   controllersStore?(store: Store): Store;
   dispatcherStore?(store: Store): Store;
   healthStore?(store: Store): Store;
+  autoscalerStore?(store: Store): Store;
+  autoscalerClock?(clock: Clock): Clock;
   healthClock?(clock: Clock): Clock;
   probe?(): Promise<boolean>;
   runtime?(runtime: Runtime): Runtime;

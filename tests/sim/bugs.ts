@@ -9,7 +9,10 @@ import type { Store } from "../../src/store/store.ts";
 import { AGENT_BUGS } from "./agent-bugs.ts";
 import type { Bug } from "./bug.ts";
 import { ROLLOUT_BUGS } from "./rollout-bugs.ts";
+import { SCALE_BUGS } from "./scale-bugs.ts";
 import { STORE_BUGS } from "./store-bugs.ts";
+import { TASK_BUGS } from "./task-bugs.ts";
+import { VOLUME_BUGS } from "./volume-bugs.ts";
 import {
   withCommit,
   withNodes,
@@ -32,10 +35,13 @@ const ONLY_LINKS = {
 export const BUGS: readonly Bug[] = [
   ...AGENT_BUGS,
   ...ROLLOUT_BUGS,
+  ...SCALE_BUGS,
   ...STORE_BUGS,
+  ...TASK_BUGS,
+  ...VOLUME_BUGS,
   {
     name: "acknowledges-too-early",
-    breaks: ["S7", "S8"],
+    breaks: "S8",
     store: (store) =>
       withCommit(store, async (changes) => {
         const version = store.view().version + 1;
@@ -46,7 +52,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "tells-agents-too-early",
-    breaks: ["durable", "S12"],
+    breaks: "durable",
     dispatcherStore: (store) =>
       withCommit(store, async (changes) =>
         changes.length === 0 ? { ok: true, version: 0 } : store.commit(changes),
@@ -54,20 +60,37 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "ignores-drain",
-    breaks: ["S4"],
+    breaks: "S4",
     controllersStore: (store) =>
       withNodes(store, (node) => ({ ...node, availability: "active", health: "ready" })),
   },
   {
     name: "forgets-deadlines",
-    breaks: ["S4"],
-    seed: "34",
+    breaks: "S4",
+    seed: "243",
     faults: { serverDies: 0, serverPauses: 0 },
     controllersStore: (store) => withNodes(store, (node) => ({ ...node, drainBy: Infinity })),
   },
   {
+    name: "ends-on-drained-nodes-first",
+    breaks: "leaving",
+    seed: "1-7",
+    controllersStore: (store) =>
+      withSpecs(store, (spec) => ({ ...spec, drain: { ...spec.drain, order: "stop-first" } })),
+  },
+  {
+    name: "empties-drained-nodes-at-once",
+    breaks: "leaving",
+    seed: "1-108",
+    controllersStore: (store) =>
+      withSpecs(store, (spec) => {
+        const { drain: _, ...rest } = spec;
+        return rest;
+      }),
+  },
+  {
     name: "ignores-constraints",
-    breaks: ["S3", "S13"],
+    breaks: "S3",
     controllersStore: (store) =>
       withServices(store, (service) => ({
         ...service,
@@ -79,8 +102,8 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "overfills-nodes",
-    breaks: ["S1"],
-    seed: "8",
+    breaks: "S1",
+    seed: "10",
     controllersStore: (store) =>
       withNodes(store, (node) => ({
         ...node,
@@ -89,13 +112,13 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "gives-more-than-there-is",
-    breaks: ["S1"],
+    breaks: "S1",
     seed: "9",
     controllersStore: (store) => withNodes(store, (node) => ({ ...node, generic: { lora: 9 } })),
   },
   {
     name: "shares-what-is-for-one",
-    breaks: ["S2"],
+    breaks: "S2",
     seed: "9",
     controllersStore: (store) =>
       withNodes(store, (node) => ({
@@ -105,13 +128,13 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "ignores-platforms",
-    breaks: ["S3"],
+    breaks: "S3",
     controllersStore: (store) =>
       withNodes(store, (node) => ({ ...node, platform: { os: "linux", arch: "amd64" } })),
   },
   {
     name: "ignores-other-services",
-    breaks: ["S3"],
+    breaks: "S3",
     seed: "6",
     controllersStore: (store) =>
       withSpecs(store, (spec) => {
@@ -121,7 +144,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "takes-the-higher-for-the-lower",
-    breaks: ["priority"],
+    breaks: "priority",
     seed: "15",
     controllersStore: (store) =>
       withCommit(store, (changes) =>
@@ -130,8 +153,8 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "moves-all-at-once",
-    breaks: ["balance"],
-    seed: "12",
+    breaks: "balance",
+    seed: "7",
     faults: { powerIsCut: 0.04 },
     controllersStore: (store) =>
       withCommit(store, (changes) => {
@@ -152,7 +175,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "restarts-without-backoff",
-    breaks: ["S15"],
+    breaks: "S15",
     controllersStore: (store) =>
       withServices(store, (service) => ({
         ...service,
@@ -164,13 +187,13 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "forgets-tasks-that-still-end",
-    breaks: ["surge", "T1", "S15"],
+    breaks: "surge",
     controllersStore: (store) =>
       withTasks(store, (tasks) => tasks.filter((t) => isLive(t) || isTerminal(t.state))),
   },
   {
     name: "agent-forgets-what-it-was-told",
-    breaks: ["S10", "surge", "S6"],
+    breaks: "S10",
     agentState: (state) => ({
       ...methodsOf(state),
       assignments: () => ({ generation: 0, assignments: [] }),
@@ -178,14 +201,14 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "agent-forgets-what-it-saw",
-    breaks: ["once", "surge"],
+    breaks: "once",
     seed: "14",
     faults: { agentDies: 0.15, containerCrashes: 0.3 },
     agentState: (state) => ({ ...methodsOf(state), statuses: () => [], saveStatus: () => {} }),
   },
   {
     name: "starts-what-has-ended",
-    breaks: ["once", "surge"],
+    breaks: "surge",
     runtime: (runtime) =>
       wrap(runtime, {
         list: async () => (await runtime.list()).map(asCreated),
@@ -197,7 +220,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "hears-nothing-of-the-runtime",
-    breaks: ["T8", "S12", "surge"],
+    breaks: "T8",
     seed: "2",
     runtime: (runtime) =>
       wrap(runtime, {
@@ -210,7 +233,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "takes-what-is-well-for-sick",
-    breaks: ["O2"],
+    breaks: "O2",
     runtime: (runtime) =>
       wrap(runtime, {
         answer: async (...asked) => {
@@ -221,7 +244,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "waits-for-every-task-that-is-away",
-    breaks: ["one"],
+    breaks: "one",
     seed: "8",
     faults: { linkIsCut: 0.08 },
     controllersStore: (store) =>
@@ -231,7 +254,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "moves-what-is-tied",
-    breaks: ["tied"],
+    breaks: "tied",
     controllersStore: (store) =>
       withServices(store, (service) => ({
         ...service,
@@ -242,26 +265,26 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "believes-gossip-alone",
-    breaks: ["H1"],
+    breaks: "H1",
     seed: "5",
     probe: async () => false,
   },
   {
     name: "takes-its-own-pause-for-silence",
-    breaks: ["H2"],
+    breaks: "H2",
     faults: { serverPauses: 0.1, agentDies: 0, serverDies: 0, linkIsCut: 0, powerIsCut: 0 },
     healthClock: withoutPauses,
   },
   {
     name: "takes-no-node-for-down",
-    breaks: ["T8"],
+    breaks: "T8",
     seed: "5",
     faults: { powerIsCut: 0.04 },
     healthStore: (store) => withCommit(store, () => new Promise(() => {})),
   },
   {
     name: "forgets-the-tasks-of-a-node-that-is-back",
-    breaks: ["S10", "O2"],
+    breaks: "S10",
     dispatcherStore: (store) =>
       withView(store, (view) => ({
         tasksOn: (id) => {
@@ -272,7 +295,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "ends-both-when-a-node-is-back",
-    breaks: ["both"],
+    breaks: "both",
     seed: "7",
     faults: { linkIsCut: 0.08 },
     controllersStore: (store) =>
@@ -280,8 +303,8 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "lets-no-surplus-end",
-    breaks: ["T8", "one"],
-    seed: "31",
+    breaks: "T8",
+    seed: "4",
     faults: { ...ONLY_LINKS, linkIsCut: 0.06 },
     controllersStore: (store) =>
       withCommit(store, (changes) =>
@@ -290,7 +313,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "wants-what-its-slot-has-gone-on-without",
-    breaks: ["T8", "retired"],
+    breaks: "retired",
     seed: "4",
     controllersStore: (store) =>
       withCommit(store, (changes) => {
@@ -305,7 +328,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "starts-what-is-only-staged",
-    breaks: ["staged", "surge"],
+    breaks: "staged",
     dispatcherStore: (store) =>
       withView(store, (view) => ({
         tasksOn: (id) =>
@@ -316,7 +339,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "does-again-what-is-done",
-    breaks: ["jobs"],
+    breaks: "jobs",
     controllersStore: (store) =>
       withTasks(store, (tasks) =>
         tasks.map((task) => (task.state === "complete" ? { ...task, state: "shutdown" } : task)),
@@ -324,7 +347,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "forgets-which-times-had-a-run",
-    breaks: ["S16"],
+    breaks: "S16",
     controllersStore: (store) =>
       withServices(store, (service) => {
         const handled = service.runs?.handled;
@@ -335,13 +358,13 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "loses-runs-that-were-missed",
-    breaks: ["S16"],
+    breaks: "S16",
     controllersStore: (store) =>
       withCommit(store, (changes) => store.commit(changes.map(withoutNewRuns))),
   },
   {
     name: "waits-for-nobody",
-    breaks: ["waits"],
+    breaks: "waits",
     controllersStore: (store) =>
       withServices(store, (service) => ({
         ...service,
@@ -352,7 +375,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: "loses-updates",
-    breaks: ["T5", "T6", "S1", "S15", "surge", "one", "T8", "T4", "T1"],
+    breaks: "T8",
     store: (store) => {
       let stale: { version: number; task: Task } | undefined;
       return withCommit(store, (changes) => {

@@ -1,14 +1,16 @@
 import type { AssignmentSet } from "../../src/model/assignment.ts";
 import type { NodeId, ServiceId, TaskId } from "../../src/model/ids.ts";
-import { specOf } from "../../src/model/service.ts";
+import { specOf, tieOf } from "../../src/model/service.ts";
 import { isLive, isTerminal } from "../../src/model/task.ts";
 import { supersededIn } from "../plan-linter.ts";
 import type { Commit } from "../../src/store/store.ts";
 import { CommitChecks, checkState } from "./commit-checks.ts";
 import type { Place } from "./cluster.ts";
 import type { Disk } from "./simulated-store.ts";
+import { ScaleChecks } from "./scale-checks.ts";
 import { StoreChecks } from "./store-checks.ts";
 import type { Invariant, Violation } from "./violation.ts";
+import { VolumeChecks } from "./volume-checks.ts";
 
 /** For so long a session must have been there, so that nobody may call its node down. */
 const STEADY_MS = 25_000;
@@ -25,12 +27,14 @@ const PAUSE_MIN_MS = 5_000;
 export class Checks {
   violation: Violation | undefined;
   readonly store = new StoreChecks((violation) => this.#note(violation));
+  readonly volumes = new VolumeChecks((violation) => this.#note(violation));
   readonly #disk: Disk;
   readonly #places: () => readonly Place[];
   readonly #serverNow: () => number;
   /** Tasks that nobody could be told of at some time: they may run for longer than they should. */
   readonly #astray = new Set<TaskId>();
   readonly #commits = new CommitChecks();
+  readonly #scales = new ScaleChecks();
   readonly #slots = new Map<TaskId, { serviceId: ServiceId; slot: string }>();
   /** Tasks that were made ready, and told to end before anybody could start them. */
   readonly #unstarted = new Set<TaskId>();
@@ -57,7 +61,9 @@ export class Checks {
   onDurable(commit: Commit, now: number): void {
     const { applied } = commit;
     this.store.onDurable(commit);
+    this.volumes.onDurable(applied);
     this.#note(this.#commits.check(applied, this.#disk.view, this.#serverNow()));
+    this.#note(this.#scales.check(applied, now, this.#serverNow()));
     for (const { kind, before, after } of applied) {
       if (kind === "task" && after !== undefined) {
         this.#slots.set(after.id, { serviceId: after.serviceId, slot: after.slot });
@@ -89,6 +95,7 @@ export class Checks {
   onContainer(what: "created" | "started" | "exited" | "removed", taskId: TaskId): void {
     if (!this.#slots.has(taskId)) this.#madeAlone(taskId);
     if (what !== "started") return;
+    this.#checkTie(taskId);
     const starts = (this.#starts.get(taskId) ?? 0) + 1;
     this.#starts.set(taskId, starts);
     const { desired } = this.#disk.view.tasks.get(taskId) ?? {};
@@ -220,6 +227,23 @@ export class Checks {
     });
     if (running.length <= (startFirst ? 2 : 1)) return;
     this.broken("surge", `slot ${service.name}.${place.slot} runs ${running.join(", ")}`);
+  }
+
+  /** What is tied to a node runs on that one alone, whatever anybody was told. */
+  #checkTie(taskId: TaskId): void {
+    const own = this.#slots.get(taskId);
+    const service = own && this.#disk.view.services.get(own.serviceId);
+    if (own === undefined || service === undefined || tieOf(specOf(service)) === undefined) return;
+    const nodes = this.#places().filter(({ machine }) =>
+      [...machine.containers.values()].some((container) => {
+        const other = this.#slots.get(container.taskId);
+        const isOfSlot = other?.serviceId === own.serviceId && other.slot === own.slot;
+        return isOfSlot && container.state === "running";
+      }),
+    );
+    if (nodes.length <= 1) return;
+    const names = nodes.map(({ node }) => node.hostname).join(" and ");
+    this.broken("S5", `slot ${service.name}.${own.slot} runs on ${names}`);
   }
 
   /** A task that an agent made while no server was in reach: the server hears of it later. */

@@ -10,7 +10,8 @@ import { between, happens, oneOf } from "./chance.ts";
 import { Checks } from "./checks.ts";
 import { drawFaults, NO_FAULTS, type Faults } from "./faults.ts";
 import { GossipModel } from "./gossip-model.ts";
-import { Machine } from "./machine.ts";
+import { Load } from "./load.ts";
+import { Machine, type MachineVolume } from "./machine.ts";
 import { ServerProcess } from "./server-process.ts";
 import type { AgentDisk } from "./simulated-agent-state.ts";
 import { Disk } from "./simulated-store.ts";
@@ -54,6 +55,7 @@ export class Cluster {
   readonly clock = new VirtualClock(START_MS);
   readonly disk = new Disk();
   readonly checks: Checks;
+  readonly load: Load;
   readonly places: Place[];
   server: ServerProcess | undefined;
   /** By how much the clock of the server's machine is wrong now, in ms. */
@@ -71,6 +73,12 @@ export class Cluster {
     this.faults = { ...drawFaults(this.#random.split("faults")), ...options.bug?.faults };
     const serverNow = () => this.clock.now() + this.serverSkewMs;
     this.checks = new Checks(this.disk, () => this.places, serverNow);
+    this.load = new Load({
+      clock: this.clock,
+      random: this.#random.split("load"),
+      machines: () => this.places.map(({ machine }) => machine),
+      service: (id) => this.disk.view.services.get(id),
+    });
     const count = happens(this.#random, 0.5)
       ? between(this.#random, 1, 3)
       : between(this.#random, 4, 8);
@@ -181,6 +189,7 @@ export class Cluster {
       hooks: {
         onRemoval: (taskId) => this.checks.onRemoval(taskId),
         onStop: (taskId, found) => this.checks.onStop(place, taskId, found),
+        onVolumeRemoval: (name, volume) => this.#onVolumeRemoval(place, name, volume),
       },
     });
     place.agent.start();
@@ -240,7 +249,13 @@ export class Cluster {
 
   stopFaults(): void {
     this.faults = NO_FAULTS;
+    this.load.settle();
     this.note("faults stop");
+  }
+
+  #onVolumeRemoval({ node }: Place, name: string, volume: MachineVolume): void {
+    this.note(`volume ${name} of ${node.hostname} is removed`);
+    this.checks.volumes.onRemoval(node.hostname, name, volume);
   }
 
   #probe(nodeId: NodeId, timeoutMs: number): Promise<boolean> {
@@ -280,6 +295,7 @@ export class Cluster {
       faults: () => this.faults,
       onChange: (what, taskId) => this.checks.onContainer(what, taskId),
       trace: (text) => this.note(text),
+      cpuMsOf: (container) => this.load.cpuMsOf(container),
     });
     const disk: AgentDisk = { set: undefined, statuses: new Map() };
     const state = { deaths: 0, isOn: true, isCut: false, steadySince: START_MS, agent: undefined };
@@ -301,6 +317,9 @@ export class Cluster {
       const at = `revision ${currentRevision(after).revision}`;
       const told = `${at}, rollout ${state}, failed ${failed.length}, ${message}`;
       this.note(`service ${after.stack}/${after.name} written: ${told}`);
+      if (after.scaledTo !== undefined && after.scaledTo !== before?.scaledTo) {
+        this.note(`service ${after.stack}/${after.name} is scaled to ${after.scaledTo}`);
+      }
       const news = eventOf(applied, 0, 0);
       if (news?.action === "run") this.note(`service ${news.name} run ${news.message}`);
       return;

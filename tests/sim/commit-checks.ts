@@ -24,6 +24,7 @@ import {
 } from "../../src/model/task.ts";
 import type { View } from "../../src/model/view.ts";
 import { RolloutChecks } from "./rollout-checks.ts";
+import { checkLeaving } from "./drain-checks.ts";
 import { JobChecks } from "./job-checks.ts";
 import type { Invariant, Violation } from "./violation.ts";
 
@@ -42,8 +43,8 @@ export class CommitChecks {
    * @param now by the clock of the server's machine
    */
   check(applied: readonly Applied[], before: View, now: number): Problem {
-    const rollout = this.#rollouts.check(applied, before, now);
-    if (rollout !== undefined) return rollout;
+    const whole = this.#rollouts.check(applied, before, now) ?? checkLeaving(applied, before, now);
+    if (whole !== undefined) return whole;
     for (const one of applied) {
       const problem =
         this.#jobs.check(one, before, applied) ?? this.#checkOne(one, before, applied);
@@ -168,7 +169,8 @@ function checkLoser(before: Task, after: Task, whole: readonly Applied[], view: 
   if (!after.message.endsWith("holds its slot")) return undefined;
   const stays = view.tasksOf(after.serviceId).some((other) => {
     if (other.slot !== after.slot || other.id === after.id || !isLive(other)) return false;
-    return !whole.some((one) => one.kind === "task" && one.after?.id === other.id);
+    const written = whole.filter((one) => one.kind === "task" && one.before?.id === other.id);
+    return written.every((one) => one.kind === "task" && one.after && isLive(one.after));
   });
   return stays ? undefined : broken("both", after, "ends, and so does the other one");
 }

@@ -152,8 +152,13 @@ export class Link implements ServerSession {
       // Simulated nodes have no network, and so hear of none.
       network: () => {},
       removeVolumes: async (names) => {
-        if (this.#connection?.session !== session) throw away();
+        const isBroken = () => this.#connection?.session !== session;
+        if (isBroken()) throw away();
+        await this.#travel();
+        if (isBroken()) throw away();
         await agent.removeVolumes(names);
+        await this.#travel();
+        if (isBroken()) throw away();
       },
       logs: (...args) => agent.logs(...args),
       exec: (...args) => agent.exec(...args),

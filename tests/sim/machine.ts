@@ -1,5 +1,5 @@
 import type { Assignment } from "../../src/model/assignment.ts";
-import type { TaskId } from "../../src/model/ids.ts";
+import type { ServiceId, TaskId } from "../../src/model/ids.ts";
 import type { Random } from "../../src/lib/random.ts";
 import type { ProbeRole, Probes } from "../../src/model/probe.ts";
 import type { ContainerStatus, RuntimeEvent } from "../../src/runtime/driver.ts";
@@ -8,6 +8,7 @@ import type { Faults } from "./faults.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
 export interface Container extends ContainerStatus {
+  serviceId: ServiceId;
   /** What the program does, by its image. */
   program: string;
   /** Whether it passes checks. */
@@ -16,8 +17,16 @@ export interface Container extends ContainerStatus {
   probes?: Probes | undefined;
   /** The checks that it has passed before. */
   passed?: Set<ProbeRole>;
+  /** The volumes that it mounts. */
+  volumes: readonly string[];
   /** Whether an agent was told so often that it is unfit that it is to end. */
   wasFoundSick?: boolean;
+}
+
+/** A volume, with whose data is in it. */
+export interface MachineVolume {
+  /** Services whose tasks had it since it was made. */
+  writers: Set<ServiceId>;
 }
 
 export interface MachineOptions {
@@ -30,6 +39,8 @@ export interface MachineOptions {
   /** Something happened to a container. */
   onChange(what: "created" | "started" | "exited" | "removed", taskId: TaskId): void;
   trace(text: string): void;
+  /** Time on a processor that a container took, in ms. */
+  cpuMsOf(container: Container): number;
 }
 
 /** Where the runtime's events go: one that a process follows. */
@@ -41,6 +52,8 @@ export interface Subscriber {
 export class Machine {
   readonly options: MachineOptions;
   readonly containers = new Map<TaskId, Container>();
+  /** They are on the disk, and outlive containers and power cuts. */
+  readonly volumes = new Map<string, MachineVolume>();
   readonly subscribers = new Set<Subscriber>();
   /** Whether the runtime's service answers; containers go on without it. */
   isUp = true;
@@ -58,16 +71,33 @@ export class Machine {
     return this.options.clock.now() + this.options.skewMs;
   }
 
-  create({ taskId, container: { image, probes } }: Assignment, address?: string): Container {
+  create({ taskId, serviceId, container: spec }: Assignment, address?: string): Container {
     const found = this.containers.get(taskId);
     if (found !== undefined) return found;
+    const { image, probes } = spec;
+    const volumes = spec.mounts.flatMap((one) => (one.type === "volume" ? one.volume : []));
+    for (const name of volumes) this.makeVolume(name).writers.add(serviceId);
     const containerId = `${this.options.name}-${++this.#ids}`;
     const program = image.split(":")[0] ?? "";
-    const container: Container = { taskId, containerId, state: "created", program, probes };
+    const state = "created";
+    const what = { serviceId, program, probes, volumes };
+    const container: Container = { taskId, containerId, state, ...what };
     if (address !== undefined) container.address = address;
     this.containers.set(taskId, container);
     this.#note("created", container);
     return container;
+  }
+
+  /** The volume of that name, which is made where there is none. */
+  makeVolume(name: string): MachineVolume {
+    const volume = this.volumes.get(name) ?? { writers: new Set() };
+    this.volumes.set(name, volume);
+    return volume;
+  }
+
+  /** Whether a container, running or not, keeps the volume from going. */
+  usesVolume(name: string): boolean {
+    return [...this.containers.values()].some(({ volumes }) => volumes.includes(name));
   }
 
   /** Starts a container in whatever state, as runtimes do. */

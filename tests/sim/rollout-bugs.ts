@@ -8,7 +8,7 @@ import { withCommit, withServices, withSpecs } from "./wrap.ts";
 export const ROLLOUT_BUGS: readonly Bug[] = [
   {
     name: "replaces-all-slots-at-once",
-    breaks: ["S13"],
+    breaks: "S13",
     controllersStore: (store) =>
       withServices(store, (service) => ({
         ...service,
@@ -20,15 +20,15 @@ export const ROLLOUT_BUGS: readonly Bug[] = [
   },
   {
     name: "counts-no-failures",
-    breaks: ["S13"],
+    breaks: "S13",
     seed: "2",
     controllersStore: (store) =>
       withRollouts(store, (rollout) => ({ ...rollout, failed: [], forgiven: [] })),
   },
   {
     name: "goes-on-though-paused",
-    breaks: ["S13"],
-    seed: "2",
+    breaks: "S13",
+    seed: "3",
     controllersStore: (store) =>
       withServices(store, (service) => {
         const { rollout } = service;
@@ -38,7 +38,7 @@ export const ROLLOUT_BUGS: readonly Bug[] = [
   },
   {
     name: "begins-outside-of-its-windows",
-    breaks: ["S13"],
+    breaks: "S13",
     seed: "4",
     controllersStore: (store) =>
       withSpecs(store, (spec) => {
@@ -48,7 +48,7 @@ export const ROLLOUT_BUGS: readonly Bug[] = [
   },
   {
     name: "goes-on-though-locked",
-    breaks: ["S13"],
+    breaks: "S13",
     seed: "9",
     controllersStore: (store) =>
       withRollouts(store, (rollout) => ({
@@ -58,8 +58,8 @@ export const ROLLOUT_BUGS: readonly Bug[] = [
   },
   {
     name: "goes-back-again-and-again",
-    breaks: ["S13"],
-    seed: "15",
+    breaks: "S13",
+    seed: "3",
     controllersStore: (store) =>
       withServices(store, (service) => {
         if (service.rollout?.back !== "failure") return service;
@@ -69,7 +69,7 @@ export const ROLLOUT_BUGS: readonly Bug[] = [
   },
   {
     name: "goes-back-to-another-spec",
-    breaks: ["S13"],
+    breaks: "S13",
     seed: "7",
     controllersStore: (store) =>
       withCommit(store, (changes) => store.commit(changes.map(scaledOnTheWayBack))),

@@ -4,7 +4,8 @@ import { unmetConstraint } from "../../src/model/constraint.ts";
 import { acceptsTasks } from "../../src/model/node.ts";
 import { canMove, homeOf } from "../../src/model/home.ts";
 import { isUnderWay, type Rollout } from "../../src/model/rollout.ts";
-import { currentRevision, policyInForce, specOf, type Service } from "../../src/model/service.ts";
+import { currentRevision, policyInForce, replicasOf, specOf } from "../../src/model/service.ts";
+import type { Service } from "../../src/model/service.ts";
 import { isServing } from "../../src/model/serving.ts";
 import { isLive, isTerminal, type Task } from "../../src/model/task.ts";
 import { MemoryView, type View } from "../../src/model/view.ts";
@@ -91,7 +92,7 @@ function takenBy({ kind, before, after }: Applied, view: View): Task[] {
 }
 
 /** Whether the deadline of its drained node has passed: then it goes, replaced or not. */
-function isOverdue({ nodeId }: Task, view: View, now: number): boolean {
+export function isOverdue({ nodeId }: Task, view: View, now: number): boolean {
   const node = nodeId === undefined ? undefined : view.nodes.get(nodeId);
   return node?.availability === "drain" && node.drainBy !== undefined && node.drainBy <= now;
 }
@@ -126,7 +127,7 @@ function checkTaking(
 }
 
 /** The service, its tasks and all nodes as they are with the commit. */
-function viewAfter(id: ServiceId, applied: readonly Applied[], before: View): MemoryView {
+export function viewAfter(id: ServiceId, applied: readonly Applied[], before: View): MemoryView {
   const view = new MemoryView();
   const gone = new Set(
     applied.flatMap((one) =>
@@ -151,7 +152,7 @@ function viewAfter(id: ServiceId, applied: readonly Applied[], before: View): Me
 }
 
 /** Whether another task serves in the slot, or did its work there. */
-function isCovered(view: View, service: Service, task: Task): boolean {
+export function isCovered(view: View, service: Service, task: Task): boolean {
   return view.tasksOf(service.id).some((other) => {
     if (other.slot !== task.slot || other.id === task.id) return false;
     if (isServing(view, other)) return true;
@@ -200,7 +201,7 @@ function missedFailure(view: View, service: Service): string | undefined {
   // What fails while it is paused is counted when it goes on.
   if (!isUnderWay(rollout) || rollout.state === "paused") return undefined;
   const known = new Set([...rollout.failed, ...rollout.forgiven]);
-  const wanted = specOf(service).replicas;
+  const wanted = replicasOf(service);
   const failed = view.tasksOf(service.id).find((task) => {
     const isFirst = task.revision >= rollout.to && task.failures === 0 && !known.has(task.slot);
     const isWanted = specOf(service).mode === "global" || Number(task.slot) <= wanted;
@@ -225,9 +226,10 @@ function idleSlots(view: View, service: Service): string[] {
   });
 }
 
-function wantedSlots(view: View, service: Service): string[] {
-  const { mode, replicas } = specOf(service);
-  if (mode === "replicated") return Array.from({ length: replicas }, (_, i) => String(i + 1));
+export function wantedSlots(view: View, service: Service): string[] {
+  if (specOf(service).mode === "replicated") {
+    return Array.from({ length: replicasOf(service) }, (_, i) => String(i + 1));
+  }
   const kept = view.tasksOf(service.id).filter((task) => task.desired !== "removed");
   return [...new Set(kept.map((task) => task.slot))];
 }

@@ -1,22 +1,15 @@
-import { HISTORY_PER_SLOT } from "../../src/core/reconcile/attempt.ts";
-import { waitOf } from "../../src/core/reconcile/depends.ts";
-import { latestRun } from "../../src/core/reconcile/job.ts";
-import { isConverged } from "../../src/core/reconcile/service.ts";
-import { slotsOf } from "../../src/core/reconcile/slot.ts";
 import { seededRandom, type Random } from "../../src/lib/random.ts";
-import { isGlobal, isJob, restartOf, specOf, tieOf } from "../../src/model/service.ts";
+import { isGlobal, restartOf, specOf } from "../../src/model/service.ts";
 import type { Service, ServiceSpec } from "../../src/model/service.ts";
-import { downNodeOf, isServing } from "../../src/model/serving.ts";
-import { isTerminal } from "../../src/model/task.ts";
-import type { View } from "../../src/model/view.ts";
-import { wantedInVain } from "../plan-linter.ts";
+import { crashSome, formatGone, isAtWork, slotsAtWork } from "./alone.ts";
 import type { Bug } from "./bug.ts";
 import { between, happens, oneOf } from "./chance.ts";
 import { Cluster, type Place } from "./cluster.ts";
 import type { ServerProcess } from "./server-process.ts";
 import { IN_FLIGHT_MAX_MS } from "./simulated-runtime.ts";
 import { Trace } from "./trace.ts";
-import { drawDeed, order, restart, scale, setAvailability, setZone } from "./users.ts";
+import { Trouble } from "./trouble.ts";
+import { down, drawDeed, order, restart, scale, setAvailability, setZone } from "./users.ts";
 import type { Violation } from "./violation.ts";
 
 /** How long the cluster may take to become what was asked for, once nothing fails any more. */
@@ -28,8 +21,6 @@ const ALONE_MS = 6 * 60_000;
 const STEPS_MAX = 200_000;
 const HOUR_MS = 3_600_000;
 const JUMPS_MS = [-24 * HOUR_MS, -HOUR_MS, -20_000, 20_000, HOUR_MS, 24 * HOUR_MS];
-/** A schedule of every minute is dealt with at least so often. */
-const LATE_MAX_MS = 130_000;
 /** Programs that end by themselves, as those of jobs. */
 const ENDING: ReadonlySet<string> = new Set(["job", "long-job", "stumbling"]);
 
@@ -74,11 +65,13 @@ class Run {
   readonly #jumps: Random;
   /** A machine that stays out of reach, without its power or its link. */
   #away: Place | undefined;
+  readonly #trouble: Trouble;
   #isBusy = false;
   #suffers = true;
 
   constructor(cluster: Cluster, random: Random) {
     this.#cluster = cluster;
+    this.#trouble = new Trouble(cluster, () => this.#away);
     this.#random = random;
     this.#pauses = random.split("pauses");
     this.#jumps = random.split("jumps");
@@ -124,22 +117,26 @@ class Run {
   }
 
   /**
-   * At times a phase without any server, in which a machine loses its power as well: agents go on
-   * with what their slots hold, and with nothing else.
+   * At times a phase without any server, in which programs crash and a machine loses its power as
+   * well: agents go on with what their slots hold, and with nothing else.
    */
   async beAlone(): Promise<void> {
     const { clock, checks, places } = this.#cluster;
     const random = this.#random.split("alone");
-    if (checks.violation !== undefined || !happens(random, 0.3)) return;
+    if (checks.violation !== undefined || !happens(random, 0.5)) return;
     checks.noteOver();
     // Agents are told of what was decided last.
     await this.#pass(clock.now() + 5000);
     this.#cluster.killServer();
+    const kept = places.flatMap(slotsAtWork);
+    crashSome(random, places);
     const place = oneOf(random, places);
     this.#cluster.cutPower(place, happens(random, 0.5));
     await this.#pass(clock.now() + 5000);
     this.#cluster.restorePower(place);
     await this.#pass(clock.now() + ALONE_MS);
+    const gone = kept.find((slot) => !isAtWork(slot));
+    if (gone !== undefined) checks.broken("O1", formatGone(gone));
   }
 
   /** Lets time pass until the cluster is what was asked for. */
@@ -148,14 +145,14 @@ class Run {
     const services = [...disk.view.services.values()];
     const isTimed = services.some((service) => specOf(service).rollout?.windows !== undefined);
     const until = clock.now() + CONVERGE_MAX_MS + (isTimed ? WINDOWS_MAX_MS : 0);
-    let trouble = this.#trouble();
+    let trouble = this.#trouble.find();
     while (trouble !== undefined && clock.now() < until) {
       await this.#steer();
       await this.#pass(clock.now() + 1000);
       if (checks.violation !== undefined) return;
-      trouble = this.#trouble();
+      trouble = this.#trouble.find();
     }
-    if (trouble !== undefined) checks.broken("T8", trouble);
+    if (trouble !== undefined) checks.broken(trouble.invariant, trouble.message);
   }
 
   /** Lets time pass, with every check after every event, until `untilMs` or the first violation. */
@@ -302,13 +299,18 @@ class Run {
     for (const service of [...disk.view.services.values()]) {
       if (service.removing || (await this.#dismiss(service))) continue;
       const spec = specOf(service);
-      const { replicas } = spec;
       const policy = restartOf(spec);
       const isLimited = policy.condition === "none" || policy.maxAttempts !== undefined;
-      const most = mostThatFit(spec);
-      if (replicas > most) await this.#do(scale(service, most));
+      await this.#makeRoom(service);
       if (isLimited && spec.schedule === undefined) await this.#do(restart(service));
     }
+  }
+
+  /** Scales a service to what certainly fits. */
+  async #makeRoom(service: Service): Promise<void> {
+    const { replicas, autoscale, ...spec } = specOf(service);
+    const most = mostThatFit(spec);
+    if (replicas > most && autoscale === undefined) await this.#do(scale(service, most));
   }
 
   /** Scales away a service whose program never runs for long; answers whether it is one. */
@@ -319,7 +321,8 @@ class Run {
     const program = container.image.split(":")[0] ?? "";
     const neverRuns = ["broken", "missing", "crashing", "sickly"].includes(program);
     if (!neverRuns && (program !== "job" || policy.condition !== "any")) return false;
-    if (isGlobal(spec)) await this.#do(removal(service.stack));
+    const isFixed = isGlobal(spec) || spec.autoscale !== undefined;
+    if (isFixed) await this.#do(down(service.stack, false));
     else if (replicas > 0) await this.#do(scale(service, 0));
     return true;
   }
@@ -329,6 +332,7 @@ class Run {
     for (const { id } of [...this.#cluster.disk.view.services.values()]) {
       const service = this.#cluster.disk.view.services.get(id);
       if (service === undefined || service.removing || (await this.#dismiss(service))) continue;
+      await this.#makeRoom(service);
       const { rollout } = service;
       if (rollout?.state === "paused") await this.#do(order(service, resume));
       if (rollout?.state === "canary" && rollout.message !== "") {
@@ -343,156 +347,17 @@ class Run {
     void this.#cluster.serve(deed).finally(() => pending.clear());
     while (pending.size > 0 && checks.violation === undefined) await this.#pass(clock.now() + 10);
   }
-
-  /** Why the cluster is not yet what was asked for. */
-  #trouble(): string | undefined {
-    const { view } = this.#cluster.disk;
-    for (const stack of view.stacks.values()) {
-      if (stack.removing) return `stack ${stack.name} is still there`;
-    }
-    for (const service of view.services.values()) {
-      const name = `service ${service.stack}/${service.name}`;
-      if (service.removing) return `${name} is still there`;
-      const late = this.#isLate(service);
-      if (late !== undefined) return `${name} ${late}`;
-      if (isAtRest(view, service)) continue;
-      if (this.#hasGivenUp(service.id) || this.#waitsForNode(service)) continue;
-      if (this.#isHeldBack(service)) continue;
-      if (isConverged(view, service)) {
-        const many = this.#tooMany(service);
-        if (many !== undefined) return `${name} ${many}`;
-        continue;
-      }
-      const tasks = view.tasksOf(service.id).map((t) => `${t.slot} ${t.desired} ${t.state}`);
-      return `${name} has not converged: ${tasks.join("; ")}`;
-    }
-    return this.#leftover() ?? this.#excess();
-  }
-
-  /** Whether a service waits for one that can't be had before its node is back, or never. */
-  #isHeldBack(service: Service): boolean {
-    const { view } = this.#cluster.disk;
-    if (waitOf(view, service) === undefined) return false;
-    return (specOf(service).dependsOn ?? []).some(({ service: name }) => {
-      const target = view.serviceNamed(service.stack, name);
-      if (target === undefined) return false;
-      if (this.#hasGivenUp(target.id) || isAtRest(view, target)) return true;
-      return (
-        (tieOf(specOf(target)) !== undefined && this.#waitsForNode(target)) ||
-        this.#isHeldBack(target)
-      );
-    });
-  }
-
-  /** How far a schedule is behind. */
-  #isLate(service: Service): string | undefined {
-    const { schedule } = specOf(service);
-    const until = service.runs?.handled?.until ?? 0;
-    const behindMs = this.#cluster.clock.now() + this.#cluster.serverSkewMs - until;
-    // With all that was missed one after the other, the last can come late.
-    if (schedule === undefined || schedule.missed === "all" || behindMs < LATE_MAX_MS) {
-      return undefined;
-    }
-    return `has dealt with no time of its schedule for ${behindMs} ms`;
-  }
-
-  /** Whether all that a service lacks are tasks that wait for the only node that can hold them. */
-  #waitsForNode(service: Service): boolean {
-    const { view } = this.#cluster.disk;
-    const spec = specOf(service);
-    if (tieOf(spec) === undefined && !isGlobal(spec)) return false;
-    return view.tasksOf(service.id).every((task) => {
-      if (isTerminal(task.state) || isServing(view, task)) return true;
-      return downNodeOf(view, task) !== undefined || task.message.startsWith("waits for node");
-    });
-  }
-
-  /** Machines run as many containers of a service as it has tasks, and no other one. */
-  #tooMany(service: Service): string | undefined {
-    const { disk, places } = this.#cluster;
-    const spec = specOf(service);
-    const { replicas, restart: policy } = spec;
-    if (isGlobal(spec) || isJob(spec) || policy.condition !== "any") return undefined;
-    // Of one that is out of reach nobody knows, and what it holds may have moved.
-    const inReach = places.filter((place) => place !== this.#away);
-    const running = inReach.flatMap(({ machine }) =>
-      [...machine.containers.values()].filter(({ taskId, state }) => {
-        return state === "running" && disk.view.tasks.get(taskId)?.serviceId === service.id;
-      }),
-    );
-    if (running.length === replicas) return undefined;
-    return `runs ${running.length} containers instead of ${replicas}`;
-  }
-
-  /** A task that ended, under a policy that lets it rest, is as asked for. */
-  #hasGivenUp(id: Parameters<Cluster["disk"]["view"]["tasksOf"]>[0]): boolean {
-    const { view } = this.#cluster.disk;
-    const service = view.services.get(id);
-    if (service === undefined) return false;
-    const { restart: policy } = specOf(service);
-    if (policy.condition !== "none" && policy.maxAttempts === undefined) return false;
-    return view.tasksOf(id).some((task) => task.state === "failed" || task.state === "complete");
-  }
-
-  /** Ended tasks that a slot keeps beyond its history. */
-  #excess(): string | undefined {
-    const { view } = this.#cluster.disk;
-    for (const service of view.services.values()) {
-      const [vain] = wantedInVain(view, service);
-      if (vain !== undefined) return `task ${vain} is wanted, and its slot has gone on without it`;
-      const slots = slotsOf(view, service);
-      for (const { slot, ended } of slots.values()) {
-        // A job keeps the task that did the work beside the latest ones.
-        const most = isJob(specOf(service)) ? HISTORY_PER_SLOT + 1 : HISTORY_PER_SLOT;
-        if (ended.length > most) return `slot ${slot} keeps ${ended.length} ended tasks`;
-      }
-    }
-    return undefined;
-  }
-
-  /** What is on a machine and in no task, or the other way round. */
-  #leftover(): string | undefined {
-    const { disk, places } = this.#cluster;
-    for (const place of places) {
-      const { node, machine } = place;
-      if (place === this.#away) continue;
-      for (const { taskId, state } of machine.containers.values()) {
-        const task = disk.view.tasks.get(taskId);
-        if (task === undefined) return `container of ${taskId} on ${node.hostname} has no task`;
-        if (state === "running" && task.state !== "running") {
-          return `container of ${taskId} runs on ${node.hostname}, and the task is ${task.state}`;
-        }
-      }
-      for (const task of disk.view.tasksOn(node.id)) {
-        if (task.state !== "running") continue;
-        if (machine.containers.get(task.id)?.state === "running") continue;
-        return `task ${task.id} is running on ${node.hostname} without a container`;
-      }
-    }
-    return undefined;
-  }
 }
 
 const resume = { type: "resume", unlock: true } as const;
 
+type Room = Pick<ServiceSpec, "placement" | "ports" | "resources" | "mode">;
+
 /** How many tasks certainly have room, whatever else there is. */
-function mostThatFit({ placement, ports, resources, mode }: ServiceSpec): number {
+function mostThatFit(spec: Room): number {
+  const { placement, ports, resources, mode } = spec;
   if (isGlobal({ mode })) return 1;
   if (placement.affinity?.some(({ required }) => required) === true) return 0;
   const { generic, devices } = resources.reservations;
   return ports.length > 0 || generic !== undefined || devices !== undefined ? 1 : 2;
-}
-
-/** Whether a job has failed for good, or a service waits for one that has. */
-function isAtRest(view: View, service: Service): boolean {
-  if (isJob(specOf(service)) && latestRun(service)?.result === "failed") return true;
-  return waitOf(view, service)?.includes("which it can't any more") === true;
-}
-
-function removal(stack: string): Parameters<Cluster["serve"]>[0] {
-  return {
-    text: `down ${stack}`,
-    run: (server) => server.writes.removeStack(stack, { volumes: false }),
-    isOnDisk: ({ view }) => view.stacks.get(stack)?.removing !== false,
-  };
 }

@@ -2,6 +2,7 @@ import { OrchdError } from "../../src/lib/errors.ts";
 import { silentLog } from "../../src/lib/log.ts";
 import type { Random } from "../../src/lib/random.ts";
 import type { NodeId } from "../../src/model/ids.ts";
+import { Autoscaler } from "../../src/server/autoscaler.ts";
 import { Controllers } from "../../src/server/controllers.ts";
 import { Dispatcher } from "../../src/server/dispatcher.ts";
 import { NodeHealth } from "../../src/server/node-health.ts";
@@ -36,6 +37,7 @@ export class ServerProcess {
   readonly end: Promise<never>;
   isDead = false;
   readonly #controllers: Controllers;
+  readonly #autoscaler: Autoscaler;
   #endWith: (error: OrchdError) => void = () => {};
 
   constructor(options: ServerOptions) {
@@ -61,6 +63,12 @@ export class ServerProcess {
       sessions: () => this.dispatcher.sessions(),
       isOutOfTouch: (nodeId) => this.health.isOutOfTouch(nodeId),
     });
+    this.#autoscaler = new Autoscaler({
+      store: bug?.autoscalerStore?.(this.store) ?? this.store,
+      clock: bug?.autoscalerClock?.(this.clock) ?? this.clock,
+      log: silentLog,
+      session: (nodeId) => this.dispatcher.session(nodeId),
+    });
     this.writes = new Writes(this.store, this.clock, random);
     this.end = new Promise((_, reject) => (this.#endWith = reject));
     // Most lives end while nobody waits for that.
@@ -70,6 +78,7 @@ export class ServerProcess {
   start(): void {
     this.#controllers.start();
     this.health.start();
+    this.#autoscaler.start();
   }
 
   /** Ends it without a word: nothing is flushed, no timer runs any more. */

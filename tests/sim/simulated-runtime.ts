@@ -1,7 +1,9 @@
 import { OrchdError } from "../../src/lib/errors.ts";
+import type { VolumeMount } from "../../src/model/container.ts";
 import type { TaskId } from "../../src/model/ids.ts";
 import type { Check } from "../../src/model/probe.ts";
 import type { ExecSession, ImageSummary, LogLine } from "../../src/model/session.ts";
+import type { NodeUsage } from "../../src/model/usage.ts";
 import type {
   CommandResult,
   ContainerStatus,
@@ -12,7 +14,7 @@ import type {
 } from "../../src/runtime/driver.ts";
 import { between, happens } from "./chance.ts";
 import { FoundSick } from "./found-sick.ts";
-import type { Container, Machine } from "./machine.ts";
+import type { Container, Machine, MachineVolume } from "./machine.ts";
 
 /** Longer than any caller waits for an answer. */
 const HANG_MS = 30_000;
@@ -28,6 +30,8 @@ export interface RuntimeHooks {
    * @param found whether this life of the agent, or any one before it, found it sick
    */
   onStop: (taskId: TaskId, found: { now: boolean; ever: boolean }) => void;
+  /** The agent removes a volume. */
+  onVolumeRemoval: (name: string, volume: MachineVolume) => void;
 }
 
 /** A process's own connection to the runtime of a machine; what it asked for outlives it. */
@@ -161,9 +165,21 @@ export class SimulatedRuntime implements Runtime {
 
   async removeNetwork(): Promise<void> {}
 
-  async ensureVolume(): Promise<void> {}
+  ensureVolume({ volume }: VolumeMount): Promise<void> {
+    return this.#call("", 20, () => void this.#machine.makeVolume(volume));
+  }
 
-  async removeVolume(): Promise<void> {}
+  removeVolume(name: string): Promise<void> {
+    return this.#call("", 50, () => {
+      const volume = this.#machine.volumes.get(name);
+      if (volume === undefined) return;
+      if (this.#machine.usesVolume(name)) {
+        throw new OrchdError("conflict", `the volume ${name} is in use`);
+      }
+      this.#hooks.onVolumeRemoval(name, volume);
+      this.#machine.volumes.delete(name);
+    });
+  }
 
   async volumes(): Promise<never[]> {
     return [];
@@ -191,8 +207,15 @@ export class SimulatedRuntime implements Runtime {
     throw new Error("no run has a registry");
   }
 
-  usage(): Promise<[]> {
-    return this.#call("", 10, () => []);
+  usage(taskIds: readonly TaskId[]): Promise<NodeUsage["tasks"]> {
+    const { containers, options } = this.#machine;
+    return this.#call("", 10, () =>
+      taskIds.flatMap((taskId) => {
+        const container = containers.get(taskId);
+        if (container?.state !== "running") return [];
+        return [{ taskId, cpuMs: options.cpuMsOf(container), memoryBytes: 0 }];
+      }),
+    );
   }
 
   images(): Promise<ImageSummary[]> {

@@ -1,3 +1,4 @@
+import { systemRandom } from "../../src/lib/random.ts";
 import { remove } from "../../src/model/change.ts";
 import type { Bug } from "./bug.ts";
 import { withCommit, withView, wrap } from "./wrap.ts";
@@ -5,8 +6,30 @@ import { withCommit, withView, wrap } from "./wrap.ts";
 /** Faults of what is written to the store, and of the store itself. */
 export const STORE_BUGS: readonly Bug[] = [
   {
+    name: "says-done-and-writes-nothing",
+    breaks: "S7",
+    store: (store) => {
+      let stacks = 0;
+      return withCommit(store, async (changes) => {
+        const isOfPeople = changes.some(({ kind, op }) => kind === "stack" && op === "put");
+        if (!isOfPeople || stacks++ % 2 === 0) return await store.commit(changes);
+        return { ok: true, version: store.view().version };
+      });
+    },
+  },
+  {
+    name: "acts-by-the-luck-of-its-host",
+    breaks: "M1",
+    store: (store) =>
+      withCommit(store, async (changes) => {
+        const [change] = changes;
+        if (change === undefined || systemRandom.next() < 0.9) return await store.commit(changes);
+        return { ok: false, conflict: change };
+      }),
+  },
+  {
     name: "forgets-tasks-before-their-nodes-do",
-    breaks: ["T3"],
+    breaks: "T3",
     controllersStore: (store) =>
       withCommit(store, (changes) =>
         store.commit(
@@ -20,7 +43,7 @@ export const STORE_BUGS: readonly Bug[] = [
   },
   {
     name: "reads-from-a-copy-that-is-behind",
-    breaks: ["S8"],
+    breaks: "S8",
     store: (store) => {
       const copy = () => {
         const { version, tasks, services } = store.view();
@@ -33,7 +56,7 @@ export const STORE_BUGS: readonly Bug[] = [
   },
   {
     name: "tells-watchers-of-every-other-commit",
-    breaks: ["S9"],
+    breaks: "S9",
     store: (store) =>
       wrap(store, {
         watch: (onCommit) => {
@@ -46,7 +69,7 @@ export const STORE_BUGS: readonly Bug[] = [
   },
   {
     name: "tells-watchers-of-half-a-commit",
-    breaks: ["S9"],
+    breaks: "S9",
     store: (store) =>
       wrap(store, {
         watch: (onCommit) =>

@@ -1,4 +1,3 @@
-import type { Mount } from "../../src/model/container.ts";
 import type { NodeId } from "../../src/model/ids.ts";
 import type { ProbeRole, Probes } from "../../src/model/probe.ts";
 import type { Dependency } from "../../src/model/dependency.ts";
@@ -15,7 +14,15 @@ import {
 } from "../../src/model/service.ts";
 import type { RolloutOrder } from "../../src/core/reconcile/rollout-orders.ts";
 import type { Random } from "../../src/lib/random.ts";
-import { aContainer, aPort, aProbe, aRestart, aSpec, reserving } from "../builders.ts";
+import {
+  aContainer,
+  aPort,
+  aProbe,
+  aRestart,
+  aSpec,
+  aVolumeMount,
+  reserving,
+} from "../builders.ts";
 import { between, happens, oneOf } from "./chance.ts";
 import { PORT_OF_ROLE } from "./found-sick.ts";
 import type { ServerProcess } from "./server-process.ts";
@@ -42,16 +49,15 @@ const SERVICES = {
 } as const;
 type ServiceName = keyof typeof SERVICES;
 
-const DATA: Mount = {
-  type: "volume",
-  volume: "data",
-  target: "/data",
-  readOnly: false,
-  noCopy: false,
-  external: false,
-  driverOptions: {},
-  labels: {},
-};
+/** The services with data, each in a volume of its own. */
+const VOLUMES: Partial<Record<ServiceName, string>> = { db: "data", probe: "cache" };
+
+function volumesOf(stack: string, names: readonly ServiceName[]): string[] {
+  return names.flatMap((name) => {
+    const volume = VOLUMES[name];
+    return volume === undefined ? [] : `${stack}_${volume}`;
+  });
+}
 
 /** What a service waits for, where the same file has it. */
 const NEEDS: Partial<Record<ServiceName, readonly [ServiceName, Dependency["condition"]][]>> = {
@@ -78,7 +84,7 @@ export function drawDeed(random: Random, disk: Disk): Deed {
   if (choice < 0.7) return isJob(specOf(service)) ? runJob(service) : restart(service);
   if (choice < 0.78) return order(service, drawOrder(random, service));
   if (choice < 0.8) return undoStack(service.stack);
-  if (choice < 0.85) return down(oneOf(random, STACKS));
+  if (choice < 0.85) return down(oneOf(random, STACKS), happens(random, 0.5));
   const nodeId = oneOf(random, [...view.nodes.keys()]);
   if (choice > 0.95 && view.nodes.size > 1)
     return setZone(nodeId, oneOf(random, ["north", "south"]));
@@ -99,7 +105,11 @@ function up(random: Random, disk: Disk): Deed {
   return {
     text: `up ${name} ${Object.entries(services).map(formatSpec).join(", ")}`,
     run: async (server) => {
-      await server.writes.applyStack(name, { services, volumes: [] }, { dryRun: false, prune });
+      await server.writes.applyStack(
+        name,
+        { services, volumes: volumesOf(name, names) },
+        { dryRun: false, prune },
+      );
     },
     isOnDisk: ({ view }) =>
       names.every((s) => {
@@ -120,14 +130,14 @@ function drawSpec(
   const image = `${oneOf(random, programs)}:${between(random, 1, 3)}`;
   const condition = oneOf(random, ["any", "any", "on-failure", "none"] as const);
   const limit = happens(random, 0.2) ? { maxAttempts: between(random, 1, 4) } : {};
-  return aSpec({
+  const spec = aSpec({
     mode,
     replicas: isGlobal({ mode }) ? 1 : between(random, 0, 4),
     container: aContainer({
       image,
       networkMode: "none",
       stopGraceMs: between(random, 0, 3000),
-      mounts: name === "db" ? [DATA] : [],
+      mounts: volumesOf(stack, [name]).map(aVolumeMount),
       ...(name === "api" && happens(random, 0.5) ? { platform: "linux/amd64" } : {}),
       ...(isJob({ mode }) || happens(random, 0.5) ? {} : { probes: drawProbes(random) }),
     }),
@@ -146,10 +156,34 @@ function drawSpec(
       ...drawRules(random),
     },
     ...drawCare(random),
+    ...drawDrain(random.split(`drain/${stack}/${name}`), mode),
     ...(happens(random, 0.5) ? { priority: between(random, -1, 2) } : {}),
     ...(name === "web" && happens(random, 0.8) ? { rebalance: "gentle" as const } : {}),
     ...(isJob({ mode }) ? drawJob(random, name) : {}),
   });
+  return name === "web" ? scalingItself(random.split(`scale/${stack}`), spec) : spec;
+}
+
+/**
+ * The same, at times with as many tasks as there is to do. As many as it may have find room, and
+ * its program runs in the end.
+ */
+function scalingItself(random: Random, spec: ServiceSpec): ServiceSpec {
+  if (happens(random, 0.3)) return spec;
+  const min = between(random, 1, 2);
+  const max = min + between(random, 0, 3);
+  const up = { windowMs: between(random, 0, 2) * 10_000, step: between(random, 0, 2) };
+  const down = { windowMs: between(random, 1, 4) * 15_000, step: between(random, 0, 2) };
+  const { affinity: _, ...placement } = spec.placement;
+  const image = spec.container.image.replace(/^.*:/, oneOf(random, ["steady:", "flaky:"]));
+  return {
+    ...spec,
+    container: { ...spec.container, image },
+    replicas: Math.min(Math.max(spec.replicas, min), max),
+    autoscale: { min, max, cpuPercent: oneOf(random, [50, 70, 150]), up, down },
+    resources: reserving(0),
+    placement: { ...placement, maxReplicasPerNode: 0 },
+  };
 }
 
 /** A program that is sick fails all of them. */
@@ -188,6 +222,11 @@ function drawCare(random: Random): { rollout?: RolloutRules } {
     ...(happens(random, 0.1) ? { windows: drawWindows(random) } : {}),
   };
   return Object.keys(rules).length === 0 ? {} : { rollout: rules };
+}
+
+function drawDrain(random: Random, mode: ServiceSpec["mode"]): Pick<ServiceSpec, "drain"> {
+  if (mode !== "replicated" || happens(random, 0.5)) return {};
+  return { drain: { parallelism: between(random, 0, 2) } };
 }
 
 /** As many as there may be, evenly over the day, so that each run sees some open and close. */
@@ -350,10 +389,10 @@ export function runJob(service: Service): Deed {
   };
 }
 
-function down(name: string): Deed {
+export function down(name: string, volumes: boolean): Deed {
   return {
-    text: `down ${name}`,
-    run: (server) => server.writes.removeStack(name, { volumes: false }),
+    text: `down ${name}${volumes ? " with its volumes" : ""}`,
+    run: (server) => server.writes.removeStack(name, { volumes }),
     isOnDisk: ({ view }) => view.stacks.get(name)?.removing !== false,
   };
 }
