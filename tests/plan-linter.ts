@@ -170,7 +170,8 @@ function lintSlots(view: View, service: Service, plan: Plan): string[] {
     if (slot === undefined) continue;
     if (slot.current.length > 0) problems.push(`creates a second current task in slot ${name}`);
     const stays = slot.outdated.filter((task) => !stopped.has(task.id));
-    const startFirst = policyInForce(service).order === "start-first";
+    const orders = [policyInForce(service).order, specOf(service).drain?.order];
+    const startFirst = orders.includes("start-first");
     const away = slot.away.filter((task) => !stopped.has(task.id));
     if (away.length > 1) problems.push(`leaves ${away.length} tasks away in slot ${name}`);
     const isStagedOnly = plan.actions.some(
@@ -191,12 +192,15 @@ function lintSlots(view: View, service: Service, plan: Plan): string[] {
 }
 
 /**
- * An update takes no more ready tasks away at once than its parallelism. A task that has to leave
+ * An update takes no more ready tasks away at once than its parallelism, and a drain no more than
+ * its own. A task that has to leave
  * the only node that can hold it would wait for nothing: it counts for none.
  */
 function lintTurns(view: View, service: Service, plan: Plan): string[] {
   if (isJob(specOf(service))) return [];
-  const { parallelism } = policyInForce(service);
+  const update = policyInForce(service).parallelism;
+  const most = Math.max(update, specOf(service).drain?.parallelism ?? update);
+  const hasLimit = update > 0 && specOf(service).drain?.parallelism !== 0;
   const slots = slotsOf(view, service);
   const uncovered = plan.actions.filter((action) => {
     if (action.type !== "stopTask") return false;
@@ -210,6 +214,6 @@ function lintTurns(view: View, service: Service, plan: Plan): string[] {
     });
     return hasEnded !== true && !others.some((other) => other !== task && isServing(view, other));
   });
-  if (parallelism === 0 || uncovered.length <= parallelism) return [];
-  return [`takes ${uncovered.length} ready tasks away at once, beyond ${parallelism}`];
+  if (!hasLimit || uncovered.length <= most) return [];
+  return [`takes ${uncovered.length} ready tasks away at once, beyond ${most}`];
 }

@@ -30,6 +30,11 @@ export const assignmentSchema = z.object({
   restart: restartPolicySchema.optional(),
   /** Backups of its volumes that the node makes, as the service's newest revision has them. */
   backups: z.array(volumeBackupSchema).max(256).optional(),
+  /**
+   * Where a task of its slot starts first, the others have to be, and none was known to have
+   * started: a server may let the next attempt be elsewhere.
+   */
+  unbound: z.boolean().optional(),
   /** Failed attempts at the slot in a row before this one. */
   failures: z.int().min(0).default(0),
   /** Labels of the service, where its container or what it reads is filled in with them. */

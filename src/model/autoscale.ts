@@ -17,7 +17,7 @@ export const autoscalePolicySchema = z.object({
   cpuPercent: percent.optional(),
   /** Wanted use of what a task reserves, else of its limit; in per cent. */
   memoryPercent: percent.optional(),
-  /** Wanted new connections to published ports, for each task in a second. */
+  /** Wanted for each task in a second: requests by ingress, new connections to published ports. */
   requestsPerSecond: z.number().positive().optional(),
   up: pace,
   down: pace,

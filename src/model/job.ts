@@ -77,6 +77,8 @@ export const handledSchema = z.object({
    * the one before it, and the last one counts until the clock reaches the one before it again.
    */
   setBack: z.array(at).min(1).max(SET_BACKS_MAX).optional(),
+  /** The time that was dealt with before the clock leapt forth by hours, in case it comes back. */
+  leaptFrom: at.optional(),
 });
 
 /** What a job remembers of its runs; written together with the tasks that begin them. */

@@ -4,6 +4,9 @@ import { digestSchema } from "./digest.ts";
 import { nodeDiskSchema } from "./disk.ts";
 import { nodeIdSchema } from "./ids.ts";
 
+/** The name of the runtime that has no containers. */
+export const PROCESS_RUNTIME = "process";
+
 /** What an agent tells beyond these would not be read. */
 export const NOTES_MAX = 8;
 
@@ -22,6 +25,8 @@ export const nodeFactsSchema = z.object({
     memoryBytes: z.int().min(0),
   }),
   runtime: z.object({ name: z.string().max(64), version: z.string().max(64) }),
+  /** Whether it runs plain processes too; one whose runtime is called so runs nothing else. */
+  processes: z.boolean().optional(),
   /** How much there is of what people gave a name, such as `lora: 2`. */
   generic: z.record(z.string().max(64), z.int().min(0)).optional(),
   /** Absent where the agent does not look for devices. */

@@ -3,6 +3,7 @@ import { attachmentSchema, ATTACHMENTS_MAX } from "./attachment.ts";
 import { autoscalePolicySchema } from "./autoscale.ts";
 import { containerSpecSchema, imagePinSchema, resourcesSchema } from "./container.ts";
 import { DEPENDENCIES_MAX, dependencySchema } from "./dependency.ts";
+import { drainPolicySchema } from "./drain.ts";
 import { nodeIdSchema, serviceIdSchema } from "./ids.ts";
 import { INGRESS_RULES_MAX, ingressRuleSchema } from "./ingress-rule.ts";
 import { jobPolicySchema, jobRunsSchema, scheduleSchema } from "./job.ts";
@@ -150,6 +151,8 @@ export const serviceSpecSchema = z.object({
   /** How a service goes back to an older revision, where that is to be otherwise. */
   rollback: updatePolicySchema.optional(),
   rollout: rolloutRulesSchema.optional(),
+  /** How its tasks leave a drained node; absent means as in an update. */
+  drain: drainPolicySchema.optional(),
   /** What happens to tasks whose node is down; specs of before this was known have the default. */
   disconnect: disconnectPolicySchema.default(DISCONNECT_DEFAULT),
   /** Replicas that follow what there is to do; absent means that people set them. */

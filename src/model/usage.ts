@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { taskIdSchema } from "./ids.ts";
+import { serviceIdSchema, taskIdSchema } from "./ids.ts";
 
 const counter = z.number().min(0);
 
@@ -19,5 +19,7 @@ export const nodeUsageSchema = z.object({
     .max(10_000),
   /** New connections that came in by this node, by published port: `8080/tcp`. */
   connections: z.record(z.string().max(16), counter),
+  /** HTTP requests that came in by this node for services with `x-orchd.ingress`, by service. */
+  requests: z.record(serviceIdSchema, counter).optional(),
 });
 export type NodeUsage = z.infer<typeof nodeUsageSchema>;

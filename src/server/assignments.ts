@@ -2,6 +2,7 @@ import { equalJson, sortedBy } from "../lib/order.ts";
 import { isFilledIn } from "../core/task/expand.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { Applied } from "../model/change.ts";
+import { canMove, homeOf } from "../model/home.ts";
 import type { NodeId } from "../model/ids.ts";
 import { pinOf } from "../model/image-pin.ts";
 import { restartOf, specAt, specOf, type Service, type ServiceSpec } from "../model/service.ts";
@@ -27,7 +28,9 @@ export function assignmentSetOf(view: View, nodeId: NodeId): AssignmentSet {
     const taken = ingress === undefined ? {} : { requestPorts: ingress.map(({ port }) => port) };
     const { backups } = specOf(service);
     const kept = backups === undefined || desired !== "running" ? {} : { backups };
-    const also = { ...taken, ...given, ...labelsFor(service, spec), ...kept };
+    const home = canMove(service) || homeOf(view, service, slot) !== undefined;
+    const bond = home ? {} : { unbound: true };
+    const also = { ...taken, ...given, ...labelsFor(service, spec), ...kept, ...bond };
     assignments.push({ ...who, desired, state, ...what, ...also, failures });
   }
   return { generation: view.version, assignments };

@@ -96,15 +96,20 @@ export class Autoscaler {
     this.#schedule();
   }
 
-  /** Asks every node that serves for one of the services, all at once. */
+  /** Asks every node that serves for one of the services, or takes requests, all at once. */
   async #measure(): Promise<void> {
     const view = this.#options.store.view();
-    const serving = [...this.#services.keys()].flatMap((id) => servingOf(view, id));
-    const byNode = Map.groupBy(serving, ({ nodeId }) => nodeId);
+    const byNode = new Map<NodeId, TaskId[]>();
+    // Requests come in by any node, wherever the tasks are.
+    if (this.#countsRequests(view)) for (const id of view.nodes.keys()) byNode.set(id, []);
+    for (const { task, nodeId } of [...this.#services.keys()].flatMap((id) =>
+      servingOf(view, id),
+    )) {
+      byNode.set(nodeId, [...(byNode.get(nodeId) ?? []), task.id]);
+    }
     this.#rates.keepOnly(new Set(byNode.keys()));
     const looks = [...byNode].map(async ([nodeId, tasks]) => {
-      const ids = tasks.map(({ task }) => task.id);
-      this.#rates.note(nodeId, await this.#ask(nodeId, ids));
+      this.#rates.note(nodeId, await this.#ask(nodeId, tasks));
     });
     await Promise.all(looks);
   }
@@ -148,12 +153,19 @@ export class Autoscaler {
     return measurementsOf(spec, {
       serving: tasks.length,
       tasks: tasks.flatMap(({ task, nodeId }) => this.#rates.of(nodeId, task.id) ?? []),
-      connections: this.#connectionsOf(spec),
+      requests: this.#requestsOf(id, spec),
     });
   }
 
-  #connectionsOf({ ports }: ServiceSpec): number | undefined {
-    let sum: number | undefined;
+  #countsRequests(view: View): boolean {
+    return [...this.#services.keys()].some((id) => {
+      const service = view.services.get(id);
+      return service && specOf(service).autoscale?.requestsPerSecond !== undefined;
+    });
+  }
+
+  #requestsOf(id: ServiceId, { ports, ingress = [] }: ServiceSpec): number | undefined {
+    let sum = ingress.length > 0 ? this.#rates.requests(id) : undefined;
     for (const { published, protocol } of ports) {
       const rate = this.#rates.connections(`${published}/${protocol}`);
       if (rate !== undefined) sum = (sum ?? 0) + rate;

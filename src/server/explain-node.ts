@@ -56,12 +56,12 @@ export function explainNode(view: View, node: Node, reason: string, now: number)
     ],
     placement: [],
     history: historyOf(view, view.tasksOn(node.id)),
-    next: nextFor(view, node),
+    next: nextFor(view, node, now),
   };
 }
 
 /** What becomes of the node's tasks while it is down or drained. */
-function nextFor(view: View, node: Node): string {
+function nextFor(view: View, node: Node, now: number): string {
   if (node.health !== "down" && node.availability !== "drain") return "";
   const tasks = view.tasksOn(node.id).filter(isLive);
   if (tasks.length === 0) return "It holds no task.";
@@ -70,7 +70,22 @@ function nextFor(view: View, node: Node): string {
   const waits = waiting.length === 0 ? [] : [`${plural(waiting.length, "task")} can't`];
   const [first] = waiting;
   const why = first === undefined ? "" : ` (${tieText(view, first)})`;
-  return `Of its tasks, ${[...moves, ...waits].join(" and ")}${why}.`;
+  const all = `Of its tasks, ${[...moves, ...waits].join(" and ")}${why}.`;
+  return [all, ...(node.availability === "drain" ? turnsOf(view, node, tasks, now) : [])].join(" ");
+}
+
+/** Why tasks are still on a drained node, and until when at most. */
+function turnsOf(view: View, node: Node, tasks: readonly Task[], now: number): string[] {
+  const services = new Set(tasks.flatMap((task) => view.services.get(task.serviceId) ?? []));
+  const turns = [...services].flatMap((service) => {
+    const { parallelism = 0 } = specOf(service).drain ?? {};
+    if (parallelism === 0) return [];
+    const name = `${service.stack}/${service.name}`;
+    return [`Of ${name} no more than ${plural(parallelism, "slot")} may be empty at once.`];
+  });
+  const { drainBy } = node;
+  if (drainBy === undefined || drainBy <= now) return turns;
+  return [...turns, `What is left ends in ${formatDuration(drainBy - now)}.`];
 }
 
 function partition(view: View, tasks: readonly Task[]): [moving: Task[], waiting: Task[]] {

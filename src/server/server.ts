@@ -8,7 +8,6 @@ import type { Log } from "../lib/log.ts";
 import { systemRandom } from "../lib/random.ts";
 import { conflictOf } from "../core/network/routes.ts";
 import { serverSubnet } from "../core/network/subnets.ts";
-import { put } from "../model/change.ts";
 import { CLUSTER_RANGE_DEFAULT } from "../model/cluster.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { NetworkMode } from "../model/network-map.ts";
@@ -17,6 +16,7 @@ import { NOTES_MAX, type NodeFacts } from "../model/node.ts";
 import type { AgentSession } from "../model/session.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
+import { HOST_CERTIFICATES } from "../agent/host-certificates.ts";
 import { factsOf, INGRESS_CHOICE_DEFAULT, type IngressChoice } from "../agent/http-ingress.ts";
 import { DeviceWatch } from "../agent/device-watch.ts";
 import { beginDiskCare } from "../agent/disk-care.ts";
@@ -24,30 +24,29 @@ import { readFacts } from "../agent/facts.ts";
 import { SiteImages } from "../agent/site-images.ts";
 import { memoryDirectory } from "../agent/memory-directory.ts";
 import { createApi } from "../api/api.ts";
+import type { ApiDeps } from "../api/deps.ts";
 import type { ApiEnv } from "../api/env.ts";
 import { serveApi, type ApiListener } from "../api/listen.ts";
-import type { Target } from "../api/read/target.ts";
 import { chooseRuntime, isReal, openRuntime } from "../runtime/open.ts";
 import type { RuntimeChoice, RuntimeSockets } from "../runtime/open.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import { openAgentState, type AgentState } from "../store/agent-state/agent-state.ts";
 import { openSqliteStore, type SqliteStore } from "../store/sqlite/sqlite-store.ts";
 import { Autoscaler } from "./autoscaler.ts";
+import { Bundles } from "./bundles/bundles.ts";
 import type { BackupSchedule } from "./backup/cluster-backups.ts";
 import { Care } from "./care.ts";
 import { clusterIn } from "./cluster-keys.ts";
 import { Controllers } from "./controllers.ts";
-import { commitFresh } from "./commit-fresh.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { makePrivateDirectory } from "../store/private-directory.ts";
-import { explainService, explainTask } from "./explain.ts";
-import { explainNode } from "./explain-node.ts";
+import { explainTarget } from "./explain-target.ts";
 import { FirstHearing, wasJustRestored } from "./first-hearing.ts";
 import { ensureCluster, firstToken } from "./first-start.ts";
 import { GossipKeys } from "./gossip-keys.ts";
 import { ImageIndex } from "./image-index.ts";
 import { KeptImages } from "./kept-images.ts";
-import { ownContentKey, ownNodeId } from "./own-node.ts";
+import { noteSubnet, ownContentKey, ownNodeId } from "./own-node.ts";
 import { NetworkFeed } from "./network-feed.ts";
 import { Joins } from "./joins.ts";
 import { type ListenOptions, Remote } from "./remote.ts";
@@ -77,6 +76,8 @@ export interface ServerOptions {
   resources?: Readonly<Record<string, number>>;
   /** Directories of this machine that tasks may mount; absent means all but orchd's own. */
   allowBind?: readonly string[];
+  /** Directories whose programs tasks may run without a container; absent means that none may. */
+  processes?: readonly string[];
   /** Backups that the server makes by itself; absent means none. */
   backups?: BackupSchedule;
   /** Where the addresses of tasks and services are from: chosen when the cluster is made. */
@@ -313,8 +314,9 @@ export class Server {
    */
   async startAgent(): Promise<void> {
     const { dataDir, runDir, sockets = {}, advertise, log, version } = this.#options;
-    const kind = chooseRuntime(this.#options.runtime, sockets);
-    if (this.#options.runtime === "auto") log.info(`containers are run by ${kind}`);
+    const { processes } = this.#options;
+    const kind = chooseRuntime(this.#options.runtime, sockets, processes);
+    if (this.#options.runtime === "auto") log.info(`tasks are run by ${kind}`);
     const subnet = serverSubnet(clusterIn(this.#store.view()).range);
     const kernel = isReal(kind) ? NodeNetwork.of(dataDir) : undefined;
     const network = kernel && { interfaceName: NODE_BRIDGE, subnet, kernel };
@@ -323,12 +325,14 @@ export class Server {
     const nodeId = ownNodeId(this.#store.view(), state, log);
     this.#dispatcher.setOwnNode(nodeId);
     const shared = { clock: systemClock, random: systemRandom };
-    const runtime = await openRuntime(kind, { nodeId, runDir, dataDir, sockets, ...shared });
+    const own = { nodeId, runDir, dataDir, sockets, processes, ...shared };
+    const runtime = await openRuntime(kind, own);
     const devices = isReal(kind) ? await DeviceWatch.begin(systemClock) : undefined;
     const { disk, diskPaths } = await beginDiskCare(runtime, dataDir);
     const { ingress: choice = INGRESS_CHOICE_DEFAULT } = this.#options;
     const found = readFacts({
       runtime: await runtime.info(),
+      processes: processes !== undefined,
       address: advertise ?? ownAddress(),
       orchdVersion: version.version,
       resources: this.#options.resources ?? {},
@@ -350,7 +354,7 @@ export class Server {
       network,
       ingress: {
         choice,
-        certificatesPath: join(dataDir, "host-certificates.json"),
+        certificatesPath: join(dataDir, HOST_CERTIFICATES),
         certify: (request) => this.#required().certifyHosts(request),
       },
       secrets: { key: await ownContentKey(state), ...directory },
@@ -358,23 +362,14 @@ export class Server {
       ...(this.#site === undefined ? {} : { site: this.#site }),
       dataDir,
       diskPaths,
-      binds: { allowed: this.#options.allowBind, own: [dataDir, runDir] },
+      binds: { allowed: this.#options.allowBind, own: [dataDir, runDir], processes },
       onFacts: (news) => void this.#tellFacts(news),
       onNetworkNotes: (notes) => void this.#tellFacts({ notes: notes.slice(0, NOTES_MAX) }),
     });
     this.#agent = { agent, runtime, state, facts, devices };
     devices?.watch((found) => void this.#tellFacts(found));
     await agent.start();
-    if (isReal(kind)) await this.#noteSubnet(nodeId, subnet);
-  }
-
-  /** Other nodes get their ranges by joining; this one has its own by being the server's. */
-  async #noteSubnet(nodeId: NodeId, subnet: string): Promise<void> {
-    await commitFresh(this.#store, (view) => {
-      const node = view.nodes.get(nodeId);
-      if (node === undefined || node.subnet === subnet) return [];
-      return [put.node({ ...node, subnet })];
-    });
+    if (isReal(kind)) await noteSubnet(this.#store, nodeId, subnet);
   }
 
   /** Stops answering and deciding; containers go on. */
@@ -437,16 +432,26 @@ export class Server {
     this.#kept = kept;
     const secrets = await this.#openSecrets();
     const writes = new Writes(store, systemClock, systemRandom, secrets);
+    const applyStack: ApiDeps["applyStack"] = async (name, spec, options) => {
+      const result = await writes.applyStack(name, spec, options);
+      secrets.items.forget(spec);
+      return result;
+    };
+    const bundles = new Bundles({
+      store,
+      images: site.store,
+      items: secrets.items,
+      dataDir: this.#options.dataDir,
+      applyStack,
+      fetchImages: (references) => kept.fetch(references, {}),
+    });
     const api = createApi({
       store,
       version: this.#options.version,
       clock: systemClock,
       log: this.#options.log,
-      applyStack: async (name, spec, options) => {
-        const result = await writes.applyStack(name, spec, options);
-        secrets.items.forget(spec);
-        return result;
-      },
+      applyStack,
+      bundles: bundles.forPeople(),
       removeStack: (name, options) => writes.removeStack(name, options),
       scale: (replicas) => writes.scale(replicas),
       restart: (id) => writes.restart(id),
@@ -461,7 +466,11 @@ export class Server {
         await this.#dispatcher.dismiss(id);
       },
       healthReason: (id) => this.#health.verdict(id).reason,
-      explain: (target) => this.#explain(target),
+      explain: (target) =>
+        explainTarget(store.view(), target, systemClock.now(), {
+          autoscaling: (id) => this.#autoscaler.reason(id),
+          health: (id) => this.#health.verdict(id).reason,
+        }),
       join: (request) => this.#joins.join(request),
       createToken: (request) => this.#tokens.create(request),
       rotateToken: (id) => this.#tokens.rotate(id),
@@ -475,20 +484,5 @@ export class Server {
     });
     this.#api = api;
     this.#listening = await serveApi(api, { socketPath: this.socketPath });
-  }
-
-  #explain(target: Exclude<Target, { kind: "stack" }>) {
-    const view = this.#store.view();
-    const now = systemClock.now();
-    switch (target.kind) {
-      case "task":
-        return explainTask(view, target.task, now);
-      case "service":
-        return explainService(view, target.service, now, {
-          autoscaling: this.#autoscaler.reason(target.service.id),
-        });
-      case "node":
-        return explainNode(view, target.node, this.#health.verdict(target.node.id).reason, now);
-    }
   }
 }

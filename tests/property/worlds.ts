@@ -182,11 +182,17 @@ function drawSpec(random: Random, mode: ServiceSpec["mode"]): ServiceSpec {
       parallelism: between(random, 0, 3),
       delayMs: between(random, 0, 2) * 5000,
     },
+    ...(happens(random, 0.2) && mode === "replicated" ? { drain: drawDrain(random) } : {}),
   });
 }
 
 export function aSerialPort(id: string): NodeDevice {
   return { id, kind: "serial", capabilities: [], path: `/dev/${id}`, exclusive: true };
+}
+
+function drawDrain(random: Random): ServiceSpec["drain"] {
+  const order = oneOf(random, ["stop-first", "start-first"] as const);
+  return { parallelism: between(random, 0, 2), ...(happens(random, 0.5) ? { order } : {}) };
 }
 
 function drawResources(random: Random): ServiceSpec["resources"] {

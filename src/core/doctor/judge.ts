@@ -18,6 +18,9 @@ const CLOCK_ADVICE_MS = 5_000;
 /** By so much, and programs begin to refuse each other's certificates and tokens. */
 const CLOCK_FAULT_MS = 60_000;
 
+/** So long before a certificate runs out people should have another one made. */
+const CERTIFICATE_ADVICE_MS = 14 * 86_400_000;
+
 type Judged = Omit<Finding, "check">[];
 type Facts<Check extends keyof MachineFacts> = NonNullable<MachineFacts[Check]>;
 
@@ -39,6 +42,7 @@ const JUDGES: readonly Judge[] = [
   on("clock", judgeClock),
   on("memory", judgeMemory),
   on("disks", judgeDisks),
+  on("certificates", judgeCertificates),
   on("strangers", judgeStrangers),
 ];
 
@@ -126,6 +130,24 @@ function judgeDisks(disks: Facts<"disks">): Judged {
         what: `of the disk ${formatDisk(disk)}${files}`,
         why: isFull ? "no task is started here" : "images that no task here needs are removed",
         remedy: `make room, or give orchd a larger disk than ${formatBytes(space.totalBytes)}`,
+      },
+    ];
+  });
+}
+
+function judgeCertificates(certificates: Facts<"certificates">): Judged {
+  return certificates.flatMap(({ host, isGiven, leftMs }): Judged => {
+    if (leftMs > CERTIFICATE_ADVICE_MS) return [];
+    const isOver = leftMs <= 0;
+    const when = isOver ? "ran out" : `runs out in ${formatDuration(leftMs)}`;
+    return [
+      {
+        level: isOver ? "fault" : "advice",
+        what: `the certificate for ${host} ${when}`,
+        why: isOver ? "browsers refuse to open it" : "browsers refuse to open it from then on",
+        remedy: isGiven
+          ? "give the secret that holds it a newer one: every node shows that at once"
+          : "see why this node reaches no server, which would have renewed it",
       },
     ];
   });

@@ -39,6 +39,15 @@ export interface FirewallFact {
   remedy: string;
 }
 
+/** A certificate that this node keeps for a host. */
+export interface CertificateFact {
+  host: string;
+  /** By people, who must renew it themselves. */
+  isGiven: boolean;
+  /** Negative when it is over. */
+  leftMs: number;
+}
+
 /** An orchd on this machine that takes part in its container network. */
 export interface RunningOrchd {
   pid: number;
@@ -76,6 +85,8 @@ export interface MachineFacts {
   memory?: { isCounted: boolean; bootLine: string | undefined };
   disks?: DiskSpace[];
   orchds?: RunningOrchd[];
+  /** By which this node answers for hosts of the ingress. */
+  certificates?: CertificateFact[];
   /** `host:port` of servers of other clusters on the local network. */
   strangers?: string[];
 }

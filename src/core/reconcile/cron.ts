@@ -158,12 +158,17 @@ function afterSetBack(handled: Handled, now: number): Handled {
   const reached = marks.findIndex((mark) => mark <= now);
   // The clock has caught up with what was dealt with before it was set back.
   if (reached >= 0) return withMarks(handled, marks.slice(0, reached + 1));
-  const isFarBehind = markOf(handled) - now > SET_BACK_MS;
-  return isFarBehind ? withMarks(handled, [...marks, now]) : handled;
+  if (markOf(handled) - now <= SET_BACK_MS) return handled;
+  // A clock that comes back from a leap waits for what was dealt with before it.
+  const { leaptFrom = now } = handled;
+  const isBack = leaptFrom > now && leaptFrom - now <= SET_BACK_MS;
+  return withMarks(handled, [...marks, isBack ? leaptFrom : now]);
 }
 
 function marked(handled: Handled, at: number): Handled {
-  return withMarks(handled, [...marksOf(handled).slice(0, -1), at]);
+  const before = markOf(handled);
+  const leap = at - before > SET_BACK_MS ? { leaptFrom: before } : {};
+  return withMarks({ ...handled, ...leap }, [...marksOf(handled).slice(0, -1), at]);
 }
 
 /** The times up to which all is dealt with, the latest first; the last one counts now. */
@@ -171,8 +176,9 @@ function marksOf({ until, setBack = [] }: Handled): number[] {
   return [until, ...setBack];
 }
 
-function withMarks({ schedule, until: before }: Handled, marks: readonly number[]): Handled {
-  const [until = before, ...setBack] = marks;
-  if (setBack.length === 0) return { schedule, until };
-  return { schedule, until, setBack: setBack.slice(-SET_BACKS_MAX) };
+function withMarks(handled: Handled, marks: readonly number[]): Handled {
+  const { setBack: _, ...rest } = handled;
+  const [until = handled.until, ...setBack] = marks;
+  if (setBack.length === 0) return { ...rest, until };
+  return { ...rest, until, setBack: setBack.slice(-SET_BACKS_MAX) };
 }

@@ -2,7 +2,8 @@ import { canMove, homeOf } from "../../model/home.ts";
 import { acceptsTasks } from "../../model/node.ts";
 import { isGlobal, specOf, tieOf, type Service, type ServiceSpec } from "../../model/service.ts";
 import { baseOfSlot, runOfSlot } from "../../model/slot-name.ts";
-import type { Task } from "../../model/task.ts";
+import { isOutOfReach } from "../../model/serving.ts";
+import { isLive, isTerminal, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { keeperOf, tasksIn, type Slot } from "./slot.ts";
 
@@ -45,24 +46,39 @@ export function waitsForNode(view: View, service: Service, slot: Slot): boolean 
 
 /**
  * Where tasks that can't move have been started, by their slot, with what was known before; or the
- * very same value when nothing is new.
+ * very same value when nothing is new. One that was given up on a node out of reach may have been
+ * started there: where nothing else is known of its slot, that node is its home as well.
+ * @param kept the slots that are wanted: others are given up
  */
-export function homesOf(view: View, service: Service, slots: Iterable<Slot>): Service["homes"] {
+export function homesOf(
+  view: View,
+  service: Service,
+  slots: Iterable<Slot>,
+  kept: ReadonlySet<string>,
+): Service["homes"] {
   const spec = specOf(service);
   if (isGlobal(spec) || tieOf(spec) === undefined) return service.homes;
   const found: NonNullable<Service["homes"]> = {};
   // Runs of a scheduled job have slots of their own, and what ties them is the same.
   for (const [base, all] of Map.groupBy(slots, (slot) => baseOfSlot(slot.slot))) {
-    const started = all
+    const tasks = all
       .flatMap(tasksIn)
-      .filter((task) => task.startedAt !== undefined || task.state === "starting")
       .filter((task) => !hasMovedFrom(view, spec, task))
-      .toSorted((a, b) => runOf(b) - runOf(a) || b.attempt - a.attempt)[0];
-    if (started?.nodeId !== undefined && service.homes?.[base] !== started.nodeId) {
-      found[base] = started.nodeId;
-    }
+      .toSorted((a, b) => runOf(b) - runOf(a) || b.attempt - a.attempt);
+    const known = service.homes?.[base];
+    const started =
+      tasks.find((task) => task.startedAt !== undefined || task.state === "starting") ??
+      (known === undefined ? tasks.find((task) => mayHaveStarted(view, task, kept)) : undefined);
+    if (started?.nodeId !== undefined && known !== started.nodeId) found[base] = started.nodeId;
   }
   return Object.keys(found).length === 0 ? service.homes : { ...service.homes, ...found };
+}
+
+/** Whether nobody can say any more if the task was started: it is lost, or about to be. */
+function mayHaveStarted(view: View, task: Task, kept: ReadonlySet<string>): boolean {
+  if (task.nodeId === undefined) return false;
+  if (isTerminal(task.state)) return task.state === "lost";
+  return isOutOfReach(view, task) && !(isLive(task) && kept.has(task.slot));
 }
 
 /** Whether the volume that ties the task is on another node by now, for which it ends. */

@@ -60,7 +60,7 @@ export function planJob(view: View, service: Service, now: number, random: Rando
     const isHeld = isOver(run) || mustWait(look, runs);
     plan.actions.push(...workOn(look, run, names, { isHeld, waitsFor, wake }));
   }
-  plan.actions.push(...remember(look, runs));
+  plan.actions.push(...remember(look, runs, kept));
   for (const slot of sortedBy(look.slots.values(), (s) => s.slot)) {
     if (!kept.has(slot.slot)) plan.actions.push(...removeSlot(view, slot));
   }
@@ -349,8 +349,9 @@ function withoutOldest(service: Service, runs: JobRuns): JobRuns {
 }
 
 /** The write that keeps what was decided of the runs, where it is new. */
-function remember({ view, service, slots }: Look, runs: JobRuns): Action[] {
-  const homes = homesOf(view, service, slots.values());
+function remember(look: Look, runs: JobRuns, kept: ReadonlySet<string>): Action[] {
+  const { view, service, slots } = look;
+  const homes = homesOf(view, service, slots.values(), kept);
   const isNews = homes !== undefined && homes !== service.homes;
   if (!isNews && equalJson(runs, service.runs)) return [];
   const next = { ...service, runs, ...(isNews ? { homes } : {}) };

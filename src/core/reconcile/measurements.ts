@@ -21,8 +21,8 @@ export interface ServiceRates {
   serving: number;
   /** Those that were measured. */
   tasks: readonly TaskRate[];
-  /** New connections to the service in a second; undefined where nobody counted. */
-  connections: number | undefined;
+  /** Requests and new connections in a second; undefined where nobody counted. */
+  requests: number | undefined;
 }
 
 /** What was measured over what the service's policy wants, for each metric that it names. */
@@ -42,8 +42,8 @@ export function measurementsOf(spec: ServiceSpec, rates: ServiceRates): Measurem
     const ratios = rates.tasks.map((one) => one.memoryBytes / wanted);
     measurements.push({ metric: "memory", ratios });
   }
-  if (requestsPerSecond !== undefined && rates.connections !== undefined) {
-    const ratio = rates.connections / Math.max(1, rates.serving) / requestsPerSecond;
+  if (requestsPerSecond !== undefined && rates.requests !== undefined) {
+    const ratio = rates.requests / Math.max(1, rates.serving) / requestsPerSecond;
     measurements.push({ metric: "requests", ratios: Array<number>(rates.serving).fill(ratio) });
   }
   return measurements;

@@ -6,11 +6,11 @@ import { downNodeOf, isServing } from "../../model/serving.ts";
 import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { replaceAt, waitsForNode } from "./disconnect.ts";
-import { drainDeadlineOf } from "./drain.ts";
+import { awayAtOnce, drainDeadlineOf, paceOf } from "./drain.ts";
 import { isOfSlot } from "./held.ts";
 import { reasonToLeave } from "./leave.ts";
 import { decideRestart, dueAt } from "./restart.ts";
-import { keeperOf, type Slot } from "./slot.ts";
+import { keeperOf, tasksIn, type Slot } from "./slot.ts";
 
 /** What moving slots from an older template to the current one asks for now. */
 export interface Replacements {
@@ -34,7 +34,7 @@ interface Look {
  * Replaces outdated tasks slot by slot, at most `parallelism` slots at once. An outdated task that
  * is not ready serves nobody and goes at once; a ready one goes when its slot's turn comes, before
  * its successor (stop-first) or after the successor is ready (start-first). One that is to leave
- * its node and can't go on elsewhere goes at once as well.
+ * its node and can't go on elsewhere goes at once as well, unless its service asks for turns there.
  * @param now milliseconds since 1970
  */
 export function replacementsOf(
@@ -46,34 +46,71 @@ export function replacementsOf(
   const look: Look = { view, service, now };
   const result: Replacements = { stop: [], start: [] };
   if (slots.every((slot) => slot.outdated.length === 0)) return result;
-  const { parallelism } = policyInForce(service);
   const passed = passedOver(service);
   /** Slots in which nobody serves, and those in which a turn is under way beside one that does. */
   let [idle, underWay] = [0, 0];
-  const waiting: Slot[] = [];
-  const handovers: Task[] = [];
+  const waiting: Handover[] = [];
+  const handovers: Handover[] = [];
   for (const slot of slots) {
     // A third revision can find two outdated tasks in a slot: one at most goes on serving.
     const serving = slot.outdated.find(
-      (task) => isServing(view, task) && !isTied(look, task) && mayStay(look, task, result),
+      (task) => isServing(view, task) && waitsForTurn(look, task) && mayStay(look, task, result),
     );
     const rest = slot.outdated.filter((task) => task !== serving);
     result.stop.push(...rest.filter((task) => !isDeferred(look, task)));
     // What waits for its turn does not hold up the slots that may mend it.
     const turn = passed.has(slot.slot) || slot.held !== undefined ? 0 : 1;
     if (serving === undefined) idle += isSettled(look, slot, result) ? 0 : turn;
-    else if (isWaiting(service, slot)) waiting.push(slot);
+    else if (isTied(look, serving)) handovers.push({ slot, serving });
+    else if (isWaiting(service, slot)) waiting.push({ slot, serving });
     else {
       underWay += turn;
-      const ready = goOn(look, slot, serving, result);
-      if (ready !== undefined) handovers.push(ready);
+      if (goOn(look, slot, serving, result)) handovers.push({ slot, serving });
     }
   }
-  const most = parallelism === 0 ? slots.length : parallelism;
-  result.stop.push(...handovers.slice(0, Math.max(0, most - idle)));
-  const turns = parallelism === 0 ? waiting.length : Math.max(0, most - idle - underWay);
-  for (const slot of waiting.slice(0, turns)) takeTurn(service, { slot, failures: 0 }, result);
+  result.stop.push(...handOver(look, handovers, { idle, unserved: unservedIn(look, slots) }));
+  let busy = idle + underWay;
+  for (const { slot, serving } of waiting) {
+    const pace = paceOf(view, service, slot, serving);
+    if (pace.parallelism > 0 && busy >= pace.parallelism) continue;
+    takeTurn(look, { slot, serving, failures: 0 }, result);
+    busy += 1;
+  }
   return result;
+}
+
+/** A slot and the outdated task that serves there. */
+interface Handover {
+  slot: Slot;
+  serving: Task;
+}
+
+/** Those of the tasks that are ready to make way whose turn it is. */
+function handOver(
+  { view, service }: Look,
+  handovers: readonly Handover[],
+  { idle, unserved }: { idle: number; unserved: number },
+): Task[] {
+  let taken = 0;
+  return handovers.flatMap(({ slot, serving }) => {
+    const asked = awayAtOnce(view, service, serving);
+    const most = asked ?? paceOf(view, service, slot, serving).parallelism;
+    const away = asked === undefined ? idle : unserved;
+    if (most > 0 && away + taken >= most) return [];
+    taken += 1;
+    return [serving];
+  });
+}
+
+/** Slots in which nobody serves, though somebody should. */
+function unservedIn({ view, service }: Look, slots: readonly Slot[]): number {
+  const serves = (task: Task) => isServing(view, task);
+  return slots.filter((slot) => !tasksIn(slot).some(serves) && !isDone(service, slot)).length;
+}
+
+/** Whether a task has a turn: one that can't go on elsewhere has one where that is asked for. */
+function waitsForTurn(look: Look, task: Task): boolean {
+  return !isTied(look, task) || awayAtOnce(look.view, look.service, task) !== undefined;
 }
 
 /** Whether a task may wait for its turn: on a drained node only until the deadline. */
@@ -116,12 +153,12 @@ function isTied({ view, service }: Look, task: Task): boolean {
  * the successor is there by then, its image pulled and its container made.
  */
 function takeTurn(
-  service: Service,
-  turn: { slot: Slot; failures: number },
+  { view, service }: Look,
+  { slot, serving, failures }: Handover & { failures: number },
   result: Replacements,
 ): void {
-  const isStopFirst = policyInForce(service).order === "stop-first";
-  result.start.push({ ...turn, desired: isStopFirst ? "prepared" : "running" });
+  const isStopFirst = paceOf(view, service, slot, serving).order === "stop-first";
+  result.start.push({ slot, failures, desired: isStopFirst ? "prepared" : "running" });
 }
 
 /** Whether the slot's turn has not come yet: no successor was ever in it. */
@@ -132,25 +169,25 @@ function isWaiting(service: Service, slot: Slot): boolean {
 
 /**
  * The next step in a slot where a ready outdated task has, or had, a successor beside it. Answers
- * the task if it can hand its slot over now, and nobody serves there for a moment.
+ * whether the task can hand its slot over now, and nobody serves there for a moment.
  */
-function goOn(look: Look, slot: Slot, serving: Task, result: Replacements): Task | undefined {
+function goOn(look: Look, slot: Slot, serving: Task, result: Replacements): boolean {
   const { view, service, now } = look;
   const successor = keeperOf(view, service, slot.current);
   if (successor !== undefined) {
     if (isServing(view, successor)) result.stop.push(serving);
-    else if (isReadyToTakeOver(look, successor, serving)) return serving;
-    return undefined;
+    else return isReadyToTakeOver(look, successor, serving);
+    return false;
   }
   const due = slot.away.length > 0 ? replaceAt(view, service, slot, now) : 0;
   const next = afterSuccessor(service, slot);
   // A successor that did its work took the slot over, and nothing runs there any more.
   if (next?.type === "done") result.stop.push(serving);
-  if (due === undefined || (next !== undefined && next.type !== "retry")) return undefined;
+  if (due === undefined || (next !== undefined && next.type !== "retry")) return false;
   const at = Math.max(due, next === undefined ? 0 : dueAt(next, now));
   if (at > now) wake(result, at);
-  else takeTurn(service, { slot, failures: next?.failures ?? 0 }, result);
-  return undefined;
+  else takeTurn(look, { slot, serving, failures: next?.failures ?? 0 }, result);
+  return false;
 }
 
 /**

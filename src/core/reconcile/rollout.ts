@@ -261,7 +261,7 @@ function watchedUntil(
       return at === undefined || at > now ? [] : [at];
     }),
   );
-  return times.length === 0 ? 0 : Math.max(...times) + monitorOf(service);
+  return Math.max(...times) + monitorOf(service);
 }
 
 /** Whether a slot holds what it should: one task that serves, or one that did its work. */

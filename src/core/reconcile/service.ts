@@ -73,11 +73,11 @@ export function planService(
   for (const { slot, failures, desired } of replacements.start) {
     plan.actions.push(...fillSlot(service, slot, { ...begin, failures, desired }));
   }
-  const homes = homesOf(view, service, slots.values());
+  const kept = new Set(wanted);
+  const homes = homesOf(view, service, slots.values(), kept);
   const isTied = homes !== undefined && homes !== service.homes;
   const next = isTied ? { ...service, homes } : service;
   if (next !== known) plan.actions.push({ type: "updateService", service: next });
-  const kept = new Set(wanted);
   for (const slot of sortedBy(slots.values(), (s) => s.slot)) {
     if (!kept.has(slot.slot)) plan.actions.push(...removeSlot(view, slot));
   }

@@ -48,8 +48,9 @@ export function takeUpSuccessors(
       since: now,
       version: 0,
     };
-    // It has its successor: nobody is to make it another one.
-    const over: Task = { ...withStatus(before, ended), desired: "shutdown" };
+    // It has its successor: nobody is to make it another one. What was to go from here still is.
+    const desired = before.desired === "removed" ? "removed" : "shutdown";
+    const over: Task = { ...withStatus(before, ended), desired };
     return earlier === undefined ? [over, made] : [over, endOf(earlier, now), made];
   });
 }

@@ -1,6 +1,6 @@
 import { formatConstraint, unmetConstraint } from "../../model/constraint.ts";
 import { formatDisk } from "../../model/disk.ts";
-import type { Node } from "../../model/node.ts";
+import { type Node, PROCESS_RUNTIME } from "../../model/node.ts";
 import { formatBytes } from "../../lib/text.ts";
 import { isGlobal, tieOf, usesDevices } from "../../model/service.ts";
 import { baseOfSlot } from "../../model/slot-name.ts";
@@ -21,6 +21,7 @@ export const STATIC_FILTERS: readonly Filter[] = [
   refuseWrongNode,
   refuseUnavailable,
   refuseWrongPlatform,
+  refuseWrongRuntime,
   refuseForeignImage,
   refuseUnmetConstraint,
   refuseOldVolume,
@@ -89,6 +90,15 @@ function refuseWrongPlatform({ spec }: Candidate, node: Node): string | undefine
   const has = `${node.platform.os}/${node.platform.arch}`;
   const fits = os === node.platform.os && (arch === undefined || arch === node.platform.arch);
   return fits ? undefined : `is ${has}, not ${spec.container.platform}`;
+}
+
+/** Containers need a container runtime, and plain processes a node that allows them. */
+function refuseWrongRuntime({ spec }: Candidate, node: Node): string | undefined {
+  const isProcess = spec.container.runtime === "process";
+  if (isProcess) {
+    return node.processes === true ? undefined : "runs no plain processes (see --allow-process)";
+  }
+  return node.runtime.name === PROCESS_RUNTIME ? "has no container runtime" : undefined;
 }
 
 /** What its agent found out: the image is there, and for another kind of machine. */

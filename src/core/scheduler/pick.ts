@@ -185,7 +185,8 @@ export class Picker {
   }
 
   #isImageMissing({ id }: LoadedNode): boolean {
-    return this.#run.knowledge.hasImage?.(id, this.#group.spec.container.image) === false;
+    const { image, runtime } = this.#group.spec.container;
+    return runtime !== "process" && this.#run.knowledge.hasImage?.(id, image) === false;
   }
 
   #tierFor({ id, load }: LoadedNode, node: Node, { bonds }: Candidate): number {

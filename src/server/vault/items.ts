@@ -118,6 +118,19 @@ export class Items {
     throw new OrchdError("notFound", `${formatItem(item)} has no version ${wanted}`);
   }
 
+  /**
+   * What the newest version of a secret or config holds: for bundles, which seal secrets.
+   * @throws OrchdError `notFound`, `locked`
+   */
+  newestContent(kind: ItemKind, name: string): Uint8Array {
+    const { store, vault } = this.#options;
+    const view = store.view();
+    const item = itemIn(view, kind, name);
+    const bytes = vault.contentOf(view, { id: item.id, number: newestVersion(item).number });
+    if (bytes !== undefined) return bytes;
+    throw new OrchdError("notFound", `${formatItem(item)} has no content`);
+  }
+
   close(): void {
     this.#uploads.close();
   }

@@ -8,6 +8,7 @@ import { FakeIo } from "../../unit/cli/fake-io.ts";
 import { expectGolden } from "../golden-file.ts";
 
 const GIB = 1024 ** 3;
+const DAY = 86_400_000;
 
 const PORTS: PortFact[] = (
   [
@@ -42,6 +43,7 @@ const WELL: MachineFacts = {
   clock: { server: "10.0.0.1:6770", aheadMs: -700 },
   memory: { isCounted: true, bootLine: "/boot/cmdline.txt" },
   disks: [{ path: "/var/lib/orchd", freeBytes: 30 * GIB, totalBytes: 60 * GIB }],
+  certificates: [{ host: "shop.example", isGiven: true, leftMs: 60 * DAY }],
   strangers: [],
 };
 
@@ -146,6 +148,16 @@ const MACHINES: [title: string, otherwise: MachineFacts][] = [
       orchds: [
         { pid: 10, command: "orchd server" },
         { pid: 11, command: "orchd join" },
+      ],
+    },
+  ],
+  [
+    "certificates that people forgot",
+    {
+      certificates: [
+        { host: "shop.example", isGiven: true, leftMs: 13 * DAY },
+        { host: "old.example", isGiven: true, leftMs: -DAY },
+        { host: "alone.example", isGiven: false, leftMs: 2 * DAY },
       ],
     },
   ],

@@ -75,7 +75,9 @@ export class Session {
     const availability = wordOf(words, "availability", ["active", "pause", "drain"]);
     const cpuMillis = numberOf(words, "cpu", 4000);
     const resources = { cpuMillis, memoryBytes: 2 ** 32 };
-    this.#commit([put.node(aNode(words.name, { availability, resources, version }))]);
+    const zone = words.values.get("zone");
+    const labels: Record<string, string> = zone === undefined ? {} : { zone };
+    this.#commit([put.node(aNode(words.name, { availability, resources, labels, version }))]);
   }
 
   #up(prune: boolean): void {

@@ -5,7 +5,7 @@ import { replicasOf } from "../../../src/model/service.ts";
 import type { NodeUsage } from "../../../src/model/usage.ts";
 import { Autoscaler, LOOK_MS } from "../../../src/server/autoscaler.ts";
 import { FakeAgent } from "../api/fixture.ts";
-import { aNode, aService, aTask, anId } from "../../builders.ts";
+import { aNode, anId, anIngressRule, aService, aTask } from "../../builders.ts";
 import { Rig } from "./rig.ts";
 
 const autoscale = {
@@ -19,8 +19,9 @@ const autoscale = {
 /** A service of two tasks on n1, whose agent says that each keeps so much of a core busy. */
 async function aRig(spec: Parameters<typeof aService>[0] = {}) {
   const rig = new Rig();
-  const agent = new FakeAgent("n1");
-  const state = { cores: 0.5, asked: 0, connections: 0, isSilent: false };
+  const agents = { n1: new FakeAgent("n1"), n2: new FakeAgent("n2") };
+  const agent = agents.n1;
+  const state = { cores: 0.5, asked: 0, connections: 0, requests: 0, isSilent: false };
   agent.usage = async (tasks): Promise<NodeUsage> => {
     state.asked += 1;
     if (state.isSilent) return await new Promise(() => {});
@@ -28,17 +29,24 @@ async function aRig(spec: Parameters<typeof aService>[0] = {}) {
     const used = tasks.map((taskId) => ({ taskId, cpuMs: at * state.cores, memoryBytes: 1 }));
     return { at, tasks: used, connections: { "8080/tcp": state.connections * (at / 1000) } };
   };
+  const service = aService({ autoscale, replicas: 2, ...spec });
+  agents.n2.usage = async (): Promise<NodeUsage> => {
+    state.asked += 1;
+    const at = rig.clock.now();
+    const requests = { [service.id]: state.requests * (at / 1000) };
+    return { at, tasks: [], connections: {}, requests };
+  };
   const autoscaler = new Autoscaler({
     store: rig.store,
     clock: rig.clock,
     log: silentLog,
-    session: () => agent,
+    session: (nodeId) => Object.values(agents).find((one) => one.nodeId === nodeId),
   });
-  const service = aService({ autoscale, replicas: 2, ...spec });
   const running = { nodeId: anId<"node">("n1"), state: "running" } as const;
   rig.health.close();
   await rig.commit(
     put.node(aNode("n1")),
+    put.node(aNode("n2")),
     put.service(service),
     put.task(aTask(service, "a", running)),
     put.task(aTask(service, "b", { ...running, slot: "2" })),
@@ -70,6 +78,21 @@ describe("a service that scales itself", () => {
     state.connections = 60;
     await rig.pass(3 * LOOK_MS);
     expect(replicas()).toBe(6);
+  });
+
+  test("goes by the requests for it, by whichever node they come in", async () => {
+    const { cpuPercent: _, ...policy } = { ...autoscale, requestsPerSecond: 10 };
+    const ingress = [anIngressRule({ host: "shop.example.org" })];
+    const { rig, replicas, state } = await aRig({ autoscale: policy, ingress });
+    state.requests = 60;
+    await rig.pass(3 * LOOK_MS);
+    expect(replicas()).toBe(6);
+  });
+
+  test("asks only the nodes of its tasks where it does not go by requests", async () => {
+    const { rig, state } = await aRig();
+    await rig.pass(10 * LOOK_MS + 100);
+    expect(state.asked).toBe(10);
   });
 
   test("keeps its tasks when its node does not say what they use", async () => {

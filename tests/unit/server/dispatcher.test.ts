@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { put } from "../../../src/model/change.ts";
 import { assignmentSetOf, nodesTouchedBy } from "../../../src/server/assignments.ts";
 import {
+  aContainer,
   aNode,
   aPendingTask,
   aPort,
@@ -9,6 +10,7 @@ import {
   aStatus,
   aTask,
   aView,
+  aVolumeMount,
   anId,
   anIngressRule,
   withNewImage,
@@ -144,6 +146,21 @@ describe("an assignment set", () => {
       container: { image: "localhost/web:1" },
       ports: [{ published: 8080 }],
     });
+  });
+
+  test("says whose slot may still start elsewhere, and be bound to there", () => {
+    const container = aContainer({ mounts: [aVolumeMount("data")] });
+    const tied = aService({ container }, { id: anId("db"), homes: { "2": anId("n1") } });
+    const tasks = [1, 2].map((slot) => aTask(tied, `t${slot}`, { slot: String(slot) }));
+    const free = aTask(service, "t3", { slot: "3" });
+    const all = { nodes: [aNode("n1")], services: [tied, service], tasks: [...tasks, free] };
+    const { assignments } = assignmentSetOf(aView(all), anId("n1"));
+    const unbound = assignments.map(({ slot, unbound: is = false }) => [slot, is]);
+    expect(unbound).toEqual([
+      ["1", true],
+      ["2", false],
+      ["3", false],
+    ]);
   });
 
   test("is another for the nodes that gain or lose a task, or whose task is to end", () => {

@@ -54,6 +54,24 @@ describe("a job", () => {
     expect([rig.tasks(), storedRuns(rig)]).toEqual([["1 running complete"], ["1 complete"]]);
   });
 
+  test("is not run again by up when its file says nothing new", async () => {
+    const rig = await aRig();
+    const job = aSpec({ mode: "replicated-job" });
+    const up = async (spec: typeof job) => {
+      const file = { services: { send: spec }, volumes: [] };
+      const written = writesOf(rig).applyStack("shop", file, { dryRun: false, prune: false });
+      await Promise.all([written, rig.pass(200)]);
+    };
+    await up(job);
+    await rig.report("complete", "1");
+    const runs = () => rig.disk.view.servicesOf("shop")[0]?.runs?.list.length;
+    await up(job);
+    await rig.pass(60_000);
+    expect([rig.tasks(), runs()]).toEqual([["1 running complete"], 1]);
+    await up({ ...job, container: { ...job.container, image: "send:2" } });
+    expect(runs()).toBe(2);
+  });
+
   test("is run again by a restart, or by hand, which says the number", async () => {
     const rig = await aRig();
     await rig.commit(put.service(aService({ mode: "replicated-job" })));

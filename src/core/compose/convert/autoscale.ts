@@ -6,10 +6,17 @@ import { withoutUndefined, type Cursor } from "./cursor.ts";
 const PERCENT_MAX = 100_000;
 const WINDOW_MAX_MS = 86_400_000;
 
+interface AutoscaleContext {
+  mode: ServiceSpec["mode"];
+  resources: Resources;
+  /** Whether it publishes a port or takes requests, which alone are counted. */
+  isReached: boolean;
+}
+
 /** `x-orchd.autoscale`: undefined where the service does not scale itself. */
 export function autoscaleOf(
   service: Cursor,
-  { mode, resources }: Pick<ServiceSpec, "mode"> & { resources: Resources },
+  { mode, resources, isReached }: AutoscaleContext,
 ): AutoscalePolicy | undefined {
   const given = service.get("x-orchd")?.get("autoscale");
   if (given === undefined) return undefined;
@@ -31,6 +38,9 @@ export function autoscaleOf(
   });
   const hasMetric = ["cpu", "memory", "requests"].some((key) => given.has(key));
   if (!hasMetric) given.error("needs one of cpu, memory and requests to go by");
+  if (policy.requestsPerSecond !== undefined && !isReached) {
+    given.get("requests")?.error("is counted at published ports and x-orchd.ingress: give it one");
+  }
   const { reservations, limits } = resources;
   if (policy.memoryPercent !== undefined && !reservations.memoryBytes && !limits.memoryBytes) {
     const what = "deploy.resources.reservations.memory, or a limit";

@@ -70,6 +70,11 @@ export function refuseSharedNetworks(
     if (owner === name) mode.error("names the service itself");
     else if (spec !== undefined && spec.container.networkMode !== "bridge") {
       mode.error(`names ${owner}, which has no network of its own`);
+    } else if (
+      spec !== undefined &&
+      spec.container.runtime !== active.get(name)?.container.runtime
+    ) {
+      mode.refuse(`names ${owner}: a process and a container can't share a network`);
     } else if (spec === undefined && !mode.findings.incomplete) {
       const guess = nearest(owner, names);
       const hint = guess === undefined || guess === owner ? "" : `; did you mean ${guess}?`;

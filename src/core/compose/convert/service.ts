@@ -1,18 +1,20 @@
 import { isGlobal, REPLICAS_MAX, serviceModeSchema } from "../../../model/service.ts";
 import type { ServiceSpec } from "../../../model/service.ts";
-import type { Resources } from "../../../model/container.ts";
+import { PROCESS_IMAGE, type Resources } from "../../../model/container.ts";
 import { quoted } from "../problem.ts";
 import type { Loader } from "../read/loader.ts";
 import { autoscaleOf } from "./autoscale.ts";
 import { containerSpecOf } from "./container.ts";
 import { withoutUndefined, type Cursor } from "./cursor.ts";
 import { dependenciesOf } from "./dependencies.ts";
+import { drainOf } from "./drain.ts";
 import { imageOf } from "./image.ts";
 import { ingressOf } from "./ingress.ts";
 import type { Items } from "./items.ts";
 import { jobOf } from "./job.ts";
 import { pairsOf } from "./pairs.ts";
 import { placementOf, precedenceOf } from "./placement.ts";
+import { isProcessOf, PROCESS, refuseForProcess } from "./process.ts";
 import { probesOf } from "./probes.ts";
 import { disconnectPolicyOf, restartPolicyOf } from "./policies.ts";
 import { attachmentsOf, type Networks } from "./networks.ts";
@@ -39,18 +41,26 @@ export interface ConvertedService {
 /** One service of a validated file. All problems are told, whatever else is wrong with it. */
 export function convertService(service: Cursor, context: ServiceContext): ConvertedService {
   const { stack, networks, volumes, items, loader } = context;
-  const image = imageOf(service) ?? "";
+  const isProcess = isProcessOf(service);
+  const image = (isProcess ? PROCESS_IMAGE : imageOf(service)) ?? "";
+  if (isProcess) refuseForProcess(service);
   const made = containerSpecOf(service, { image, volumes, items, loader });
   const ports = portsOf(service);
   const { networkMode } = made;
   const probes = probesOf(service, { networkMode, ports: ports.map(({ port }) => port) });
-  const container = { ...made, ...(probes === undefined ? {} : { probes }) };
+  const container = {
+    ...made,
+    ...(isProcess ? PROCESS : {}),
+    ...(probes === undefined ? {} : { probes }),
+  };
   const { mode, replicas } = scaleOf(service);
   const usesHostPorts =
     container.networkMode === "host" || ports.some(({ port }) => port.mode === "host");
   const resources = resourcesOf(service);
   const hasDevices = container.devices.length > 0 || reservesExclusively(resources);
-  const autoscale = autoscaleOf(service, { mode, resources });
+  const ingress = ingressOf(service, ports, items);
+  const isReached = ports.length > 0 || ingress !== undefined;
+  const autoscale = autoscaleOf(service, { mode, resources, isReached });
   const overlap = { mounts: container.mounts, hasDevices, usesHostPorts };
   const rollback = rollbackPolicyOf(service, overlap);
   const rollout = rolloutRulesOf(service, { mode, replicas });
@@ -64,12 +74,13 @@ export function convertService(service: Cursor, context: ServiceContext): Conver
     networks: attachmentsOf(service, networks),
     ...withoutUndefined({ endpointMode: endpointModeOf(service, ports) }),
     ...withoutUndefined({ stickyMs: stickyMsOf(service) }),
-    ...withoutUndefined({ ingress: ingressOf(service, ports, items) }),
+    ...withoutUndefined({ ingress }),
     placement: placementOf(service, stack),
     restart: restartPolicyOf(service),
     update: updatePolicyOf(service, overlap),
     ...(rollback === undefined ? {} : { rollback }),
     ...(rollout === undefined ? {} : { rollout }),
+    ...withoutUndefined({ drain: drainOf(service, mode) }),
     disconnect: disconnectPolicyOf(service),
     ...(autoscale === undefined ? {} : { autoscale }),
     ...precedenceOf(service),

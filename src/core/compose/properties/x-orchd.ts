@@ -13,13 +13,8 @@ import {
   refused,
   text,
   texts,
-  type Property,
   type Shape,
 } from "./shape.ts";
-
-const NOTE = "is not in this version; remove it";
-
-const LATER = ["runtime"];
 
 /** Anything at all: it is refused as it stands. */
 const anything: Shape = {};
@@ -53,6 +48,12 @@ const rollout = mapping("rollout", {
   progress_deadline: honoured(text),
   window: honoured(either(text, texts)),
   lock: honoured(flag),
+});
+
+/** How tasks leave a drained node, where that is to be otherwise than in an update. */
+const drain = mapping("drain", {
+  order: honoured(choice("stop-first", "start-first")),
+  parallelism: honoured(count),
 });
 
 /** How a job is done, beyond what `deploy` says. */
@@ -145,6 +146,7 @@ const ingress = mapping(
 export const xOrchd: Shape = mapping("x-orchd", {
   autoscale: honoured(autoscale),
   disconnect: honoured(disconnect),
+  drain: honoured(drain),
   ingress: honoured(either(ingress, list(ingress))),
   rollout: honoured(rollout),
   job: honoured(job),
@@ -156,8 +158,8 @@ export const xOrchd: Shape = mapping("x-orchd", {
   priority: honoured(count),
   probes: honoured(probes),
   rebalance: honoured(choice("off", "gentle")),
+  runtime: honoured(choice("container", "process")),
   backup: refused("belongs under a volume, as x-orchd.backup there", anything),
-  ...Object.fromEntries(LATER.map((name): [string, Property] => [name, refused(NOTE, anything)])),
 });
 
 /** What stands under `x-orchd` of a volume. */

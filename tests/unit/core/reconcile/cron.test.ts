@@ -135,6 +135,19 @@ describe("a clock that is set", () => {
     expect(times).toEqual([5, -1425, 20]);
   });
 
+  test("forth by a day and back a moment later makes no time count twice", () => {
+    const service = aScheduled({ cron: "*/5 * * * *" });
+    let runs = allOver(dueRuns(service, fromStart(service), START + 5 * MINUTE).runs);
+    for (const minutes of [6, 11]) {
+      runs = allOver(dueRuns(service, runs, START + DAY + minutes * MINUTE).runs);
+    }
+    expect(runs.count).toBe(3);
+    const back = dueRuns(service, runs, START + 4 * MINUTE);
+    expect(back.wakeAt).toBe(START + 10 * MINUTE);
+    expect(begun(service, back.runs, START + 6 * MINUTE)).toEqual([]);
+    expect(begun(service, back.runs, START + 10 * MINUTE)).toEqual([10]);
+  });
+
   test("back by less than three hours waits until the time is reached again", () => {
     const service = aScheduled({ cron: "*/5 * * * *" });
     const before = allOver(dueRuns(service, fromStart(service), START + DAY).runs);

@@ -131,6 +131,22 @@ describe("a task that can't go on elsewhere waits for its node", () => {
     expect(plan([original(service, { slot }), other], { service, now })).toEqual([]);
   });
 
+  test("as it may have been started there before it was given up", () => {
+    const service = withMount(volume);
+    const nodes = [h1, aNode("h2", { health: "down", availability: "drain", since: DOWN_AT })];
+    const { startedAt: _, ...assigned } = original(service, { state: "assigned" });
+    const told = { ...assigned, desired: "shutdown" } as const;
+    const lost = "stop original: node h2 was down when it ended";
+    const tie = "tie slot 1 to h2";
+    expect(plan([told], { service, nodes, now })).toEqual([lost, CREATE, tie]);
+    expect(plan([{ ...told, state: "lost" }], { service, nodes, now })).toContain(tie);
+    const beyond = { ...assigned, slot: "2" };
+    const forgotten = ["tie slot 2 to h2", "forget original"];
+    expect(plan([beyond], { service, nodes, now })).toEqual([CREATE, ...forgotten]);
+    const home = { ...service, homes: { 1: anId<"node">("h1") } };
+    expect(plan([told], { service: home, nodes, now })).toEqual([lost, CREATE]);
+  });
+
   test("but directories of the node don't keep it", () => {
     const service = withMount(bind);
     expect(plan([original(service)], { service, now })).toEqual([CREATE]);

@@ -74,6 +74,19 @@ describe("tasks that an agent made while it was alone", () => {
     expect(takeUpSuccessors(later, n1, [aSuccessor()], 200)).toEqual([]);
   });
 
+  test("leave what was to be removed on its way, as by the history of its slot", () => {
+    const gone = { ...before, state: "failed", desired: "removed" } as const;
+    const first = { nodeId: n1, state: "running", slot: "2", attempt: 3 } as const;
+    const tasks = [gone, aTask(web, "t2", first)];
+    const later = aView({ nodes: [aNode("n1")], services: [web], tasks });
+    const taken = takeUpSuccessors(later, n1, [aSuccessor({ taskId: anId("t3") })], 200);
+    expect(taken.map(({ id, desired }) => [id, desired])).toEqual([
+      [before.id, "removed"],
+      [anId("t2"), "shutdown"],
+      [anId("t3"), "running"],
+    ]);
+  });
+
   test("have an id of their own: one that two of them claim is the first one's", () => {
     const other = aTask(web, "t5", { nodeId: n1, state: "running", slot: "5" });
     const both = aView({ nodes: [aNode("n1")], services: [web], tasks: [before, other] });

@@ -55,6 +55,20 @@ describe("a node takes no task", () => {
       "is not the node of this slot",
     ],
     [
+      "of plain processes where those are not allowed",
+      { container: aContainer({ runtime: "process" }) },
+      {},
+      [],
+      "runs no plain processes (see --allow-process)",
+    ],
+    [
+      "of containers where there are processes alone",
+      {},
+      { runtime: { name: "process", version: "6.1" }, processes: true },
+      [],
+      "has no container runtime",
+    ],
+    [
       "for another architecture",
       { container: aContainer({ platform: "linux/arm64" }) },
       {},
