@@ -15,6 +15,7 @@ import { benchNetwork } from "./bench/network.ts";
 import { benchScheduler } from "./bench/scheduler.ts";
 import { benchLoneAgent } from "./bench/lone-agent.ts";
 import { benchProbes } from "./bench/probes.ts";
+import { benchTables } from "./bench/tables.ts";
 import { benchUp } from "./bench/up.ts";
 import { benchVolumeBackup } from "./bench/volume-backup.ts";
 import { benchWrites } from "./bench/writes.ts";
@@ -53,7 +54,8 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   gossip: async () => benchGossip(isFull),
   ingress: benchIngress,
   failover: async () => benchFailover(faults),
-  network: async () => benchNetwork(hosts),
+  network: benchNetwork,
+  tables: async () => benchTables(hosts),
   scheduler: benchScheduler,
   dns: benchDns,
   "volume-backup": async () => benchVolumeBackup(pairs),

@@ -36,8 +36,20 @@ const FLAGS = [
   "--no-compile-autoload-bunfig",
 ];
 
+/** What is built otherwise than as it stands in the sources. */
+interface BuildOptions {
+  /** Absent means that of package.json. */
+  version?: string;
+  /** Absent means orchd itself. */
+  entry?: string;
+}
+
 /** Builds one executable; migrations and pages are inside. */
-export async function buildTarget(target: Target, outfile: string): Promise<void> {
+export async function buildTarget(
+  target: Target,
+  outfile: string,
+  { version = versionOf(), entry = "src/main.ts" }: BuildOptions = {},
+): Promise<void> {
   mkdirSync(dist, { recursive: true });
   // Bun leaves source maps beside the executable, which are of no use: they are embedded as well.
   const draft = mkdtempSync(join(dist, "build-"));
@@ -46,8 +58,8 @@ export async function buildTarget(target: Target, outfile: string): Promise<void
     quiet: true,
     nothrow: true,
   })`${bun} build ${FLAGS} --target=bun-${target} ${[
-    `--define=ORCHD_COMMIT=${JSON.stringify(await readCommit())}`,
-    "src/main.ts",
+    `--define=ORCHD_BUILD=${JSON.stringify(markOf(target, version, await readCommit()))}`,
+    entry,
     "--asset=./src/store/migrations",
     `--outfile=${join(draft, "orchd")}`,
   ]}`;
@@ -76,6 +88,19 @@ export function hostTarget(): Target {
   return target;
 }
 
+/** What an executable says of itself without being run: see src/core/upgrade/build-mark.ts. */
+function markOf(target: Target, version: string, commit: string): string {
+  const platform = target.replace("-x64", "/amd64").replace("-arm64", "/arm64");
+  return `orchd-build:version=${version};commit=${commit};platform=${platform};end`;
+}
+
+function versionOf(): string {
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    version: string;
+  };
+  return version;
+}
+
 /** The commit that is built, marked where files differ from it. */
 async function readCommit(): Promise<string> {
   const git = $({ cwd: root, quiet: true, nothrow: true });
@@ -98,8 +123,18 @@ async function buildAll(): Promise<void> {
   console.log(`Checksums: ${join(dist, "SHA256SUMS")}`);
 }
 
+/** `--version 1.2.3 --outfile PATH`: another version of the same sources, to try upgrades with. */
+async function buildOther(version: string): Promise<void> {
+  const outfile = process.argv[process.argv.indexOf("--outfile") + 1] ?? "";
+  if (!process.argv.includes("--outfile") || outfile === "") throw new Error("name an --outfile");
+  await buildTarget(hostTarget(), outfile, { version });
+  console.log(`Built ${outfile}`);
+}
+
 async function main(): Promise<void> {
-  if (process.argv.includes("--all")) await buildAll();
+  const at = process.argv.indexOf("--version");
+  if (at > 0) await buildOther(process.argv[at + 1] ?? "");
+  else if (process.argv.includes("--all")) await buildAll();
   else console.log(`${orchd} is ${await buildForThisMachine()}`);
 }
 

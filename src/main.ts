@@ -2,12 +2,16 @@ import manifest from "../package.json" with { type: "json" };
 import { formatVersion } from "./cli/build-info.ts";
 import { splitCommand } from "./cli/split-command.ts";
 
-/** Put in by the build; there is none when this runs from the sources. */
-declare const ORCHD_COMMIT: string | undefined;
+/**
+ * Put in by the build, see `core/upgrade/build-mark.ts`: an executable can be told by it without
+ * being run. There is none when this runs from the sources.
+ */
+declare const ORCHD_BUILD: string | undefined;
 
+const mark = typeof ORCHD_BUILD === "string" ? ORCHD_BUILD : "";
 const build = {
-  version: manifest.version,
-  commit: typeof ORCHD_COMMIT === "string" ? ORCHD_COMMIT : "unknown",
+  version: /version=([^;]+);/.exec(mark)?.[1] ?? manifest.version,
+  commit: /commit=([^;]+);/.exec(mark)?.[1] ?? "unknown",
 };
 
 /** Runs one command line; each role is loaded only when it is asked for. */

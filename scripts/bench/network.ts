@@ -6,7 +6,6 @@ import { Lab, runHere } from "../lab/lab.ts";
 import { prepareMachine } from "../machine.ts";
 import type { NodeSummary } from "../../src/model/summary.ts";
 import { median, type Figure } from "./figure.ts";
-import { benchTables } from "./tables.ts";
 import { handMade, type End } from "./hand-made-vxlan.ts";
 
 const ROUNDS = 5;
@@ -28,14 +27,11 @@ const TWO = ["h1", "h2"].map(
 `,
 );
 
-/**
- * Throughput between tasks, what it costs to spread connections over many services, and how soon
- * the tables of so many hosts follow.
- */
-export async function benchNetwork(hosts: number): Promise<Figure[]> {
+/** Throughput between tasks, and what it costs to spread connections over many services. */
+export async function benchNetwork(): Promise<Figure[]> {
   const problem = await prepareMachine([{ program: "iperf3", package: "iperf3" }]);
   if (problem !== undefined) throw new Error(problem);
-  return [...(await throughput()), ...(await rules()), ...(await benchTables(hosts))];
+  return [...(await throughput()), ...(await rules())];
 }
 
 // Throughput

@@ -48,6 +48,11 @@ export class TableWatch {
     return this.#sights.find(({ addresses }) => addresses.includes(address) === isThere)?.at;
   }
 
+  /** When it came to lead to an address that is none of those; since the last `forget`. */
+  newcomer(known: readonly string[]): number | undefined {
+    return this.#sights.find(({ addresses }) => addresses.some((a) => !known.includes(a)))?.at;
+  }
+
   forget(): void {
     this.#sights = [];
   }

@@ -146,10 +146,12 @@ class TableBench {
     const killedAt = Date.now();
     await victim.host.lab.run(["kill", "-9", `${victim.pid}`]);
     const out = await this.#seenBy(this.#fleet.hosts, victim.address, false);
+    // Whoever asks what runs takes the machine from those who are measured: first everybody has it.
+    const known = [victim.address, other.address];
+    const comes = await this.#seeNewcomer(known);
     const tasks = await this.#twoTasks();
     const next = tasks.find(({ id }) => id !== other.id && id !== victim.id);
     if (next === undefined) throw new Error("no task took the killed one's place");
-    const comes = await this.#seenBy(this.#fleet.hosts, next.address, true);
     return {
       out: out.map((at) => at - killedAt),
       in: comes.map((at) => at - next.startedAt),
@@ -182,6 +184,15 @@ class TableBench {
     const seen = () => hosts.map((host) => this.#watches.get(host)?.seen(address, isThere));
     const what = `${address} is ${isThere ? "in" : "out of"} every table`;
     await waitUntil(what, WAIT_MS, () => seen().every((at) => at !== undefined));
+    return seen().flatMap((at) => at ?? []);
+  }
+
+  /** When each host's tables came to lead to an address that is none of those. */
+  async #seeNewcomer(known: readonly string[]): Promise<number[]> {
+    const seen = () => [...this.#watches.values()].map((watch) => watch.newcomer(known));
+    await waitUntil("another task is in every table", WAIT_MS, () =>
+      seen().every((at) => at !== undefined),
+    );
     return seen().flatMap((at) => at ?? []);
   }
 }

@@ -38,6 +38,7 @@ import { SharedNetworks } from "./shared-networks.ts";
 import { Successors } from "./successors.ts";
 import { TaskFiles } from "./task-files.ts";
 import { TaskNetwork, type AgentNetwork } from "./task-network.ts";
+import { VolumeRemovals } from "./volumes/volume-removals.ts";
 import { Worker } from "./worker.ts";
 
 const SAVE_RETRY_MS = 1000;
@@ -65,6 +66,7 @@ export class Agent implements AgentSession {
   readonly #network: TaskNetwork | undefined;
   readonly #care: AgentCare;
   readonly volumes: VolumeCalls;
+  readonly #removals: VolumeRemovals;
   readonly #stopped = new AbortController();
   /** Tasks on their way out: no new connection goes to them. */
   readonly #withdrawn = new Set<TaskId>();
@@ -99,6 +101,12 @@ export class Agent implements AgentSession {
       containers: this.#containers,
     });
     this.#executor = this.#newExecutor();
+    this.#removals = new VolumeRemovals({
+      log,
+      runtime,
+      isWanted: (volume) => this.#executor.isMaking(volume),
+      mayHold: (volume) => this.#mayHold(volume),
+    });
     this.#readiness = new Readiness({
       clock,
       random,
@@ -307,7 +315,8 @@ export class Agent implements AgentSession {
       this.#options.runtime.usage(running),
       this.#network?.connections() ?? {},
     ]);
-    return { at: performance.now(), tasks, connections };
+    const requests = this.#httpIngress?.requests() ?? {};
+    return { at: this.#options.clock.monotonicNow(), tasks, connections, requests };
   }
 
   async fetchImages(references: readonly string[]): Promise<string[]> {
@@ -328,20 +337,8 @@ export class Agent implements AgentSession {
     return removed;
   }
 
-  async removeVolumes(names: readonly string[]): Promise<void> {
-    for (const name of names) {
-      try {
-        await this.#options.runtime.removeVolume(name);
-      } catch (error) {
-        if (!(error instanceof OrchdError) || error.code !== "conflict") throw error;
-        if (this.#mayHold(name)) {
-          const message = `the volume ${name} may still be in use by a task here`;
-          throw new OrchdError("conflict", message, { retryable: true, cause: error });
-        }
-        // It belongs to somebody else, or somebody else uses it: then it is not ours to remove.
-        this.#options.log.warn(`a volume stays: ${messageChainOf(error)}`);
-      }
-    }
+  removeVolumes(names: readonly string[]): Promise<void> {
+    return this.#removals.remove(names);
   }
 
   /** Whether a task holds the volume, or may do so since nothing but its container is known. */

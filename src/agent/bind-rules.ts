@@ -10,6 +10,17 @@ export interface BindRules {
   allowed: readonly string[] | undefined;
   /** What orchd keeps its keys and sockets in: for nobody, unless it is named expressly. */
   own: readonly string[];
+  /** Below these plain processes may mount too, and nowhere else; absent where there are none. */
+  processes?: readonly string[] | undefined;
+  /** What said so, for messages: absent means `--allow-bind names`. */
+  options?: string;
+}
+
+/** Processes see the machine's own files: they are given nothing that nobody named. */
+export function bindsFor({ container }: Assignment, rules: BindRules): BindRules {
+  if (container.runtime !== "process") return rules;
+  const allowed = [...(rules.allowed ?? []), ...(rules.processes ?? [])];
+  return { ...rules, allowed, options: "--allow-bind and --allow-process name" };
 }
 
 /**
@@ -46,7 +57,8 @@ function allowedMount(mount: Mount, rules: BindRules): Mount {
   return { ...mount, driverOptions: { ...mount.driverOptions, device: source } };
 }
 
-function refuseForbidden(asked: string, real: string, { allowed, own }: BindRules): void {
+function refuseForbidden(asked: string, real: string, rules: BindRules): void {
+  const { allowed, own, options = "--allow-bind names" } = rules;
   const named = (allowed ?? []).map(realPathOf);
   const around = named.filter((path) => isWithin(real, path));
   const holder = own.map(realPathOf).find((path) => isWithin(real, path));
@@ -58,7 +70,7 @@ function refuseForbidden(asked: string, real: string, { allowed, own }: BindRule
   if (allowed === undefined || around.length > 0) return;
   const rule = allowed.length === 0 ? "none" : allowed.join(", ");
   const what = `${asked}${leads} may not be mounted on this node`;
-  const message = `${what}: its --allow-bind names ${rule}`;
+  const message = `${what}: its ${options} ${rule}`;
   throw new OrchdError("forbidden", message);
 }
 

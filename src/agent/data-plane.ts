@@ -14,11 +14,16 @@ import type { NodeNetwork } from "../net/node-network.ts";
 import type { HeldPorts } from "./held-ports.ts";
 
 const RETRY_MS = 5000;
-const LOOK_EVERY_MS = 500;
+/** What strangers change is made good this soon. Whoever looks more often never idles. */
+const LOOK_EVERY_MS = 10_000;
+/** Containers of this node come and go: the runtime changes the bridge and its ports with them. */
+const LOOK_SOON_MS = 500;
+/** So long after a change to this node's tasks. */
+const UNSETTLED_MS = 10_000;
 /** Whatever nobody told of is found by then. */
-const CHECK_EVERY_LOOKS = 120;
+const CHECK_EVERY_MS = 60_000;
 /** Other programs' firewalls seldom change. */
-const FIREWALLS_EVERY_LOOKS = 1200;
+const FIREWALLS_EVERY_MS = 600_000;
 
 /** Where the newest map of the cluster's network is. */
 export interface NetworkSource {
@@ -78,11 +83,17 @@ export class DataPlane {
   #trouble: string | undefined;
   #retry: Timer | undefined;
   #timer: Timer | undefined;
-  #looks = 0;
+  /** Moments of the monotonic clock; the first look finds everything due. */
+  #unsettledUntil = 0;
+  #checkedAt: number;
+  #firewallsAt = Number.NEGATIVE_INFINITY;
+  #isLooking = false;
+  #isSilenceTold = false;
   #isActive = true;
 
   constructor(options: DataPlaneOptions) {
     this.#options = options;
+    this.#checkedAt = options.clock.monotonicNow();
     this.#unsubscribe = options.source.subscribe(() => void this.keepUp());
   }
 
@@ -95,8 +106,7 @@ export class DataPlane {
   /** Begins to notice when somebody else changes what was made here. */
   start(): void {
     this.#isActive = true;
-    this.#timer?.cancel();
-    this.#timer = this.#options.clock.after(LOOK_EVERY_MS, () => void this.#look());
+    this.#unsettle();
     void this.keepUp();
   }
 
@@ -181,6 +191,7 @@ export class DataPlane {
   async #apply(): Promise<void> {
     const map = this.#options.source.current();
     if (!this.#isActive) return;
+    if (this.#timer !== undefined && this.#isOtherHere(map)) this.#unsettle();
     const before = this.#bridge;
     const links = this.#applyLinks(map);
     // What is to be taken out of the tables does not wait for links, which are slower.
@@ -200,6 +211,23 @@ export class DataPlane {
     this.#bridge = state;
     this.#linkProblems = problems;
     this.#tell();
+  }
+
+  /** Looks often for a while, beginning soon. */
+  #unsettle(): void {
+    this.#unsettledUntil = this.#options.clock.monotonicNow() + UNSETTLED_MS;
+    if (!this.#isLooking) this.#lookIn(LOOK_SOON_MS);
+  }
+
+  #lookIn(delayMs: number): void {
+    this.#timer?.cancel();
+    this.#timer = this.#options.clock.after(delayMs, () => void this.#look());
+  }
+
+  /** A task of this node has come, or gone, or is another one than when rules were last made. */
+  #isOtherHere({ tasks }: NetworkMap): boolean {
+    const isHere = (task: MapTask) => task.nodeId === this.#options.nodeId;
+    return !equalJson(this.#appliedMap?.tasks.filter(isHere), tasks.filter(isHere));
   }
 
   /** A task that got ready here has a port at the bridge, and maybe the bridge is a new one. */
@@ -245,19 +273,24 @@ export class DataPlane {
   /** Whether somebody else has changed what was made here; then it is made again. */
   async #look(): Promise<void> {
     const { clock, log, kernel } = this.#options;
+    this.#isLooking = true;
     try {
-      await this.#consider(++this.#looks % CHECK_EVERY_LOOKS === 0);
+      await this.#consider(clock.monotonicNow());
     } catch (error) {
       log.warn(`the node's network was not looked at: ${messageChainOf(error)}`);
     }
+    this.#isLooking = false;
     if (!this.#isActive) return kernel.close();
-    this.#timer = clock.after(LOOK_EVERY_MS, () => void this.#look());
+    const isUnsettled = clock.monotonicNow() < this.#unsettledUntil;
+    this.#lookIn(isUnsettled ? LOOK_SOON_MS : LOOK_EVERY_MS);
   }
 
-  async #consider(isCheck: boolean): Promise<void> {
-    const { log, kernel, source } = this.#options;
+  async #consider(now: number): Promise<void> {
+    const { log, kernel } = this.#options;
     // While one is being applied nobody can tell whose a change is.
     if (this.#running !== undefined) return;
+    const isCheck = now - this.#checkedAt >= CHECK_EVERY_MS;
+    if (isCheck) this.#checkedAt = now;
     const { links, transactions } = await this.#news();
     const isForeign = transactions !== undefined && transactions !== this.#transactions;
     this.#transactions = 0;
@@ -267,13 +300,17 @@ export class DataPlane {
       log.warn("somebody has changed orchd's rules: they are made again");
       this.#applied = undefined;
     }
-    if (this.#looks % FIREWALLS_EVERY_LOOKS === 1) {
-      this.#firewalls = await kernel.foreignFirewalls(source.current().range);
-      this.#tell();
-    }
+    if (now - this.#firewallsAt >= FIREWALLS_EVERY_MS) await this.#lookAtFirewalls(now);
     // After trouble the next try has its time already, unless somebody has just done something.
     if (this.#trouble !== undefined && !isForeign && !links) return;
     if (this.#linked === undefined || this.#applied === undefined) await this.keepUp();
+  }
+
+  async #lookAtFirewalls(now: number): Promise<void> {
+    const { kernel, source } = this.#options;
+    this.#firewallsAt = now;
+    this.#firewalls = await kernel.foreignFirewalls(source.current().range);
+    this.#tell();
   }
 
   /** What the kernel tells. One that tells nothing is looked at from time to time all the same. */
@@ -282,7 +319,8 @@ export class DataPlane {
     try {
       return await kernel.look();
     } catch (error) {
-      if (this.#looks === 1) log.warn(`changes are found later: ${messageChainOf(error)}`);
+      if (!this.#isSilenceTold) log.warn(`changes are found later: ${messageChainOf(error)}`);
+      this.#isSilenceTold = true;
       return { links: false, transactions: this.#transactions };
     }
   }

@@ -1,16 +1,20 @@
 import { existsSync } from "node:fs";
 
 /**
- * How the JavaScript engine runs an agent, in JavaScriptCore's options: it reads them from the
- * environment alone, before anything of ours runs. An agent has little to compute and often little
- * memory. Its busiest functions get machine code by the simplest of the engine's three compilers;
- * the two others take more memory than they save time here.
+ * How the JavaScript engine runs an agent, in the options of JavaScriptCore and of its allocator,
+ * mimalloc: they read them from the environment alone, before anything of ours runs. An agent has
+ * little to compute and often little memory. Its busiest functions get machine code by the simplest
+ * of the engine's three compilers; the two others take more memory than they save time here.
  */
 export const AGENT_ENGINE: Readonly<Record<string, string>> = {
   BUN_JSC_useDFGJIT: "0",
   // Executions after which a function is compiled: those of the start alone never are.
   BUN_JSC_thresholdForJITAfterWarmUp: "20000",
   BUN_JSC_thresholdForJITSoon: "5000",
+  // Milliseconds between two searches for pages that can be given back, each through the whole
+  // heap. Without it there is one whenever the agent has nothing to do: some every second, for
+  // a third of all that an idle agent computes.
+  MIMALLOC_PURGE_HOLES_MIN_INTERVAL: "10000",
 };
 
 /** Node's type definitions, as old as they are here, do not know it. */

@@ -6,7 +6,7 @@ import type { ContainerSpec, ImagePin } from "../model/container.ts";
 import type { TaskId } from "../model/ids.ts";
 import type { PortClaims } from "../net/ports.ts";
 import type { Runtime } from "../runtime/driver.ts";
-import { type BindRules, withAllowedBinds } from "./bind-rules.ts";
+import { bindsFor, type BindRules, withAllowedBinds } from "./bind-rules.ts";
 import type { Containers } from "./containers.ts";
 import { withDevices, type MachineDevices } from "./give-devices.ts";
 import type { Grants } from "./grants.ts";
@@ -59,8 +59,18 @@ export class Executor {
   /** Tasks whose container we made and never asked to start: only of these do we know that. */
   readonly #unstarted = new Set<TaskId>();
 
+  /** Tasks whose containers are being made now, whoever still wants them. */
+  readonly #making = new Set<Assignment>();
+
   constructor(options: ExecutorOptions) {
     this.#options = options;
+  }
+
+  /** Whether a container is being made that mounts the volume. */
+  isMaking(volume: string): boolean {
+    return [...this.#making].some(({ container }) =>
+      container.mounts.some((mount) => mount.type === "volume" && mount.volume === volume),
+    );
   }
 
   /**
@@ -68,10 +78,19 @@ export class Executor {
    * assignment did not say so.
    */
   async create(given: Assignment): Promise<ImagePin | undefined> {
+    this.#making.add(given);
+    try {
+      return await this.#create(given);
+    } finally {
+      this.#making.delete(given);
+    }
+  }
+
+  async #create(given: Assignment): Promise<ImagePin | undefined> {
     const { ports, runtime, machine, grants, binds } = this.#options;
     this.#options.requireRoom();
     this.#options.providerOf(given);
-    const allowed = withAllowedBinds(grants.fill(given), binds);
+    const allowed = withAllowedBinds(grants.fill(given), bindsFor(given, binds));
     const granted = await grants.mount(allowed);
     const assignment = machine === undefined ? granted : withDevices(granted, machine());
     const { taskId, container, pin } = assignment;
@@ -86,6 +105,10 @@ export class Executor {
         await this.#options.volumes.settle(mount);
       }
     });
+    if (container.runtime === "process") {
+      await this.#createInTurn(assignment);
+      return undefined;
+    }
     if (pin !== undefined) {
       const image = await findPinned(runtime, assignment, pin, {
         fetch: (name) => this.#fetch(container, name),
@@ -186,7 +209,7 @@ export class Executor {
 
   async #createInTurn(assignment: Assignment): Promise<void> {
     const { taskId, container } = assignment;
-    await this.#options.images.check(container.image);
+    if (container.runtime !== "process") await this.#options.images.check(container.image);
     await this.#starts.run(() => this.#orLook(taskId, () => this.#createOnce(assignment)));
     this.#unstarted.add(taskId);
   }

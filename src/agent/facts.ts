@@ -11,6 +11,8 @@ export interface FactsOptions {
   /** By which others reach this machine. */
   address: string;
   orchdVersion: string;
+  /** Whether it runs plain processes. */
+  processes: boolean;
   /** What people say that it has, by name. */
   resources: Readonly<Record<string, number>>;
   /** What it has that tasks can be given; absent where its runtime can give nothing. */
@@ -23,7 +25,8 @@ export interface FactsOptions {
 
 /** What this machine is. */
 export function readFacts(options: FactsOptions): NodeFacts {
-  const { runtime, address, orchdVersion, resources, devices, ingress, wireguardKey } = options;
+  const { runtime, processes, address, orchdVersion, resources } = options;
+  const { devices, ingress, wireguardKey } = options;
   return {
     generic: { ...resources },
     foreignImages: {},
@@ -35,6 +38,7 @@ export function readFacts(options: FactsOptions): NodeFacts {
     platform: { os: "linux", arch: ARCHITECTURES[arch()] ?? arch() },
     resources: { cpuMillis: availableParallelism() * 1000, memoryBytes: totalmem() },
     runtime,
+    ...(processes ? { processes } : {}),
     orchdVersion,
   };
 }

@@ -17,10 +17,15 @@ import { newKey } from "../pki/keys.ts";
 import { newRequest } from "../pki/request.ts";
 import { open, seal } from "../pki/seal.ts";
 
+/** The file in a node's own folder. */
+export const HOST_CERTIFICATES = "host-certificates.json";
+
 /** How often it is looked which certificates are half through. */
 const LOOK_MS = 3_600_000;
 const RETRY_MIN_MS = 1000;
 const RETRY_MAX_MS = 300_000;
+/** People are told so long before one runs out: time to have another one made. */
+const RUNS_OUT_SOON_MS = 14 * 86_400_000;
 
 export interface HostCertificatesOptions {
   /** Where the key and the certificates are kept: a file for nobody else's eyes. */
@@ -45,6 +50,8 @@ const keptSchema = z.object({
 });
 
 interface Held extends Credentials {
+  /** Milliseconds since 1970. */
+  validTo: number;
   /** When there should be another one, in milliseconds since 1970. */
   renewAt: number;
   /** Which files it is from; absent for one of the cluster. */
@@ -87,6 +94,21 @@ export class HostCertificates implements CertificateSource {
     return this.#wanted.filter((one) => this.#lacks(one)).map(({ host }) => host);
   }
 
+  /** Certificates that have little time left or none, each in a sentence that says what to do. */
+  runningOut(): string[] {
+    const now = this.#options.clock.now();
+    return this.#wanted.flatMap(({ host }) => {
+      const { validTo, files } = this.#held.get(host) ?? {};
+      if (validTo === undefined || validTo - now > RUNS_OUT_SOON_MS) return [];
+      const day = new Date(validTo).toISOString().slice(0, 10);
+      const what = `the certificate for ${host} ${validTo > now ? "runs" : "ran"} out on ${day}`;
+      // Those of the cluster are renewed long before, by whichever server answers.
+      return files === undefined
+        ? `${what}, and no server has renewed it`
+        : `${what}: give its secret a newer one`;
+    });
+  }
+
   /** The hosts that there are to be certificates for, from now on. */
   want(hosts: readonly CertifiedHost[]): void {
     if (equalJson(hosts, this.#wanted)) return;
@@ -112,7 +134,8 @@ export class HostCertificates implements CertificateSource {
     const due = [...own, ...given.slice(0, GIVEN_AT_ONCE)].slice(0, CERTIFIED_HOSTS_MAX);
     if (due.length === 0) {
       if (this.#wanted.length > 0) this.#lookIn(LOOK_MS);
-      return;
+      // Time alone makes news: one of them may be about to run out.
+      return this.#options.onChange();
     }
     this.#isAsking = true;
     const got = await this.#ask(due.map(({ host }) => host));
@@ -165,8 +188,8 @@ export class HostCertificates implements CertificateSource {
     this.#held.set(
       host,
       given === undefined
-        ? { key, certificate, renewAt: (validFrom + validTo) / 2 }
-        : { key, certificate, renewAt: Infinity, files: given.files },
+        ? { key, certificate, validTo, renewAt: (validFrom + validTo) / 2 }
+        : { key, certificate, validTo, renewAt: Infinity, files: given.files },
     );
     return true;
   }
@@ -219,6 +242,29 @@ export class HostCertificates implements CertificateSource {
       log.warn(`certificates for hosts are not on disk: ${messageChainOf(error)}`);
     }
   }
+}
+
+/** What a node keeps on its disk for others to look at. */
+export interface KeptCertificate {
+  host: string;
+  /** PEM */
+  certificate: string;
+  /** By people, and not by the cluster. */
+  isGiven: boolean;
+}
+
+/** @throws what the disk or the parser says; there being no file is no trouble */
+export function readKeptCertificates(path: string): KeptCertificate[] {
+  if (!fs.existsSync(path)) return [];
+  const { certificates, given = {} } = keptSchema.parse(JSON.parse(fs.readFileSync(path, "utf8")));
+  return [
+    ...Object.entries(certificates).map(([host, certificate]) => {
+      return { host, certificate, isGiven: false };
+    }),
+    ...Object.entries(given).map(([host, { certificate }]) => {
+      return { host, certificate, isGiven: true };
+    }),
+  ];
 }
 
 function partition<T>(all: readonly T[], isFirst: (one: T) => boolean): [T[], T[]] {

@@ -14,6 +14,8 @@ import { HostCertificates } from "./host-certificates.ts";
 
 /** Another program may end, and leave its port. */
 const RETRY_MS = 5000;
+/** More sentences are read by nobody. */
+const RUNNING_OUT_MAX = 5;
 /** All addresses of this machine, of IPv6 and of IPv4. */
 const ANYWHERE = "::";
 const ANYWHERE_IPV4 = "0.0.0.0";
@@ -71,6 +73,7 @@ export class HttpIngress {
   readonly #problems = new Map<Scheme, string>();
   readonly #unsubscribe: () => void;
   #running: Promise<Running> | undefined;
+  #proxy: Proxy | undefined;
   #wanted = new Set<Scheme>();
   #refreshing: Promise<void> = Promise.resolve();
   #isDue = false;
@@ -96,6 +99,11 @@ export class HttpIngress {
     return this.#refreshing;
   }
 
+  /** Requests that came in by this node for each service that wants them, by its id. */
+  requests(): Record<string, number> {
+    return this.#proxy?.requests() ?? {};
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#unsubscribe();
@@ -118,6 +126,7 @@ export class HttpIngress {
     try {
       this.#running ??= this.#begin();
       const { proxy, certificates } = await this.#running;
+      this.#proxy = proxy;
       proxy.setRoutes(routes);
       certificates.want(choice.https > 0 ? certified : []);
       for (const scheme of ["http", "https"] as const) await this.#settle(scheme);
@@ -187,9 +196,11 @@ export class HttpIngress {
   #tell(): void {
     void this.#running?.then(({ certificates }) => {
       if (this.#isClosed) return;
-      const missing = this.#options.choice.https > 0 ? certificates.missing() : [];
+      const isSecure = this.#options.choice.https > 0;
+      const missing = isSecure ? certificates.missing() : [];
       const problems = [...this.#problems.values()];
       if (missing.length > 0) problems.push(`no certificate yet for ${shortList(missing)}`);
+      if (isSecure) problems.push(...certificates.runningOut().slice(0, RUNNING_OUT_MAX));
       const facts = factsOf(this.#options.choice, problems);
       if (equalJson(facts, this.#told)) return;
       for (const problem of facts.problems) {

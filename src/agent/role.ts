@@ -29,6 +29,7 @@ import { DeviceWatch } from "./device-watch.ts";
 import { beginDiskCare } from "./disk-care.ts";
 import { enrol } from "./enrol.ts";
 import { readFacts } from "./facts.ts";
+import { HOST_CERTIFICATES } from "./host-certificates.ts";
 import { factsOf, INGRESS_CHOICE_DEFAULT, type IngressChoice } from "./http-ingress.ts";
 import { askForHostCertificates, renewCertificate } from "./join.ts";
 import { Membership } from "./membership.ts";
@@ -55,6 +56,8 @@ export interface AgentRoleOptions {
   resources?: Readonly<Record<string, number>>;
   /** Directories that tasks may mount; absent means all but orchd's own. */
   allowBind?: readonly string[];
+  /** Directories whose programs tasks may run without a container; absent means that none may. */
+  processes?: readonly string[];
   name: string | undefined;
   /** The address by which others reach this node; absent means the likeliest of its own. */
   advertise: string | undefined;
@@ -151,14 +154,18 @@ export class AgentRole {
           : { interfaceName: NODE_BRIDGE, subnet, ...(kernel && { kernel }) },
       ingress: {
         choice: options.ingress ?? INGRESS_CHOICE_DEFAULT,
-        certificatesPath: join(options.dataDir, "host-certificates.json"),
+        certificatesPath: join(options.dataDir, HOST_CERTIFICATES),
         certify: (request) => this.#certifyHosts(request),
       },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
       site: machine.images.site,
       dataDir: options.dataDir,
       diskPaths: machine.diskPaths,
-      binds: { allowed: options.allowBind, own: [options.dataDir, options.runDir] },
+      binds: {
+        allowed: options.allowBind,
+        own: [options.dataDir, options.runDir],
+        processes: options.processes,
+      },
       onFacts: (news) => this.#tellFacts(news),
       onNetworkNotes: (notes) => this.#note("network", notes),
     });
@@ -172,8 +179,9 @@ export class AgentRole {
     const { dataDir, runDir, advertise, name, log, sockets } = options;
     await makePrivateDirectory(dataDir, "--data-dir");
     await makePrivateDirectory(runDir, "--run-dir");
-    const kind = chooseRuntime(options.runtime, sockets);
-    if (options.runtime === "auto") log.info(`containers are run by ${kind}`);
+    const { processes } = options;
+    const kind = chooseRuntime(options.runtime, sockets, processes);
+    if (options.runtime === "auto") log.info(`tasks are run by ${kind}`);
     const lock = isReal(kind) ? await lockNetwork(NODE_BRIDGE) : undefined;
     const state = openAgentState(join(dataDir, "agent.db"));
     const clock = newClock(state, log);
@@ -188,8 +196,9 @@ export class AgentRole {
       const info = (await opened?.info()) ?? { name: kind, version: "" };
       const address = advertise ?? ownAddress();
       const found = devices?.found;
+      const isAllowed = processes !== undefined;
       const own = { runtime: info, address, devices: found, wireguardKey, ingress };
-      return readFacts({ ...own, orchdVersion, resources });
+      return readFacts({ ...own, processes: isAllowed, orchdVersion, resources });
     };
     const identity = await enrol({
       state,
@@ -209,6 +218,7 @@ export class AgentRole {
       clock,
       random: systemRandom,
       sockets,
+      processes,
     });
     const { disk, diskPaths } = await beginDiskCare(runtime, dataDir);
     const own = { ...(await facts(runtime)), hostname: identity.name, notes: [], disk };

@@ -86,6 +86,7 @@ export class Successors {
     if (ended === undefined || !isTerminal(ended.state) || ended.state === "removed") {
       return undefined;
     }
+    if (!isBound(assignment, ended)) return undefined;
     const hasNext = this.#find(
       ({ serviceId, slot, taskId: other, desired }) =>
         serviceId === assignment.serviceId &&
@@ -120,4 +121,13 @@ export class Successors {
       },
     };
   }
+}
+
+/**
+ * Whether the slot's next attempt is sure to be here. Where it is to be where it starts first, its
+ * server may have let it go elsewhere after an attempt that never started.
+ */
+function isBound({ unbound, predecessor }: Assignment, ended: TaskStatus): boolean {
+  if (unbound !== true) return true;
+  return (ended.startedAt ?? predecessor?.ended.startedAt) !== undefined;
 }

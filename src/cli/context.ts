@@ -27,6 +27,8 @@ export interface ServerOptions {
   resources?: Record<string, number>;
   /** Directories of the machine that tasks may mount; absent means all but orchd's own. */
   allowBind?: string[];
+  /** Directories of the machine whose programs tasks may run without a container. */
+  processes?: string[];
   /** Backups of the cluster that it makes by itself. */
   backups?: { directory: string; everyMs: number; keep: number; passphrase?: string };
   /** Where the addresses of tasks and services are from: chosen when the cluster is made. */
@@ -78,6 +80,8 @@ export interface JoinOptions {
   resources?: Record<string, number>;
   /** Directories of the machine that tasks may mount; absent means all but orchd's own. */
   allowBind?: string[];
+  /** Directories of the machine whose programs tasks may run without a container. */
+  processes?: string[];
   name: string | undefined;
   /** Address by which others reach the node. */
   advertise: string | undefined;

@@ -1,9 +1,9 @@
 import { Option } from "commander";
-import { pathFrom } from "./context.ts";
+import { collect, pathFrom, usageError } from "./context.ts";
 import type { Io } from "./io.ts";
 
 /** What runs containers; `auto` takes what is there. */
-const RUNTIME_NAMES = ["auto", "podman", "containerd", "fake"] as const;
+const RUNTIME_NAMES = ["auto", "podman", "containerd", "process", "fake"] as const;
 export type RuntimeName = (typeof RUNTIME_NAMES)[number];
 
 /** Where runtimes answer that are not where they usually are. */
@@ -17,6 +17,7 @@ export interface RuntimeFlags {
   runtime: RuntimeName;
   podmanSocket?: string;
   containerdSocket?: string;
+  allowProcess?: string[];
 }
 
 export function runtimeOptions(): Option[] {
@@ -26,16 +27,28 @@ export function runtimeOptions(): Option[] {
       .default("auto"),
     new Option("--podman-socket <path>", "socket of a Podman service that runs already"),
     new Option("--containerd-socket <path>", "socket of containerd, where it is not the usual one"),
+    new Option(
+      "--allow-process <dir>",
+      "tasks may run programs of this directory without a container; can be given several times",
+    ).argParser(collect),
   ];
 }
 
 export function runtimeFrom(
   io: Io,
-  { runtime, podmanSocket, containerdSocket }: RuntimeFlags,
-): { runtime: RuntimeName; sockets: RuntimeSockets } {
+  { runtime, podmanSocket, containerdSocket, allowProcess }: RuntimeFlags,
+): { runtime: RuntimeName; sockets: RuntimeSockets; processes?: string[] } {
   const sockets = {
     ...(podmanSocket === undefined ? {} : { podman: pathFrom(io, podmanSocket) }),
     ...(containerdSocket === undefined ? {} : { containerd: pathFrom(io, containerdSocket) }),
   };
-  return { runtime, sockets };
+  const given = allowProcess ?? io.env["ORCHD_ALLOW_PROCESS"]?.split(":").filter(Boolean);
+  const processes = given?.map((path) => pathFrom(io, path));
+  if (runtime === "process" && processes === undefined) {
+    throw usageError("--runtime process needs --allow-process DIR, whose programs may be run");
+  }
+  if (runtime === "fake" && processes !== undefined) {
+    throw usageError("--allow-process does not go with --runtime fake");
+  }
+  return { runtime, sockets, ...(processes === undefined ? {} : { processes }) };
 }

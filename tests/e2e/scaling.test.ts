@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { HELLO_IMAGE } from "../../scripts/image.ts";
-import { Host } from "../../scripts/lab/host.ts";
+import { Fleet } from "../../scripts/lab/fleet.ts";
+import { aStack, Host } from "../../scripts/lab/host.ts";
+import type { NodeSummary } from "../../src/model/summary.ts";
+import { Visitors } from "./visitors.ts";
 
 /** One task that keeps a core busy, and may have company. */
 const BUSY = `name: busy
@@ -41,5 +44,44 @@ describe("a service that scales itself", () => {
       "service busy/worker scales itself between 1 and 2 tasks: " +
         "change x-orchd.autoscale in its file",
     ]);
+  });
+});
+
+/** Its tasks are on one machine alone. */
+const VISITED = aStack(
+  "shop",
+  `command: ["httpd", "-f", "-p", "8080"]
+deploy: { placement: { constraints: ["node.hostname == h2"] } }
+x-orchd:
+  ingress: { host: shop.example, port: 8080 }
+  autoscale: { min: 1, max: 3, requests: 10, up: { step: 1 } }`,
+);
+
+describe("a service that scales itself by its requests", () => {
+  let fleet: Fleet;
+  beforeAll(async () => {
+    fleet = await Fleet.start(2);
+    const [h1, h2] = [fleet.host("h1"), fleet.host("h2")];
+    await h1.startServer();
+    h2.spawnAgent([`${await h1.token()}@${h1.address}`]);
+    await h1.waitFor("both nodes are ready", async () => {
+      const nodes = await h1.json<NodeSummary[]>("nodes");
+      return nodes.filter((node) => node.health === "ready").length === 2;
+    });
+    await h1.loadImage();
+    await h1.mustUp(VISITED);
+  });
+  afterAll(async () => fleet.stop());
+
+  test("counts those that come in by a machine without a task", async () => {
+    const h1 = fleet.host("h1");
+    const visitors = new Visitors(h1, "http://127.0.0.1/", "shop.example", 20);
+    await h1.waitFor("there are two", async () => (await h1.running("shop")).length === 2);
+    expect((await visitors.stop()).asked).toBeGreaterThan(0);
+    const facts = await h1.json<{ facts: { label: string; value: string }[] }>(
+      ...["explain", "shop/app"],
+    );
+    const because = facts.facts.find(({ label }) => label === "because");
+    expect(because?.value).toMatch(/^requests is at \d+ % of what is wanted/);
   });
 });

@@ -52,7 +52,11 @@ export const BANDS: Band[] = [
   },
   {
     band: "cli/",
-    ours: ["cli/", CLIENT, "core/compose/", "core/archive/", "core/oci/", "model/", "lib/"],
+    ours: [
+      ...["cli/", CLIENT, "core/compose/", "core/archive/", "core/oci/", "core/upgrade/"],
+      // A bundle is made where its signing key is; neither that nor a plain secret leaves there.
+      ...["pki/release-key.ts", "pki/box.ts", "model/", "lib/"],
+    ],
     packages: ["commander", "zod", ...BUILTINS],
   },
   {

@@ -1,4 +1,6 @@
+import { X509Certificate } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { OrchdError } from "../../lib/errors.ts";
 import { judgeMachine } from "../../core/doctor/judge.ts";
 import type { MachineFacts } from "../../core/doctor/machine-facts.ts";
@@ -13,6 +15,7 @@ import { readProcesses, type FoundProcess } from "../../net/port-holders.ts";
 import { ownRoutes } from "../../net/routes.ts";
 import { hasWireguard } from "../../net/wireguard.ts";
 import { measureDisks } from "../disk-care.ts";
+import { HOST_CERTIFICATES, readKeptCertificates } from "../host-certificates.ts";
 import { findClock, findPaths, findStrangers, whyNot } from "./cluster-facts.ts";
 import { findOwnOrchd, hasAgent, type OwnOrchd } from "./own-orchd.ts";
 import { findPorts } from "./port-facts.ts";
@@ -85,8 +88,19 @@ function probesOf(
     clock: async () => (own.servers.length === 0 ? undefined : findClock(own)),
     memory: findMemory,
     disks: () => measureDisks([options.dataDir, PODMAN_STORAGE]),
+    certificates: () => findCertificates(options.dataDir),
     strangers: () => (own.ca === undefined ? undefined : findStrangers(own, options.serverPort)),
   };
+}
+
+/** Undefined where this node answers for no host. */
+function findCertificates(dataDir: string): MachineFacts["certificates"] {
+  const kept = readKeptCertificates(join(dataDir, HOST_CERTIFICATES));
+  if (kept.length === 0) return undefined;
+  return kept.map(({ host, isGiven, certificate }) => {
+    const leftMs = Date.parse(new X509Certificate(certificate).validTo) - Date.now();
+    return { host, isGiven, leftMs };
+  });
 }
 
 function asRunning({ pid, words }: FoundProcess) {

@@ -20,7 +20,7 @@ export function drainCommand(context: Context): Command {
     name: "drain",
     description:
       "Moves the tasks of nodes away, and gives them no new ones. Each service moves as its " +
-      "update_config says, so that what serves is replaced before it ends.",
+      "x-orchd.drain or update_config says, so that what serves is replaced before it ends.",
     examples: ["orchd node drain h2", "orchd node drain h2 --deadline 30m --wait"],
   })
     .name("drain")

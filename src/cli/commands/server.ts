@@ -85,7 +85,8 @@ export function serverCommand(context: Context): Command {
       const { ingressHttp: _http, ingressHttps: _https, ingressLog: _log, ...more } = others;
       const { allowBind, backupDir: _to, backupEvery: _every, ...rest } = more;
       const { backupKeep: _keep, backupPassphraseFile: _file, ...unsorted } = rest;
-      const { podmanSocket: _podman, containerdSocket: _containerd, ...flags } = unsorted;
+      const { podmanSocket: _podman, containerdSocket: _containerd, ...unread } = unsorted;
+      const { allowProcess: _allowProcess, ...flags } = unread;
       const data = pathFrom(io, dataDir);
       context.exitCode = await context.program.startServer({
         dataDir: data,

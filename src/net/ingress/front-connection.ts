@@ -6,6 +6,7 @@ import {
 } from "../../core/ingress/format-heads.ts";
 import { parseRequestHead, type RequestHead } from "../../core/ingress/request-head.ts";
 import { NOTHING } from "./body-feed.ts";
+import type { Route } from "../../core/ingress/route-table.ts";
 import { Exchange, type ExchangeTools, type FrontSide } from "./exchange.ts";
 import type { Wire, WireHandler } from "./wire.ts";
 
@@ -39,6 +40,8 @@ export interface Served {
 export interface FrontTools extends ExchangeTools {
   /** Where clients come by HTTPS; undefined where nobody can. */
   httpsPort: () => number | undefined;
+  /** A request for a service has come, whatever becomes of it. */
+  onRequest: (route: Route) => void;
   onServed?: (served: Served) => void;
   onClose: (front: FrontConnection) => void;
 }
@@ -211,6 +214,7 @@ export class FrontConnection implements WireHandler, FrontSide {
     this.#head = head;
     const route = this.#tools.find(head.host, head.path);
     if (route === undefined) return this.#answer(404, "no service is found here", rest);
+    this.#tools.onRequest(route);
     const { redirect, maxBodyBytes = Infinity } = route.rule;
     const httpsPort = redirect && !this.client.isSecure ? this.#tools.httpsPort() : undefined;
     if (httpsPort !== undefined) return this.#redirect(httpsPort, rest);

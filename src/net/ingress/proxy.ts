@@ -23,6 +23,8 @@ export class Proxy {
   readonly #upstreams: Upstreams;
   readonly #fronts = new Set<FrontConnection>();
   readonly #tools: FrontTools;
+  /** Requests that have come so far, by the service's id. */
+  readonly #requests = new Map<string, number>();
   #table = RouteTable.of({ services: [], tasks: [] });
   #httpsPort: number | undefined;
   #sweep: Timer | undefined;
@@ -38,6 +40,9 @@ export class Proxy {
       now,
       find: (host, path) => this.#table.find(host, path),
       httpsPort: () => this.#httpsPort,
+      onRequest: ({ serviceId }) => {
+        this.#requests.set(serviceId, (this.#requests.get(serviceId) ?? 0) + 1);
+      },
       onClose: (front) => void this.#fronts.delete(front),
       ...(onServed === undefined ? {} : { onServed }),
     };
@@ -48,11 +53,19 @@ export class Proxy {
     return this.#fronts.size;
   }
 
+  /** Requests for each service that has routes, by its id, since it has. */
+  requests(): Record<string, number> {
+    return Object.fromEntries(this.#requests);
+  }
+
   /** The routes from now on; what is under way goes on to its end. */
   setRoutes(table: RouteTable): void {
     this.#table = table;
     const endpoints = table.routes.flatMap((route) => route.endpoints);
     this.#upstreams.retain(new Set(endpoints.map(({ key }) => key)));
+    const services = new Set(table.routes.map(({ serviceId }) => serviceId));
+    for (const id of services) this.#requests.set(id, this.#requests.get(id) ?? 0);
+    for (const id of this.#requests.keys()) if (!services.has(id)) this.#requests.delete(id);
   }
 
   /** Where clients are sent that are to come by HTTPS; undefined: they are served as they come. */

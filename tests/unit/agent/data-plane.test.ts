@@ -20,6 +20,7 @@ class KernelAsked implements PlaneKernel {
   trouble: Error | undefined;
   hasTable = true;
   isSilent = false;
+  looks = 0;
   news: { links: boolean; foreign: number | undefined } = { links: false, foreign: 0 };
   #untold = 0;
 
@@ -47,6 +48,7 @@ class KernelAsked implements PlaneKernel {
   }
 
   async look() {
+    this.looks++;
     if (this.isSilent) throw new Error("no netlink");
     const { links, foreign } = this.news;
     this.news = { links: false, foreign: 0 };
@@ -213,6 +215,28 @@ describe("what somebody else changes", () => {
     expect(said).toEqual(["somebody has changed orchd's rules: they are made again"]);
   });
 
+  test("is looked for often while this node's tasks change, and seldom after that", async () => {
+    const { kernel, become, pass } = await started();
+    await pass(60_000);
+    kernel.looks = 0;
+    await pass(60_000);
+    expect(kernel.looks).toBe(6);
+    await become({ ...READY, nodes: [aMapNode("n1"), aMapNode("n2")] });
+    await pass(2000);
+    expect(kernel.looks).toBe(6);
+    await become(EMPTY);
+    await pass(2000);
+    expect(kernel.looks).toBe(10);
+  });
+
+  test("on a node that rests is made good within ten seconds", async () => {
+    const { kernel, pass } = await started();
+    await pass(60_000);
+    kernel.news = { links: false, foreign: 1 };
+    await pass(10_000);
+    expect(kernel.scripts).toHaveLength(2);
+  });
+
   test("is looked for where news were lost", async () => {
     const { kernel, pass } = await started();
     kernel.news = { links: false, foreign: undefined };
@@ -232,7 +256,10 @@ describe("what somebody else changes", () => {
     expect(kernel.scripts).toHaveLength(1);
     await pass(31_000);
     expect(kernel.scripts).toHaveLength(2);
-    expect(said).toHaveLength(1);
+    expect(said).toEqual([
+      "changes are found later: no netlink",
+      "somebody has changed orchd's rules: they are made again",
+    ]);
   });
 
   test("on links is set right, and nothing more is done after that", async () => {

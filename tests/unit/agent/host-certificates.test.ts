@@ -20,6 +20,8 @@ let clock: SkipClock;
 let asked: HostCertificatesRequest[];
 /** What the server does with a request. */
 let isAway: boolean;
+/** How often people were to look again. */
+let told: number;
 /** What people gave for hosts. */
 let given: Map<string, { key: string; certificate: string; files: string }>;
 const SEAL_KEY = newSealKey();
@@ -29,6 +31,7 @@ beforeEach(() => {
   clock = new SkipClock();
   asked = [];
   isAway = false;
+  told = 0;
   given = new Map();
 });
 afterEach(() => {
@@ -58,7 +61,7 @@ function begin(): HostCertificates {
       );
       return { certificates };
     },
-    onChange: () => {},
+    onChange: () => void told++,
   });
   undo.push(() => held.close());
   return held;
@@ -109,6 +112,19 @@ describe("certificates for hosts", () => {
     held.want([]);
     held.want([{ host: "a.example" }]);
     await until("there is another", () => held.certificateFor("a.example") !== old);
+  });
+
+  test("of the cluster that nobody renews are told of as well", async () => {
+    const held = begin();
+    held.want([{ host: "a.example" }]);
+    await until("it is there", () => held.certificateFor("a.example") !== undefined);
+    isAway = true;
+    clock.skip(INGRESS_CERTIFICATE_MS - 86_400_000);
+    expect(held.runningOut()).toEqual([
+      expect.stringMatching(
+        /^the certificate for a\.example runs out on .*no server has renewed it$/,
+      ),
+    ]);
   });
 
   test("are missing only once a server was asked in vain, and asked for again", async () => {
@@ -162,6 +178,29 @@ describe("certificates that people gave", () => {
     held.want([]);
     held.want([{ host, files: "two" }]);
     expect(held.missing()).toEqual([]);
+  });
+
+  test("are told of when they have little time left, until there is a newer one", async () => {
+    await give(host, "one");
+    const held = begin();
+    held.want([{ host, files: "one" }]);
+    await until("it is there", () => held.certificateFor(host) !== undefined);
+    const day = new Date(clock.now() + INGRESS_CERTIFICATE_MS).toISOString().slice(0, 10);
+    expect(held.runningOut()).toEqual([]);
+    told = 0;
+    clock.skip(INGRESS_CERTIFICATE_MS - 13 * 86_400_000);
+    const what = `the certificate for ${host}`;
+    expect(held.runningOut()).toEqual([`${what} runs out on ${day}: give its secret a newer one`]);
+    // As once an hour: nothing is asked for, and people hear of it all the same.
+    held.want([]);
+    held.want([{ host, files: "one" }]);
+    await until("people hear of it", () => told > 0);
+    expect(asked).toHaveLength(1);
+    clock.skip(13 * 86_400_000);
+    expect(held.runningOut()).toEqual([`${what} ran out on ${day}: give its secret a newer one`]);
+    await give(host, "two");
+    held.want([{ host, files: "two" }]);
+    await until("it is a newer one", () => held.runningOut().length === 0);
   });
 
   test("give way to one of the cluster when no file is named any more", async () => {

@@ -53,6 +53,7 @@ export class Rig {
       faults: () => this.faults,
       onChange: (what, taskId) => this.happened.push(`${what} ${shortened(taskId)}`),
       trace: () => {},
+      cpuMsOf: () => 0,
     });
   }
 
@@ -62,6 +63,7 @@ export class Rig {
     const runtime = new SimulatedRuntime(this.machine, this.#busyUntil, {
       onRemoval: () => {},
       onStop: () => {},
+      onVolumeRemoval: () => {},
     });
     const state = new SimulatedAgentState(this.disk, {
       refuses: () => this.diskIsFull,

@@ -107,6 +107,29 @@ describe("a node without a server", () => {
     });
   }
 
+  test("tries nothing again that never started and is bound to where it starts first", async () => {
+    for (const [unbound, tries] of [
+      [true, 0],
+      [false, 1],
+    ] as const) {
+      const container = aContainer({ image: "broken:1", networkMode: "none" });
+      const rig = await aLoneNode({ unbound, container });
+      await rig.pass(10_000);
+      const made = rig.disk.set?.assignments.filter(({ predecessor }) => predecessor !== undefined);
+      expect(made).toHaveLength(tries);
+    }
+  });
+
+  test("goes on with what started, though its server did not know of that yet", async () => {
+    const rig = await aLoneNode({ unbound: true });
+    for (let i = 0; i < 3; i++) {
+      while (runningOn(rig).length === 0) await rig.pass(500);
+      crash(rig, runningOn(rig)[0]);
+    }
+    await rig.pass(60_000);
+    expect(runningOn(rig)).toHaveLength(1);
+  });
+
   test("gives up when the policy's attempts are used", async () => {
     const rig = await aLoneNode({ restart: { ...restart, maxAttempts: 1 } });
     crash(rig);

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { request } from "node:http";
+import { anId } from "../../../builders.ts";
 import { answerTo, failureOf, ProxyRig, RawClient, statusOf, until } from "./rig.ts";
 
 let rig: ProxyRig;
@@ -29,6 +30,19 @@ describe("a request", () => {
     ]);
     expect(seen).toEqual([["PUT", "/a?b=c", "shop.example.org", "127.0.0.1", "http"]]);
     expect(rig.served).toMatchObject([{ client: "127.0.0.1", path: "/a", status: 201, bytes: 5 }]);
+  });
+
+  test("is counted for its service, whatever becomes of it", async () => {
+    rig.routes([
+      { ports: [await rig.http((_, res) => res.end())], rule: { host: "a.example.org" } },
+      { ports: [], rule: { host: "b.example.org" } },
+    ]);
+    for (const host of ["a.example.org", "a.example.org", "b.example.org", "c.example.org"]) {
+      await fetch(rig.url, { headers: { host } });
+    }
+    expect(rig.proxy.requests()).toEqual({ [anId("web0")]: 2, [anId("web1")]: 1 });
+    rig.routes([]);
+    expect(rig.proxy.requests()).toEqual({});
   });
 
   test("shares its connections, on both sides, with those after it", async () => {
