@@ -81,7 +81,7 @@ export const BUGS: readonly Bug[] = [
   {
     name: "empties-drained-nodes-at-once",
     breaks: "leaving",
-    seed: "1-108",
+    seed: "259",
     controllersStore: (store) =>
       withSpecs(store, (spec) => {
         const { drain: _, ...rest } = spec;
