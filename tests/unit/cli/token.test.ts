@@ -112,10 +112,11 @@ describe("orchd token ls", () => {
       new FakeIo({ clock }),
     );
     const scope = "repository:docker.io/team/*:pull,push";
+    const wide = (text: string) => text.padEnd(scope.length);
     expect(out.split("\n").map((line) => line.trimEnd())).toEqual([
-      `ID            KIND      STATE    USES  EXPIRES    AGE   ${"SCOPES".padEnd(scope.length)}  DESCRIPTION`,
+      `ID            KIND      STATE    USES  EXPIRES    AGE   ${wide("SCOPES")}  DESCRIPTION`,
       "t1xxxxxxxxxx  join      valid    2/5   in 60 min  60 s  -",
-      `t2xxxxxxxxxx  admin     valid    -     never      60 s  ${"-".padEnd(scope.length)}  laptop`,
+      `t2xxxxxxxxxx  admin     valid    -     never      60 s  ${wide("-")}  laptop`,
       "t3xxxxxxxxxx  join      expired  3     1 s ago    24 h  -",
       "t4xxxxxxxxxx  join      used up  1/1   never      60 s  -",
       `t5xxxxxxxxxx  registry  valid    -     never      60 s  ${scope}`,
