@@ -37,6 +37,7 @@ export const TEST_PARTS: readonly Part[] = [
   { program: "wireguard-go", package: "wireguard-go" },
   { program: "tcpdump", package: "tcpdump" },
   { program: "skopeo", package: "skopeo" },
+  { program: "buildah", package: "buildah" },
   { program: "postgres", package: "postgresql" },
 ];
 /** Debian has a folder of PostgreSQL for each of its versions. */

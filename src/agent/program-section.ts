@@ -1,5 +1,4 @@
 import { closeSync, openSync, readSync } from "node:fs";
-import type { Range } from "./release-code.ts";
 
 /** Where Bun's compiler puts the program into an executable. */
 const SECTION = ".bun";
@@ -9,6 +8,12 @@ const ENTRY = { name: 0, address: 16, offset: 24, size: 32 };
 /** From Linux: Documentation/admin-guide/mm/pagemap.rst. */
 const IS_PRESENT = 1n << 63n;
 const IS_OF_FILE = 1n << 61n;
+
+/** A range of addresses. */
+export interface Range {
+  start: number;
+  bytes: number;
+}
 
 /**
  * Where this executable's own program lies in memory: what it was compiled from, which nobody

@@ -1,17 +1,11 @@
 import { readFileSync } from "node:fs";
 import type { Clock, Timer } from "../lib/clock.ts";
-import { pagesAsInFile, programRange } from "./program-section.ts";
+import { pagesAsInFile, programRange, type Range } from "./program-section.ts";
 
 /** A start takes less; what was needed in between is read again each time. */
 const EVERY_MS = 10_000;
 /** From Linux: include/uapi/asm-generic/mman-common.h. */
 const MADV_DONTNEED = 4;
-
-/** A range of addresses. */
-export interface Range {
-  start: number;
-  bytes: number;
-}
 
 /**
  * The executable's machine code and constants in memory: what is mapped from its file, can't be

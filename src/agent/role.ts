@@ -62,7 +62,7 @@ export interface AgentRoleOptions {
   processes?: readonly string[];
   name: string | undefined;
   /** The address by which others reach this node; absent means the likeliest of its own. */
-  advertise: string | undefined;
+  advertise?: string;
   /** UDP and TCP: where it meets the other members of the cluster. */
   gossipPort: number;
   /** Where it takes requests for services; absent means the usual ports. */

@@ -1,6 +1,7 @@
 import { InvalidArgumentError, Option } from "commander";
 import { readBackupPassphrase } from "./backup-passphrase.ts";
-import { parseCount, pathFrom, timeArgument, type ServerOptions } from "./context.ts";
+import { parseCount, pathFrom, timeArgument } from "./context.ts";
+import type { ServerOptions } from "./program.ts";
 import type { Io } from "./io.ts";
 
 /** Options of `orchd server` for backups that it makes by itself. */

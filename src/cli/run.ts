@@ -1,7 +1,8 @@
 import { CommanderError, type Command } from "commander";
 import { nearest } from "../lib/text.ts";
 import { COMMANDS, findCommand, type CommandEntry } from "./commands.ts";
-import { usageError, type Context, type Program } from "./context.ts";
+import { usageError, type Context } from "./context.ts";
+import type { Program } from "./program.ts";
 import type { Io } from "./io.ts";
 import { formatHelp } from "./help.ts";
 import { reportError } from "./report-error.ts";

@@ -1,16 +1,7 @@
 import { Option } from "commander";
 import { collect, pathFrom, usageError } from "./context.ts";
 import type { Io } from "./io.ts";
-
-/** What runs containers; `auto` takes what is there. */
-const RUNTIME_NAMES = ["auto", "podman", "containerd", "process", "fake"] as const;
-export type RuntimeName = (typeof RUNTIME_NAMES)[number];
-
-/** Where runtimes answer that are not where they usually are. */
-export interface RuntimeSockets {
-  podman?: string;
-  containerd?: string;
-}
+import { RUNTIME_NAMES, type RuntimeName, type RuntimeSockets } from "./program.ts";
 
 /** What `runtimeOptions` make of a command line. */
 export interface RuntimeFlags {

@@ -47,8 +47,8 @@ export function aTask(
 
 function scriptOf(behaviour: Behaviour): string {
   const { prints = [], exitAfterMs, exitCode = 0, ignoresStop, outOfMemory } = behaviour;
-  const lines = prints.map((text) => `echo '${text}'`);
-  lines.push(ignoresStop ? "trap '' TERM" : "trap 'exit 0' TERM");
+  const trap = ignoresStop ? "trap '' TERM" : "trap 'exit 0' TERM";
+  const lines = [trap, ...prints.map((text) => `echo '${text}'`)];
   if (outOfMemory) lines.push("x=0123456789; while :; do x=$x$x; done");
   if (exitAfterMs === undefined) lines.push("while :; do sleep 0.05; done");
   else lines.push(`sleep ${exitAfterMs / 1000}`, `exit ${exitCode}`);

@@ -23,7 +23,7 @@ export const AGENT_BUGS: readonly Bug[] = [
   {
     name: "takes-its-server-for-there-when-it-is-away",
     breaks: "O1",
-    seed: "0",
+    seed: "15",
     agentLink: (link) => wrap(link, { leads: () => true }),
   },
   {

@@ -74,14 +74,14 @@ export const BUGS: readonly Bug[] = [
   {
     name: "ends-on-drained-nodes-first",
     breaks: "leaving",
-    seed: "1-7",
+    seed: "56",
     controllersStore: (store) =>
       withSpecs(store, (spec) => ({ ...spec, drain: { ...spec.drain, order: "stop-first" } })),
   },
   {
     name: "empties-drained-nodes-at-once",
     breaks: "leaving",
-    seed: "1-108",
+    seed: "259",
     controllersStore: (store) =>
       withSpecs(store, (spec) => {
         const { drain: _, ...rest } = spec;
@@ -154,7 +154,7 @@ export const BUGS: readonly Bug[] = [
   {
     name: "moves-all-at-once",
     breaks: "balance",
-    seed: "7",
+    seed: "19",
     faults: { powerIsCut: 0.04 },
     controllersStore: (store) =>
       withCommit(store, (changes) => {
@@ -221,7 +221,7 @@ export const BUGS: readonly Bug[] = [
   {
     name: "hears-nothing-of-the-runtime",
     breaks: "T8",
-    seed: "2",
+    seed: "7",
     runtime: (runtime) =>
       wrap(runtime, {
         list: async () => (await runtime.list()).filter(() => false),
@@ -304,7 +304,7 @@ export const BUGS: readonly Bug[] = [
   {
     name: "lets-no-surplus-end",
     breaks: "T8",
-    seed: "4",
+    seed: "1",
     faults: { ...ONLY_LINKS, linkIsCut: 0.06 },
     controllersStore: (store) =>
       withCommit(store, (changes) =>
@@ -314,7 +314,7 @@ export const BUGS: readonly Bug[] = [
   {
     name: "wants-what-its-slot-has-gone-on-without",
     breaks: "retired",
-    seed: "4",
+    seed: "2",
     controllersStore: (store) =>
       withCommit(store, (changes) => {
         const isRetired = (change: Change) => {

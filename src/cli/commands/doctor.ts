@@ -3,8 +3,6 @@ import type { Diagnosis, Finding } from "../../model/diagnosis.ts";
 import { SERVER_PORT } from "../../model/server-address.ts";
 import { plural } from "../../lib/text.ts";
 import {
-  gossipPortOption,
-  ingressPortOptions,
   newCommand,
   parsePort,
   pathFrom,
@@ -14,14 +12,18 @@ import {
 } from "../context.ts";
 import { cleanText } from "../output/clean.ts";
 import { paintFor, type Paint } from "../output/color.ts";
+import {
+  gossipPortOption,
+  type IngressPortFlags,
+  ingressPortOptions,
+  ingressPortsFrom,
+} from "../port-options.ts";
 import { DATA_DIR_DEFAULT } from "../socket-path.ts";
 
-interface DoctorFlags {
+interface DoctorFlags extends IngressPortFlags {
   dataDir: string;
   port: number;
   gossipPort: number;
-  ingressHttp: number;
-  ingressHttps: number;
   json?: boolean;
 }
 
@@ -54,7 +56,7 @@ export function doctorCommand(context: Context): Command {
         dataDir: pathFrom(io, flags.dataDir),
         serverPort: flags.port,
         gossipPort: flags.gossipPort,
-        ingress: { http: flags.ingressHttp, https: flags.ingressHttps },
+        ingress: ingressPortsFrom(flags),
       });
       const isIll = diagnosis.findings.some(({ level }) => level === "fault");
       context.exitCode = isIll ? 1 : 0;

@@ -1,32 +1,11 @@
-import { Option, type Command } from "commander";
+import type { Command } from "commander";
+import { collect, newCommand, usageError, type Context } from "../context.ts";
 import type { Io } from "../io.ts";
-import {
-  collect,
-  allowBindFrom,
-  allowBindOption,
-  gossipPortOption,
-  ingressFrom,
-  type IngressFlags,
-  ingressOptions,
-  newCommand,
-  resourceOption,
-  resourcesFrom,
-  parseIp,
-  pathFrom,
-} from "../context.ts";
-import { usageError, type Context } from "../context.ts";
-import { DATA_DIR_DEFAULT, RUN_DIR_DEFAULT, runDirOf } from "../socket-path.ts";
-import { type RuntimeFlags, runtimeFrom, runtimeOptions } from "../runtime-options.ts";
+import { nodeFrom, type NodeFlags, nodeOptions } from "../node-options.ts";
 
-interface JoinFlags extends IngressFlags, RuntimeFlags {
-  dataDir: string;
-  runDir?: string;
+interface JoinFlags extends NodeFlags {
   name?: string;
   label?: string[];
-  advertise?: string;
-  gossipPort: number;
-  resource?: string[];
-  allowBind?: string[];
 }
 
 export function joinCommand(context: Context): Command {
@@ -45,43 +24,18 @@ export function joinCommand(context: Context): Command {
     .argument("[token...]", "TOKEN[@HOST:PORT], with further addresses as words; - reads it")
     .option("--name <name>", "name of the node (default: the host name)")
     .option("--label <key=value>", "label of the node; can be given several times", collect)
-    .option(
-      "--advertise <ip>",
-      "address by which others reach this node (default: found out)",
-      parseIp,
-    )
-    .addOption(resourceOption())
-    .addOption(allowBindOption())
-    .addOption(gossipPortOption())
-    .addOption(
-      new Option("--data-dir <dir>", "where the state is kept")
-        .default(io.env["ORCHD_DATA_DIR"] || DATA_DIR_DEFAULT)
-        .helpGroup("Options:"),
-    )
-    .option(
-      "--run-dir <dir>",
-      `where sockets are (default: ${RUN_DIR_DEFAULT}, or the data directory when that is named)`,
-    )
     .action(async (words: string[], flags: JoinFlags) => {
-      const { dataDir, runDir, label, name, advertise, gossipPort } = flags;
-      const data = pathFrom(io, dataDir);
       const { token, servers } = parseWords(await readWords(io, words));
       context.exitCode = await context.program.startAgent({
-        dataDir: data,
-        runDir: runDir === undefined ? runDirOf(data) : pathFrom(io, runDir),
+        ...nodeFrom(io, flags),
         token,
         servers,
-        labels: parseLabels(label ?? []),
-        ...resourcesFrom(io, flags.resource),
-        ...allowBindFrom(io, flags.allowBind),
-        name,
-        advertise,
-        gossipPort,
-        ingress: ingressFrom(flags),
-        ...runtimeFrom(io, flags),
+        labels: parseLabels(flags.label ?? []),
+        name: flags.name,
+        gossipPort: flags.gossipPort,
       });
     });
-  for (const option of [...runtimeOptions(), ...ingressOptions()]) command.addOption(option);
+  for (const option of nodeOptions(io)) command.addOption(option);
   return command;
 }
 

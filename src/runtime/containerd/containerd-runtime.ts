@@ -46,6 +46,7 @@ import { openExec } from "./exec.ts";
 import { execProcessOf } from "./exec-process.ts";
 import { type ContainerdGrpc, NAMESPACE } from "./grpc.ts";
 import { ImageStore, platformOf } from "./image-store.ts";
+import { makePunchHole } from "./libc.ts";
 import { LogKeeper, logPathOf } from "./log-keeper.ts";
 import { type ContainerRecord, METHODS, TASK_STATUS, type TaskProcess } from "./methods.ts";
 import { pullImage, takeImage } from "./pull.ts";
@@ -85,6 +86,7 @@ export class ContainerdRuntime implements Runtime {
   private constructor(
     service: ContainerdService,
     options: ContainerdOptions,
+    logs: LogKeeper,
     limits: Awaited<ReturnType<typeof readProcessLimits>>,
   ) {
     const { nodeId, runDir, dataDir, clock } = options;
@@ -97,7 +99,7 @@ export class ContainerdRuntime implements Runtime {
     this.#volumes = new Volumes(join(own, "volumes"), nodeId);
     this.#bridge = new Bridge(nodeId);
     this.#files = new ContainerFiles(join(own, "containers"));
-    this.#logs = new LogKeeper(clock);
+    this.#logs = logs;
     this.#life = new TaskLife({ grpc, clock, files: this.#files, logs: this.#logs });
     this.#subpaths = new Subpaths(runDir, (name) => Promise.resolve(this.#volumes.filesOf(name)));
     this.#maker = new ContainerMaker({
@@ -122,7 +124,8 @@ export class ContainerdRuntime implements Runtime {
     try {
       await unmountLeft(join(options.runDir, "rootfs"));
       const limits = await readProcessLimits(service.pid());
-      const runtime = new ContainerdRuntime(service, options, limits);
+      const logs = new LogKeeper({ clock: options.clock, punchHole: await makePunchHole() });
+      const runtime = new ContainerdRuntime(service, options, logs, limits);
       await runtime.#takeUp();
       return runtime;
     } catch (error) {

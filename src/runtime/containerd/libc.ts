@@ -33,13 +33,24 @@ export async function makeFifo(path: string): Promise<boolean> {
   return libc.mkfifo(text(path), 0o600) === 0;
 }
 
-/** Gives back the disk space of a part of a file, which reads as zeros then. */
-export async function punchHole(descriptor: number, from: number, bytes: number): Promise<void> {
+/** Gives back the disk space of a part of an open file, which reads as zeros then. */
+export type PunchHole = (descriptor: number, from: number, bytes: number) => void;
+
+/** Made before there are files to use it on: a file may be closed before a promise goes on. */
+export async function makePunchHole(): Promise<PunchHole> {
   const { libc } = await load();
-  libc.fallocate64(descriptor, PUNCH_HOLE, BigInt(from), BigInt(bytes));
+  return (descriptor, from, bytes) => {
+    libc.fallocate64(descriptor, PUNCH_HOLE, BigInt(from), BigInt(bytes));
+  };
 }
 
-async function load() {
+let loaded: ReturnType<typeof open> | undefined;
+
+function load(): ReturnType<typeof open> {
+  return (loaded ??= open());
+}
+
+async function open() {
   const { dlopen, ptr } = await import("bun:ffi");
   const { symbols: libc } = dlopen("libc.so.6", {
     mount: { args: ["ptr", "ptr", "ptr", "u64", "ptr"], returns: "i32" },

@@ -5,7 +5,7 @@ import { systemCodeOf } from "../../lib/errors.ts";
 import type { TaskId } from "../../model/ids.ts";
 import { KEPT_PARTS } from "../podman/kept-logs.ts";
 import { LINE_BYTES_MAX } from "../podman/k8s-log.ts";
-import { punchHole } from "./libc.ts";
+import type { PunchHole } from "./libc.ts";
 
 /** As with Podman; then a new file is begun. */
 const LOG_BYTES_MAX = 10 * 1024 * 1024;
@@ -32,27 +32,32 @@ export function makeOutputs(directory: string): void {
   for (const stream of STREAMS) fs.closeSync(fs.openSync(join(directory, stream), "a", 0o600));
 }
 
+export interface LogKeeperOptions {
+  clock: Clock;
+  punchHole: PunchHole;
+}
+
 /**
  * Makes logs of what containers print. containerd's shims write plain output into two files, with
  * no process of ours in the way; what comes there is taken over, line by line with the time, into
  * a log as conmon writes it. While orchd is away the files grow, and nothing is lost.
  */
 export class LogKeeper {
-  readonly #clock: Clock;
+  readonly #options: LogKeeperOptions;
   readonly #kept = new Map<TaskId, KeptLog>();
 
-  constructor(clock: Clock) {
-    this.#clock = clock;
+  constructor(options: LogKeeperOptions) {
+    this.#options = options;
   }
 
   follow(taskId: TaskId, directory: string): void {
     if (this.#kept.has(taskId)) return;
-    this.#kept.set(taskId, new KeptLog(directory, this.#clock));
+    this.#kept.set(taskId, new KeptLog(directory, this.#options));
   }
 
   /** After the last output: takes over the rest. */
   finish(taskId: TaskId, directory: string): void {
-    const kept = this.#kept.get(taskId) ?? new KeptLog(directory, this.#clock);
+    const kept = this.#kept.get(taskId) ?? new KeptLog(directory, this.#options);
     this.#kept.delete(taskId);
     kept.takeAll();
     kept.close();
@@ -78,10 +83,10 @@ class KeptLog {
   #closed = false;
   #timer: { cancel(): void } | undefined;
 
-  constructor(directory: string, clock: Clock) {
+  constructor(directory: string, { clock, punchHole }: LogKeeperOptions) {
     this.#directory = directory;
     this.#clock = clock;
-    this.#outputs = STREAMS.map((stream) => new Output(directory, stream));
+    this.#outputs = STREAMS.map((stream) => new Output(directory, stream, punchHole));
     try {
       this.#watcher = fs.watch(directory, (_event, name) => {
         if (name === "stdout" || name === "stderr") this.#look();
@@ -128,12 +133,14 @@ class Output {
   readonly stream: "stdout" | "stderr";
   readonly #path: string;
   readonly #placePath: string;
+  readonly #punchHole: PunchHole;
   #file: number | undefined;
   #offset = 0;
   #punched = 0;
 
-  constructor(directory: string, stream: "stdout" | "stderr") {
+  constructor(directory: string, stream: "stdout" | "stderr", punchHole: PunchHole) {
     this.stream = stream;
+    this.#punchHole = punchHole;
     this.#path = join(directory, stream);
     this.#placePath = `${this.#path}.taken`;
   }
@@ -156,7 +163,7 @@ class Output {
     const from = this.#punched;
     this.#punched = this.#offset;
     // Where the file system can't, the file stays as long as its container.
-    void punchHole(this.#file, from, this.#offset - from);
+    this.#punchHole(this.#file, from, this.#offset - from);
   }
 
   close(): void {

@@ -13,6 +13,7 @@ import type { NodeVolume } from "../../model/volume.ts";
 import { makeSources } from "../bind-sources.ts";
 import { Bridge } from "../containerd/bridge.ts";
 import { etcFilesOf } from "../containerd/etc-files.ts";
+import { makePunchHole } from "../containerd/libc.ts";
 import { LogKeeper, logPathOf, makeOutputs } from "../containerd/log-keeper.ts";
 import { Volumes } from "../containerd/volumes.ts";
 import type {
@@ -70,14 +71,14 @@ export class ProcessRuntime implements Runtime {
   readonly #subpaths: Subpaths;
   readonly upkeep: Upkeep;
 
-  private constructor(options: ProcessOptions, rules: Rules) {
+  private constructor(options: ProcessOptions, rules: Rules, logs: LogKeeper) {
     const { nodeId, runDir, dataDir, clock, beside } = options;
     const own = join(dataDir, "process");
     this.#options = options;
     this.#rules = rules;
     this.#files = new ProcessFiles(join(own, "tasks"));
     this.#cgroups = new Cgroups(nodeId);
-    this.#logs = new LogKeeper(clock);
+    this.#logs = logs;
     const parts: LifeParts = {
       files: this.#files,
       cgroups: this.#cgroups,
@@ -104,7 +105,9 @@ export class ProcessRuntime implements Runtime {
     }
     const [tools, limits] = [findTools(), await readProcessLimits(undefined)];
     fs.mkdirSync(options.runDir, { recursive: true, mode: 0o700 });
-    const runtime = new ProcessRuntime(options, { allowed: options.allowed, limits, tools });
+    const logs = new LogKeeper({ clock: options.clock, punchHole: await makePunchHole() });
+    const rules = { allowed: options.allowed, limits, tools };
+    const runtime = new ProcessRuntime(options, rules, logs);
     runtime.#takeUp();
     return runtime;
   }

@@ -1,3 +1,7 @@
+import type { ApiDeps } from "../../api/deps.ts";
+import type { ImageStore } from "../../images/image-store.ts";
+import type { LoadedImages } from "../../model/image.ts";
+import type { Store } from "../../store/store.ts";
 import { messageOf, OrchdError } from "../../lib/errors.ts";
 import { parseImageReference, repositoryOf } from "../../core/oci/reference.ts";
 import { putExecutable, readMark } from "../../images/executables.ts";
@@ -6,10 +10,20 @@ import { sealPurposeOf } from "../../model/bundle.ts";
 import { formatItem, itemKeyOf, newestVersion, type StackItem } from "../../model/item.ts";
 import { type StackSpec, stackSpecSchema } from "../../model/stack.ts";
 import { nameOfSealingKey, openSealed, sealingKeyOf } from "../../pki/box.ts";
-import type { BundlesOptions } from "./bundles.ts";
+import type { Items } from "../vault/items.ts";
 import type { ReceivedBundle } from "./receive-bundle.ts";
 
-interface Applying extends BundlesOptions {
+/** What a bundle is applied to. */
+export interface ApplyDeps {
+  store: Store;
+  images: ImageStore;
+  items: Items;
+  applyStack: ApiDeps["applyStack"];
+  /** Has the connected nodes get images that the site keeps. */
+  fetchImages(references: readonly string[]): Promise<LoadedImages>;
+}
+
+interface Applying extends ApplyDeps {
   /** PEM: opens what is sealed for this cluster. */
   caKey: string;
 }

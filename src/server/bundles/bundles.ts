@@ -2,14 +2,10 @@ import { join } from "node:path";
 import type { ApiDeps } from "../../api/deps.ts";
 import { bundleManifestSchema, type BundleResult } from "../../model/bundle.ts";
 import { OrchdError } from "../../lib/errors.ts";
-import type { ImageStore } from "../../images/image-store.ts";
-import type { LoadedImages } from "../../model/image.ts";
-import type { Store } from "../../store/store.ts";
 import { sealingKeyOf } from "../../pki/box.ts";
 import { publicPemOf, signBundle } from "../../pki/release-key.ts";
 import { clusterIn } from "../cluster-keys.ts";
-import type { Items } from "../vault/items.ts";
-import { applyReceived } from "./apply-bundle.ts";
+import { type ApplyDeps, applyReceived } from "./apply-bundle.ts";
 import { bundleParts } from "./bundle-parts.ts";
 import { receiveBundle } from "./receive-bundle.ts";
 import { requireTrust } from "./trust.ts";
@@ -17,15 +13,9 @@ import { requireTrust } from "./trust.ts";
 /** Keys in files here are trusted for bundles, besides the cluster's own. */
 const RELEASE_KEYS = "release-keys";
 
-export interface BundlesOptions {
-  store: Store;
-  images: ImageStore;
-  items: Items;
+export interface BundlesOptions extends ApplyDeps {
   /** Holds the folder of keys that are trusted. */
   dataDir: string;
-  applyStack: ApiDeps["applyStack"];
-  /** Has the connected nodes get images that the site keeps. */
-  fetchImages(references: readonly string[]): Promise<LoadedImages>;
 }
 
 /** Everything for a site in one signed file: what this cluster gives to it, and takes from it. */

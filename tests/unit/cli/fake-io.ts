@@ -1,5 +1,5 @@
 import type { Clock } from "../../../src/lib/clock.ts";
-import type { JoinOptions, Program, ServerOptions } from "../../../src/cli/context.ts";
+import type { JoinOptions, Program, ServerOptions } from "../../../src/cli/program.ts";
 import type { Io, Output } from "../../../src/cli/io.ts";
 import { runCli } from "../../../src/cli/run.ts";
 import { systemClock } from "../../../src/lib/clock.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { COMMANDS } from "../../../src/cli/commands.ts";
 import { runDirOf, socketPathOf } from "../../../src/cli/socket-path.ts";
-import type { JoinOptions } from "../../../src/cli/context.ts";
+import type { JoinOptions } from "../../../src/cli/program.ts";
 import { FakeIo, run } from "./fake-io.ts";
 
 describe("wrong usage ends with 2 and says what to do", () => {
@@ -206,7 +206,6 @@ describe("orchd join", () => {
     servers: [],
     labels: {},
     name: undefined,
-    advertise: undefined,
     gossipPort: 7946,
     sockets: {},
     ingress: { http: 80, https: 443, log: false },
