@@ -115,6 +115,16 @@ export class SiteImages {
   }
 
   /**
+   * Has a blob here that the site has; it stays for an hour at least.
+   * @throws OrchdError `notFound`, `unreachable`, `noSpace`
+   */
+  async bringBlob(repository: string, digest: string): Promise<void> {
+    await this.#mirror?.bringBlob(repository, digest);
+    if ((await this.store.sizeOf(digest)) !== undefined) return;
+    throw new OrchdError("notFound", `the site does not have ${digest}`);
+  }
+
+  /**
    * Removes copies that none of these names means: they can be had again. A server, which has
    * nobody to have them from, removes nothing.
    * @returns how many bytes it freed
