@@ -41,8 +41,8 @@ export interface RegistryOptions {
 
 /**
  * The OCI distribution specification 1.1 over a store: pull, push, content discovery and
- * management. Names are those of `wireNameOf`. Who asks is decided before, and what they may do is said
- * with each request. Who may not pull everything sees of a repository only what it has itself.
+ * management. Names are those of `wireNameOf`. Who asks is decided before, and what they may do is
+ * said with each request. Who may not pull everything sees of a repository only what is its own.
  */
 export class Registry {
   readonly #options: RegistryOptions;
