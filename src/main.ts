@@ -1,6 +1,10 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import manifest from "../package.json" with { type: "json" };
 import { formatVersion } from "./cli/build-info.ts";
+import { dataDirOf } from "./cli/data-dir-of.ts";
 import { splitCommand } from "./cli/split-command.ts";
+import { SLOTS_FILE } from "./model/slots-file.ts";
 
 /**
  * Put in by the build, see `core/upgrade/build-mark.ts`: an executable can be told by it without
@@ -14,6 +18,9 @@ const build = {
   commit: /commit=([^;]+);/.exec(mark)?.[1] ?? "unknown",
 };
 
+/** Whether this is an executable of its own, and not the sources. */
+const isEmbedded = import.meta.dir.startsWith("/$bunfs/");
+
 /** Runs one command line; each role is loaded only when it is asked for. */
 async function main(argv: string[]): Promise<number> {
   const [command, ...rest] = argv;
@@ -22,13 +29,17 @@ async function main(argv: string[]): Promise<number> {
     process.stdout.write(formatVersion(build, rest.length === 1));
     return 0;
   }
-  if (splitCommand(argv).name === "join") await becomeAgent(argv);
+  const { name } = splitCommand(argv);
+  const exitCode = name === "join" || name === "server" ? await launchRole(argv) : undefined;
+  if (exitCode !== undefined) return exitCode;
+  if (name === "join") await becomeAgent(argv);
+  const self = isEmbedded ? ownProcess(argv) : undefined;
   const { processIo } = await import("./cli/process-io.ts");
   const { runCli } = await import("./cli/run.ts");
   return runCli(argv, processIo(), {
     build,
     startServer: async (options) =>
-      (await import("./server/main.ts")).runServer({ ...options, build }),
+      (await import("./server/main.ts")).runServer({ ...options, build }, self),
     restoreCluster: async (options) => {
       const { restoreCluster } = await import("./server/backup/restore-cluster.ts");
       const { manifest, ...rest } = await restoreCluster({ ...options, now: Date.now() });
@@ -41,9 +52,21 @@ async function main(argv: string[]): Promise<number> {
       // Schemas that compile themselves take a megabyte, and little is validated here.
       (await import("zod")).config({ jitless: true });
       const { runAgent } = await import("./agent/main.ts");
-      return runAgent({ ...options, orchdVersion: build.version });
+      return runAgent({ ...options, orchdVersion: build.version }, self);
     },
   });
+}
+
+/** Finds out which executable is to run, where there was ever another one. */
+async function launchRole(argv: readonly string[]): Promise<number | undefined> {
+  const dataDir = dataDirOf(argv, process.env, process.cwd());
+  if (!isEmbedded || !existsSync(join(dataDir, SLOTS_FILE))) return undefined;
+  const { launchOwn } = await import("./agent/upgrade/own-process.ts");
+  return launchOwn(ownProcess(argv), dataDir);
+}
+
+function ownProcess(words: readonly string[]) {
+  return { argv0: process.argv0, words, env: process.env };
 }
 
 /** Before anything else is loaded, since it begins anew. */

@@ -99,6 +99,7 @@ class LightAgent implements AgentSession {
   removeVolumes = nothing;
   forward = nothing;
   usage = nothing;
+  upgrade = nothing;
   lackedContents = nothing;
   takeContent = nothing;
   close = () => {};

@@ -13,6 +13,7 @@ import type { AgentIngress } from "./http-ingress.ts";
 import type { MemoryDirectory } from "./memory-directory.ts";
 import type { SiteImages } from "./site-images.ts";
 import type { AgentNetwork } from "./task-network.ts";
+import type { SelfUpgrade } from "./upgrade/self-upgrade.ts";
 
 /** What the agent needs of its own disk: every write is durable when it returns. */
 export type AgentMemory = Pick<
@@ -48,6 +49,8 @@ export interface AgentOptions extends KeptOnMachine {
   };
   /** Images that need no registry elsewhere; absent where there are none. */
   site?: Pick<SiteImages, "give" | "dropCopies">;
+  /** Absent where orchd can't become another executable. */
+  upgrade?: Pick<SelfUpgrade, "follow">;
   /** What the machine has that tasks are given; absent means nothing. */
   machine?: () => MachineDevices;
   /** Hears of what the node says of itself when that changes. */

@@ -17,6 +17,7 @@ import type {
 } from "../model/session.ts";
 import type { Successor } from "../model/successor.ts";
 import { isTerminal, type TaskStatus } from "../model/task.ts";
+import type { UpgradeOrder } from "../model/upgrade.ts";
 import type { NodeUsage } from "../model/usage.ts";
 import type { VolumeCalls } from "../model/volume.ts";
 import { connectTcp } from "../net/byte-stream.ts";
@@ -364,6 +365,12 @@ export class Agent implements AgentSession {
     }
     this.#contents.take(ref, bytes);
     for (const { taskId } of users) this.#worker.poke(taskId);
+  }
+
+  async upgrade(order: UpgradeOrder): Promise<void> {
+    const { upgrade } = this.#options;
+    if (upgrade === undefined) throw new OrchdError("conflict", "this orchd can't be upgraded");
+    await upgrade.follow(order);
   }
 
   async forward(taskId: TaskId, port: number): Promise<ByteStream> {

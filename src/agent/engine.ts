@@ -55,10 +55,17 @@ export function becomeFrugal(executable: Executable): void {
   const plan = planRestart(executable);
   const { path } = executable;
   // An executable that was replaced or removed since it started has no path any more.
-  if (plan === undefined || !existsSync(path)) return;
+  if (plan !== undefined && existsSync(path)) becomeAnother(path, plan.argv, plan.env);
+}
+
+/**
+ * Makes this process run another executable, or the same one anew. Returns only where that can't
+ * be done: it is forbidden, by a sandbox for instance, or the file is none that can be run.
+ */
+export function becomeAnother(path: string, argv: string[], env: Environment): void {
   try {
-    (process as CanBecomeAnother).execve?.(path, plan.argv, plan.env);
+    (process as CanBecomeAnother).execve?.(path, argv, env);
   } catch {
-    // Forbidden here, by a sandbox for instance: it goes on as it is.
+    // It goes on as it is.
   }
 }

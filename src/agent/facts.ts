@@ -21,18 +21,21 @@ export interface FactsOptions {
   wireguardKey?: string | undefined;
   /** Where it takes requests for services. */
   ingress: NodeFacts["ingress"];
+  /** Which executable of orchd it is; absent where it can't become another one. */
+  executable?: NodeFacts["executable"];
 }
 
 /** What this machine is. */
 export function readFacts(options: FactsOptions): NodeFacts {
   const { runtime, processes, address, orchdVersion, resources } = options;
-  const { devices, ingress, wireguardKey } = options;
+  const { devices, ingress, wireguardKey, executable } = options;
   return {
     generic: { ...resources },
     foreignImages: {},
     ...devices,
     ...(wireguardKey === undefined ? {} : { wireguardKey }),
     ...(ingress === undefined ? {} : { ingress }),
+    ...(executable === undefined ? {} : { executable }),
     hostname: hostname(),
     address,
     platform: { os: "linux", arch: ARCHITECTURES[arch()] ?? arch() },

@@ -36,6 +36,8 @@ import { Membership } from "./membership.ts";
 import { type NodeImages, openImages } from "./node-images.ts";
 import { memoryDirectory, type MemoryDirectory } from "./memory-directory.ts";
 import { Renewal } from "./renewal.ts";
+import type { SelfUpgrade } from "./upgrade/self-upgrade.ts";
+import { siteExecutables } from "./upgrade/site-executables.ts";
 import { Reachability } from "./reachability.ts";
 
 const FIND_TIMEOUT_MS = 3000;
@@ -66,6 +68,8 @@ export interface AgentRoleOptions {
   /** Where it takes requests for services; absent means the usual ports. */
   ingress?: IngressChoice;
   orchdVersion: string;
+  /** Absent where orchd can't become another executable. */
+  upgrade?: SelfUpgrade;
   log: Log;
 }
 
@@ -159,6 +163,7 @@ export class AgentRole {
       },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
       site: machine.images.site,
+      ...(options.upgrade === undefined ? {} : { upgrade: options.upgrade }),
       dataDir: options.dataDir,
       diskPaths: machine.diskPaths,
       binds: {
@@ -188,7 +193,7 @@ export class AgentRole {
     const devices = isReal(kind) ? await DeviceWatch.begin(systemClock) : undefined;
     const network = isReal(kind) ? NodeNetwork.of(dataDir) : undefined;
     const wireguardKey = await network?.wireguardKey();
-    const { token, servers, labels, resources = {}, orchdVersion } = options;
+    const { token, servers, labels, resources = {}, orchdVersion, upgrade } = options;
     // Without a network of their own, tasks have no address that requests could be sent to.
     const choice = options.ingress ?? INGRESS_CHOICE_DEFAULT;
     const ingress = isReal(kind) ? factsOf(choice, []) : undefined;
@@ -196,8 +201,9 @@ export class AgentRole {
       const info = (await opened?.info()) ?? { name: kind, version: "" };
       const address = advertise ?? ownAddress();
       const found = devices?.found;
+      const executable = upgrade?.facts();
       const isAllowed = processes !== undefined;
-      const own = { runtime: info, address, devices: found, wireguardKey, ingress };
+      const own = { runtime: info, address, devices: found, wireguardKey, ingress, executable };
       return readFacts({ ...own, processes: isAllowed, orchdVersion, resources });
     };
     const identity = await enrol({
@@ -227,6 +233,7 @@ export class AgentRole {
     const current = () => state.loadIdentity() ?? identity;
     const members = () => role?.otherNodes() ?? [];
     const images = await openImages({ dataDir, log, nodeId, identity: current, members });
+    upgrade?.useSource(siteExecutables(images.site));
     const machine = { state, clock, lock, devices, directory, network, diskPaths, images };
     const role: AgentRole = new AgentRole(options, machine, { identity, runtime, facts: own });
     await role.#begin();
@@ -260,7 +267,11 @@ export class AgentRole {
     this.#checkRange();
     this.#machine.devices?.watch((found) => this.#tellFacts(found));
     // Resolves at the first session, or not at all when the agent stops before.
-    this.#agent.connect().catch(() => undefined);
+    const connected = this.#agent.connect();
+    connected.then(
+      () => this.#options.upgrade?.confirm(),
+      () => undefined,
+    );
     this.#membership = await Membership.start({
       name: this.#identity.nodeId,
       tags: { name: this.#identity.name, role: "agent" },

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { digestSchema } from "./digest.ts";
+import { blobDigestSchema, digestSchema } from "./digest.ts";
 import { pemSchema } from "./cluster.ts";
 import { type ItemKind, itemKindSchema, itemLabelsSchema, itemNameSchema } from "./item.ts";
 import { keptImageSchema, loadedImagesSchema } from "./image.ts";
@@ -26,7 +26,6 @@ export const EXECUTABLE_BYTES_MAX = 1024 ** 3;
 /** One name after the other, of which none begins with a dot: nothing leads out of a folder. */
 const PATH = /^(?:[A-Za-z0-9_][A-Za-z0-9._-]*\/)*[A-Za-z0-9_][A-Za-z0-9._-]*$/;
 const pathSchema = z.string().max(100).regex(PATH, "is no path of a bundle");
-const imageDigest = z.string().regex(/^sha256:[0-9a-f]{64}$/, "is no digest");
 
 const bundleFileSchema = z.object({
   path: pathSchema,
@@ -41,7 +40,7 @@ const bundleImageSchema = z.object({
   reference: z.string().min(1).max(512),
   mediaType: z.string().max(255),
   /** Of its manifest or index. */
-  digest: imageDigest,
+  digest: blobDigestSchema,
   size: z.int().min(0),
 });
 export type BundleImage = z.infer<typeof bundleImageSchema>;
@@ -86,7 +85,7 @@ export const bundleManifestSchema = z.object({
   sealedFor: digestSchema.optional(),
   executables: z.array(bundleExecutableSchema).max(8),
   /** Blobs that the target has already and that are left out here. */
-  assumes: z.array(imageDigest).max(BUNDLE_FILES_MAX),
+  assumes: z.array(blobDigestSchema).max(BUNDLE_FILES_MAX),
   /** All that follows, in this order, and nothing else. */
   files: z.array(bundleFileSchema).max(BUNDLE_FILES_MAX),
 });
@@ -115,7 +114,7 @@ export const bundleRequestSchema = z.object({
   /** Images besides those of the stacks. */
   images: z.array(z.string().min(1).max(512)).max(1024),
   /** Digests of blobs that the target has. */
-  have: z.array(imageDigest).max(HAVE_MAX),
+  have: z.array(blobDigestSchema).max(HAVE_MAX),
   /** The target's sealing key; absent leaves secrets out. */
   sealFor: z.string().max(200).optional(),
 });
@@ -131,8 +130,8 @@ export const bundlePartsSchema = z.object({
     }),
   ),
   images: z.array(bundleImageSchema),
-  blobs: z.array(z.object({ digest: imageDigest, size: z.int().min(0) })),
-  assumes: z.array(imageDigest),
+  blobs: z.array(z.object({ digest: blobDigestSchema, size: z.int().min(0) })),
+  assumes: z.array(blobDigestSchema),
   /** The images as `docker load` looks for them. */
   docker: z.array(
     z.object({ Config: z.string(), RepoTags: z.array(z.string()), Layers: z.array(z.string()) }),
@@ -162,7 +161,7 @@ export const bundleResultSchema = z.object({
     z.object({
       version: z.string(),
       platform: z.string(),
-      digest: imageDigest,
+      digest: blobDigestSchema,
       changed: z.boolean(),
     }),
   ),

@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { nodeDeviceSchema } from "./device.ts";
-import { digestSchema } from "./digest.ts";
+import { blobDigestSchema, digestSchema } from "./digest.ts";
 import { nodeDiskSchema } from "./disk.ts";
 import { nodeIdSchema } from "./ids.ts";
+import { trialOutcomeSchema } from "./slots.ts";
 
 /** The name of the runtime that has no containers. */
 export const PROCESS_RUNTIME = "process";
@@ -51,6 +52,17 @@ export const nodeFactsSchema = z.object({
     .optional(),
   /** Version of orchd on the node. */
   orchdVersion: z.string().max(64),
+  /** Absent where orchd can't be given another executable. */
+  executable: z
+    .object({
+      /** Of what runs; absent for the one that people installed. */
+      digest: blobDigestSchema.optional(),
+      /** How the last trial of another one ended. */
+      last: trialOutcomeSchema.optional(),
+      /** Whether what runs is on trial. */
+      isTrial: z.boolean().optional(),
+    })
+    .optional(),
   /** What the agent found out that people should put right, such as ports that are blocked. */
   notes: z.array(z.string().max(500)).max(NOTES_MAX).optional(),
 });

@@ -7,6 +7,7 @@ import type { ContentRef } from "./item.ts";
 import type { NodeFacts } from "./node.ts";
 import type { Successor } from "./successor.ts";
 import type { TaskStatus } from "./task.ts";
+import type { UpgradeOrder } from "./upgrade.ts";
 import type { NodeUsage } from "./usage.ts";
 import type { VolumeCalls } from "./volume.ts";
 
@@ -130,6 +131,12 @@ export interface AgentSession {
    * takes connections on the port
    */
   forward(taskId: TaskId, port: number): Promise<ByteStream>;
+  /**
+   * Has the node run another executable; its session ends soon after, and what came of it is in the
+   * facts of a later one. Containers go on.
+   * @throws OrchdError when it is not even tried
+   */
+  upgrade(order: UpgradeOrder): Promise<void>;
   /** Measures tasks now; of one that does not run here nothing is said. */
   usage(taskIds: readonly TaskId[]): Promise<NodeUsage>;
   /**

@@ -1,4 +1,5 @@
 import { keepReleasingCode } from "../agent/release-code.ts";
+import { beginAnew, type OwnProcess, selfUpgradeOf } from "../agent/upgrade/own-process.ts";
 import { untilStopped } from "../agent/until-stopped.ts";
 import { systemClock } from "../lib/clock.ts";
 import { lineLog, type Log } from "../lib/log.ts";
@@ -8,15 +9,17 @@ import { Server, type ServerOptions } from "./server.ts";
 
 /**
  * Runs a server until it is told to stop by SIGINT or SIGTERM.
+ * @param self absent when it runs from the sources, and can't become another executable
  * @returns the exit code
  * @throws OrchdError when it can't start; nothing that runs already is touched then
  */
 export async function runServer(
-  options: Omit<ServerOptions, "log" | "version"> & {
+  options: Omit<ServerOptions, "log" | "version" | "upgrade"> & {
     build: Omit<VersionInfo, "api">;
     /** Where other machines reach this server; absent means nowhere. */
     listen?: ListenOptions;
   },
+  self?: OwnProcess,
 ): Promise<number> {
   const log = lineLog(
     (line) => process.stderr.write(line),
@@ -24,7 +27,10 @@ export async function runServer(
   );
   const { build, listen, ...rest } = options;
   const stopped = untilStopped();
-  const server = await Server.open({ ...rest, log, version: { ...build, api: "v1" } });
+  const upgrade = self && selfUpgradeOf(self, options.dataDir, log);
+  const version = { ...build, api: "v1" } as const;
+  const server = await Server.open({ ...rest, ...(upgrade && { upgrade }), log, version });
+  let why: string;
   const endReleasing = keepReleasingCode(systemClock);
   try {
     log.info(`orchd ${build.version} answers on ${server.socketPath}; data in ${options.dataDir}`);
@@ -34,12 +40,15 @@ export async function runServer(
     }
     if (listen !== undefined) await server.openPort(listen);
     tellFirstToken(server, log);
-    log.info(`stopping: ${await stopped}; containers go on`);
-    return 0;
+    upgrade?.confirm();
+    const ends = [stopped, ...(upgrade === undefined ? [] : [upgrade.restart])];
+    why = await Promise.race(ends);
+    log.info(`stopping: ${why}; containers go on`);
   } finally {
     endReleasing();
     await server.stop();
   }
+  return why === "upgrade" && self !== undefined ? beginAnew(self) : 0;
 }
 
 /** The one time that a token's text is told unasked: to whoever began the cluster. */

@@ -22,6 +22,8 @@ import { DeviceWatch } from "../agent/device-watch.ts";
 import { beginDiskCare } from "../agent/disk-care.ts";
 import { readFacts } from "../agent/facts.ts";
 import { SiteImages } from "../agent/site-images.ts";
+import type { SelfUpgrade } from "../agent/upgrade/self-upgrade.ts";
+import { siteExecutables } from "../agent/upgrade/site-executables.ts";
 import { memoryDirectory } from "../agent/memory-directory.ts";
 import { createApi } from "../api/api.ts";
 import type { ApiDeps } from "../api/deps.ts";
@@ -89,6 +91,8 @@ export interface ServerOptions {
   /** How tasks are placed whose service says nothing of it; absent: `spread`. */
   strategy?: Strategy;
   version: VersionInfo;
+  /** Absent where orchd can't become another executable. */
+  upgrade?: SelfUpgrade;
   log: Log;
 }
 
@@ -339,6 +343,7 @@ export class Server {
       devices: devices?.found,
       wireguardKey: await kernel?.wireguardKey(),
       ingress: network === undefined ? undefined : factsOf(choice, []),
+      executable: this.#options.upgrade?.facts(),
     });
     const facts = { ...found, disk };
     const directory = isReal(kind) ? { directory: memoryDirectory(runDir, nodeId) } : {};
@@ -360,6 +365,7 @@ export class Server {
       secrets: { key: await ownContentKey(state), ...directory },
       ...(devices === undefined ? {} : { machine: () => devices.found }),
       ...(this.#site === undefined ? {} : { site: this.#site }),
+      ...(this.#options.upgrade && { upgrade: this.#options.upgrade }),
       dataDir,
       diskPaths,
       binds: { allowed: this.#options.allowBind, own: [dataDir, runDir], processes },
@@ -403,6 +409,7 @@ export class Server {
     const guard = (authorization: string | undefined) => this.#tokens.admit(authorization);
     const site = await SiteImages.open({ dataDir, log, clock: systemClock, guard });
     this.#site = site;
+    this.#options.upgrade?.useSource(siteExecutables(site));
     return site;
   }
 

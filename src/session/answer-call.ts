@@ -58,6 +58,9 @@ async function answer(
     case "takeContent":
       await agent.takeContent(call.ref, call.isGone ? undefined : await contentOn(stream));
       return null;
+    case "upgrade":
+      await agent.upgrade(call.order);
+      return null;
     case "usage":
       return agent.usage(call.taskIds);
     case "held":

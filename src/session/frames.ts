@@ -11,6 +11,7 @@ import { nodeFactsSchema } from "../model/node.ts";
 import { execOptionsSchema, logOptionsSchema } from "../model/session.ts";
 import { SUCCESSORS_MAX, successorSchema } from "../model/successor.ts";
 import { taskStatusSchema } from "../model/task.ts";
+import { upgradeOrderSchema } from "../model/upgrade.ts";
 import { consistencySchema } from "../model/volume.ts";
 
 /** The version of everything in this folder that travels. */
@@ -70,6 +71,7 @@ export const callSchema = z.discriminatedUnion("method", [
     mount: volumeMountSchema.optional(),
   }),
   z.object({ method: z.literal("holdVolume"), name: volumeName }),
+  z.object({ method: z.literal("upgrade"), order: upgradeOrderSchema }),
   z.object({ method: z.literal("usage"), taskIds: z.array(taskIdSchema).max(10_000) }),
 ]);
 export type Call = z.infer<typeof callSchema>;

@@ -19,6 +19,7 @@ import {
 } from "../model/session.ts";
 import type { Successor } from "../model/successor.ts";
 import type { TaskStatus } from "../model/task.ts";
+import type { UpgradeOrder } from "../model/upgrade.ts";
 import { type NodeUsage, nodeUsageSchema } from "../model/usage.ts";
 import { AssignmentSender } from "./assignment-sender.ts";
 import { Connection } from "./connection.ts";
@@ -202,6 +203,11 @@ export class RemoteAgent implements AgentSession {
       const sent = bytes === undefined ? undefined : upload(stream, new Blob([bytes]).stream());
       await Promise.all([answer, sent]);
     });
+  }
+
+  async upgrade(order: UpgradeOrder): Promise<void> {
+    const call: Call = { method: "upgrade", order };
+    await this.#during(call, (stream) => readResult(stream, nothingSchema));
   }
 
   usage(taskIds: readonly TaskId[]): Promise<NodeUsage> {

@@ -166,6 +166,7 @@ export class Link implements ServerSession {
       fetchImages: (references) => agent.fetchImages(references),
       forward: (...args) => agent.forward(...args),
       usage: (taskIds) => agent.usage(taskIds),
+      upgrade: (order) => agent.upgrade(order),
       lackedContents: (refs) => agent.lackedContents(refs),
       takeContent: (...args) => agent.takeContent(...args),
       close: () => {},

@@ -148,6 +148,8 @@ export class FakeAgent implements AgentSession {
 
   async removeVolumes(): Promise<void> {}
 
+  async upgrade(): Promise<void> {}
+
   async usage(_tasks: readonly TaskId[]): Promise<NodeUsage> {
     return { at: 0, tasks: [], connections: {} };
   }

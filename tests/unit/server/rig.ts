@@ -133,6 +133,7 @@ export class Rig {
       fetchImages: unused,
       forward: unused,
       usage: unused,
+      upgrade: unused,
       lackedContents: unused,
       takeContent: unused,
       close: unused,

@@ -261,6 +261,14 @@ describe("other calls", () => {
     expect(agent.asked).toEqual([["shop_data"]]);
   });
 
+  test("have a node run another executable", async () => {
+    const { agent, remote } = await new Rig().joined();
+    const digest = `sha256:${"1".repeat(64)}`;
+    const order = { id: "u1", version: "2.0.0", digest, sizeBytes: 100, withinMs: 60_000 };
+    await remote.upgrade(order);
+    expect(agent.asked).toEqual([order]);
+  });
+
   test("measure tasks", async () => {
     const { agent, remote } = await new Rig().joined();
     const tasks = [anId<"task">("t1"), anId<"task">("t2")];

@@ -20,6 +20,7 @@ import { AgentEnd } from "../../../src/session/agent-end.ts";
 import type { RemoteAgent } from "../../../src/session/remote-agent.ts";
 import { Sessions } from "../../../src/session/sessions.ts";
 import { aNode, anId } from "../../builders.ts";
+import type { UpgradeOrder } from "../../../src/model/upgrade.ts";
 import type { VolumeCalls } from "../../../src/model/volume.ts";
 import { NO_VOLUMES } from "../../volumes.ts";
 import { settled, VirtualClock } from "../../sim/virtual-clock.ts";
@@ -140,6 +141,10 @@ export class ScriptedAgent implements AgentSession {
 
   async removeVolumes(names: readonly string[]): Promise<void> {
     this.asked.push(names);
+  }
+
+  async upgrade(order: UpgradeOrder): Promise<void> {
+    this.asked.push(order);
   }
 
   async usage(taskIds: readonly TaskId[]) {
