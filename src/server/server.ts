@@ -58,6 +58,7 @@ import { NODE_BRIDGE, NodeNetwork } from "../net/node-network.ts";
 import { ownAddress } from "../net/own-address.ts";
 import { ownRoutes } from "../net/routes.ts";
 import { NodeHealth } from "./node-health.ts";
+import { Upgrades } from "./upgrades/upgrades.ts";
 import { VirtualIps } from "./virtual-ips.ts";
 import { Secrets } from "./vault/secrets.ts";
 import { Writes } from "./writes.ts";
@@ -124,6 +125,7 @@ export class Server {
   #secrets: Secrets | undefined;
   #site: SiteImages | undefined;
   #kept: KeptImages | undefined;
+  #upgrades: Upgrades | undefined;
   #listening: ApiListener | undefined;
   #api: Hono<ApiEnv> | undefined;
   #remote: Remote | undefined;
@@ -204,6 +206,7 @@ export class Server {
 
   #onSession(session: AgentSession): void {
     void this.#images.learn(session);
+    this.#upgrades?.look();
     this.#network.greet(session);
     const isConnected = (nodeId: NodeId) => this.#dispatcher.session(nodeId) !== undefined;
     this.#hearing.onSession(this.#store.view(), isConnected);
@@ -224,6 +227,8 @@ export class Server {
     this.#autoscaler.start();
     this.#virtualIps.start();
     this.#care.decide();
+    // One that is tried itself may end at any moment.
+    if (this.#options.upgrade?.isTrial !== true) this.#upgrades?.start();
   }
 
   /**
@@ -384,6 +389,7 @@ export class Server {
     await this.#listening?.close();
     this.#hearing.close();
     this.#care.close();
+    this.#upgrades?.close();
     this.#controllers?.close();
     this.#health.close();
     this.#images.close();
@@ -437,6 +443,11 @@ export class Server {
     const sessions = () => this.#dispatcher.sessions();
     const kept = new KeptImages({ site, store, sessions });
     this.#kept = kept;
+    const session = (nodeId: NodeId) => this.#dispatcher.session(nodeId);
+    const { log } = this.#options;
+    const deps = { store, images: site.store, clock: systemClock, random: systemRandom };
+    const upgrades = new Upgrades({ ...deps, log, session });
+    this.#upgrades = upgrades;
     const secrets = await this.#openSecrets();
     const writes = new Writes(store, systemClock, systemRandom, secrets);
     const applyStack: ApiDeps["applyStack"] = async (name, spec, options) => {
@@ -486,6 +497,7 @@ export class Server {
       ...this.#care.forPeople(),
       secrets: secrets.forPeople(),
       images: kept,
+      upgrades: upgrades.forPeople(),
       session: (nodeId: NodeId) => this.#dispatcher.session(nodeId),
       sessions,
     });

@@ -148,7 +148,12 @@ export class FakeAgent implements AgentSession {
 
   async removeVolumes(): Promise<void> {}
 
-  async upgrade(): Promise<void> {}
+  readonly orders: UpgradeOrder[] = [];
+
+  async upgrade(order: UpgradeOrder): Promise<void> {
+    if (this.failure !== undefined) throw this.failure;
+    this.orders.push(order);
+  }
 
   async usage(_tasks: readonly TaskId[]): Promise<NodeUsage> {
     return { at: 0, tasks: [], connections: {} };
