@@ -11,7 +11,7 @@ import {
   wireNameOf,
 } from "../core/oci/reference.ts";
 import { ImageStore } from "../images/image-store.ts";
-import { type RegistryListener, serveRegistry } from "../images/listen.ts";
+import { type RegistryGuard, type RegistryListener, serveRegistry } from "../images/listen.ts";
 import { type ImageSource, Mirror } from "../images/mirror.ts";
 import { Registry } from "../images/registry.ts";
 import { parseRegistryPath } from "../images/registry-route.ts";
@@ -28,7 +28,7 @@ export interface SiteImagesOptions {
   /** Where images come from that are not here; absent on a server, which has what there is. */
   source?: ImageSource;
   /** Who may change what is here, see `serveRegistry`. */
-  guard?: (authorization: string | undefined) => unknown;
+  guard?: RegistryGuard;
 }
 
 /**

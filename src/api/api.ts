@@ -70,8 +70,9 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   app.route("/v1", itemRoutes(deps));
   app.route("/v1", vaultRoutes(deps));
   app.route("/v1", openApiRoutes(deps, app));
-  app.all("/v2", (c) => deps.images.answer(c.req.raw));
-  app.all("/v2/*", (c) => deps.images.answer(c.req.raw));
+  for (const path of ["/v2", "/v2/*"]) {
+    app.all(path, (c) => deps.images.answer(c.req.raw, c.get("admission")?.scopes));
+  }
 
   app.onError((error, c) => answerProblem(c, error, deps.log));
   app.notFound((c) => refuseUnknown(app, c));

@@ -16,6 +16,7 @@ import type { Freed, KeptImage, LoadedImages } from "../model/image.ts";
 import type { JoinAnswer, JoinRequest } from "../model/join.ts";
 import type { KeySummary } from "../model/keyring.ts";
 import type { Node } from "../model/node.ts";
+import type { RegistryScope } from "../model/registry-scope.ts";
 import type { AgentSession } from "../model/session.ts";
 import type { StackSpec } from "../model/stack.ts";
 import type { Happening } from "../model/event.ts";
@@ -130,8 +131,8 @@ export interface ApiDeps {
     remove(reference: string, options: { force: boolean }): Promise<Freed>;
     /** Removes what no name and no revision of a service needs. */
     prune(): Promise<Freed>;
-    /** A request to the registry. */
-    answer(request: Request): Promise<Response>;
+    /** A request to the registry, of one who may do only this there; absent means everything. */
+    answer(request: Request, scopes?: readonly RegistryScope[]): Promise<Response>;
   };
   /** Everything for a site in one signed file. */
   bundles: {

@@ -1,5 +1,6 @@
 import type { Context } from "hono";
 import type { OrchdError } from "../lib/errors.ts";
+import type { RegistryScope } from "../model/registry-scope.ts";
 import type { ApiSocketData } from "./api-socket.ts";
 
 /** What `Bun.serve` offers to a request; absent when the app is called without a port. */
@@ -9,6 +10,8 @@ export interface HttpServer {
 
 /** That somebody was let in. */
 export interface Admission {
+  /** Who may do only this with images, and nothing else; absent for who may do everything. */
+  scopes?: readonly RegistryScope[];
   /**
    * Calls `run` when that ends, as when the token is revoked, never before this returns. Answers
    * how to be left alone.

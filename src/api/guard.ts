@@ -19,15 +19,25 @@ export function guarded(clock: Clock): MiddlewareHandler<ApiEnv> {
     if (guard === undefined) return next();
     if (OPEN.has(`${c.req.method} ${c.req.path}`)) return answerSoon(c, next, clock);
     try {
-      c.set("admission", guard(c.req.header("authorization")));
+      const admission = guard(c.req.header("authorization"));
+      c.set("admission", admission);
+      if (admission.scopes !== undefined && !isRegistry(c.req.path)) {
+        return answerRefusal(c, 403, "forbidden", "the token is for images alone");
+      }
     } catch (error) {
       if (!(error instanceof OrchdError)) throw error;
-      c.header("connection", "close");
-      c.header("www-authenticate", isRegistry(c.req.path) ? 'Basic realm="orchd"' : "Bearer");
-      return answerRefusal(c, 401, error.code, error.message);
+      return answerStranger(c, error);
     }
     return next();
   };
+}
+
+function answerStranger(c: ApiContext, { code, message }: OrchdError): Response {
+  c.header("connection", "close");
+  c.header("www-authenticate", isRegistry(c.req.path) ? 'Basic realm="orchd"' : "Bearer");
+  if (!isRegistry(c.req.path)) return answerRefusal(c, 401, code, message);
+  // OCI distribution specification 1.1, "Error Codes".
+  return c.json({ errors: [{ code: "UNAUTHORIZED", message }] }, 401);
 }
 
 /** Programs for registries know tokens as passwords alone. */

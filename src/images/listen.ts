@@ -1,6 +1,8 @@
 import type { Log } from "../lib/log.ts";
 import { OrchdError, systemCodeOf } from "../lib/errors.ts";
+import type { RegistryScope } from "../model/registry-scope.ts";
 import type { Registry } from "./registry.ts";
+import { PULL_ALL } from "./registry-access.ts";
 import { RegistryError, registryProblem } from "./registry-error.ts";
 
 /** Where people find the registry of a machine that runs orchd, on loopback. */
@@ -15,14 +17,19 @@ export interface RegistryListener {
   close(): Promise<void>;
 }
 
+/**
+ * Lets in whoever wants to change something, by the header `authorization`, and says what they may
+ * change; throws `unauthorized`. Absent scopes mean everything.
+ */
+export type RegistryGuard = (authorization: string | undefined) => {
+  scopes?: readonly RegistryScope[];
+};
+
 export interface ListenOptions {
   registry: Registry;
   log: Log;
-  /**
-   * Lets in whoever wants to change something, by the header `authorization`; throws
-   * `unauthorized`. Absent where nothing can be changed.
-   */
-  guard?: (authorization: string | undefined) => unknown;
+  /** Absent where nothing can be changed. */
+  guard?: RegistryGuard;
   port?: number;
 }
 
@@ -42,7 +49,7 @@ export function serveRegistry(options: ListenOptions): RegistryListener {
       fetch: (request, server) => {
         // A blob that has to be fetched first takes as long as it takes.
         server.timeout(request, 0);
-        return whyRefused(request, guard) ?? registry.answer(request);
+        return answer(registry, guard, request);
       },
     });
   const server = orAnother(serve, port, log);
@@ -65,19 +72,23 @@ function orAnother<T>(serve: (port: number) => T, port: number, log: Log): T {
   }
 }
 
-function whyRefused(request: Request, guard: ListenOptions["guard"]): Response | undefined {
+function answer(
+  registry: Registry,
+  guard: ListenOptions["guard"],
+  request: Request,
+): Promise<Response> | Response {
   const isReading = request.method === "GET" || request.method === "HEAD";
   // Programs use the password that they were given only where their first call was refused; those
   // that have none go on all the same.
   const isFirst = guard !== undefined && /^\/v2\/?$/.test(new URL(request.url).pathname);
-  if (isReading && !isFirst) return undefined;
+  if (isReading && !isFirst) return registry.answer(request);
   try {
     if (guard === undefined) {
       const message = "this node's images are copies: push to the registry of a server";
       throw new RegistryError("DENIED", message);
     }
-    guard(request.headers.get("authorization") ?? undefined);
-    return undefined;
+    const { scopes } = guard(request.headers.get("authorization") ?? undefined);
+    return registry.answer(request, scopes && [...scopes, PULL_ALL]);
   } catch (error) {
     return refusalOf(error);
   }

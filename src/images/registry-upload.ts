@@ -1,9 +1,12 @@
 import type { Clock } from "../lib/clock.ts";
 import { OrchdError } from "../lib/errors.ts";
-import { isDigest } from "../core/oci/reference.ts";
+import { isDigest, repositoryFromWire } from "../core/oci/reference.ts";
 import type { ImageStore } from "./image-store.ts";
+import { isInScope } from "../model/registry-scope.ts";
+import { canSeeAll, type Scopes } from "./registry-access.ts";
 import { RegistryError } from "./registry-error.ts";
 import type { RegistryRoute } from "./registry-route.ts";
+import type { RepositoryParts } from "./repository-parts.ts";
 import { Uploads } from "./uploads.ts";
 
 type UploadRoute = Extract<RegistryRoute, { kind: "upload" }>;
@@ -11,10 +14,12 @@ type UploadRoute = Extract<RegistryRoute, { kind: "upload" }>;
 /** Pushing blobs: at once, in chunks, and by naming one that is here already. */
 export class UploadRoutes {
   readonly #store: ImageStore;
+  readonly #parts: RepositoryParts;
   readonly #uploads: Uploads;
 
-  constructor(store: ImageStore, clock: Clock) {
+  constructor(store: ImageStore, parts: RepositoryParts, clock: Clock) {
     this.#store = store;
+    this.#parts = parts;
     this.#uploads = new Uploads(store, clock);
   }
 
@@ -22,10 +27,11 @@ export class UploadRoutes {
     return this.#uploads.close();
   }
 
-  async answer(request: Request, route: UploadRoute): Promise<Response> {
+  /** @param scopes what whoever asks may do; absent means everything */
+  async answer(request: Request, route: UploadRoute, scopes?: Scopes): Promise<Response> {
     const { id, repository } = route;
     if (id === undefined) {
-      if (request.method === "POST") return this.#begin(request, route);
+      if (request.method === "POST") return this.#begin(request, route, scopes);
       throw new RegistryError("UNSUPPORTED", `${request.method} is not for this address`);
     }
     switch (request.method) {
@@ -46,16 +52,26 @@ export class UploadRoutes {
     }
   }
 
-  async #begin(request: Request, route: UploadRoute): Promise<Response> {
+  async #begin(request: Request, route: UploadRoute, scopes?: Scopes): Promise<Response> {
     const { searchParams } = new URL(request.url);
     const mount = searchParams.get("mount") ?? "";
-    // Blobs are there for all repositories: the one that it is mounted from does not matter.
-    if (isDigest(mount) && (await this.#store.sizeOf(mount)) !== undefined) {
+    if (isDigest(mount) && (await this.#canMount(mount, searchParams.get("from"), scopes))) {
+      this.#parts.notePushed(route.repository, mount);
       return created(route.name, mount);
     }
     const id = await this.#uploads.begin(route.repository);
     if (!searchParams.has("digest")) return this.#progress(route, id, 0, 202);
     return this.#finish(request, route, id);
+  }
+
+  /** Who may see all repositories need not say which one has the blob. */
+  async #canMount(digest: string, from: string | null, scopes?: Scopes): Promise<boolean> {
+    if (scopes !== undefined && !canSeeAll(scopes)) {
+      const source = repositoryFromWire(from ?? "");
+      if (source === undefined || !isInScope(scopes, "pull", source)) return false;
+      if (!(await this.#parts.has(source, digest))) return false;
+    }
+    return (await this.#store.sizeOf(digest)) !== undefined;
   }
 
   async #finish(request: Request, { name, repository }: UploadRoute, id: string) {
@@ -71,6 +87,7 @@ export class UploadRoutes {
       if (!(error instanceof OrchdError) || error.code !== "damaged") throw error;
       throw new RegistryError("DIGEST_INVALID", error.message);
     }
+    this.#parts.notePushed(repository, digest);
     return created(name, digest);
   }
 

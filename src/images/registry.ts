@@ -1,14 +1,20 @@
 import { OrchdError, messageChainOf } from "../lib/errors.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
-import { MANIFEST_BYTES_MAX, OCI_INDEX } from "../core/oci/manifest.ts";
+import {
+  type Descriptor,
+  MANIFEST_BYTES_MAX,
+  OCI_INDEX,
+  parseManifest,
+} from "../core/oci/manifest.ts";
 import { digestOfTag, isDigest, isTag } from "../core/oci/reference.ts";
-import type { Entry } from "./catalog.ts";
 import type { ImageStore } from "./image-store.ts";
+import { canSeeAll, requireScope, type Scopes } from "./registry-access.ts";
 import { answerBlob } from "./registry-blob.ts";
 import { RegistryError, registryProblem } from "./registry-error.ts";
 import { parseRegistryPath, type RegistryRoute } from "./registry-route.ts";
 import { UploadRoutes } from "./registry-upload.ts";
+import { RepositoryParts } from "./repository-parts.ts";
 
 const TAGS_MAX = 10_000;
 
@@ -35,22 +41,27 @@ export interface RegistryOptions {
 
 /**
  * The OCI distribution specification 1.1 over a store: pull, push, content discovery and
- * management. Names are those of `wireNameOf`. Whoever asks may do everything: who that is and
- * whether it may change something is decided before.
+ * management. Names are those of `wireNameOf`. Who asks is decided before, and what they may do is
+ * said with each request. Who may not pull everything sees of a repository only what is its own.
  */
 export class Registry {
   readonly #options: RegistryOptions;
   readonly #uploads: UploadRoutes;
+  readonly #parts: RepositoryParts;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
-    this.#uploads = new UploadRoutes(options.store, options.clock);
+    this.#parts = new RepositoryParts(options.store, options.clock);
+    this.#uploads = new UploadRoutes(options.store, this.#parts, options.clock);
   }
 
-  /** Answers any request; never rejects. */
-  async answer(request: Request): Promise<Response> {
+  /**
+   * Answers any request; never rejects.
+   * @param scopes what whoever asks may do; absent means everything
+   */
+  async answer(request: Request, scopes?: Scopes): Promise<Response> {
     try {
-      return await this.#route(request);
+      return await this.#route(request, scopes);
     } catch (error) {
       return registryProblem(error, (unexpected) =>
         this.#options.log.error(`the registry failed: ${messageChainOf(unexpected)}`),
@@ -62,12 +73,13 @@ export class Registry {
     return this.#uploads.close();
   }
 
-  #route(request: Request): Promise<Response> | Response {
+  #route(request: Request, scopes: Scopes | undefined): Promise<Response> | Response {
     const { pathname } = new URL(request.url);
     const route = parseRegistryPath(decodePath(pathname));
     if (route === undefined) {
       throw new RegistryError("NAME_UNKNOWN", "this address is none of a registry");
     }
+    if (scopes !== undefined) requireScope(scopes, request.method, route);
     switch (route.kind) {
       case "version":
         return new Response("{}", {
@@ -77,11 +89,11 @@ export class Registry {
           },
         });
       case "manifest":
-        return this.#manifest(request, route);
+        return this.#manifest(request, route, scopes);
       case "blob":
-        return this.#blob(request, route);
+        return this.#blob(request, route, scopes);
       case "upload":
-        return this.#uploads.answer(request, route);
+        return this.#uploads.answer(request, route, scopes);
       case "tags":
         return this.#tags(request, route);
       case "referrers":
@@ -89,9 +101,13 @@ export class Registry {
     }
   }
 
-  async #manifest(request: Request, route: Manifests): Promise<Response> {
+  async #manifest(
+    request: Request,
+    route: Manifests,
+    scopes: Scopes | undefined,
+  ): Promise<Response> {
     const { method } = request;
-    if (method === "PUT") return this.#putManifest(request, route);
+    if (method === "PUT") return this.#putManifest(request, route, scopes);
     const { store, elsewhere } = this.#options;
     const { repository } = route;
     const reference = digestOfTag(route.reference) ?? route.reference;
@@ -121,27 +137,33 @@ export class Registry {
   }
 
   /** A manifest that the repository has only as a part of an index. */
-  async #child(
-    repository: string,
-    reference: string,
-  ): Promise<Pick<Entry, "digest" | "mediaType"> | undefined> {
-    const { store } = this.#options;
-    if (!isDigest(reference)) return undefined;
-    for (const entry of store.entries()) {
-      if (entry.repository !== repository) continue;
-      const parent = await store.manifest(entry.digest);
-      const child = parent?.children.find(({ digest }) => digest === reference);
-      if (child !== undefined) return child;
-    }
-    return undefined;
+  async #child(repository: string, reference: string): Promise<Descriptor | undefined> {
+    return isDigest(reference) ? this.#parts.child(repository, reference) : undefined;
   }
 
-  async #putManifest(request: Request, { name, repository, reference }: Manifests) {
+  /** A digest alone is no right to what another repository has under it. */
+  async #requireOwnParts(repository: string, bytes: Uint8Array, type?: string): Promise<void> {
+    const parsed = parseManifest(new TextDecoder().decode(bytes), type);
+    // What makes no sense is refused by the store, which says why.
+    if (!parsed.ok) return;
+    for (const { digest } of [...parsed.value.blobs, ...parsed.value.children]) {
+      if (await this.#parts.has(repository, digest)) continue;
+      const message = `the repository has no ${digest}: push it there first`;
+      throw new RegistryError("MANIFEST_BLOB_UNKNOWN", message);
+    }
+  }
+
+  async #putManifest(
+    request: Request,
+    { name, repository, reference }: Manifests,
+    scopes: Scopes | undefined,
+  ): Promise<Response> {
     const { store } = this.#options;
     const bytes = await bodyOf(request, MANIFEST_BYTES_MAX);
     const type = request.headers.get("content-type")?.split(";")[0]?.trim();
     const asTag = isTag(reference) ? { tag: reference } : {};
-    if (isDigest(reference)) await requireDigest(bytes, reference);
+    if (isDigest(reference)) requireDigest(bytes, reference);
+    if (!canSeeAll(scopes)) await this.#requireOwnParts(repository, bytes, type);
     const given = { repository, bytes, ...asTag, ...(type ? { mediaType: type } : {}) };
     const entry = await store.putManifest(given).catch((error: unknown) => {
       if (!(error instanceof OrchdError) || error.code !== "invalid") throw error;
@@ -164,6 +186,7 @@ export class Registry {
   async #blob(
     request: Request,
     { repository, digest }: Extract<RegistryRoute, { kind: "blob" }>,
+    scopes: Scopes | undefined,
   ): Promise<Response> {
     const { store, elsewhere } = this.#options;
     if (request.method === "DELETE") {
@@ -171,6 +194,9 @@ export class Registry {
       throw new RegistryError("UNSUPPORTED", "blobs are removed when nothing needs them any more");
     }
     requireReading(request.method);
+    if (!canSeeAll(scopes) && !(await this.#parts.has(repository, digest))) {
+      throw new RegistryError("BLOB_UNKNOWN", "the repository has no such blob");
+    }
     if ((await store.sizeOf(digest)) === undefined) await elsewhere?.bringBlob(repository, digest);
     return answerBlob(store, request, digest);
   }
@@ -239,7 +265,7 @@ function requireReading(method: string): void {
   throw new RegistryError("UNSUPPORTED", `${method} is not for this address`);
 }
 
-async function requireDigest(bytes: Uint8Array, digest: string): Promise<void> {
+function requireDigest(bytes: Uint8Array, digest: string): void {
   const found = `sha256:${new Bun.CryptoHasher("sha256").update(bytes).digest("hex")}`;
   if (found === digest) return;
   throw new RegistryError("DIGEST_INVALID", `the manifest is ${found}, and not ${digest}`);

@@ -1,17 +1,25 @@
 import { z } from "zod";
 import { digestSchema } from "./digest.ts";
 import { tokenIdSchema } from "./ids.ts";
+import { registryScopeSchema } from "./registry-scope.ts";
 
-export const tokenKindSchema = z.enum(["join", "admin"]);
+export const tokenKindSchema = z.enum(["join", "admin", "registry"]);
 
 export const tokenDescriptionSchema = z.string().max(200);
 
+const scopesSchema = z.array(registryScopeSchema).min(1).max(32);
+
 export const tokenSchema = z.object({
   id: tokenIdSchema,
-  /** `join` lets machines become nodes; with `admin` people may do everything, over TLS. */
+  /**
+   * `join` lets machines become nodes; with `admin` people may do everything, over TLS; with
+   * `registry` what the scopes say with images, and nothing else.
+   */
   kind: tokenKindSchema,
   /** The secret itself is told once and kept nowhere. */
   secretDigest: digestSchema,
+  /** Of kind `registry`, and of no other. */
+  scopes: scopesSchema.optional(),
   description: tokenDescriptionSchema,
   createdAt: z.int(),
   /** Milliseconds since 1970; absent means never. */
@@ -50,6 +58,8 @@ const EXPIRES_IN_MAX_MS = 100 * 365 * 86_400_000;
 
 export const tokenRequestSchema = z.object({
   kind: tokenKindSchema.default("join"),
+  /** Of kind `registry`, which has them. */
+  scopes: scopesSchema.optional(),
   description: tokenDescriptionSchema.default(""),
   /** From now, by the server's clock; absent means never. */
   expiresInMs: z.int().min(1).max(EXPIRES_IN_MAX_MS).optional(),

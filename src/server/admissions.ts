@@ -30,7 +30,11 @@ export class Admissions {
   }
 
   of(token: Token): Admission {
-    return { onEnd: (run) => this.#listen(token, run) };
+    const { scopes } = token;
+    return {
+      ...(scopes === undefined ? {} : { scopes }),
+      onEnd: (run) => this.#listen(token, run),
+    };
   }
 
   #listen(token: Token, run: (why: OrchdError) => void): () => void {

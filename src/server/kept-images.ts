@@ -9,6 +9,7 @@ import { INSIST_HEADER, PEER_BLOB_BYTES_MIN, PEER_HEADER } from "../model/image-
 import type { NodeId } from "../model/ids.ts";
 import { formatServerAddress } from "../model/server-address.ts";
 import type { AgentSession } from "../model/session.ts";
+import type { RegistryScope } from "../model/registry-scope.ts";
 import type { View } from "../model/view.ts";
 import type { Store } from "../store/store.ts";
 import { ImageTracker } from "./image-tracker.ts";
@@ -29,9 +30,9 @@ export class KeptImages {
     this.#options = options;
   }
 
-  /** A request to the registry. */
-  answer(request: Request): Promise<Response> {
-    return this.#options.site.registry.answer(request);
+  /** A request to the registry, of one who may do only this there; absent means everything. */
+  answer(request: Request, scopes?: readonly RegistryScope[]): Promise<Response> {
+    return this.#options.site.registry.answer(request, scopes);
   }
 
   /** A node's request; one that takes large blobs from other nodes too is told who has them. */

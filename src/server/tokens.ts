@@ -47,9 +47,12 @@ export class Tokens {
   /** @throws OrchdError `invalid`, `conflict` when there are too many */
   async create(request: TokenRequest): Promise<NewToken> {
     const { store, clock, random } = this.#deps;
-    if (request.kind === "admin" && request.usesMax !== undefined) {
-      const message = "an admin token has no number of uses: let it expire instead";
-      throw new OrchdError("invalid", message);
+    if (request.kind !== "join" && request.usesMax !== undefined) {
+      const which = request.kind === "admin" ? "an admin token" : "a token for images";
+      throw new OrchdError("invalid", `${which} has no number of uses: let it expire instead`);
+    }
+    if ((request.kind === "registry") !== (request.scopes !== undefined)) {
+      throw new OrchdError("invalid", "scopes are for a token of kind registry, which needs one");
     }
     const secret = newSecret(random);
     const token = newToken(newId<"token">(random), secret, request, clock.now());
@@ -106,7 +109,7 @@ export class Tokens {
       throw unauthorized("the token is one of another cluster: use one of this cluster");
     }
     const token = tokenWith(view, parsed.value.secret, clock.now(), MAKE_ADMIN);
-    if (token.kind !== "admin") {
+    if (token.kind === "join") {
       throw unauthorized(`the token lets machines join and no one else in: ${MAKE_ADMIN}`);
     }
     return this.#admissions.of(token);
@@ -127,12 +130,13 @@ export class Tokens {
 export function newToken(
   id: TokenId,
   secret: string,
-  { kind, description, expiresInMs, usesMax }: TokenRequest,
+  { kind, scopes, description, expiresInMs, usesMax }: TokenRequest,
   now: number,
 ): Token {
   return {
     id,
     kind,
+    ...(scopes === undefined ? {} : { scopes }),
     secretDigest: digestOfSecret(secret),
     description,
     createdAt: now,

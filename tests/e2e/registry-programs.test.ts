@@ -6,8 +6,12 @@ import type { Output } from "../../scripts/lab/lab.ts";
 import type { KeptImage } from "../../src/model/image.ts";
 
 const REGISTRY = "127.0.0.1:6775";
+/** Over TLS; pulls take a token too. */
+const FOR_PEOPLE = "127.0.0.1:6770";
 const PLAIN = "--tls-verify=false";
 const BOTH_PLAIN = ["--src-tls-verify=false", "--dest-tls-verify=false"];
+/** An answer without a body, as that to HEAD, has a number alone. */
+const DENIED = /the token does not let you push docker.io\/other\/own|403 \(Forbidden\)/;
 const ARCHITECTURES = ["amd64", "arm64"];
 const TOOL = `${REGISTRY}/team/tool`;
 
@@ -121,5 +125,26 @@ describe("programs that others wrote, at the registry of a server", () => {
       expect((await skopeo("delete", PLAIN, ...login, `docker://${image}`)).code).toBe(1);
     }
     expect(await tagsOf(`${REGISTRY}/team/web`)).toEqual(["1"]);
+  });
+
+  test("with a token for some images, they do that with those, and nothing else", async () => {
+    const scope = ["--scope", "repository:team/*:pull,push"];
+    const login = ["--creds", `me:${await host.token(...scope)}`];
+    const image = `${REGISTRY}/team/web:1`;
+    const push = async (...to: string[]) =>
+      (await host.lab.podman("push", PLAIN, ...login, image, ...to)).stderr;
+    for (const registry of [REGISTRY, FOR_PEOPLE]) {
+      expect(await push(`${registry}/team/own:1`)).not.toContain("Error");
+      expect(await push(`${registry}/other/own:1`)).toMatch(DENIED);
+      expect((await skopeo("delete", PLAIN, ...login, `docker://${image}`)).code).toBe(1);
+    }
+    await host.podman("pull", PLAIN, ...login, `${FOR_PEOPLE}/team/own:1`);
+    const denied = await host.lab.podman("pull", PLAIN, ...login, `${FOR_PEOPLE}/other/back:1`);
+    expect(denied.stderr).toContain("the token does not let you pull docker.io/other/back");
+    const stranger = await host.lab.podman("pull", PLAIN, `${FOR_PEOPLE}/team/own:1`);
+    expect(stranger.stderr).toContain("unauthorized");
+    const target = `${login[1]?.slice("me:".length)}@${FOR_PEOPLE}`;
+    const added = await host.orchd("context", "add", "mine", target);
+    expect([added.code, added.stderr]).toEqual([1, expect.stringContaining("images alone")]);
   });
 });

@@ -1,5 +1,7 @@
-import { InvalidArgumentError, type Command } from "commander";
+import { InvalidArgumentError, Option, type Command } from "commander";
+import { parseRegistryScope } from "../../core/oci/parse-scope.ts";
 import { formatDuration } from "../../lib/text.ts";
+import { formatRegistryScope, type RegistryScope } from "../../model/registry-scope.ts";
 import type { NewToken, TokenState, TokenSummary } from "../../model/token.ts";
 import { connect, newCommand, newRemoteCommand, parseCount, printJson } from "../context.ts";
 import { printLines, type Context, type RemoteOptions } from "../context.ts";
@@ -29,6 +31,7 @@ export function tokenCommand(context: Context): Command {
 
 interface CreateFlags extends RemoteOptions {
   admin?: boolean;
+  scope?: RegistryScope[];
   /** Milliseconds. */
   expires: number | "never";
   uses?: number;
@@ -43,10 +46,19 @@ function createCommand(context: Context): Command {
       "orchd token create",
       "orchd token create --uses 1 --expires 1h",
       "orchd token create --admin --expires never --description laptop",
+      "orchd token create --scope repository:team/*:pull,push",
     ],
   })
     .name("create")
     .option("--admin", "for people, who may do everything, instead of for machines that join")
+    .addOption(
+      new Option(
+        "--scope <scope>",
+        "for images alone: repository:NAME:pull,push,delete; repeatable",
+      )
+        .argParser(addScope)
+        .conflicts(["admin", "uses"]),
+    )
     .option(
       "--expires <time>",
       "how long it lives, such as 1h or 30d, or never (default: 24h)",
@@ -57,9 +69,10 @@ function createCommand(context: Context): Command {
     .option("--description <text>", "what it is for")
     .action(async (flags: CreateFlags) => {
       const client = await connect(context, flags);
-      const { admin, expires, uses, description } = flags;
+      const { admin, scope, expires, uses, description } = flags;
       const made = await client.createToken({
-        kind: admin === true ? "admin" : "join",
+        kind: scope !== undefined ? "registry" : admin === true ? "admin" : "join",
+        ...(scope === undefined ? {} : { scopes: scope }),
         ...(expires === "never" ? {} : { expiresInMs: expires }),
         ...(uses === undefined ? {} : { usesMax: uses }),
         ...(description === undefined ? {} : { description }),
@@ -122,6 +135,9 @@ function adviceFor({ token, servers }: NewToken): string {
   if (server === undefined) {
     return "The server listens on its socket alone: start it with --listen to use the token.";
   }
+  if (token.kind === "registry") {
+    return `It is not shown again. It is the password of any user at ${cleanText(server)}.`;
+  }
   const command = token.kind === "join" ? "orchd join" : "orchd context add NAME";
   return `It is not shown again. Use it with \`${command} TOKEN@${cleanText(server)}\`.`;
 }
@@ -136,6 +152,7 @@ const listing: Listing<TokenSummary> = {
     { title: "USES", cell: (token) => usesOf(token) },
     { title: "EXPIRES", cell: (token) => expiryOf(token, now) },
     { title: "AGE", cell: (token) => formatDuration(now - token.createdAt) },
+    { title: "SCOPES", cell: (token) => scopesOf(token) },
     { title: "DESCRIPTION", cell: (token) => token.description },
   ],
 };
@@ -144,8 +161,12 @@ function colorOf({ state }: TokenSummary): "green" | "red" {
   return state === "valid" ? "green" : "red";
 }
 
+function scopesOf({ scopes = [] }: TokenSummary): string {
+  return scopes.length === 0 ? "-" : scopes.map(formatRegistryScope).join(" ");
+}
+
 function usesOf({ kind, uses, usesMax }: TokenSummary): string {
-  if (kind === "admin") return "-";
+  if (kind !== "join") return "-";
   return usesMax === undefined ? String(uses) : `${uses}/${usesMax}`;
 }
 
@@ -162,6 +183,12 @@ function parseExpiry(text: string): number | "never" {
     throw new InvalidArgumentError("Write it like 1h, 24h or 30d, or never.");
   }
   return ms;
+}
+
+function addScope(text: string, before: RegistryScope[] = []): RegistryScope[] {
+  const parsed = parseRegistryScope(text);
+  if (!parsed.ok) throw new InvalidArgumentError(parsed.problem);
+  return [...before, parsed.value];
 }
 
 function parseUses(text: string): number {

@@ -28,6 +28,16 @@ describe("orchd token create", () => {
     ["token create --uses 1 --expires 1h", { kind: "join", expiresInMs: 3_600_000, usesMax: 1 }],
     ["token create --admin --expires never", { kind: "admin" }],
     [
+      "token create --expires never --scope repository:team/*:pull,push --scope repository:a/b:*",
+      {
+        kind: "registry",
+        scopes: [
+          { repository: "docker.io/team/*", actions: ["pull", "push"] },
+          { repository: "docker.io/a/b", actions: ["pull", "push", "delete"] },
+        ],
+      },
+    ],
+    [
       "token create --description hall",
       {
         kind: "join",
@@ -67,6 +77,9 @@ describe("orchd token create", () => {
     ["token create --expires soon", "Write it like 1h, 24h or 30d, or never."],
     ["token create --expires 0s", "Write it like 1h"],
     ["token create --uses 0", "at least 1"],
+    ["token create --scope repository:team", "write it like repository:team/web:pull,push"],
+    ["token create --scope repository:team/web:run", "the actions are pull, push and delete"],
+    ["token create --scope repository:team/web:pull --admin", "cannot be used with"],
     ["token create --uses many", "must be a whole number"],
     ["token", "it needs one of create, ls, rotate, revoke"],
     ["token rotate", "missing required argument 'id'"],
@@ -87,18 +100,26 @@ describe("orchd token ls", () => {
       aToken("t2", { createdAt: now - 60_000, kind: "admin", description: "laptop" }),
       aToken("t3", { createdAt: now - 86_400_000, uses: 3, expiresAt: now - 1000 }),
       aToken("t4", { createdAt: now - 60_000, uses: 1, usesMax: 1 }),
+      aToken("t5", {
+        createdAt: now - 60_000,
+        kind: "registry",
+        scopes: [{ repository: "docker.io/team/*", actions: ["pull", "push"] }],
+      }),
     ].map((token) => tokenSummaryOf(token, now));
     const { out } = await ask(
       { "GET /v1/tokens": () => tokens },
       "token ls",
       new FakeIo({ clock }),
     );
+    const scope = "repository:docker.io/team/*:pull,push";
+    const wide = (text: string) => text.padEnd(scope.length);
     expect(out.split("\n").map((line) => line.trimEnd())).toEqual([
-      "ID            KIND   STATE    USES  EXPIRES    AGE   DESCRIPTION",
-      "t1xxxxxxxxxx  join   valid    2/5   in 60 min  60 s",
-      "t2xxxxxxxxxx  admin  valid    -     never      60 s  laptop",
-      "t3xxxxxxxxxx  join   expired  3     1 s ago    24 h",
-      "t4xxxxxxxxxx  join   used up  1/1   never      60 s",
+      `ID            KIND      STATE    USES  EXPIRES    AGE   ${wide("SCOPES")}  DESCRIPTION`,
+      "t1xxxxxxxxxx  join      valid    2/5   in 60 min  60 s  -",
+      `t2xxxxxxxxxx  admin     valid    -     never      60 s  ${wide("-")}  laptop`,
+      "t3xxxxxxxxxx  join      expired  3     1 s ago    24 h  -",
+      "t4xxxxxxxxxx  join      used up  1/1   never      60 s  -",
+      `t5xxxxxxxxxx  registry  valid    -     never      60 s  ${scope}`,
       "",
     ]);
   });

@@ -57,6 +57,24 @@ describe("a token", () => {
     });
   });
 
+  test("for images alone has scopes, and no other has", async () => {
+    const { tokens } = await aCluster();
+    const scopes = [{ repository: "docker.io/team/*", actions: ["pull" as const] }];
+    for (const [kind, more] of [
+      ["registry", {}],
+      ["admin", { scopes }],
+      ["join", { scopes }],
+    ] as const) {
+      const made = tokens.create({ kind, description: "", ...more });
+      expect(await made.catch((error: unknown) => error)).toMatchObject({
+        code: "invalid",
+        message: "scopes are for a token of kind registry, which needs one",
+      });
+    }
+    const { text } = await tokens.create({ kind: "registry", scopes, description: "" });
+    expect(tokens.admit(`Bearer ${text}`).scopes).toEqual(scopes);
+  });
+
   test("that has ended gets no new secret", async () => {
     const { tokens, clock } = await aCluster();
     const { token } = await tokens.create({ kind: "admin", description: "", expiresInMs: 1000 });
