@@ -92,7 +92,8 @@ export function hostTarget(): Target {
 /** What an executable says of itself without being run: see src/core/upgrade/build-mark.ts. */
 function markOf(target: Target, version: string, commit: string): string {
   const platform = target.replace("-x64", "/amd64").replace("-arm64", "/arm64");
-  return `orchd-build:version=${version};commit=${commit};platform=${platform};protocol=${PROTOCOL};end`;
+  const what = `version=${version};commit=${commit};platform=${platform}`;
+  return `orchd-build:${what};protocol=${PROTOCOL};end`;
 }
 
 function versionOf(): string {

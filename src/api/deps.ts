@@ -144,8 +144,15 @@ export interface ApiDeps {
     /** Digests of all blobs that are here. */
     blobs(): Promise<string[]>;
     blob(digest: string): Promise<AsyncIterable<Uint8Array>>;
-    /** @param trust a public key, PEM, that is trusted besides those that always are */
-    apply(bundle: AsyncIterable<Uint8Array>, trust: string | undefined): Promise<BundleResult>;
+    apply(
+      bundle: AsyncIterable<Uint8Array>,
+      options: {
+        /** A public key, PEM, that is trusted besides those that always are. */
+        trust: string | undefined;
+        /** Whether only its executables of orchd are taken. */
+        executablesOnly: boolean;
+      },
+    ): Promise<BundleResult>;
   };
   /** Other executables of orchd for its nodes. */
   upgrades: {

@@ -12,8 +12,10 @@ export interface BuildMark {
 }
 
 /** The build puts a text of this form into each executable. */
-const MARK =
-  /orchd-build:version=([\w.+-]{1,64});commit=([\w+]{1,64});platform=(linux\/\w{1,16});(?:protocol=(\d{1,4});)?end/;
+const MARK = new RegExp(
+  String.raw`orchd-build:version=([\w.+-]{1,64});commit=([\w+]{1,64});` +
+    String.raw`platform=(linux\/\w{1,16});(?:protocol=(\d{1,4});)?end`,
+);
 const MARK_LENGTH_MAX = 256;
 /** ELF-64, little-endian; System V ABI, chapter 4: e_machine of the two that orchd is built for. */
 const ELF_HEAD = [0x7f, 0x45, 0x4c, 0x46, 2, 1];

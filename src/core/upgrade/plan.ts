@@ -5,7 +5,7 @@ import { compareVersions, parseVersion } from "../../lib/version.ts";
 import type { Node } from "../../model/node.ts";
 import { type Executable, type Upgrade, UPGRADE_ID } from "../../model/upgrade.ts";
 import type { UpgradeRequest } from "../../model/upgrade.ts";
-import { executableFor, runsAlready } from "./step.ts";
+import { executableFor, runsAlready, type UpgradeTarget } from "./step.ts";
 
 const NAMED_MAX = 3;
 
@@ -33,7 +33,9 @@ export function newestOf(kept: readonly Executable[]): string | undefined {
 
 /** An upgrade that can be done, or why it can't, in a sentence without its full stop. */
 export function planUpgrade(input: UpgradeInput): Parsed<Upgrade> {
-  const { request, nodes, kept, run, now } = input;
+  const { request, kept, run, now } = input;
+  const nodes = sortedBy(input.nodes, ({ hostname, id }) => `${hostname} ${id}`);
+  const { parallel, withinMs, force } = request;
   const to = request.to ?? newestOf(kept);
   if (to === undefined) return refused("the site keeps no executable of orchd: name a file of one");
   const executables = kept.filter(({ version }) => version === to);
@@ -44,9 +46,10 @@ export function planUpgrade(input: UpgradeInput): Parsed<Upgrade> {
   }
   if (nodes.length === 0) return refused("no node is meant: see `orchd nodes`");
   const problem =
-    whyWrongPlatform(nodes, executables) ?? whyStuck(nodes) ?? whyOlder(input, to, executables);
+    whyWrongPlatform(nodes, executables) ??
+    whyStuck(nodes) ??
+    whyOlder(nodes, { to, executables, force });
   if (problem !== undefined) return refused(problem);
-  const { parallel, withinMs, force } = request;
   const isDone = (node: Node) => runsAlready(node, { to, executables, force }) === "same";
   return {
     ok: true,
@@ -62,7 +65,7 @@ export function planUpgrade(input: UpgradeInput): Parsed<Upgrade> {
       startedAt: now,
       ...(nodes.every(isDone) ? { endedAt: now } : {}),
       executables,
-      nodes: sortedBy(nodes, ({ hostname, id }) => `${hostname} ${id}`).map((node) => {
+      nodes: nodes.map((node) => {
         return { id: node.id, state: isDone(node) ? "done" : "waiting", since: now };
       }),
       version: input.before?.version ?? 0,
@@ -93,17 +96,12 @@ function whyStuck(nodes: readonly Node[]): string | undefined {
   );
 }
 
-function whyOlder(
-  { request: { force }, nodes }: UpgradeInput,
-  to: string,
-  executables: readonly Executable[],
-): string | undefined {
-  const target = { to, executables, force };
+function whyOlder(nodes: readonly Node[], target: UpgradeTarget): string | undefined {
   const newer = nodes.filter((node) => runsAlready(node, target) === "newer");
   const [first] = newer;
   if (first === undefined) return undefined;
   const runs = `${namesOf(newer)} ${newer.length === 1 ? "runs" : "run"}`;
-  return `${runs} a newer orchd (${first.orchdVersion}) than ${to}: use --force to go back`;
+  return `${runs} a newer orchd (${first.orchdVersion}) than ${target.to}: use --force to go back`;
 }
 
 function namesOf(nodes: readonly Node[]): string {

@@ -1,7 +1,12 @@
 import { compareVersions, parseVersion } from "../../lib/version.ts";
 import type { NodeId } from "../../model/ids.ts";
 import type { Node } from "../../model/node.ts";
-import { type Executable, problemText, type Upgrade, type UpgradeNode } from "../../model/upgrade.ts";
+import {
+  type Executable,
+  problemText,
+  type Upgrade,
+  type UpgradeNode,
+} from "../../model/upgrade.ts";
 
 /** A node that is asked in vain is asked again after this. */
 export const ASK_AGAIN_MS = 10_000;

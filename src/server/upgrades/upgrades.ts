@@ -120,11 +120,11 @@ export class Upgrades {
 
   /** Has a node get ready; what becomes of it is written down. */
   async #tell(upgrade: Upgrade, id: NodeId): Promise<void> {
-    const { store, clock, log, session } = this.#options;
+    const { store, clock, log } = this.#options;
     const { run, to, withinMs, executables } = upgrade;
     const node = store.view().nodes.get(id);
     const executable = node && executableFor(node, executables);
-    const agent = session(id);
+    const agent = this.#options.session(id);
     if (node === undefined || executable === undefined || agent === undefined) return;
     const { digest, sizeBytes } = executable;
     this.#calling.add(id);
@@ -163,7 +163,8 @@ export class Upgrades {
     await commitFresh(store, (view) => {
       const before = view.upgrade;
       if (before !== undefined && this.#isBusy(before)) {
-        const message = `orchd is being upgraded to ${before.to}: wait, or \`orchd upgrade cancel\``;
+        const way = "wait, or `orchd upgrade cancel`";
+        const message = `orchd is being upgraded to ${before.to}: ${way}`;
         throw new OrchdError("conflict", message);
       }
       const nodes = nodesMeant(view, request);
