@@ -20,6 +20,10 @@ const HEAD_BYTES_MAX = 64 * 1024;
 const JOIN_BYTES_MAX = 16 * 1024;
 /** A request that can't be sent again takes no connection that its service may be closing. */
 const FRESH_MS = 1000;
+/** An answer that is no longer than this is kept back until it is whole: a task may die in it. */
+const WHOLE_BYTES_MAX = 16 * 1024;
+/** One that takes its time goes out as it comes. */
+const WHOLE_WITHIN_MS = 1000;
 /** A client that sends a body may pause for so long. */
 const BODY_SILENCE_MS = 30_000;
 const HEAD_END = "\r\n\r\n";
@@ -76,6 +80,8 @@ export class Exchange implements BackUser {
   #hasAnswer = false;
   #response: ResponseHead | undefined;
   #answer: BodyFeed | undefined;
+  /** What is kept back of an answer until it is whole, and until when. */
+  #unsent: { parts: Buffer[]; until: number } | undefined;
   /** Of the two ways of a tunnel, which have ended. */
   #clientEnded = false;
   #backEnded = false;
@@ -170,7 +176,8 @@ export class Exchange implements BackUser {
     else if (this.#phase === "tunnel" && this.#backEnded) this.#endTunnel();
     else if (this.#phase === "tunnel") this.#over(() => this.#breakOff());
     else if (this.#phase === "answering") {
-      if (this.#response?.body === "untilClose") this.#finish(false);
+      if (this.#unsent !== undefined) this.#again("ended the connection in its answer");
+      else if (this.#response?.body === "untilClose") this.#finish(false);
       else this.#over(() => this.#breakOff());
     }
   }
@@ -180,6 +187,10 @@ export class Exchange implements BackUser {
     const failure = this.#failure();
     if (this.#endpoint !== undefined) this.#tried.add(this.#endpoint.key);
     this.#letGo();
+    this.#partial = NOTHING;
+    this.#response = undefined;
+    this.#answer = undefined;
+    this.#unsent = undefined;
     if (!mayRetry(failure)) return this.#refuse(502, `the task ${what}`);
     // An only task may have closed a connection that was kept, and take a new one.
     if (this.#wasSent && this.route.endpoints.length === 1) this.#tried.clear();
@@ -246,6 +257,7 @@ export class Exchange implements BackUser {
 
   /** Gives up what takes too long. */
   check(now: number): void {
+    if (this.#unsent !== undefined && now >= this.#unsent.until) this.#sendUnsent();
     if (now < this.#deadline) return;
     if (this.#phase === "connecting" || this.#phase === "asking") {
       if (this.#request.isDone || this.#phase === "connecting") {
@@ -260,7 +272,6 @@ export class Exchange implements BackUser {
   onBackData(bytes: Buffer): void {
     if (this.#phase === "tunnel") return this.#passOn(bytes);
     if (this.#phase === "answering") return this.#passOn(bytes);
-    this.#hasAnswer = true;
     const all = this.#partial.length === 0 ? bytes : Buffer.concat([this.#partial, bytes]);
     const end = all.indexOf(HEAD_END);
     if (end < 0) {
@@ -280,7 +291,7 @@ export class Exchange implements BackUser {
     if (response.status === 101) return this.#switch(response, rest);
     if (response.status < 200) {
       // HTTP/1.0 knows no answers before the answer.
-      if (head.isHttp11) this.#front.write(Buffer.from(formatResponse(response, ""), "latin1"));
+      if (head.isHttp11) this.#toClient(Buffer.from(formatResponse(response, ""), "latin1"));
       if (rest.length > 0) this.onBackData(rest);
       return;
     }
@@ -290,6 +301,10 @@ export class Exchange implements BackUser {
     this.#response = response;
     this.#answer = new BodyFeed(response.body);
     this.#phase = "answering";
+    const isShort = typeof response.body === "number" && response.body <= WHOLE_BYTES_MAX;
+    if (isShort && mayRetry({ ...this.#failure(), retries: 0 })) {
+      this.#unsent = { parts: [], until: this.#tools.now() + WHOLE_WITHIN_MS };
+    }
     const hasEnd = response.body !== "untilClose";
     this.#keepsClient = this.head.keepsAlive && hasEnd && this.#request.isDone;
     const text = Buffer.from(formatResponse(response, this.#addedLines()), "latin1");
@@ -325,7 +340,7 @@ export class Exchange implements BackUser {
     this.#phase = "tunnel";
     this.#response = response;
     this.#answer = new BodyFeed("untilClose");
-    this.#front.write(Buffer.from(formatResponse(response, ""), "latin1"));
+    this.#toClient(Buffer.from(formatResponse(response, ""), "latin1"));
     if (rest.length > 0) this.#passOn(rest);
   }
 
@@ -341,7 +356,19 @@ export class Exchange implements BackUser {
   }
 
   #toClient(bytes: Buffer): void {
+    if (this.#unsent !== undefined) {
+      this.#unsent.parts.push(bytes);
+      return;
+    }
+    this.#hasAnswer = true;
     if (!this.#front.write(bytes)) this.#back?.pause();
+  }
+
+  #sendUnsent(): void {
+    const { parts } = this.#unsent ?? { parts: [] };
+    this.#unsent = undefined;
+    const [first] = parts;
+    if (first !== undefined) this.#toClient(parts.length === 1 ? first : Buffer.concat(parts));
   }
 
   /** @param isClean whether nothing came behind the answer */
@@ -349,6 +376,7 @@ export class Exchange implements BackUser {
     const response = this.#response;
     const back = this.#back;
     if (response === undefined || this.#phase === "over") return;
+    this.#sendUnsent();
     const isReusable = isClean && response.keepsAlive && this.#request.isDone && this.head.isHttp11;
     this.#phase = "over";
     this.#back = undefined;

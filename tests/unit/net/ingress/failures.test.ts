@@ -137,12 +137,43 @@ describe("a task that ends the connection without an answer", () => {
     expect(statusOf(await answerTo(rig.port, GET))).toBe(502);
     expect(bad.requests).toBe(3);
   });
+});
 
-  test("in the middle of its answer costs that request, and it is not sent again", async () => {
-    const bad = await aTask((socket) => socket.end("HTTP/1.1 200 OK\r\nContent-"));
+describe("a task that dies in the middle of its answer", () => {
+  const middles = {
+    head: "HTTP/1.1 200 OK\r\nContent-",
+    "short body": "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf",
+  };
+  for (const [what, middle] of Object.entries(middles)) {
+    test(`, in its ${what}, costs no request that may be sent twice`, async () => {
+      const bad = await aTask((socket) => socket.end(middle));
+      const good = await aTask((socket) => socket.end(OK));
+      rig.route([bad.port, good.port]);
+      for (let i = 0; i < 20; i++) expect(await answerTo(rig.port, GET)).toEndWith("\r\n\r\nok");
+      expect(bad.requests).toBeGreaterThan(0);
+    });
+  }
+
+  test("costs a request that may not, and it is not sent again", async () => {
+    const bad = await aTask((socket) => socket.end(middles["short body"]));
+    rig.route([bad.port]);
+    expect(await answerTo(rig.port, post("x"))).toEndWith("half");
+    expect(bad.requests).toBe(1);
+  });
+
+  test("that is long costs the request: some of it has gone out", async () => {
+    const head = "HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n";
+    const bad = await aTask((socket) => socket.end(`${head}half`));
+    rig.route([bad.port]);
+    expect(await answerTo(rig.port, GET)).toEndWith("half");
+    expect(bad.requests).toBe(1);
+  });
+
+  test("costs a request at most three tries", async () => {
+    const bad = await aTask((socket) => socket.end(middles["short body"]));
     rig.route([bad.port]);
     expect(statusOf(await answerTo(rig.port, GET))).toBe(502);
-    expect(bad.requests).toBe(1);
+    expect(bad.requests).toBe(3);
   });
 });
 

@@ -155,12 +155,13 @@ describe("too much", () => {
   });
 
   test("that comes ahead of its turn waits in the client", async () => {
-    let answer = (): void => {};
+    let answer: (() => void) | undefined;
     const port = await rig.raw((socket) => {
       socket.once("data", () => (answer = () => void socket.write(OK)));
     });
     rig.route([port]);
     const client = new RawClient(rig.port).say("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    await until("the task is asked", () => answer !== undefined);
     let sent = 0;
     let drained = true;
     client.socket.on("drain", () => (drained = true));
@@ -174,7 +175,7 @@ describe("too much", () => {
     let before = -1;
     await until("no more goes out", () => more() === before || ((before = sent), false));
     expect(sent).toBeLessThan(20_000_000);
-    answer();
+    answer?.();
     await client.until((all) => all.includes("ok") && all.includes("431 Request"));
     client.socket.destroy();
   });

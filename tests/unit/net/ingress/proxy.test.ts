@@ -126,8 +126,8 @@ describe("an answer", () => {
     expect(answer).toBe("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end");
   });
 
-  test("that breaks off looks broken to the client as well", async () => {
-    rig.route([await rig.answering("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")]);
+  test("that breaks off when some of it has gone out looks broken to the client", async () => {
+    rig.route([await rig.answering("HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\nhalf")]);
     expect(await failureOf(fetch(rig.url).then((response) => response.text()))).not.toBe("");
     rig.route([
       await rig.answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf"),
