@@ -1,10 +1,18 @@
 import type { SiteImages } from "../agent/site-images.ts";
+import { copyImage } from "../images/copy-image.ts";
 import { loadArchive } from "../images/load-archive.ts";
 import { saveArchive } from "../images/save-archive.ts";
+import { UpstreamRegistries } from "../images/upstream.ts";
+import type { Clock } from "../lib/clock.ts";
 import { messageChainOf, OrchdError } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
 import { sortedBy } from "../lib/order.ts";
-import { formatImageReference, parseImageReference } from "../core/oci/reference.ts";
-import type { Freed, KeptImage, LoadedImages } from "../model/image.ts";
+import {
+  formatImageReference,
+  type ImageReference,
+  parseImageReference,
+} from "../core/oci/reference.ts";
+import type { ImageCopy, Freed, KeptImage, LoadedImages } from "../model/image.ts";
 import { INSIST_HEADER, PEER_BLOB_BYTES_MIN, PEER_HEADER } from "../model/image-peer.ts";
 import type { NodeId } from "../model/ids.ts";
 import { formatServerAddress } from "../model/server-address.ts";
@@ -19,6 +27,8 @@ export interface KeptImagesOptions {
   site: SiteImages;
   store: Store;
   sessions(): AgentSession[];
+  clock: Clock;
+  log: Log;
 }
 
 /** The images that the site keeps, as people load, look at and remove them. */
@@ -59,6 +69,27 @@ export class KeptImages {
   async load(archive: AsyncIterable<Uint8Array>): Promise<LoadedImages> {
     const references = await loadArchive(this.#options.site.store, archive);
     return this.#fetch(references, {});
+  }
+
+  /**
+   * Brings an image from a registry elsewhere, and has every connected node get it. Unless all is
+   * asked for, it is kept for the kinds of machines that the cluster has.
+   * @throws OrchdError `usage`, `notFound`, `unauthorized`, `unreachable`, `invalid`, `noSpace`
+   */
+  async copy({ from, as, login, all }: ImageCopy): Promise<LoadedImages> {
+    const { site, store, clock, log } = this.#options;
+    const [source, target] = [requireReference(from), requireReference(as ?? from)];
+    const architectures = new Set([...store.view().nodes.values()].map((n) => n.platform.arch));
+    const reference = await copyImage({
+      store: site.store,
+      source: new UpstreamRegistries({ login: () => login, now: () => clock.now() }),
+      clock,
+      log,
+      from: source,
+      as: target,
+      ...(all ? {} : { architectures }),
+    });
+    return this.#fetch([reference], {});
   }
 
   /**
@@ -131,6 +162,12 @@ export class KeptImages {
     const digests = pinnedDigests(this.#options.store.view());
     return { freedBytes: await this.#options.site.store.collect({ digests }) };
   }
+}
+
+function requireReference(text: string): ImageReference {
+  const parsed = parseImageReference(text);
+  if (!parsed.ok) throw new OrchdError("usage", parsed.problem);
+  return parsed.value;
 }
 
 /** The blob that is asked for; what is no address of one is told by the registry. */

@@ -435,7 +435,8 @@ export class Server {
   async #listen(site: SiteImages): Promise<void> {
     const store = this.#store;
     const sessions = () => this.#dispatcher.sessions();
-    const kept = new KeptImages({ site, store, sessions });
+    const { log } = this.#options;
+    const kept = new KeptImages({ site, store, sessions, clock: systemClock, log });
     this.#kept = kept;
     const secrets = await this.#openSecrets();
     const writes = new Writes(store, systemClock, systemRandom, secrets);
@@ -456,7 +457,7 @@ export class Server {
       store,
       version: this.#options.version,
       clock: systemClock,
-      log: this.#options.log,
+      log,
       applyStack,
       bundles: bundles.forPeople(),
       removeStack: (name, options) => writes.removeStack(name, options),
