@@ -66,7 +66,8 @@ export async function smallBody(
 }
 
 async function* piecesOf(response: Response): AsyncGenerator<Uint8Array> {
-  const reader = response.body?.getReader();
+  const body = response.body as ReadableStream<Uint8Array> | null;
+  const reader = body?.getReader();
   if (reader === undefined) return;
   try {
     for (;;) {

@@ -210,11 +210,12 @@ describe("an image that is copied", () => {
 
   test("that is not there, or lacks a part, is told, and nothing has its name", () =>
     withStore(async (store) => {
-      await expect(copy(store, "reg.example/web:none")).rejects.toThrow("is not in its registry");
+      const none = await copy(store, "reg.example/web:none").catch(String);
+      expect(none).toContain("is not in its registry");
       const [gone] = images;
       blobs.delete(sha256(gone?.layer ?? ""));
-      const failed = copy(store, "reg.example/web:all", ["amd64"]);
-      await expect(failed).rejects.toThrow("the registry has not all of the image");
+      const failed = await copy(store, "reg.example/web:all", ["amd64"]).catch(String);
+      expect(failed).toContain("the registry has not all of the image");
       expect(await store.images()).toEqual([]);
     }));
 });
