@@ -40,7 +40,10 @@ export async function ask(url: string, headers: Record<string, string>): Promise
  */
 export async function* bytesOf(response: Response, from: number): AsyncGenerator<Uint8Array> {
   // All of it is here already: the range is empty.
-  if (response.status === 416) return void (await response.body?.cancel());
+  if (response.status === 416) {
+    await response.body?.cancel();
+    return;
+  }
   const skipped = response.status === 206 ? 0 : from;
   let at = 0;
   for await (const piece of piecesOf(response)) {
