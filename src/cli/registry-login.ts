@@ -18,21 +18,42 @@ const DOCKER_HUB = ["docker.io", "https://index.docker.io/v1/", "index.docker.io
  * @throws OrchdError `invalid`
  */
 export async function readLogin(io: Io, file: string, repository: string): Promise<RegistryLogin> {
-  const text = Buffer.from(await readContent(io, file))
-    .toString()
-    .trim();
-  const refused = (why: string) => new OrchdError("invalid", `the login in ${file} ${why}`);
-  if (!text.startsWith("{")) {
-    const login = loginIn(text);
-    if (login === undefined) throw refused("is none: write it like NAME:PASSWORD");
-    return login;
-  }
+  const text = await textOf(io, file);
+  const login = text.startsWith("{") ? loginsIn(file, text)(repository) : loginIn(text);
+  if (login !== undefined) return login;
+  if (!text.startsWith("{")) throw noLogin(file, "write it like NAME:PASSWORD");
+  throw new OrchdError("invalid", `the login in ${file} has nothing for ${repository}`);
+}
+
+/**
+ * Who the site is to whatever registry will be asked, out of a file that `docker login` or `podman
+ * login` wrote; undefined for a registry that it says nothing of.
+ * @throws OrchdError `invalid`
+ */
+export async function readLogins(
+  io: Io,
+  file: string,
+): Promise<(repository: string) => RegistryLogin | undefined> {
+  return loginsIn(file, await textOf(io, file));
+}
+
+async function textOf(io: Io, file: string): Promise<string> {
+  const bytes = await readContent(io, file);
+  return Buffer.from(bytes).toString().trim();
+}
+
+function loginsIn(file: string, text: string): (repository: string) => RegistryLogin | undefined {
   const parsed = authsSchema.safeParse(jsonOf(text));
-  if (!parsed.success) throw refused("is none: it has no `auths` that make sense");
-  const auth = namesOf(repository).flatMap((name) => parsed.data.auths[name]?.auth ?? [])[0];
-  const login = loginIn(Buffer.from(auth ?? "", "base64").toString());
-  if (login === undefined) throw refused(`has nothing for ${repository}`);
-  return login;
+  if (!parsed.success) throw noLogin(file, "it has no `auths` that make sense");
+  const { auths } = parsed.data;
+  return (repository) => {
+    const auth = namesOf(repository).flatMap((name) => auths[name]?.auth ?? [])[0];
+    return loginIn(Buffer.from(auth ?? "", "base64").toString());
+  };
+}
+
+function noLogin(file: string, why: string): OrchdError {
+  return new OrchdError("invalid", `the login in ${file} is none: ${why}`);
 }
 
 /** As containers-auth.json(5) has it: the longest name that fits. */

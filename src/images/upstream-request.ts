@@ -2,6 +2,8 @@ import { OrchdError } from "../lib/errors.ts";
 
 /** Whoever says nothing for so long is taken for gone. */
 const SILENCE_MAX_MS = 30_000;
+/** How long an answer may take to begin: less than a node waits for its server. */
+const ANSWER_MAX_MS = 10_000;
 const REDIRECTS_MAX = 5;
 const REDIRECTED = new Set([301, 302, 303, 307, 308]);
 
@@ -90,18 +92,21 @@ async function* piecesOf(response: Response): AsyncGenerator<Uint8Array> {
 async function askOnce(url: URL, headers: Record<string, string>): Promise<Response> {
   const giveUp = new AbortController();
   try {
-    return await inTime(fetch(url.href, { headers, redirect: "manual", signal: giveUp.signal }));
+    return await inTime(
+      fetch(url.href, { headers, redirect: "manual", signal: giveUp.signal }),
+      ANSWER_MAX_MS,
+    );
   } catch (cause) {
     giveUp.abort();
     throw broken(`${url.host} can't be reached`, cause);
   }
 }
 
-async function inTime<T>(work: Promise<T>): Promise<T> {
+async function inTime<T>(work: Promise<T>, timeoutMs = SILENCE_MAX_MS): Promise<T> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(
-    () => late.reject(broken(`nothing came for ${SILENCE_MAX_MS / 1000} s`)),
-    SILENCE_MAX_MS,
+    () => late.reject(broken(`nothing came for ${timeoutMs / 1000} s`)),
+    timeoutMs,
   );
   try {
     return await Promise.race([work, late.promise]);

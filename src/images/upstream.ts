@@ -20,8 +20,16 @@ const tokenSchema = z.object({
 
 export interface UpstreamOptions {
   /** Who this is to a registry; undefined is nobody. */
-  login(host: string): RegistryLogin | undefined;
+  login(this: void, host: string): RegistryLogin | undefined;
   now(): number;
+}
+
+/** Registries elsewhere, as a site is told of them. */
+export interface Upstream {
+  /** `docker.io`, `registry.example:5000`; `*` means all. */
+  hosts: readonly string[];
+  /** Who the site is to a registry; undefined is nobody. */
+  login(this: void, host: string): RegistryLogin | undefined;
 }
 
 interface Token {
@@ -31,8 +39,8 @@ interface Token {
 }
 
 /**
- * Registries elsewhere, as their clients read them: OCI distribution specification 1.1, "Pull", with
- * a name and password, or with Docker's tokens. This machine itself may be asked without TLS, all
+ * Registries elsewhere, as their clients read them: OCI distribution specification 1.1, "Pull",
+ * with a name and password, or with Docker's tokens. This machine itself may be asked without TLS, all
  * others only with it, and who it is is told to nobody but them and whom they send it to over TLS.
  */
 export class UpstreamRegistries implements ImageSource {

@@ -47,6 +47,7 @@ import { FirstHearing, wasJustRestored } from "./first-hearing.ts";
 import { ensureCluster, firstToken } from "./first-start.ts";
 import { GossipKeys } from "./gossip-keys.ts";
 import { ImageIndex } from "./image-index.ts";
+import type { Upstream } from "../images/upstream.ts";
 import { KeptImages } from "./kept-images.ts";
 import { noteSubnet, ownContentKey, ownNodeId } from "./own-node.ts";
 import { NetworkFeed } from "./network-feed.ts";
@@ -90,6 +91,8 @@ export interface ServerOptions {
   ingress?: IngressChoice;
   /** How tasks are placed whose service says nothing of it; absent: `spread`. */
   strategy?: Strategy;
+  /** Registries elsewhere for what the site does not keep. */
+  upstream?: Upstream;
   version: VersionInfo;
   /** Absent where orchd can't become another executable. */
   upgrade?: SelfUpgrade;
@@ -407,7 +410,9 @@ export class Server {
   async #openSite(): Promise<SiteImages> {
     const { dataDir, log } = this.#options;
     const guard = (authorization: string | undefined) => this.#tokens.admit(authorization);
-    const site = await SiteImages.open({ dataDir, log, clock: systemClock, guard });
+    const { upstream } = this.#options;
+    const open = { dataDir, log, clock: systemClock, guard, ...(upstream && { upstream }) };
+    const site = await SiteImages.open(open);
     this.#site = site;
     this.#options.upgrade?.useSource(siteExecutables(site));
     return site;

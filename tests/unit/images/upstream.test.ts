@@ -128,7 +128,7 @@ describe("a registry elsewhere", () => {
     );
   });
 
-  test("that sends on without end, or to an address without encryption, is not followed", async () => {
+  test("that sends on without end, or to where nothing is encrypted, is not followed", async () => {
     for (const location of ["/v2/web/manifests/1", "http://192.0.2.1/manifest"]) {
       const answer = () => new Response(null, { status: 302, headers: { location } });
       await withRegistry(answer, async (host) => {
