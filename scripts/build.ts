@@ -11,6 +11,7 @@ import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
 import { arch } from "node:process";
 import { $ } from "zx";
+import { PROTOCOL } from "../src/session/frames.ts";
 import { bun, dist, hashFiles, listFiles, orchd, root } from "./project.ts";
 
 /** Bun's names for the machines that orchd is built for. */
@@ -91,7 +92,8 @@ export function hostTarget(): Target {
 /** What an executable says of itself without being run: see src/core/upgrade/build-mark.ts. */
 function markOf(target: Target, version: string, commit: string): string {
   const platform = target.replace("-x64", "/amd64").replace("-arm64", "/arm64");
-  return `orchd-build:version=${version};commit=${commit};platform=${platform};end`;
+  const what = `version=${version};commit=${commit};platform=${platform}`;
+  return `orchd-build:${what};protocol=${PROTOCOL};end`;
 }
 
 function versionOf(): string {

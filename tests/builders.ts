@@ -13,6 +13,7 @@ import type { Port, Service, ServiceSpec } from "../src/model/service.ts";
 import type { Stack } from "../src/model/stack.ts";
 import type { Task, TaskStatus } from "../src/model/task.ts";
 import type { Token } from "../src/model/token.ts";
+import type { Upgrade } from "../src/model/upgrade.ts";
 import type { Vault } from "../src/model/vault.ts";
 import { MemoryView } from "../src/model/view.ts";
 
@@ -231,6 +232,25 @@ export function aToken(name: string, over: Partial<Token> = {}): Token {
     description: "",
     createdAt: 0,
     uses: 0,
+    version: 0,
+    ...over,
+  };
+}
+
+/** An upgrade of no node. */
+export function anUpgrade(over: Partial<Upgrade> = {}): Upgrade {
+  return {
+    id: "upgrade",
+    run: "u1",
+    to: "2.0.0",
+    order: "agentsFirst",
+    parallel: 1,
+    withinMs: 60_000,
+    force: false,
+    state: "running",
+    startedAt: 0,
+    executables: [],
+    nodes: [],
     version: 0,
     ...over,
   };

@@ -23,11 +23,13 @@ import { rolloutRoutes } from "./routes/rollouts.ts";
 import { serviceRoutes } from "./routes/services.ts";
 import { stackRoutes } from "./routes/stacks.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
+import { upgradeRoutes } from "./routes/upgrades.ts";
 import { vaultRoutes } from "./routes/vault.ts";
 import { versionRoutes } from "./routes/version.ts";
 import { volumeRoutes } from "./routes/volumes.ts";
 
 export const BODY_BYTES_MAX = 4 * 1024 * 1024;
+const ARCHIVES = ["/v1/images", "/v1/bundles", "/v1/executables"];
 /** Of whoever has shown no more than a join token, and that only in the body. */
 const JOIN_BYTES_MAX = 64 * 1024;
 
@@ -40,7 +42,7 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   const joinLimited = limitedTo(JOIN_BYTES_MAX, "64 KiB");
   app.use((c: ApiContext, next) => {
     // Archives are streamed to where they go; everything else is read into memory.
-    const isArchive = isPost(c, "/v1/images") || isPost(c, "/v1/bundles") || isVolumeArchive(c);
+    const isArchive = ARCHIVES.some((path) => isPost(c, path)) || isVolumeArchive(c);
     if (isArchive || isRegistry(c)) return next();
     return isPost(c, "/v1/join") ? joinLimited(c, next) : limited(c, next);
   });
@@ -59,6 +61,7 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   app.route("/v1", forwardRoutes(deps));
   app.route("/v1", imageRoutes(deps));
   app.route("/v1", bundleRoutes(deps));
+  app.route("/v1", upgradeRoutes(deps));
   app.route("/v1", joinRoutes(deps));
   app.route("/v1", tokenRoutes(deps));
   app.route("/v1", keyringRoutes(deps));

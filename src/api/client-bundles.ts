@@ -40,10 +40,19 @@ export class BundleCalls {
     return this.#transport.download({ method: "GET", path }, signal);
   }
 
-  /** @param trust a public key, PEM, whose bundles are taken besides those of the cluster */
-  apply(bundle: ReadableStream<Uint8Array>, trust?: string): Promise<BundleResult> {
-    const query = trust === undefined ? "" : `?trust=${encodeURIComponent(trust)}`;
-    const request = { method: "POST", path: `/v1/bundles${query}`, upload: bundle } as const;
+  /**
+   * @param options.trust a public key, PEM, whose bundles are taken besides those of the cluster
+   * @param options.executablesOnly takes nothing of it but executables of orchd
+   */
+  apply(
+    bundle: ReadableStream<Uint8Array>,
+    options: { trust?: string | undefined; executablesOnly?: boolean } = {},
+  ): Promise<BundleResult> {
+    const query = new URLSearchParams();
+    if (options.trust !== undefined) query.set("trust", options.trust);
+    if (options.executablesOnly === true) query.set("executablesOnly", "true");
+    const path = query.size === 0 ? "/v1/bundles" : `/v1/bundles?${query.toString()}`;
+    const request = { method: "POST", path, upload: bundle } as const;
     return this.#transport.call(request) as Promise<BundleResult>;
   }
 

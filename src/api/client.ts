@@ -36,6 +36,7 @@ import { BundleCalls } from "./client-bundles.ts";
 import { openExec } from "./client-exec.ts";
 import { openForward } from "./client-forward.ts";
 import type { TlsServer } from "./client-tls.ts";
+import { UpgradeCalls } from "./client-upgrade.ts";
 import { UnixTransport, type Transport } from "./client-transport.ts";
 
 /** What a name that a person typed stands for. */
@@ -75,6 +76,7 @@ const CALL_TIMEOUT_MS = 60_000;
  */
 export class ApiClient {
   readonly bundles: BundleCalls;
+  readonly upgrade: UpgradeCalls;
   readonly #transport: Transport;
   readonly #timeoutMs: number;
 
@@ -82,6 +84,7 @@ export class ApiClient {
   constructor(transport: Transport, timeoutMs = CALL_TIMEOUT_MS) {
     this.#transport = transport;
     this.bundles = new BundleCalls(transport);
+    this.upgrade = new UpgradeCalls(transport);
     this.#timeoutMs = timeoutMs;
   }
 

@@ -23,6 +23,7 @@ import type { Happening } from "../model/event.ts";
 import type { ClusterBackupStatus } from "../model/cluster-backup.ts";
 import type { ApplyResult, Explanation, VersionInfo } from "../model/summary.ts";
 import type { NewToken, TokenRequest } from "../model/token.ts";
+import type { Executable, UpgradeRequest } from "../model/upgrade.ts";
 import type { MoveProgress } from "../model/volume.ts";
 import type { VaultStatus } from "../model/vault.ts";
 import type { Store } from "../store/store.ts";
@@ -145,8 +146,25 @@ export interface ApiDeps {
     /** Digests of all blobs that are here. */
     blobs(): Promise<string[]>;
     blob(digest: string): Promise<AsyncIterable<Uint8Array>>;
-    /** @param trust a public key, PEM, that is trusted besides those that always are */
-    apply(bundle: AsyncIterable<Uint8Array>, trust: string | undefined): Promise<BundleResult>;
+    apply(
+      bundle: AsyncIterable<Uint8Array>,
+      options: {
+        /** A public key, PEM, that is trusted besides those that always are. */
+        trust: string | undefined;
+        /** Whether only its executables of orchd are taken. */
+        executablesOnly: boolean;
+      },
+    ): Promise<BundleResult>;
+  };
+  /** Other executables of orchd for its nodes. */
+  upgrades: {
+    /** Those that the site keeps. */
+    executables(): Promise<Executable[]>;
+    receive(source: AsyncIterable<Uint8Array>): Promise<Executable>;
+    begin(request: UpgradeRequest): Promise<void>;
+    /** Tells no more nodes. */
+    cancel(): Promise<void>;
+    isConnected(node: NodeId): boolean;
   };
   /** The agent of a node, while it is connected. */
   session(node: NodeId): AgentSession | undefined;

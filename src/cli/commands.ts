@@ -217,6 +217,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/bundle.ts")).bundleCommand,
   },
   {
+    name: "upgrade",
+    summary: "have nodes run another version of orchd; containers go on",
+    completes: "file",
+    load: async () => (await import("./commands/upgrade.ts")).upgradeCommand,
+  },
+  {
     name: "volume",
     summary: "list, save, put back, move and remove volumes",
     completes: "none",

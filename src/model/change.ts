@@ -6,12 +6,14 @@ import type { Service } from "./service.ts";
 import type { Stack } from "./stack.ts";
 import type { Task } from "./task.ts";
 import type { Token } from "./token.ts";
+import type { Upgrade, UPGRADE_ID } from "./upgrade.ts";
 import type { Vault, VAULT_ID } from "./vault.ts";
 
 /** Every kind of object that the store holds, with the type of its key. */
 export interface Objects {
   cluster: { key: typeof CLUSTER_ID; value: Cluster };
   vault: { key: typeof VAULT_ID; value: Vault };
+  upgrade: { key: typeof UPGRADE_ID; value: Upgrade };
   token: { key: TokenId; value: Token };
   node: { key: NodeId; value: Node };
   stack: { key: string; value: Stack };
@@ -44,6 +46,7 @@ export type Applied = {
 export const put = {
   cluster: (value: Cluster): Change => ({ kind: "cluster", op: "put", value }),
   vault: (value: Vault): Change => ({ kind: "vault", op: "put", value }),
+  upgrade: (value: Upgrade): Change => ({ kind: "upgrade", op: "put", value }),
   token: (value: Token): Change => ({ kind: "token", op: "put", value }),
   node: (value: Node): Change => ({ kind: "node", op: "put", value }),
   stack: (value: Stack): Change => ({ kind: "stack", op: "put", value }),

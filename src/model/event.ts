@@ -50,7 +50,8 @@ export type Happening = z.infer<typeof happeningSchema>;
 
 /** What people want to hear of one write, or nothing when it changed nothing that shows. */
 export function eventOf(applied: Applied, at: number, version: number): Event | undefined {
-  // What a cluster and its vault are made of are keys, and contents are secret.
+  // What a cluster and its vault are made of are keys, contents are secret, and how far an upgrade
+  // is shows at its nodes.
   if (isHidden(applied)) return undefined;
   const told = tell(applied);
   const kind = applied.kind === "item" ? itemKindOf(applied) : applied.kind;
@@ -59,10 +60,10 @@ export function eventOf(applied: Applied, at: number, version: number): Event | 
 
 type Told = Omit<Event, "at" | "version" | "kind">;
 
-type Hidden = Extract<Applied, { kind: "cluster" | "vault" | "content" }>;
+type Hidden = Extract<Applied, { kind: "cluster" | "vault" | "content" | "upgrade" }>;
 
 function isHidden(applied: Applied): applied is Hidden {
-  return applied.kind === "cluster" || applied.kind === "vault" || applied.kind === "content";
+  return ["cluster", "vault", "content", "upgrade"].includes(applied.kind);
 }
 
 function itemKindOf({ before, after }: Extract<Applied, { kind: "item" }>): ItemKind {
@@ -182,6 +183,10 @@ function tellNode(before: Node | undefined, after: Node | undefined): Told | und
   if (after === undefined) return { ...about, action: "removed" };
   if (before === undefined) return { ...about, action: "created" };
   if (before.health !== after.health) return { ...about, action: after.health };
+  if (before.orchdVersion !== after.orchdVersion) {
+    const message = `from ${before.orchdVersion} to ${after.orchdVersion}`;
+    return { ...about, action: "upgraded", message };
+  }
   if (before.availability !== after.availability) return { ...about, action: after.availability };
   const { level = "roomy" } = after.disk ?? {};
   if ((before.disk?.level ?? "roomy") !== level) {

@@ -8,6 +8,7 @@ import type { Service } from "./service.ts";
 import type { Stack } from "./stack.ts";
 import type { Task } from "./task.ts";
 import type { Token } from "./token.ts";
+import { type Upgrade, UPGRADE_ID } from "./upgrade.ts";
 import { type Vault, VAULT_ID } from "./vault.ts";
 
 /**
@@ -21,6 +22,8 @@ export interface View {
   readonly cluster: Cluster | undefined;
   /** Absent until the first start of a server that knows secrets has made it. */
   readonly vault: Vault | undefined;
+  /** Absent until orchd was upgraded from here. */
+  readonly upgrade: Upgrade | undefined;
   readonly tokens: ReadonlyMap<TokenId, Token>;
   readonly nodes: ReadonlyMap<NodeId, Node>;
   readonly stacks: ReadonlyMap<string, Stack>;
@@ -59,6 +62,8 @@ export class MemoryView implements View {
   readonly #clusters = new Map<string, Cluster>();
   /** One at most. */
   readonly #vaults = new Map<string, Vault>();
+  /** One at most. */
+  readonly #upgrades = new Map<string, Upgrade>();
   readonly #itemByName = new Map<string, Item>();
   readonly #serviceByName = new Map<string, Service>();
   readonly #servicesByStack = new Index<string, ServiceId>();
@@ -68,6 +73,7 @@ export class MemoryView implements View {
   readonly #maps = {
     cluster: this.#clusters,
     vault: this.#vaults,
+    upgrade: this.#upgrades,
     token: this.tokens,
     node: this.nodes,
     stack: this.stacks,
@@ -83,6 +89,10 @@ export class MemoryView implements View {
 
   get vault(): Vault | undefined {
     return this.#vaults.get(VAULT_ID);
+  }
+
+  get upgrade(): Upgrade | undefined {
+    return this.#upgrades.get(UPGRADE_ID);
   }
 
   itemNamed(kind: ItemKind, name: string): Item | undefined {
@@ -160,6 +170,8 @@ export class MemoryView implements View {
         return replace(this.#clusters, applied, (cluster) => cluster.id);
       case "vault":
         return replace(this.#vaults, applied, (vault) => vault.id);
+      case "upgrade":
+        return replace(this.#upgrades, applied, (upgrade) => upgrade.id);
       case "token":
         return replace(this.tokens, applied, (token) => token.id);
       case "node":

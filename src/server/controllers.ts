@@ -149,6 +149,7 @@ export class Controllers {
       case "token":
       case "cluster":
       case "vault":
+      case "upgrade":
       case "item":
       case "content":
         return undefined;

@@ -5,7 +5,8 @@ import { systemClock } from "../lib/clock.ts";
 import { lineLog, type Log } from "../lib/log.ts";
 import type { VersionInfo } from "../model/summary.ts";
 import type { ListenOptions } from "./remote.ts";
-import { Server, type ServerOptions } from "./server.ts";
+import type { ServerOptions } from "./server-options.ts";
+import { Server } from "./server.ts";
 
 /**
  * Runs a server until it is told to stop by SIGINT or SIGTERM.

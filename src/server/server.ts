@@ -4,25 +4,20 @@ import { join } from "node:path";
 import { assert } from "../lib/assert.ts";
 import { systemClock } from "../lib/clock.ts";
 import { messageChainOf, OrchdError } from "../lib/errors.ts";
-import type { Log } from "../lib/log.ts";
 import { systemRandom } from "../lib/random.ts";
 import { conflictOf } from "../core/network/routes.ts";
 import { serverSubnet } from "../core/network/subnets.ts";
 import { CLUSTER_RANGE_DEFAULT } from "../model/cluster.ts";
 import type { NodeId } from "../model/ids.ts";
-import type { NetworkMode } from "../model/network-map.ts";
-import type { Strategy } from "../model/service.ts";
 import { NOTES_MAX, type NodeFacts } from "../model/node.ts";
 import type { AgentSession } from "../model/session.ts";
-import type { VersionInfo } from "../model/summary.ts";
 import { Agent } from "../agent/agent.ts";
 import { HOST_CERTIFICATES } from "../agent/host-certificates.ts";
-import { factsOf, INGRESS_CHOICE_DEFAULT, type IngressChoice } from "../agent/http-ingress.ts";
+import { factsOf, INGRESS_CHOICE_DEFAULT } from "../agent/http-ingress.ts";
 import { DeviceWatch } from "../agent/device-watch.ts";
 import { beginDiskCare } from "../agent/disk-care.ts";
 import { readFacts } from "../agent/facts.ts";
 import { SiteImages } from "../agent/site-images.ts";
-import type { SelfUpgrade } from "../agent/upgrade/self-upgrade.ts";
 import { siteExecutables } from "../agent/upgrade/site-executables.ts";
 import { memoryDirectory } from "../agent/memory-directory.ts";
 import { createApi } from "../api/api.ts";
@@ -30,24 +25,22 @@ import type { ApiDeps } from "../api/deps.ts";
 import type { ApiEnv } from "../api/env.ts";
 import { serveApi, type ApiListener } from "../api/listen.ts";
 import { chooseRuntime, isReal, openRuntime } from "../runtime/open.ts";
-import type { RuntimeChoice, RuntimeSockets } from "../runtime/open.ts";
 import type { Runtime } from "../runtime/driver.ts";
 import { openAgentState, type AgentState } from "../store/agent-state/agent-state.ts";
 import { openSqliteStore, type SqliteStore } from "../store/sqlite/sqlite-store.ts";
 import { Autoscaler } from "./autoscaler.ts";
 import { Bundles } from "./bundles/bundles.ts";
-import type { BackupSchedule } from "./backup/cluster-backups.ts";
 import { Care } from "./care.ts";
 import { clusterIn } from "./cluster-keys.ts";
 import { Controllers } from "./controllers.ts";
 import { Dispatcher } from "./dispatcher.ts";
+import type { ServerOptions } from "./server-options.ts";
 import { makePrivateDirectory } from "../store/private-directory.ts";
 import { explainTarget } from "./explain-target.ts";
 import { FirstHearing, wasJustRestored } from "./first-hearing.ts";
 import { ensureCluster, firstToken } from "./first-start.ts";
 import { GossipKeys } from "./gossip-keys.ts";
 import { ImageIndex } from "./image-index.ts";
-import type { Upstream } from "../images/upstream.ts";
 import { KeptImages } from "./kept-images.ts";
 import { noteSubnet, ownContentKey, ownNodeId } from "./own-node.ts";
 import { NetworkFeed } from "./network-feed.ts";
@@ -59,45 +52,10 @@ import { NODE_BRIDGE, NodeNetwork } from "../net/node-network.ts";
 import { ownAddress } from "../net/own-address.ts";
 import { ownRoutes } from "../net/routes.ts";
 import { NodeHealth } from "./node-health.ts";
+import { Upgrades } from "./upgrades/upgrades.ts";
 import { VirtualIps } from "./virtual-ips.ts";
 import { Secrets } from "./vault/secrets.ts";
 import { Writes } from "./writes.ts";
-
-export interface ServerOptions {
-  /** Holds the state: what must survive. */
-  dataDir: string;
-  /** Holds sockets: what may be gone after a reboot. */
-  runDir: string;
-  runtime: RuntimeChoice;
-  /** Whether this machine runs tasks too. */
-  agent: boolean;
-  /** Sockets of runtimes, instead of looking for one or starting one. */
-  sockets?: RuntimeSockets;
-  /** The address of this machine that others are told; absent means the likeliest of its own. */
-  advertise?: string;
-  /** How much this machine has of what people gave a name. */
-  resources?: Readonly<Record<string, number>>;
-  /** Directories of this machine that tasks may mount; absent means all but orchd's own. */
-  allowBind?: readonly string[];
-  /** Directories whose programs tasks may run without a container; absent means that none may. */
-  processes?: readonly string[];
-  /** Backups that the server makes by itself; absent means none. */
-  backups?: BackupSchedule;
-  /** Where the addresses of tasks and services are from: chosen when the cluster is made. */
-  clusterRange?: string;
-  /** How tasks of one node reach those of another; absent means as it was. */
-  network?: NetworkMode;
-  /** Where this machine takes requests for services; absent means the usual ports. */
-  ingress?: IngressChoice;
-  /** How tasks are placed whose service says nothing of it; absent: `spread`. */
-  strategy?: Strategy;
-  /** Registries elsewhere for what the site does not keep. */
-  upstream?: Upstream;
-  version: VersionInfo;
-  /** Absent where orchd can't become another executable. */
-  upgrade?: SelfUpgrade;
-  log: Log;
-}
 
 /** The agent of this machine, with what it holds. */
 interface OwnAgent {
@@ -127,12 +85,14 @@ export class Server {
   #secrets: Secrets | undefined;
   #site: SiteImages | undefined;
   #kept: KeptImages | undefined;
+  #upgrades: Upgrades | undefined;
   #listening: ApiListener | undefined;
   #api: Hono<ApiEnv> | undefined;
   #remote: Remote | undefined;
   #firstToken: string | undefined;
   #lock: { release: () => void } | undefined;
   #agent: OwnAgent | undefined;
+  readonly #session = (nodeId: NodeId) => this.#dispatcher.session(nodeId);
 
   private constructor(options: ServerOptions, store: SqliteStore) {
     this.#options = options;
@@ -162,7 +122,7 @@ export class Server {
       store,
       clock: systemClock,
       log: options.log,
-      session: (nodeId) => this.#dispatcher.session(nodeId),
+      session: this.#session,
     });
     this.#virtualIps = new VirtualIps({ store, clock: systemClock, log: options.log });
     const servers = () => this.addresses();
@@ -176,7 +136,7 @@ export class Server {
       dataDir: options.dataDir,
       orchdVersion: options.version.version,
       backups: options.backups,
-      session: (nodeId) => this.#dispatcher.session(nodeId),
+      session: this.#session,
     });
   }
 
@@ -207,9 +167,9 @@ export class Server {
 
   #onSession(session: AgentSession): void {
     void this.#images.learn(session);
+    this.#upgrades?.look();
     this.#network.greet(session);
-    const isConnected = (nodeId: NodeId) => this.#dispatcher.session(nodeId) !== undefined;
-    this.#hearing.onSession(this.#store.view(), isConnected);
+    this.#hearing.onSession(this.#store.view(), (id) => this.#session(id) !== undefined);
   }
 
   #decide(): void {
@@ -227,6 +187,8 @@ export class Server {
     this.#autoscaler.start();
     this.#virtualIps.start();
     this.#care.decide();
+    // One that is tried itself may end at any moment.
+    if (this.#options.upgrade?.isTrial !== true) this.#upgrades?.start();
   }
 
   /**
@@ -387,6 +349,7 @@ export class Server {
     await this.#listening?.close();
     this.#hearing.close();
     this.#care.close();
+    this.#upgrades?.close();
     this.#controllers?.close();
     this.#health.close();
     this.#images.close();
@@ -430,11 +393,18 @@ export class Server {
       random: systemRandom,
       log: this.#options.log,
       dataDir: this.#options.dataDir,
-      session: (nodeId) => this.#dispatcher.session(nodeId),
+      session: this.#session,
     });
     this.#secrets = secrets;
     this.#dispatcher.onAssigned = (session, set) => secrets.courier.onAssigned(session, set);
     return secrets;
+  }
+
+  #newUpgrades({ store: images }: SiteImages): Upgrades {
+    const { log } = this.#options;
+    const deps = { store: this.#store, images, clock: systemClock, random: systemRandom, log };
+    this.#upgrades = new Upgrades({ ...deps, session: this.#session });
+    return this.#upgrades;
   }
 
   async #listen(site: SiteImages): Promise<void> {
@@ -443,6 +413,7 @@ export class Server {
     const { log } = this.#options;
     const kept = new KeptImages({ site, store, sessions, clock: systemClock, log });
     this.#kept = kept;
+    const upgrades = this.#newUpgrades(site);
     const secrets = await this.#openSecrets();
     const writes = new Writes(store, systemClock, systemRandom, secrets);
     const applyStack: ApiDeps["applyStack"] = async (name, spec, options) => {
@@ -492,7 +463,8 @@ export class Server {
       ...this.#care.forPeople(),
       secrets: secrets.forPeople(),
       images: kept,
-      session: (nodeId: NodeId) => this.#dispatcher.session(nodeId),
+      upgrades: upgrades.forPeople(),
+      session: this.#session,
       sessions,
     });
     this.#api = api;

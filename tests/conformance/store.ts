@@ -14,6 +14,7 @@ import {
   aStack,
   aTask,
   aToken,
+  anUpgrade,
   aVault,
 } from "../builders.ts";
 
@@ -130,6 +131,7 @@ function durabilityTests(store: () => Store, reopen: () => Promise<void>): void 
       put.service(service),
       put.task(aTask(service, "t1")),
       put.vault(aVault()),
+      put.upgrade(anUpgrade()),
       put.item(anItem()),
       put.content({ id: `${anId("pass")}.1`, sealed: "a".repeat(1000), version: 0 }),
     ];
@@ -227,8 +229,9 @@ function current(store: Store, name: string): Stack {
 }
 
 function snapshot(store: Store) {
-  const { cluster, vault, tokens, nodes, stacks, services, tasks, items, contents } = store.view();
-  const identity = { cluster, vault, tokens: [...tokens] };
+  const { cluster, vault, upgrade, tokens, nodes, stacks, services, tasks, items, contents } =
+    store.view();
+  const identity = { cluster, vault, upgrade, tokens: [...tokens] };
   return {
     ...identity,
     nodes: [...nodes],

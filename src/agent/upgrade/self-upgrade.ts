@@ -56,6 +56,11 @@ export class SelfUpgrade {
     return this.#asked.promise;
   }
 
+  /** Whether this process is a trial itself: it may end at any moment. */
+  get isTrial(): boolean {
+    return this.#options.trial !== undefined;
+  }
+
   /** What other executables are had from; until this is called none is. */
   useSource(source: ExecutableSource): void {
     this.#source = source;

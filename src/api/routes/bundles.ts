@@ -16,11 +16,11 @@ import { describe } from "../describe.ts";
 import { downloadOf } from "../download.ts";
 import type { ApiEnv } from "../env.ts";
 import { streamOf } from "./images.ts";
-import { plainJson, validJson, validQuery } from "../validation.ts";
+import { flagSchema, plainJson, validJson, validQuery } from "../validation.ts";
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/, "is no digest");
 const blobQuery = z.object({ digest });
-const trustQuery = z.object({ trust: pemSchema.optional() });
+const trustQuery = z.object({ trust: pemSchema.optional(), executablesOnly: flagSchema });
 const signBody = z.object({ text: z.string().min(1).max(BUNDLE_TEXT_MAX) });
 
 /** Everything for a site in one signed file. */
@@ -72,7 +72,8 @@ function makingRoutes({ bundles }: ApiDeps): Hono<ApiEnv> {
       async (c) => {
         const { body } = c.req.raw;
         if (body === null) throw new OrchdError("invalid", "the body must be a bundle");
-        const applied = bundles.apply(body, c.req.valid("query").trust);
+        const { trust, executablesOnly } = c.req.valid("query");
+        const applied = bundles.apply(body, { trust, executablesOnly });
         return c.json(await whileAdmitted(c.get("admission"), applied));
       },
     );

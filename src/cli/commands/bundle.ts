@@ -70,7 +70,7 @@ async function applyBundle(context: Context, file: string, options: ApplyOptions
   const progress = new ByteProgress(io, "applying");
   let result: BundleResult;
   try {
-    result = await client.bundles.apply(watched(stream, progress), trust);
+    result = await client.bundles.apply(watched(stream, progress), { trust });
   } finally {
     await progress.end();
   }

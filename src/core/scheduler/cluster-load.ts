@@ -90,6 +90,7 @@ export class ClusterLoad {
       case "cluster":
       case "stack":
       case "vault":
+      case "upgrade":
       case "item":
       case "content":
         return undefined;

@@ -7,11 +7,15 @@ export interface BuildMark {
   commit: string;
   /** As images name it: `linux/arm64`. */
   platform: string;
+  /** Which one nodes and servers of it speak. */
+  protocol: number;
 }
 
 /** The build puts a text of this form into each executable. */
-const MARK =
-  /orchd-build:version=([\w.+-]{1,64});commit=([\w+]{1,64});platform=(linux\/\w{1,16});end/;
+const MARK = new RegExp(
+  String.raw`orchd-build:version=([\w.+-]{1,64});commit=([\w+]{1,64});` +
+    String.raw`platform=(linux\/\w{1,16});(?:protocol=(\d{1,4});)?end`,
+);
 const MARK_LENGTH_MAX = 256;
 /** ELF-64, little-endian; System V ABI, chapter 4: e_machine of the two that orchd is built for. */
 const ELF_HEAD = [0x7f, 0x45, 0x4c, 0x46, 2, 1];
@@ -30,9 +34,9 @@ export class MarkReader {
     if (this.#mark !== undefined) return;
     // Each byte is one character, so that a text that begins in the last piece is found too.
     const text = this.#rest + new TextDecoder("latin1").decode(bytes);
-    const [, version, commit, platform] = MARK.exec(text) ?? [];
+    const [, version, commit, platform, protocol = "1"] = MARK.exec(text) ?? [];
     if (version !== undefined && commit !== undefined && platform !== undefined) {
-      this.#mark = { version, commit, platform };
+      this.#mark = { version, commit, platform, protocol: Number(protocol) };
     }
     this.#rest = text.slice(-MARK_LENGTH_MAX);
   }

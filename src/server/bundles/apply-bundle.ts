@@ -67,6 +67,20 @@ export async function applyReceived(
   return { changed, images, nodes, items, stacks: results, executables };
 }
 
+/** Takes the executables of a bundle that was checked, and nothing else of it. */
+export async function applyExecutables(
+  applying: Applying,
+  { manifest }: ReceivedBundle,
+): Promise<BundleResult> {
+  if (manifest.executables.length === 0) {
+    throw new OrchdError("invalid", "there is no executable of orchd in the bundle");
+  }
+  for (const executable of manifest.executables) await requireExecutable(applying, executable);
+  const executables = await putExecutables(applying, manifest);
+  const changed = executables.some((one) => one.changed);
+  return { changed, images: [], nodes: [], items: [], stacks: [], executables };
+}
+
 function readStacks({ stacks }: BundleManifest, parts: ReceivedBundle["parts"]): NamedStack[] {
   return stacks.map(({ name, path }) => {
     try {

@@ -5,7 +5,7 @@ import { OrchdError } from "../../lib/errors.ts";
 import { sealingKeyOf } from "../../pki/box.ts";
 import { publicPemOf, signBundle } from "../../pki/release-key.ts";
 import { clusterIn } from "../cluster-keys.ts";
-import { type ApplyDeps, applyReceived } from "./apply-bundle.ts";
+import { type ApplyDeps, applyExecutables, applyReceived } from "./apply-bundle.ts";
 import { bundleParts } from "./bundle-parts.ts";
 import { receiveBundle } from "./receive-bundle.ts";
 import { requireTrust } from "./trust.ts";
@@ -43,7 +43,7 @@ export class Bundles {
         return images.blobs.read(digest);
       },
       blobs: () => images.blobs.list(),
-      apply: (source, named) => this.#apply(source, named),
+      apply: (source, options) => this.#apply(source, options),
     };
   }
 
@@ -62,7 +62,10 @@ export class Bundles {
     return { publicKey, signature: signBundle(this.#caKey(), new TextEncoder().encode(text)) };
   }
 
-  #apply(source: AsyncIterable<Uint8Array>, named: string | undefined): Promise<BundleResult> {
+  #apply(
+    source: AsyncIterable<Uint8Array>,
+    { trust: named, executablesOnly }: Parameters<ApiDeps["bundles"]["apply"]>[1],
+  ): Promise<BundleResult> {
     const work = this.#turn.then(async () => {
       const { dataDir, images } = this.#options;
       const own = publicPemOf(this.#caKey());
@@ -71,7 +74,10 @@ export class Bundles {
         { store: images, trust: (opening) => requireTrust(trust, opening) },
         source,
       );
-      return applyReceived({ ...this.#options, caKey: this.#caKey() }, received);
+      const applying = { ...this.#options, caKey: this.#caKey() };
+      return executablesOnly
+        ? applyExecutables(applying, received)
+        : applyReceived(applying, received);
     });
     // Told to whoever applied it.
     this.#turn = work.catch(() => {});

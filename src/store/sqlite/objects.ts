@@ -7,6 +7,7 @@ import { serviceSchema } from "../../model/service.ts";
 import { stackSchema } from "../../model/stack.ts";
 import { taskSchema } from "../../model/task.ts";
 import { tokenSchema } from "../../model/token.ts";
+import { upgradeSchema } from "../../model/upgrade.ts";
 import { vaultSchema } from "../../model/vault.ts";
 import {
   clusterTable,
@@ -17,12 +18,14 @@ import {
   stackTable,
   taskTable,
   tokenTable,
+  upgradeTable,
   vaultTable,
 } from "./schema.ts";
 
 export const KINDS: readonly Kind[] = [
   "cluster",
   "vault",
+  "upgrade",
   "token",
   "node",
   "stack",
@@ -35,6 +38,7 @@ export const KINDS: readonly Kind[] = [
 export const TABLES = {
   cluster: clusterTable,
   vault: vaultTable,
+  upgrade: upgradeTable,
   token: tokenTable,
   node: nodeTable,
   stack: stackTable,
@@ -47,6 +51,7 @@ export const TABLES = {
 export const SCHEMAS: { [K in Kind]: z.ZodType<Objects[K]["value"]> } = {
   cluster: clusterSchema,
   vault: vaultSchema,
+  upgrade: upgradeSchema,
   token: tokenSchema,
   node: nodeSchema,
   stack: stackSchema,

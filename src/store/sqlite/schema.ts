@@ -13,6 +13,7 @@ const object = () => ({
 
 export const clusterTable = sqliteTable("cluster", object());
 export const vaultTable = sqliteTable("vault", object());
+export const upgradeTable = sqliteTable("upgrade", object());
 export const tokenTable = sqliteTable("token", object());
 export const nodeTable = sqliteTable("node", object());
 export const stackTable = sqliteTable("stack", object());

@@ -11,6 +11,7 @@ export function prepareStatements(db: Db) {
   const writers = {
     cluster: prepareWriter(db, "cluster"),
     vault: prepareWriter(db, "vault"),
+    upgrade: prepareWriter(db, "upgrade"),
     token: prepareWriter(db, "token"),
     node: prepareWriter(db, "node"),
     stack: prepareWriter(db, "stack"),

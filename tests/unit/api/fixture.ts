@@ -3,6 +3,7 @@ import type { ApiDeps } from "../../../src/api/deps.ts";
 import type { Clock } from "../../../src/lib/clock.ts";
 import { type Change, put } from "../../../src/model/change.ts";
 import type { NodeId, TaskId } from "../../../src/model/ids.ts";
+import type { UpgradeOrder } from "../../../src/model/upgrade.ts";
 import type { NodeUsage } from "../../../src/model/usage.ts";
 import type { ContentRef } from "../../../src/model/item.ts";
 import type { JoinAnswer } from "../../../src/model/join.ts";
@@ -148,7 +149,12 @@ export class FakeAgent implements AgentSession {
 
   async removeVolumes(): Promise<void> {}
 
-  async upgrade(): Promise<void> {}
+  readonly orders: UpgradeOrder[] = [];
+
+  async upgrade(order: UpgradeOrder): Promise<void> {
+    if (this.failure !== undefined) throw this.failure;
+    this.orders.push(order);
+  }
 
   async usage(_tasks: readonly TaskId[]): Promise<NodeUsage> {
     return { at: 0, tasks: [], connections: {} };
@@ -286,9 +292,7 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
     async scale(services) {
       calls.push(["scale", Object.fromEntries(services)]);
     },
-    async restart(id) {
-      calls.push(["restart", id]);
-    },
+    restart: async (id) => void calls.push(["restart", id]),
     async orderRollout(...args) {
       calls.push(["orderRollout", ...args]);
     },
@@ -319,6 +323,7 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
     secrets: secretsOf(calls),
     images: imagesOf(calls),
     bundles: bundlesOf(calls),
+    upgrades: upgradesOf(calls),
     async setAvailability(...args) {
       calls.push(["setAvailability", ...args]);
     },
@@ -334,6 +339,26 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
   };
   await store.commit(changesFor(world));
   return { app: createApi(deps), store, clock, calls, logged, deps };
+}
+
+export const EXECUTABLE = {
+  version: "2.0.0",
+  platform: "linux/amd64",
+  digest: `sha256:${"2".repeat(64)}`,
+  sizeBytes: 7,
+};
+
+function upgradesOf(calls: unknown[][]): ApiDeps["upgrades"] {
+  return {
+    executables: async () => [EXECUTABLE],
+    receive: async (source) => {
+      calls.push(["upgrades.receive", await textOf(source)]);
+      return EXECUTABLE;
+    },
+    begin: async (request) => void calls.push(["upgrades.begin", request]),
+    cancel: async () => void calls.push(["upgrades.cancel"]),
+    isConnected: (id) => id !== "n2",
+  };
 }
 
 /** The images that the site keeps, in the words of the calls. */
@@ -369,6 +394,12 @@ function imagesOf(calls: unknown[][]): ApiDeps["images"] {
 }
 
 /** What bundles need, in the words of the calls. */
+async function textOf(source: AsyncIterable<Uint8Array>): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of source) pieces.push(piece);
+  return Buffer.concat(pieces).toString();
+}
+
 function bundlesOf(calls: unknown[][]): ApiDeps["bundles"] {
   return {
     keys: () => ({ sealing: "a line", signing: "a key" }),
@@ -385,10 +416,8 @@ function bundlesOf(calls: unknown[][]): ApiDeps["bundles"] {
       calls.push(["blob", digest]);
       return new Blob(["a blob"]).stream();
     },
-    async apply(bundle, trust) {
-      const pieces: Uint8Array[] = [];
-      for await (const piece of bundle) pieces.push(piece);
-      calls.push(["applyBundle", Buffer.concat(pieces).toString(), trust]);
+    async apply(bundle, options) {
+      calls.push(["applyBundle", await textOf(bundle), options]);
       return { changed: false, images: [], nodes: [], items: [], stacks: [], executables: [] };
     },
   };
