@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { Clock } from "../../lib/clock.ts";
 import { OrchdError } from "../../lib/errors.ts";
 import { containerNameOf, type Assignment } from "../../model/assignment.ts";
-import type { Mount } from "../../model/container.ts";
+import type { Limits, Mount } from "../../model/container.ts";
 import type { NodeId, TaskId } from "../../model/ids.ts";
 import type { Healthcheck } from "../../model/probe.ts";
 import type {
@@ -29,6 +29,8 @@ import {
   type Upkeep,
 } from "../driver.ts";
 import { makeSources } from "../bind-sources.ts";
+import { countsSwap } from "../containerd/cgroups.ts";
+import { changeOfLimits } from "../oci-limits.ts";
 import { readContainerLog } from "./container-log.ts";
 import { inspectedSchema, listedSchema, statusOf, type Inspected } from "./container-status.ts";
 import { createSpecOf } from "./create-spec.ts";
@@ -179,6 +181,13 @@ export class PodmanRuntime implements Runtime {
 
   async thaw(taskId: TaskId): Promise<void> {
     await this.#onContainer(taskId, (id) => thawContainer(this.#http, id));
+  }
+
+  async limit(taskId: TaskId, limits: Limits): Promise<void> {
+    const json = changeOfLimits(limits, countsSwap());
+    await this.#onContainer(taskId, (id) =>
+      this.#http.send("POST", `/containers/${id}/update`, { json }),
+    );
   }
 
   async remove(taskId: TaskId): Promise<void> {
