@@ -16,7 +16,7 @@ export function upstreamOptions(): Option[] {
       "--upstream <host>",
       "a registry through which the site gets what it does not keep, such as docker.io; * means " +
         "all; may be repeated",
-    ).argParser((host: string, before: string[] = []) => [...before, host]),
+    ).argParser(addHost),
     new Option(
       "--upstream-creds-file <file>",
       "logins for them, as docker login or podman login writes them",
@@ -32,4 +32,8 @@ export async function upstreamFrom(
   if (hosts === undefined) throw usageError("--upstream-creds-file needs --upstream");
   const login = file === undefined ? () => undefined : await readLogins(io, file);
   return { upstream: { hosts, login } };
+}
+
+function addHost(host: string, before: string[] = []): string[] {
+  return [...before, host];
 }
