@@ -40,8 +40,9 @@ interface Token {
 
 /**
  * Registries elsewhere, as their clients read them: OCI distribution specification 1.1, "Pull",
- * with a name and password, or with Docker's tokens. This machine itself may be asked without TLS, all
- * others only with it, and who it is is told to nobody but them and whom they send it to over TLS.
+ * with a name and password, or with Docker's tokens. This machine itself may be asked without TLS,
+ * all others only with it, and who this is, is told to nobody but them and whom they send it to
+ * over TLS.
  */
 export class UpstreamRegistries implements ImageSource {
   readonly #options: UpstreamOptions;

@@ -101,7 +101,7 @@ describe("an image of a registry elsewhere, which wants a login", () => {
 });
 
 describe("a site whose server alone reaches a registry", () => {
-  test("gets images through it, once for all nodes, and keeps copies for when it is gone", async () => {
+  test("gets images through it once, and keeps copies for when it is gone", async () => {
     const fleet = await Fleet.start(3);
     try {
       const [server, ...agents] = fleet.hosts;
