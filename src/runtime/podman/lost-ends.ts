@@ -59,8 +59,9 @@ export function watchPrograms(
  * writes down the end before its own: what is inspected after this is true.
  */
 export function mayBeLost({ State }: Inspected): boolean {
-  if (stateOf(State.Status) !== "running" || State.Pid <= 0 || State.ConmonPid <= 0) return false;
-  return !isAlive(State.Pid) && !isAlive(State.ConmonPid);
+  const { Status, Pid, ConmonPid } = State;
+  if (stateOf(Status) !== "running" || Pid <= 0 || ConmonPid <= 0) return false;
+  return !isAlive(Pid) && !isAlive(ConmonPid);
 }
 
 /** A container as it is, whose end Podman was not told. */
