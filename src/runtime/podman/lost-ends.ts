@@ -55,8 +55,8 @@ export function watchPrograms(
 }
 
 /**
- * Whether Podman has a container as running of which neither program nor monitor is there. A monitor
- * writes down the end before its own: what is inspected after this is true.
+ * Whether Podman has a container as running of which neither program nor monitor is there. A
+ * monitor writes down the end before its own: what is inspected after this is true.
  */
 export function mayBeLost({ State }: Inspected): boolean {
   const { Status, Pid, ConmonPid } = State;
