@@ -194,7 +194,7 @@ describe("secrets and configs on two machines", () => {
     expect(await inside("cat /run/secrets/password")).toBe(SECOND);
   });
 
-  test("none is lost or laid bare when the server is killed amid new ones and new keys", async () => {
+  test("none is lost or laid bare when a server is killed amid new ones and keys", async () => {
     for (let kill = 0; kill < KILLS; kill++) {
       const commands = [
         h1.orchdWith({ input: NEWER }, "secret", "update", "api-token", "-"),

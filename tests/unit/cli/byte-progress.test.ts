@@ -71,7 +71,7 @@ function backUp(io: FakeIo) {
 }
 
 describe("the progress of a volume's backup", () => {
-  test("is drawn again and again where people look, with its speed, and leaves no trace", async () => {
+  test("is drawn again and again on a terminal, with its speed, and then goes", async () => {
     const { code, err } = await backUp(new FakeIo({ isTerminal: true, cwd: directory, clock }));
     expect(code).toBe(0);
     const drawn = [...err.matchAll(/reading shop_data: ([\d.]+ \w+)(, [\d.]+ \w+\/s)?/g)];
