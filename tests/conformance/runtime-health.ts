@@ -143,6 +143,21 @@ function endingCases({ lab, start, startTask, run, test }: HealthTools): void {
     await until("nothing of it is left", () => processes("1102") === 0);
   });
 
+  for (const output of ["", " >/dev/null 2>&1"]) {
+    const kept = output === "" ? "with its output" : "with none";
+    test(`one that leaves a daemon of a session of its own, ${kept}, leaves nothing`, async () => {
+      const taskId = await start();
+      const daemon = `setsid sh -c "setsid sleep 1105 & sleep 1105"${output} & exit 0`;
+      const { end, exitCode } = await run(taskId, daemon);
+      expect({ end, exitCode }).toEqual({ end: "exited", exitCode: 0 });
+      await until("nothing of it is left", () => processes("1105") === 0);
+      const hang = `setsid sh -c "setsid sleep 1105 & sleep 1105"${output} & sleep 1106`;
+      expect((await run(taskId, hang, AbortSignal.timeout(700))).end).toBe("timedOut");
+      await until("nothing of it is left", () => processes("1105") + processes("1106") === 0);
+      expect((await run(taskId, "echo well")).output).toBe("well\n");
+    });
+  }
+
   test("one that prints for ever is ended, and of what it printed the end is kept", async () => {
     const taskId = await start();
     const { end, output } = await run(taskId, "while :; do echo 0123456789; done");

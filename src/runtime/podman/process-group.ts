@@ -21,6 +21,36 @@ export function endSession(root: number): void {
   }
 }
 
+/**
+ * Ends every process that has this among its variables, whoever its parent is by now.
+ * @param older a process that is older than all of them, and may have ended
+ */
+export function endMarked(mark: string, older: number): void {
+  for (let round = 0; round < ROUNDS; round++) {
+    const found = processesAfter(older).filter((pid) => hasVariable(pid, mark));
+    if (found.length === 0) return;
+    for (const pid of found) endOne(pid);
+  }
+}
+
+/** Numbers of processes grow, until they begin anew. */
+function processesAfter(older: number): number[] {
+  const newest = Number(readFileSync("/proc/loadavg", "utf8").trim().split(" ").at(-1));
+  const least = newest >= older ? older : 0;
+  return readdirSync("/proc")
+    .map(Number)
+    .filter((pid) => pid > least);
+}
+
+function hasVariable(pid: number, variable: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, "latin1").split("\0").includes(variable);
+  } catch {
+    // It has ended meanwhile.
+    return false;
+  }
+}
+
 /** A process with everything that it has started, and all that shares a session with that. */
 export function familyOf(root: number): number[] {
   return [root, ...descendantsOf(new Set([root]))];

@@ -1,9 +1,10 @@
+import { randomUUID } from "node:crypto";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { OrchdError } from "../../lib/errors.ts";
 import type { CommandOptions, CommandResult } from "../driver.ts";
 import { sentenceOf } from "./errors.ts";
-import { endGroup, endSession } from "./process-group.ts";
+import { endGroup, endMarked, endSession } from "./process-group.ts";
 
 /** A command that prints more is ended: whoever runs it wants its last words alone. */
 const PRINTED_BYTES_MAX = 1024 * 1024;
@@ -29,6 +30,9 @@ export function nextPidFile(runDir: string): string {
   return join(runDir, `command-${process.pid}-${commands}.pid`);
 }
 
+/** The variable of a command by which all that it starts is known, in whatever session it is. */
+export const COMMAND_VARIABLE = "ORCHD_COMMAND";
+
 /**
  * Runs a command in a container by the OCI runtime itself, with the environment, user and limits of
  * the container's own process. Podman's way would leave two monitor processes for five minutes and
@@ -40,14 +44,18 @@ export function runCommand(
   command: readonly string[],
   options: CommandOptions,
 ): Promise<CommandResult> {
-  const words = [runtime, ...flags, "exec", "--pid-file", pidFile, containerId, ...command];
+  const id = randomUUID();
+  const how = ["--pid-file", pidFile, "--env", `${COMMAND_VARIABLE}=${id}`];
+  const words = [runtime, ...flags, "exec", ...how, containerId, ...command];
   const env = { PATH: process.env["PATH"] ?? "" };
-  return followCommand({ words, env, pidFile, ownSession: false }, options);
+  return followCommand({ words, env, id, pidFile, ownSession: false }, options);
 }
 
 export interface FollowedCommand {
   words: readonly string[];
   env: Record<string, string>;
+  /** What the command has in its `COMMAND_VARIABLE`. */
+  id: string;
   /** Where its id is, once it runs. */
   pidFile: string;
   /** Whether it is to begin a session; false where it does so by itself. */
@@ -56,7 +64,7 @@ export interface FollowedCommand {
 
 /** Runs a command to its end, and ends all that it has started and left behind. */
 export async function followCommand(
-  { words, env, pidFile, ownSession }: FollowedCommand,
+  { words, env, id, pidFile, ownSession }: FollowedCommand,
   { signal, outputBytesMax }: CommandOptions,
 ): Promise<CommandResult> {
   const child = Bun.spawn([...words], {
@@ -74,7 +82,12 @@ export async function followCommand(
     child.kill("SIGKILL");
   };
   const onAbort = () => end("timedOut");
-  const watch = setInterval(() => endLeftBehind(pidFile), LEFT_BEHIND_CHECK_MS);
+  /** What it left in the background would be one process more at each check. */
+  const endLeft = (pid: number) => {
+    endGroup(pid);
+    endMarked(`${COMMAND_VARIABLE}=${id}`, child.pid);
+  };
+  const watch = setInterval(() => whenEnded(pidFile, endLeft), LEFT_BEHIND_CHECK_MS);
   signal.addEventListener("abort", onAbort);
   if (signal.aborted) onAbort();
   const onFlood = () => end("flooded");
@@ -82,8 +95,7 @@ export async function followCommand(
   try {
     const exitCode = await child.exited;
     const pid = readPid(pidFile);
-    // What it left in the background would be one process more at each check.
-    if (pid !== undefined) endGroup(pid);
+    if (pid !== undefined) endLeft(pid);
     await Promise.race([Promise.all(streams.map(({ done }) => done)), Bun.sleep(AFTERWORD_MS)]);
     if (gaveUp !== undefined) return { end: gaveUp, output: tail.text() };
     if (pid === undefined) return notStarted(tail.text());
@@ -106,9 +118,9 @@ function notStarted(output: string): CommandResult {
 }
 
 /** The runtime waits for whoever still has the command's output open, when that has ended. */
-function endLeftBehind(pidFile: string): void {
+function whenEnded(pidFile: string, endLeft: (pid: number) => void): void {
   const pid = readPid(pidFile);
-  if (pid !== undefined && !existsSync(`/proc/${pid}`)) endGroup(pid);
+  if (pid !== undefined && !existsSync(`/proc/${pid}`)) endLeft(pid);
 }
 
 function readPid(path: string): number | undefined {

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import * as fs from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
@@ -31,7 +32,7 @@ import type {
 import { dropRotated } from "../podman/kept-logs.ts";
 import { readLog } from "../podman/log-reader.ts";
 import { readProcessLimits } from "../podman/machine.ts";
-import { followCommand, nextPidFile } from "../podman/run-command.ts";
+import { COMMAND_VARIABLE, followCommand, nextPidFile } from "../podman/run-command.ts";
 import { Subpaths } from "../podman/subpaths.ts";
 import { Cgroups } from "./cgroups.ts";
 import { commandOf } from "./command.ts";
@@ -245,7 +246,8 @@ export class ProcessRuntime implements Runtime {
     options: CommandOptions,
   ): Promise<CommandResult> {
     const pidFile = nextPidFile(this.#options.runDir);
-    const asked = { command: [...command], environment: {}, pidFile };
+    const id = randomUUID();
+    const asked = { command: [...command], environment: { [COMMAND_VARIABLE]: id }, pidFile };
     this.#requireRunning(taskId);
     let start;
     try {
@@ -254,7 +256,7 @@ export class ProcessRuntime implements Runtime {
       if (!(error instanceof OrchdError)) throw error;
       return { end: "notStarted", output: error.message };
     }
-    return followCommand({ ...start, pidFile, ownSession: true }, options);
+    return followCommand({ ...start, id, pidFile, ownSession: true }, options);
   }
 
   usage(taskIds: readonly TaskId[]): Promise<NodeUsage["tasks"]> {
