@@ -17,14 +17,24 @@ export class Gathering {
     for (let rest = bytes; rest.length > 0;) {
       const part = rest.subarray(0, this.#size - this.#filled);
       this.#piece.set(part, this.#filled);
-      this.#filled += part.length;
       rest = rest.subarray(part.length);
-      if (this.#filled < this.#size) continue;
-      const full = this.#piece;
-      this.#piece = new Uint8Array(this.#size);
-      this.#filled = 0;
-      yield full;
+      yield* this.filled(part.length);
     }
+  }
+
+  /** Where bytes may be put without a copy, to be told of with `filled`; never empty. */
+  space(): Uint8Array {
+    return this.#piece.subarray(this.#filled);
+  }
+
+  /** So many bytes of the space have been filled; answers the piece if it is full now. */
+  *filled(length: number): Generator<Uint8Array, void, void> {
+    this.#filled += length;
+    if (this.#filled < this.#size) return;
+    const full = this.#piece;
+    this.#piece = new Uint8Array(this.#size);
+    this.#filled = 0;
+    yield full;
   }
 
   /** What is left at the end. */

@@ -10,7 +10,7 @@ import { RESTORE_AREA } from "./restore-area.ts";
 import { loadSystemCalls, type SystemCalls } from "./system-calls.ts";
 
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants;
-const PIECE_BYTES = 256 * 1024;
+const PIECE_BYTES = 512 * 1024;
 /** Of more files with several names each name counts as a file of its own. */
 const LINKS_MAX = 500_000;
 /** After so many small files whoever else waits has a turn. */
@@ -42,7 +42,6 @@ class TreeReading {
   readonly #writer: ArchiveWriter;
   readonly #calls: SystemCalls;
   readonly #gathering = new Gathering(PIECE_BYTES);
-  readonly #buffer = new Uint8Array(PIECE_BYTES);
   /** Paths of files that have several names, by device and number. */
   readonly #links = new Map<string, string>();
   #changed = 0;
@@ -135,13 +134,14 @@ class TreeReading {
 
   async *#content(descriptor: number, size: number): Pieces {
     for (let at = 0; at < size;) {
-      const length = Math.min(PIECE_BYTES, size - at);
-      const { bytesRead } = await read(descriptor, this.#buffer, 0, length, at);
+      const space = this.#gathering.space().subarray(0, size - at);
+      const { bytesRead } = await read(descriptor, space, 0, space.length, at);
       // It was cut short: its place is filled with zeros.
-      if (bytesRead === 0) this.#buffer.fill(0);
-      const piece = this.#buffer.subarray(0, bytesRead === 0 ? length : bytesRead);
+      if (bytesRead === 0) space.fill(0);
+      const piece = space.subarray(0, bytesRead === 0 ? space.length : bytesRead);
       at += piece.length;
-      yield* this.#gathering.add(this.#writer.data(piece));
+      this.#writer.data(piece);
+      yield* this.#gathering.filled(piece.length);
     }
   }
 

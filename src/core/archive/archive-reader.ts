@@ -8,6 +8,7 @@ import {
   ARCHIVE_VERSION,
   type ArchiveKind,
   type Contents,
+  extendCrc32,
   parseBeginning,
   parseTrailer,
 } from "./seal.ts";
@@ -63,6 +64,7 @@ export class ArchiveReader {
   #contents: Contents | undefined;
   /** Zero blocks after the trailer. */
   #zeros = 0;
+  #crc32 = 0;
   #entries = 0;
   #bytes = 0;
   #hasFailed = false;
@@ -82,7 +84,7 @@ export class ArchiveReader {
       rest = rest.subarray(piece.length);
       this.#missing -= piece.length;
       if (this.#waiting === "content") {
-        this.#hasher.update(piece);
+        this.#pass(piece);
         yield { type: "data", bytes: piece };
       } else this.#gathered.push(piece);
       if (this.#missing > 0) continue;
@@ -114,11 +116,16 @@ export class ArchiveReader {
         return this.#await(this.#padding === 0 ? "block" : "padding", this.#padding);
       case "padding":
         if (!isZero(bytes)) return yield this.#fail(DAMAGED);
-        this.#hasher.update(bytes);
+        this.#pass(bytes);
         return this.#await("block");
       case "nothing":
         return;
     }
+  }
+
+  #pass(bytes: Uint8Array): void {
+    this.#hasher.update(bytes);
+    this.#crc32 = extendCrc32(this.#crc32, bytes);
   }
 
   #await(waiting: Waiting, bytes = 0): void {
@@ -134,10 +141,10 @@ export class ArchiveReader {
     }
     if (block.type === GLOBAL_TYPE || block.type === PAX_TYPE) {
       const isTrailer = block.type === GLOBAL_TYPE && this.#hasBegun;
-      if (!isTrailer) this.#hasher.update(bytes);
+      if (!isTrailer) this.#pass(bytes);
       return yield* this.#beginPax(block);
     }
-    this.#hasher.update(bytes);
+    this.#pass(bytes);
     return yield* this.#onEntry(block);
   }
 
@@ -157,13 +164,13 @@ export class ArchiveReader {
     this.#await("block");
     if (!this.#isGlobal) {
       if (!this.#hasBegun) return yield this.#fail(this.#foreign());
-      this.#hasher.update(bytes);
+      this.#pass(bytes);
       this.#records = records;
       return;
     }
     const comment = records.get("comment");
     if (this.#hasBegun) return yield* this.#onTrailer(comment);
-    this.#hasher.update(bytes);
+    this.#pass(bytes);
     return yield* this.#onBeginning(comment);
   }
 
@@ -181,11 +188,13 @@ export class ArchiveReader {
   }
 
   *#onTrailer(comment: string | undefined): Events {
-    const contents = parseTrailer(comment);
-    if (contents === undefined) return yield this.#fail(DAMAGED);
+    const trailer = parseTrailer(comment);
+    if (trailer === undefined) return yield this.#fail(DAMAGED);
+    const { contents } = trailer;
     const { sha256, entries, bytes } = contents;
     const isAll = entries === this.#entries && bytes === this.#bytes;
-    if (!isAll || sha256 !== this.#hasher.digest()) {
+    const isSound = isAll && trailer.goesWith(this.#crc32) !== false;
+    if (!isSound || sha256 !== this.#hasher.digest()) {
       return yield this.#fail("the archive was altered: its checksum is another one");
     }
     this.#contents = contents;

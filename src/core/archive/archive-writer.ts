@@ -2,7 +2,7 @@ import type { Hasher } from "./archive-reader.ts";
 import { paddingOf } from "./block.ts";
 import { encodeEntry } from "./encode-entry.ts";
 import type { ArchiveEntry } from "./entry.ts";
-import { type ArchiveKind, encodeBeginning, encodeTrailer } from "./seal.ts";
+import { type ArchiveKind, encodeBeginning, encodeTrailer, extendCrc32 } from "./seal.ts";
 
 /**
  * Writes an archive in order: `begin`, then for each member `entry`, its content through `data`,
@@ -11,6 +11,7 @@ import { type ArchiveKind, encodeBeginning, encodeTrailer } from "./seal.ts";
 export class ArchiveWriter {
   readonly #kind: ArchiveKind;
   readonly #hasher: Hasher;
+  #crc32 = 0;
   #entries = 0;
   #bytes = 0;
 
@@ -32,6 +33,7 @@ export class ArchiveWriter {
   /** The very bytes that it is given, which count. */
   data(bytes: Uint8Array): Uint8Array {
     this.#hasher.update(bytes);
+    this.#crc32 = extendCrc32(this.#crc32, bytes);
     return bytes;
   }
 
@@ -42,6 +44,6 @@ export class ArchiveWriter {
 
   end({ changed, skipped }: { changed: number; skipped: number }): Uint8Array {
     const counts = { entries: this.#entries, bytes: this.#bytes, changed, skipped };
-    return encodeTrailer({ sha256: this.#hasher.digest(), ...counts });
+    return encodeTrailer({ sha256: this.#hasher.digest(), ...counts }, this.#crc32);
   }
 }

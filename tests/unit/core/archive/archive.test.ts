@@ -8,10 +8,14 @@ import {
 import { ArchiveTail } from "../../../../src/core/archive/archive-tail.ts";
 import { ArchiveWriter } from "../../../../src/core/archive/archive-writer.ts";
 import { encodeBlock } from "../../../../src/core/archive/block.ts";
-import { joined } from "../../../../src/core/archive/bytes.ts";
-import { encodeEntry, encodePaxBlock } from "../../../../src/core/archive/encode-entry.ts";
+import { byteStringOf, joined } from "../../../../src/core/archive/bytes.ts";
+import {
+  encodeEnd,
+  encodeEntry,
+  encodePaxBlock,
+} from "../../../../src/core/archive/encode-entry.ts";
 import type { ArchiveEntry } from "../../../../src/core/archive/entry.ts";
-import { encodeTrailer } from "../../../../src/core/archive/seal.ts";
+import { encodeBeginning, encodeTrailer, extendCrc32 } from "../../../../src/core/archive/seal.ts";
 import { seededRandom } from "../../../../src/lib/random.ts";
 
 const LIMITS: ArchiveLimits = { entriesMax: 1000, bytesMax: 1_000_000 };
@@ -57,7 +61,8 @@ function sealed(body: Uint8Array, counts: { entries: number; bytes: number }): U
   const writer = new ArchiveWriter("volume archive", sha256());
   const begin = writer.begin();
   const digest = new Bun.CryptoHasher("sha256").update(begin).update(body).digest("hex");
-  const end = encodeTrailer({ sha256: digest, ...counts, changed: 0, skipped: 0 });
+  const before = extendCrc32(0, joined([begin, body]));
+  const end = encodeTrailer({ sha256: digest, ...counts, changed: 0, skipped: 0 }, before);
   return joined([begin, body, end]);
 }
 
@@ -138,7 +143,7 @@ describe("an archive", () => {
     const begin = encodePaxBlock(
       "g",
       "PaxHeader",
-      new Map([["comment", "orchd volume archive 2"]]),
+      new Map([["comment", "orchd volume archive 3"]]),
     );
     expect(problemOf(begin)).toContain("newer orchd");
     const other = encodePaxBlock(
@@ -153,18 +158,30 @@ describe("an archive", () => {
     expect(problemOf(new Uint8Array())).toContain("cut off");
   });
 
+  test("of version 1, which has no CRC, is read by its SHA-256", () => {
+    const begin = encodeBeginning("volume archive");
+    const body = joined([begin, encodeEntry(anEntry())]);
+    const sha256 = new Bun.CryptoHasher("sha256").update(body).digest("hex");
+    const words = `orchd end sha256=${sha256} entries=1 bytes=0 changed=0 skipped=0`;
+    const trailer = encodePaxBlock("g", "PaxHeader", new Map([["comment", words]]));
+    expect(problemOf(joined([body, trailer, encodeEnd()]))).toBeUndefined();
+  });
+
   test("tells whether it is whole without being taken apart", () => {
     const bytes = archiveOf(TREE);
     const tailOf = (given: Uint8Array) => {
-      const tail = new ArchiveTail(sha256());
+      const tail = new ArchiveTail();
       for (let at = 0; at < given.length; at += 999) tail.push(given.subarray(at, at + 999));
       return tail.finish();
     };
     expect(tailOf(bytes)).toMatchObject({ entries: 10, bytes: 517 });
     expect(tailOf(bytes.subarray(0, bytes.length - 512))).toBeUndefined();
-    const altered = bytes.slice();
-    altered[600] = 1;
-    expect(tailOf(altered)).toBeUndefined();
+    const words = byteStringOf(bytes).lastIndexOf("skipped=");
+    for (const at of [600, bytes.length - 3000, words - 2, words + "skipped=".length]) {
+      const altered = bytes.slice();
+      altered[at] = (altered[at] ?? 0) ^ 1;
+      expect({ at, found: tailOf(altered) }).toEqual({ at, found: undefined });
+    }
     expect(tailOf(new Uint8Array())).toBeUndefined();
   });
 });
