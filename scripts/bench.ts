@@ -12,6 +12,7 @@ import { benchIdle } from "./bench/idle.ts";
 import { benchIngress } from "./bench/ingress.ts";
 import { benchMillion } from "./bench/million.ts";
 import { benchNetwork } from "./bench/network.ts";
+import { benchReady } from "./bench/ready.ts";
 import { benchScheduler } from "./bench/scheduler.ts";
 import { benchLoneAgent } from "./bench/lone-agent.ts";
 import { benchProbes } from "./bench/probes.ts";
@@ -51,6 +52,7 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   agents: async () => benchAgents(agents, idleMs),
   agent: async () => benchLoneAgent(idleMs),
   probes: async () => benchProbes(idleMs),
+  ready: async () => benchReady(isFull ? 100 : 20),
   gossip: async () => benchGossip(isFull),
   ingress: benchIngress,
   failover: async () => benchFailover(faults),

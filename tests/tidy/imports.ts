@@ -17,7 +17,11 @@ export const BANDS: Band[] = [
   { band: "lib/", ours: ["lib/"], packages: [] },
   { band: "model/", ours: ["model/", "lib/"], packages: ["zod"] },
   // Node's CRC is a function like those of the language, which would need a minute for it.
-  { band: "core/archive/", ours: ["core/archive/", "model/", "lib/"], packages: ["zod", "node:zlib"] },
+  {
+    band: "core/archive/",
+    ours: ["core/archive/", "model/", "lib/"],
+    packages: ["zod", "node:zlib"],
+  },
   { band: "core/", ours: ["model/", "lib/"], packages: ["zod", "yaml"] },
   { band: "store/", ours: ["store/", ...CORE], packages: ["drizzle-orm", "zod", ...BUILTINS] },
   {
