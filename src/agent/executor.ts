@@ -1,8 +1,8 @@
 import type { Clock } from "../lib/clock.ts";
 import { OrchdError } from "../lib/errors.ts";
 import { freeAddress } from "../core/network/address.ts";
-import type { Assignment } from "../model/assignment.ts";
-import type { ContainerSpec, ImagePin } from "../model/container.ts";
+import { resourcesNow, type Assignment } from "../model/assignment.ts";
+import type { ContainerSpec, ImagePin, Limits } from "../model/container.ts";
 import type { TaskId } from "../model/ids.ts";
 import type { PortClaims } from "../net/ports.ts";
 import type { Runtime } from "../runtime/driver.ts";
@@ -59,6 +59,9 @@ export class Executor {
   /** Tasks whose container we made and never asked to start: only of these do we know that. */
   readonly #unstarted = new Set<TaskId>();
 
+  /** What containers are held to that is not, or may not be, what they were made with at first. */
+  readonly #limits = new Map<TaskId, Limits>();
+
   /** Tasks whose containers are being made now, whoever still wants them. */
   readonly #making = new Set<Assignment>();
 
@@ -92,7 +95,8 @@ export class Executor {
     this.#options.providerOf(given);
     const allowed = withAllowedBinds(grants.fill(given), bindsFor(given, binds));
     const granted = await grants.mount(allowed);
-    const assignment = machine === undefined ? granted : withDevices(granted, machine());
+    const whole = machine === undefined ? granted : withDevices(granted, machine());
+    const assignment = { ...whole, resources: resourcesNow(whole) };
     const { taskId, container, pin } = assignment;
     if (container.networkMode === "bridge") {
       for (const port of assignment.ports) await ports.claim(port, taskId);
@@ -157,6 +161,27 @@ export class Executor {
     });
   }
 
+  /** Holds what runs to other limits; what is refused is not tried again. */
+  async limit(taskId: TaskId, limits: Limits): Promise<void> {
+    this.#limits.set(taskId, limits);
+    try {
+      await this.#options.runtime.limit(taskId, limits);
+    } catch (error) {
+      if (error instanceof OrchdError && error.code === "unreachable") this.#limits.delete(taskId);
+      throw error;
+    }
+  }
+
+  /** What a task's container was last held to, as far as that is known. */
+  limitsOf(taskId: TaskId): Limits | undefined {
+    return this.#limits.get(taskId);
+  }
+
+  /** A container that was started again has the limits that it was made with. */
+  forgetLimits(taskId: TaskId): void {
+    this.#limits.delete(taskId);
+  }
+
   async stop(taskId: TaskId, graceMs: number): Promise<void> {
     const { runtime } = this.#options;
     await this.#options.withdraw(taskId);
@@ -175,6 +200,7 @@ export class Executor {
   async release(taskId: TaskId): Promise<void> {
     this.#unstarted.delete(taskId);
     this.#addresses.delete(taskId);
+    this.#limits.delete(taskId);
     this.#options.grants.release(taskId);
     await this.#options.ports.release(taskId);
   }
@@ -225,6 +251,7 @@ export class Executor {
       ...(networkTask === undefined ? {} : { networkTask }),
       ...(resolver === undefined ? {} : { resolver }),
     });
+    if (assignment.limits !== undefined) this.#limits.set(taskId, assignment.limits);
     const known = { taskId, containerId, state: "created" as const };
     this.#options.containers.set({
       ...known,

@@ -1,9 +1,9 @@
 import type { Clock, Timer } from "../lib/clock.ts";
 import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
-import { awaitedPorts, planStep, type Step } from "../core/task/step.ts";
+import { awaitedPorts, type FoundContainer, planStep, type Step } from "../core/task/step.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
-import type { ImagePin } from "../model/container.ts";
+import type { ImagePin, Limits } from "../model/container.ts";
 import type { TaskId } from "../model/ids.ts";
 import { isFit, type Health, type TaskStatus } from "../model/task.ts";
 import type { Containers } from "./containers.ts";
@@ -163,7 +163,7 @@ export class Worker {
     const found = {
       assignment,
       status: this.#statuses.get(taskId),
-      container: this.#options.containers.get(taskId),
+      container: this.#found(taskId),
       isHeld: assignment !== undefined && this.#options.readiness.isHeld(assignment),
       isCutOff: assignment !== undefined && this.#options.isCutOff(assignment),
     };
@@ -190,8 +190,29 @@ export class Worker {
         return;
       case "stop":
         return await executor.stop(taskId, step.graceMs);
+      case "limit":
+        return await this.#limit(taskId, step.limits);
       case "remove":
         return await executor.remove(taskId);
+    }
+  }
+
+  #found(taskId: TaskId): FoundContainer | undefined {
+    const container = this.#options.containers.get(taskId);
+    const limits = this.#options.executor.limitsOf(taskId);
+    return container === undefined || limits === undefined ? container : { ...container, limits };
+  }
+
+  /** What the kernel does not take is told, and not tried again: the task goes on as it was. */
+  async #limit(taskId: TaskId, limits: Limits): Promise<void> {
+    try {
+      await this.#options.executor.limit(taskId, limits);
+    } catch (error) {
+      if (error instanceof OrchdError && error.code === "unreachable") throw error;
+      const status = this.#statuses.get(taskId);
+      const message = `its limits stay as they were until it is restarted: ${formatTrouble(error)}`;
+      this.#options.log.warn(`task ${taskId}: ${message}`);
+      if (status !== undefined) this.#setStatus({ ...status, message: message.slice(0, 1000) });
     }
   }
 
@@ -266,6 +287,7 @@ export class Worker {
   release(taskId: TaskId): void {
     const status = this.#withoutHold(taskId);
     if (status === undefined) return;
+    this.#options.executor.forgetLimits(taskId);
     const container = this.#options.containers.get(taskId);
     const assignment = this.#assignments.get(taskId);
     const isAwaited =

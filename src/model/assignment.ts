@@ -1,5 +1,11 @@
 import { z } from "zod";
-import { containerSpecSchema, imagePinSchema, resourcesSchema } from "./container.ts";
+import {
+  containerSpecSchema,
+  imagePinSchema,
+  limitsSchema,
+  type Resources,
+  resourcesSchema,
+} from "./container.ts";
 import { serviceIdSchema, taskIdSchema } from "./ids.ts";
 import { INGRESS_RULES_MAX } from "./ingress-rule.ts";
 import { portSchema, restartPolicySchema } from "./service.ts";
@@ -21,6 +27,8 @@ export const assignmentSchema = z.object({
   /** What its image has to be; absent for the first task of a revision. */
   pin: imagePinSchema.optional(),
   resources: resourcesSchema,
+  /** The limits that hold by now, once they are others than those of its own revision. */
+  limits: limitsSchema.optional(),
   ports: z.array(portSchema),
   /** The ports on which its service takes requests by `x-orchd.ingress`. */
   requestPorts: z.array(z.int().min(1).max(65_535)).max(INGRESS_RULES_MAX).optional(),
@@ -53,6 +61,11 @@ export const assignmentSetSchema = z.object({
   assignments: z.array(assignmentSchema),
 });
 export type AssignmentSet = z.infer<typeof assignmentSetSchema>;
+
+/** What a container of the task is made with now. */
+export function resourcesNow({ resources, limits }: Assignment): Resources {
+  return limits === undefined ? resources : { ...resources, limits };
+}
 
 /** `orchd-shop-web-1-k3v…`: unique, legal for every runtime, found by prefix when cleaning up. */
 export function containerNameOf(assignment: Assignment): string {

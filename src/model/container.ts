@@ -135,18 +135,21 @@ export const containerSpecSchema = z.object({
 });
 export type ContainerSpec = z.infer<typeof containerSpecSchema>;
 
+/** Hard limits, enforced by the kernel; they never affect placement. Absent means none. */
+export const limitsSchema = z.object({
+  /** Thousandths of one core. */
+  cpuMillis: z.int().min(1).optional(),
+  memoryBytes: bytes.optional(),
+  /** Memory and swap together, as runtimes count it; -1 means unlimited swap. */
+  memorySwapBytes: z.int().min(-1).optional(),
+  pids: z.int().min(-1).optional(),
+  cpuShares: z.int().min(0).optional(),
+  cpuSet: z.string().max(255).optional(),
+});
+export type Limits = z.infer<typeof limitsSchema>;
+
 export const resourcesSchema = z.object({
-  /** Hard limits, enforced by the kernel; they never affect placement. Absent means none. */
-  limits: z.object({
-    /** Thousandths of one core. */
-    cpuMillis: z.int().min(1).optional(),
-    memoryBytes: bytes.optional(),
-    /** Memory and swap together, as runtimes count it; -1 means unlimited swap. */
-    memorySwapBytes: z.int().min(-1).optional(),
-    pids: z.int().min(-1).optional(),
-    cpuShares: z.int().min(0).optional(),
-    cpuSet: z.string().max(255).optional(),
-  }),
+  limits: limitsSchema,
   /** What placement keeps free for the task. */
   reservations: z.object({
     cpuMillis: z.int().min(0),

@@ -294,15 +294,22 @@ export function sameTemplate(before: ServiceSpec, after: ServiceSpec): boolean {
 /**
  * The part of a spec that a running task carries: a change here needs a new task. Networks and
  * their aliases are not of it: every task has a route to every other, and rules say who may use it.
+ * Limits are not either, since runtimes change them under a program that runs, unless it is a job,
+ * which may have failed by them.
  */
 function templateOf(spec: ServiceSpec) {
   return {
     mode: spec.mode,
     container: spec.container,
-    resources: spec.resources,
+    resources: isJob(spec) ? spec.resources : lastingResources(spec),
     ports: spec.ports,
     restarts: spec.restarts,
   };
+}
+
+/** What of its resources a task keeps for its life. */
+function lastingResources({ resources: { limits, reservations } }: ServiceSpec) {
+  return { reservations, cpuSet: limits.cpuSet };
 }
 
 /** Whether a task of this revision is as the newest one says, and so needs no replacement. */

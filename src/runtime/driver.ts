@@ -1,5 +1,5 @@
 import type { Assignment } from "../model/assignment.ts";
-import type { Mount } from "../model/container.ts";
+import type { Limits, Mount } from "../model/container.ts";
 import type { TaskId } from "../model/ids.ts";
 import type { Check, Healthcheck } from "../model/probe.ts";
 import type {
@@ -120,6 +120,12 @@ export interface Runtime {
   freeze(taskId: TaskId): Promise<void>;
   /** Lets it go on; nothing for one that is not frozen. */
   thaw(taskId: TaskId): Promise<void>;
+  /**
+   * Holds a running container to these limits from now on, until it ends; its set of processors
+   * stays as it is.
+   * @throws OrchdError `runtime` where the kernel does not take them
+   */
+  limit(taskId: TaskId, limits: Limits): Promise<void>;
   /** Removes the container with its anonymous volumes, running or not; nothing when it is gone. */
   remove(taskId: TaskId): Promise<void>;
   /** Events from now on; ends when `signal` aborts, heals itself otherwise. */

@@ -1,4 +1,4 @@
-import type { Mount } from "../model/container.ts";
+import type { Limits, Mount } from "../model/container.ts";
 import type { TaskId } from "../model/ids.ts";
 import type { Healthcheck } from "../model/probe.ts";
 import type {
@@ -74,6 +74,10 @@ export class SideBySide implements Runtime {
 
   thaw(taskId: TaskId): Promise<void> {
     return this.#of(taskId).thaw(taskId);
+  }
+
+  limit(taskId: TaskId, limits: Limits): Promise<void> {
+    return this.#of(taskId).limit(taskId, limits);
   }
 
   /** Of both: what is there of a process alone would otherwise never go. */

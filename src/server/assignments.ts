@@ -5,6 +5,7 @@ import type { Applied } from "../model/change.ts";
 import { canMove, homeOf } from "../model/home.ts";
 import type { NodeId } from "../model/ids.ts";
 import { pinOf } from "../model/image-pin.ts";
+import { limitsInForce } from "../model/limits-in-force.ts";
 import { restartOf, specAt, specOf, type Service, type ServiceSpec } from "../model/service.ts";
 import type { Task } from "../model/task.ts";
 import type { View } from "../model/view.ts";
@@ -24,13 +25,15 @@ export function assignmentSetOf(view: View, nodeId: NodeId): AssignmentSet {
     const who = { taskId: task.id, serviceId, stack, service: name, slot, revision };
     const pin = node === undefined ? undefined : pinOf(service, task.revision, node);
     const what = { container, ...(pin === undefined ? {} : { pin }), resources, ports, restart };
+    const limits = limitsInForce(service, revision);
+    const held = limits === undefined ? {} : { limits };
     const given = task.devices === undefined ? {} : { devices: task.devices };
     const taken = ingress === undefined ? {} : { requestPorts: ingress.map(({ port }) => port) };
     const { backups } = specOf(service);
     const kept = backups === undefined || desired !== "running" ? {} : { backups };
     const home = canMove(service) || homeOf(view, service, slot) !== undefined;
     const bond = home ? {} : { unbound: true };
-    const also = { ...taken, ...given, ...labelsFor(service, spec), ...kept, ...bond };
+    const also = { ...held, ...taken, ...given, ...labelsFor(service, spec), ...kept, ...bond };
     assignments.push({ ...who, desired, state, ...what, ...also, failures });
   }
   return { generation: view.version, assignments };
@@ -58,14 +61,19 @@ export function nodesTouchedBy(applied: Applied): NodeId[] {
 }
 
 /**
- * The nodes that hear of other backups: the only part of a service's newest revision that concerns
+ * The nodes that hear of other backups or limits: what of a service's newest revision concerns
  * tasks of older ones as well.
  */
-export function nodesWithOtherBackups(view: View, { kind, before, after }: Applied): NodeId[] {
+export function nodesWithOtherTerms(view: View, { kind, before, after }: Applied): NodeId[] {
   if (kind !== "service" || before === undefined || after === undefined) return [];
-  if (equalJson(specOf(before).backups, specOf(after).backups)) return [];
+  if (equalJson(termsOf(before), termsOf(after))) return [];
   const nodes = view.tasksOf(after.id).map(({ nodeId }) => nodeId);
   return [...new Set(nodes)].filter((id) => id !== undefined);
+}
+
+function termsOf(service: Service) {
+  const { backups, resources } = specOf(service);
+  return { backups, limits: resources.limits };
 }
 
 function sameAssignment(a: Task, b: Task): boolean {

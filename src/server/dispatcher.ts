@@ -15,7 +15,7 @@ import { inServerTime, withReadiness, withStatus, type TaskStatus } from "../mod
 import type { Service } from "../model/service.ts";
 import type { View } from "../model/view.ts";
 import type { Commit, Store } from "../store/store.ts";
-import { assignmentSetOf, nodesTouchedBy, nodesWithOtherBackups } from "./assignments.ts";
+import { assignmentSetOf, nodesTouchedBy, nodesWithOtherTerms } from "./assignments.ts";
 import { commitFresh } from "./commit-fresh.ts";
 import { Turns } from "./turns.ts";
 
@@ -197,7 +197,7 @@ export class Dispatcher implements ServerSession {
   #onCommit({ applied }: Commit): void {
     for (const one of applied) {
       for (const nodeId of nodesTouchedBy(one)) this.#markStale(nodeId);
-      const others = nodesWithOtherBackups(this.#store.view(), one);
+      const others = nodesWithOtherTerms(this.#store.view(), one);
       for (const nodeId of others) this.#markStale(nodeId);
     }
   }

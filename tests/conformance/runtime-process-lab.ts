@@ -13,6 +13,8 @@ import type { RuntimeLab } from "./runtime.ts";
 /** Why cases of images are not for processes. */
 const NO_IMAGES = "a process is of no image";
 
+const OWN_CGROUPS = "a process sees the node's own cgroups, so a test of its own looks at them";
+
 /** Cases that have no meaning for processes. */
 export const PROCESS_CANNOT = {
   "an image that is not there is told by its name": NO_IMAGES,
@@ -23,8 +25,8 @@ export const PROCESS_CANNOT = {
   "after the runtime was away everything is still there, and resync is told":
     "there is no service that could be away",
   "a terminal is one, and its lines end without a carriage return": "a process has no terminal",
-  "limits of memory, processor, processes and files hold":
-    "a process sees the node's own cgroups, so a test of its own looks at them",
+  "limits of memory, processor, processes and files hold": OWN_CGROUPS,
+  "limits change under a program that runs, and can be taken away again": OWN_CGROUPS,
   "capabilities, devices and security options are as given":
     "a process sees the node's own /dev, so a test of its own looks at the rest",
   "a device that the task was given is there, also under its lasting name":

@@ -52,17 +52,35 @@ describe(SUITE, () => {
       return status?.state === "exited" && status;
     });
 
+  const showLimits = [
+    "M=$(sed -n 's/.*:memory://p' /proc/self/cgroup)",
+    "C=$(sed -n 's/.*:cpu://p' /proc/self/cgroup)",
+    "P=$(sed -n 's/.*:pids://p' /proc/self/cgroup); U=$(sed -n 's/^0:://p' /proc/self/cgroup)",
+    "cd /sys/fs/cgroup",
+    "cat memory$M/memory.limit_in_bytes || cat .$U/memory.max",
+    "cat cpu$C/cpu.cfs_quota_us || cut -d' ' -f1 .$U/cpu.max",
+    "cat pids$P/pids.max || cat .$U/pids.max",
+  ];
+
+  test("limits change while it runs", async () => {
+    const taskId = await run("sleep 60", {}, { memoryBytes: 64 * 1024 * 1024, cpuMillis: 250 });
+    const options = { signal: AbortSignal.timeout(10_000), outputBytesMax: 4096 };
+    const limits = async () => {
+      const command = ["/bin/sh", "-c", `exec 2>&-; ${showLimits.join("; ")}`];
+      return (await lab.runtime.run(taskId, command, options)).output.trim().split("\n");
+    };
+    await lab.runtime.limit(taskId, { memoryBytes: 96 * 1024 * 1024, cpuMillis: 500, pids: 70 });
+    expect(await limits()).toEqual([`${96 * 1024 * 1024}`, "50000", "70"]);
+    await lab.runtime.limit(taskId, { memoryBytes: 32 * 1024 * 1024 });
+    expect(await limits()).toEqual([
+      `${32 * 1024 * 1024}`,
+      expect.stringMatching(/^(-1|max)$/),
+      "2048",
+    ]);
+  });
+
   test("limits are those of a cgroup of its own, and of the process", async () => {
-    const script = [
-      "M=$(sed -n 's/.*:memory://p' /proc/self/cgroup)",
-      "C=$(sed -n 's/.*:cpu://p' /proc/self/cgroup)",
-      "P=$(sed -n 's/.*:pids://p' /proc/self/cgroup); U=$(sed -n 's/^0:://p' /proc/self/cgroup)",
-      "cd /sys/fs/cgroup",
-      "cat memory$M/memory.limit_in_bytes || cat .$U/memory.max",
-      "cat cpu$C/cpu.cfs_quota_us || cut -d' ' -f1 .$U/cpu.max",
-      "cat pids$P/pids.max || cat .$U/pids.max",
-      "ulimit -n; ulimit -Hn",
-    ];
+    const script = [...showLimits, "ulimit -n; ulimit -Hn"];
     const ulimits = [{ name: "nofile", soft: 100, hard: 200 }];
     const limits = { memoryBytes: 64 * 1024 * 1024, cpuMillis: 250, pids: 50 };
     expect(await printed(`exec 2>&-; ${script.join("; ")}`, { ulimits }, limits)).toEqual([

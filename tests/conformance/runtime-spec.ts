@@ -12,6 +12,14 @@ import { aTask } from "./runtime-task.ts";
 import { failureOf } from "./runtime-until.ts";
 
 const TIMEOUT_MS = 60_000;
+const MIB = 1024 * 1024;
+/** Prints the limits of memory, processor and processes, with either kind of cgroups. */
+const LIMITS = [
+  "exec 2>&-; cd /sys/fs/cgroup",
+  "cat memory/memory.limit_in_bytes || cat memory.max",
+  "cat cpu/cpu.cfs_quota_us || cut -d' ' -f1 cpu.max",
+  "cat pids/pids.max || cat pids.max",
+].join("; ");
 
 /** A lab with a directory for what its containers mount. */
 export interface SpecLab extends RuntimeLab {
@@ -142,7 +150,7 @@ function processCases({ lab, inside, test }: SpecTools): void {
   });
 }
 
-function limitCases({ inside, test }: SpecTools): void {
+function limitCases({ lab, inside, test }: SpecTools): void {
   test("limits of memory, processor, processes and files hold", async () => {
     const script = [
       "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max",
@@ -168,6 +176,34 @@ function limitCases({ inside, test }: SpecTools): void {
       "200",
       "0",
     ]);
+  });
+
+  test("limits change under a program that runs, and can be taken away again", async () => {
+    const { runtime, image } = lab();
+    const assignment = aTask(image, { prints: ["up"] });
+    const { taskId } = assignment;
+    const held = { ...assignment.resources, limits: { memoryBytes: 64 * MIB, cpuMillis: 250 } };
+    await runtime.create({ assignment: { ...assignment, resources: held } });
+    try {
+      await runtime.start(taskId);
+      const limits = async () => {
+        const options = { signal: AbortSignal.timeout(10_000), outputBytesMax: 4096 };
+        const { output } = await runtime.run(taskId, ["/bin/sh", "-c", LIMITS], options);
+        return output.trim().split("\n");
+      };
+      const { startedAt } = (await runtime.inspect(taskId)) ?? {};
+      await runtime.limit(taskId, { memoryBytes: 96 * MIB, cpuMillis: 500, pids: 70 });
+      expect(await limits()).toEqual([`${96 * MIB}`, "50000", "70"]);
+      await runtime.limit(taskId, { memoryBytes: 32 * MIB });
+      expect(await limits()).toEqual([`${32 * MIB}`, expect.stringMatching(/^(-1|max)$/), "2048"]);
+      await runtime.limit(taskId, {});
+      const [memory = ""] = await limits();
+      expect(memory === "max" || Number(memory) > 2 ** 50).toBe(true);
+      expect(await runtime.inspect(taskId)).toMatchObject({ state: "running", startedAt });
+    } finally {
+      await runtime.remove(taskId);
+    }
+    expect((await failureOf(runtime.limit(taskId, {}))).code).toBe("notFound");
   });
 
   test("a limit that this machine can't give is lowered, and the container starts", async () => {

@@ -28,6 +28,24 @@ describe("a changed file replaces what it must and nothing else", () => {
     expect(await host.running("hello")).toHaveLength(3);
   });
 
+  test("other limits hold at once for the programs that run, and starts none", async () => {
+    const limited = (memory: string, cpus: string) =>
+      aStack("held", `deploy: {resources: {limits: {memory: ${memory}, cpus: "${cpus}"}}}`);
+    await host.mustUp(limited("64m", "0.5"));
+    const [before] = await host.running("held");
+    await host.mustUp(limited("96m", "0.25"));
+    const read = "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes cpu/cpu.cfs_quota_us";
+    const unified = "cat memory.max; cut -d' ' -f1 cpu.max";
+    await host.waitFor("the new limits hold", async () => {
+      const command = ["exec", "held/app", "--", "sh", "-c", `${read} 2>&- || { ${unified}; }`];
+      const { stdout } = await host.orchd(...command);
+      return stdout.trim() === `${96 * 1024 * 1024}\n25000`;
+    });
+    const [after] = await host.running("held");
+    expect(after).toMatchObject({ id: before?.id, startedAt: before?.startedAt });
+    await host.must("down", "held");
+  });
+
   test("a new image is a new revision of every task", async () => {
     const before = await host.service("hello/web-app");
     await host.mustUp(HELLO.replace(HELLO_IMAGE, NEW_IMAGE));

@@ -193,6 +193,8 @@ export class SimulatedRuntime implements Runtime {
 
   async thaw(): Promise<void> {}
 
+  async limit(): Promise<void> {}
+
   async close(): Promise<void> {}
 
   logs(): AsyncIterable<LogLine> {

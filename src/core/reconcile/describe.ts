@@ -20,8 +20,15 @@ export function describeChange(before: ServiceSpec, after: ServiceSpec): string 
   parts.push(...grants);
   const told = grants.length > 0 ? (["image", "grants"] as const) : (["image"] as const);
   const container = changedKeys(before.container, after.container, told);
-  const rest = changedKeys(before, after, ["replicas", "mode", "restarts", "container"]);
-  return [...parts, ...container, ...rest].join(", ");
+  const { limits, ...lasting } = after.resources;
+  const { limits: limitsBefore, ...lastingBefore } = before.resources;
+  const resources = [
+    ...(equalJson(limitsBefore, limits) ? [] : ["limits"]),
+    ...(equalJson(lastingBefore, lasting) ? [] : ["reservations"]),
+  ];
+  const said = ["replicas", "mode", "restarts", "container", "resources"] as const;
+  const rest = changedKeys(before, after, said);
+  return [...parts, ...container, ...resources, ...rest].join(", ");
 }
 
 function changedKeys<T extends object>(before: T, after: T, told: readonly (keyof T)[]): string[] {

@@ -1,5 +1,5 @@
 import { put, type Change } from "../../model/change.ts";
-import type { Assignment } from "../../model/assignment.ts";
+import { resourcesNow, type Assignment } from "../../model/assignment.ts";
 import type { NodeId, TaskId } from "../../model/ids.ts";
 import { formatServiceName } from "../../model/names.ts";
 import { revise } from "../../model/revise.ts";
@@ -125,8 +125,8 @@ class Lost {
     let next = service;
     const head = currentRevision(service);
     if (held.revision > head.revision) {
-      const { container, resources, ports, restart = head.spec.restart } = held;
-      const spec = { ...head.spec, container, resources, ports, restart };
+      const { container, ports, restart = head.spec.restart } = held;
+      const spec = { ...head.spec, container, resources: resourcesNow(held), ports, restart };
       const tasks = this.#view.tasksOf(service.id);
       next = renumbered(service, revise(service, spec, this.#now, tasks), held.revision, spec);
     }
@@ -175,12 +175,12 @@ function isOfJob({ restart }: Assignment): boolean {
 }
 
 function specFrom(held: Assignment, isGlobal: boolean): ServiceSpec {
-  const { container, resources, ports, restart, slot } = held;
+  const { container, ports, restart, slot } = held;
   return {
     mode: isGlobal ? "global" : "replicated",
     replicas: isGlobal ? 1 : Math.max(1, numberOf(slot)),
     container,
-    resources,
+    resources: resourcesNow(held),
     ports,
     // The stack's own.
     networks: [],

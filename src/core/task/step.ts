@@ -1,5 +1,7 @@
+import { equalJson } from "../../lib/order.ts";
 import { isTerminal, rankOf, type TaskState, type TaskStatus } from "../../model/task.ts";
 import type { Assignment } from "../../model/assignment.ts";
+import type { Limits } from "../../model/container.ts";
 import { formatExit } from "./exit.ts";
 
 /** As much of a container as deciding needs. */
@@ -10,6 +12,8 @@ export interface FoundContainer {
   exitCode?: number;
   outOfMemory?: boolean;
   address?: string;
+  /** What it was last held to; absent while that is what it was made with, or nobody knows. */
+  limits?: Limits;
 }
 
 /** What a node knows of one task; undefined parts are not there. */
@@ -31,6 +35,8 @@ export type Step =
   | { type: "create" }
   | { type: "start" }
   | { type: "stop"; graceMs: number }
+  /** Hold what runs to other limits than it was made with. */
+  | { type: "limit"; limits: Limits }
   /** Remove the container, running or not. */
   | { type: "remove" }
   /** Say that the task reached a state; the node's record of it changes with that. */
@@ -112,10 +118,15 @@ function stepToRunning(
     case "running":
       if (status?.state !== "running") return reportRunning(assignment, container, isHeld, now);
       if (status.ending === true) return stop(assignment);
-      return isCutOff ? reportCutOff(assignment, status) : undefined;
+      return isCutOff ? reportCutOff(assignment, status) : stepToLimits(assignment, container);
     case "exited":
       return reportExit(assignment, container, now, status?.ending === true ? status : undefined);
   }
+}
+
+function stepToLimits({ limits }: Assignment, container: FoundContainer): Step | undefined {
+  if (limits === undefined || equalJson(limits, container.limits)) return undefined;
+  return { type: "limit", limits };
 }
 
 function stepToShutdown(

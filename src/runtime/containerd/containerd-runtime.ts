@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { OrchdError } from "../../lib/errors.ts";
-import type { Mount } from "../../model/container.ts";
+import type { Limits, Mount } from "../../model/container.ts";
 import { taskIdSchema, type NodeId, type TaskId } from "../../model/ids.ts";
 import type { Healthcheck } from "../../model/probe.ts";
 import type {
@@ -206,6 +206,11 @@ export class ContainerdRuntime implements Runtime {
   async thaw(taskId: TaskId): Promise<void> {
     await this.#require(taskId);
     await this.#life.thaw(taskId);
+  }
+
+  async limit(taskId: TaskId, limits: Limits): Promise<void> {
+    await this.#require(taskId);
+    await this.#life.limit(taskId, limits);
   }
 
   async remove(taskId: TaskId): Promise<void> {

@@ -154,6 +154,7 @@ export const METHODS = {
   kill: command("tasks.v1.Tasks/Kill", "KillRequest"),
   pause: command("tasks.v1.Tasks/Pause", "ProcessRequest"),
   resume: command("tasks.v1.Tasks/Resume", "ProcessRequest"),
+  update: command("tasks.v1.Tasks/Update", "UpdateRequest"),
   exec: command("tasks.v1.Tasks/Exec", "ExecRequest"),
   resize: command("tasks.v1.Tasks/ResizePty", "ResizeRequest"),
   closeIo: command("tasks.v1.Tasks/CloseIO", "CloseIoRequest"),

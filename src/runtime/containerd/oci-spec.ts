@@ -1,3 +1,4 @@
+import { CPU_PERIOD_US, PIDS_DEFAULT } from "../oci-limits.ts";
 import { hostname } from "node:os";
 import { OrchdError } from "../../lib/errors.ts";
 import type { Assignment } from "../../model/assignment.ts";
@@ -26,9 +27,7 @@ export interface OciInput {
   network?: string;
 }
 
-const CPU_PERIOD_US = 100_000;
 /** As in Podman. */
-const PIDS_MAX = 2048;
 const PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /**
@@ -190,6 +189,6 @@ function resourcesOf(
         ? {}
         : { period: CPU_PERIOD_US, quota: (cpuMillis * CPU_PERIOD_US) / 1000 }),
     },
-    pids: { limit: limits.pids ?? PIDS_MAX },
+    pids: { limit: limits.pids ?? PIDS_DEFAULT },
   };
 }

@@ -107,6 +107,7 @@ message ExecRequest {
 message ResizeRequest {
   string container_id = 1; string exec_id = 2; uint32 width = 3; uint32 height = 4;
 }
+message UpdateRequest { string container_id = 1; Any resources = 2; }
 message CloseIoRequest { string container_id = 1; string exec_id = 2; bool stdin = 3; }
 
 message PublishRequest { string topic = 1; Any event = 2; }

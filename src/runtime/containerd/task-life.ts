@@ -1,15 +1,18 @@
 import type { Clock } from "../../lib/clock.ts";
 import { OrchdError } from "../../lib/errors.ts";
+import type { Limits } from "../../model/container.ts";
 import type { TaskId } from "../../model/ids.ts";
+import { changeOfLimits } from "../oci-limits.ts";
 import { killedForMemory } from "../podman/kernel-log.ts";
-import { cgroupsPathOf, wasOutOfMemory } from "./cgroups.ts";
+import { cgroupsPathOf, countsSwap, wasOutOfMemory } from "./cgroups.ts";
 import { type ContainerFiles, readBoot } from "./container-files.ts";
 import { isCode } from "./errors.ts";
-import type { ContainerdGrpc } from "./grpc.ts";
+import { anyOf, type ContainerdGrpc } from "./grpc.ts";
 import { makeOutputs, outputPathsOf, type LogKeeper } from "./log-keeper.ts";
 import { METHODS, millisecondsOf, TASK_STATUS, type TaskProcess } from "./methods.ts";
 import { SNAPSHOTTER } from "./unpack.ts";
 
+const RESOURCES_URL = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources";
 const SIGKILL = 9;
 /** 128 + SIGKILL. */
 export const KILLED = 137;
@@ -106,6 +109,11 @@ export class TaskLife {
     const found = await this.find(taskId);
     if (found !== undefined && !isPaused(found)) return;
     await this.#parts.grpc.call(METHODS.resume, { containerId: taskId });
+  }
+
+  async limit(taskId: TaskId, limits: Limits): Promise<void> {
+    const resources = anyOf(RESOURCES_URL, changeOfLimits(limits, countsSwap()));
+    await this.#parts.grpc.call(METHODS.update, { containerId: taskId, resources });
   }
 
   /** Whether it has ended within that time; a shim that was killed counts as ended, too. */

@@ -31,7 +31,7 @@ import { FakeImages } from "./fake-images.ts";
 import { FakeVolumes } from "./fake-volumes.ts";
 import { parseFakeScript, type FakeScript } from "./fake-script.ts";
 
-export type FakeOperation = "create" | "start" | "stop" | "remove" | "list" | "pullImage";
+export type FakeOperation = "create" | "start" | "stop" | "limit" | "remove" | "list" | "pullImage";
 
 interface FakeContainer {
   status: ContainerStatus;
@@ -158,6 +158,13 @@ export class FakeRuntime implements Runtime {
 
   thaw(taskId: TaskId): Promise<void> {
     return this.#answer(() => void this.#frozen.delete(taskId));
+  }
+
+  limit(taskId: TaskId): Promise<void> {
+    return this.#answer(() => {
+      this.#failIfAsked("limit");
+      this.#require(taskId);
+    });
   }
 
   remove(taskId: TaskId): Promise<void> {

@@ -1,3 +1,4 @@
+import { CPU_PERIOD_US } from "../oci-limits.ts";
 import { OrchdError } from "../../lib/errors.ts";
 import { containerNameOf, type Assignment } from "../../model/assignment.ts";
 import type { ContainerSpec, Mount, Resources } from "../../model/container.ts";
@@ -22,7 +23,6 @@ export interface CreateSpecOptions {
 }
 
 const LOG_BYTES_MAX = 10 * 1024 * 1024;
-const CPU_PERIOD_US = 100_000;
 
 /**
  * What Podman is to make of an assignment: the body of `POST /libpod/containers/create` (its

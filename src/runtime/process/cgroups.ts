@@ -1,22 +1,20 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { OrchdError } from "../../lib/errors.ts";
-import type { Resources } from "../../model/container.ts";
+import type { Limits } from "../../model/container.ts";
 import type { NodeId, TaskId } from "../../model/ids.ts";
 import type { NodeUsage } from "../../model/usage.ts";
+import { PIDS_DEFAULT } from "../oci-limits.ts";
 
 const ROOT = "/sys/fs/cgroup";
 /** Begins the name of the cgroup of a node, below which each task has one. */
 const PARENT = "orchd-process-";
 /** Of cpu.cfs_period_us and cpu.max, in µs. */
 const PERIOD_US = 100_000;
-/** What a task may have that says nothing of it: a program that forks for ever stops there. */
-export const PIDS_DEFAULT = 2048;
 /** cpu.weight is 1 to 10000 where cpu.shares was 2 to 262144. */
 const SHARES_MIN = 2;
 const SHARES_MAX = 262_144;
 
-type Limits = Resources["limits"];
 type Controller = "memory" | "cpu" | "cpuset" | "pids";
 
 /** What a limit becomes: a file of a cgroup, and what is written into it. */
@@ -76,10 +74,8 @@ export class Cgroups {
   make(taskId: TaskId, limits: Limits): void {
     const settings = settingsOf(limits, this.isUnified);
     for (const { controller, file } of settings) this.#require(controller, file);
-    const pids = limits.pids ?? PIDS_DEFAULT;
-    if (this.#controllers.has("pids")) {
-      settings.push({ controller: "pids", file: "pids.max", value: pids < 0 ? "max" : `${pids}` });
-    } else if (limits.pids !== undefined) this.#require("pids", "pids.max");
+    if (this.#controllers.has("pids")) settings.push(pidsOf(limits));
+    else if (limits.pids !== undefined) this.#require("pids", "pids.max");
     const cpuset = this.isUnified ? undefined : this.#hierarchies.get("cpuset");
     const hasSet = settings.some(({ controller }) => controller === "cpuset");
     // To join one takes the kernel milliseconds: a set that nobody asked for is not made.
@@ -89,6 +85,19 @@ export class Cgroups {
     }
     if (cpuset !== undefined && hasSet) inheritSets(cpuset, this.#parent, taskId);
     for (const setting of settings) this.#write(taskId, setting);
+  }
+
+  /**
+   * Changes the limits of a task that runs; its set of processors stays as it is.
+   * @throws OrchdError `invalid` for a limit that this machine can't hold, `runtime`
+   */
+  limit(taskId: TaskId, limits: Limits): void {
+    const wanted = settingsOf({ ...limits, cpuSet: "" }, this.isUnified);
+    for (const { controller, file } of wanted) this.#require(controller, file);
+    const free = unlimited(this.isUnified);
+    for (const setting of [...free, ...wanted, pidsOf(limits)]) {
+      if (this.#controllers.has(setting.controller)) this.#write(taskId, setting);
+    }
   }
 
   /** Ids of all processes that a task has. */
@@ -249,6 +258,28 @@ export function settingsOf(limits: Limits, isUnified: boolean): Setting[] {
   }
   if (cpuSet !== undefined && cpuSet !== "") add("cpuset", "cpuset.cpus", cpuSet);
   return settings;
+}
+
+function pidsOf({ pids = PIDS_DEFAULT }: Limits): Setting {
+  return { controller: "pids", file: "pids.max", value: pids < 0 ? "max" : `${pids}` };
+}
+
+/** What takes away each limit that can be changed, in the order in which the kernel lets it. */
+function unlimited(isUnified: boolean): Setting[] {
+  if (isUnified) {
+    return [
+      { controller: "memory", file: "memory.max", value: "max" },
+      { controller: "memory", file: "memory.swap.max", value: "max" },
+      { controller: "cpu", file: "cpu.max", value: `max ${PERIOD_US}` },
+      { controller: "cpu", file: "cpu.weight", value: "100" },
+    ];
+  }
+  return [
+    { controller: "memory", file: "memory.memsw.limit_in_bytes", value: "-1" },
+    { controller: "memory", file: "memory.limit_in_bytes", value: "-1" },
+    { controller: "cpu", file: "cpu.cfs_quota_us", value: "-1" },
+    { controller: "cpu", file: "cpu.shares", value: "1024" },
+  ];
 }
 
 /** Memory and swap together; as much swap as memory where nothing is said, as with containers. */

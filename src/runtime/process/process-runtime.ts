@@ -3,7 +3,7 @@ import { release } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../../lib/clock.ts";
 import { OrchdError } from "../../lib/errors.ts";
-import type { Mount } from "../../model/container.ts";
+import type { Limits, Mount } from "../../model/container.ts";
 import type { NodeId, TaskId } from "../../model/ids.ts";
 import type { Healthcheck } from "../../model/probe.ts";
 import type { ExecOptions, ExecSession, LogLine, LogOptions } from "../../model/session.ts";
@@ -208,6 +208,13 @@ export class ProcessRuntime implements Runtime {
     return promised(() => {
       this.#require(taskId);
       this.#life.thaw(taskId);
+    });
+  }
+
+  limit(taskId: TaskId, limits: Limits): Promise<void> {
+    return promised(() => {
+      this.#require(taskId);
+      this.#cgroups.limit(taskId, limits);
     });
   }
 

@@ -3,7 +3,7 @@ import { OrchdError } from "../../../src/lib/errors.ts";
 import type { Runtime } from "../../../src/runtime/driver.ts";
 import { aContainer, anAssignment, anId, aPort, aVolumeMount } from "../../builders.ts";
 import { NO_FAULTS } from "../../sim/faults.ts";
-import { Rig } from "./rig.ts";
+import { Rig, withMethods as withOwn } from "./rig.ts";
 
 const steady = (image = "steady:1") => aContainer({ image, networkMode: "none", stopGraceMs: 500 });
 const task = (name: string, over: Parameters<typeof anAssignment>[1] = {}) =>
@@ -17,15 +17,7 @@ async function aRig(): Promise<Rig> {
 
 /** The runtime, but for some of its methods. */
 function withMethods(over: (runtime: Runtime) => Partial<Runtime>) {
-  return (runtime: Runtime): Runtime =>
-    new Proxy(runtime, {
-      get: (target, key) => {
-        const own: unknown = Reflect.get(over(target), key);
-        if (own !== undefined) return own;
-        const value: unknown = Reflect.get(target, key);
-        return typeof value === "function" ? (value.bind(target) as unknown) : value;
-      },
-    });
+  return (runtime: Runtime): Runtime => withOwn(runtime, over(runtime));
 }
 
 /** The runtime, with `start` that does its work and then says something else. */

@@ -139,6 +139,17 @@ export class Rig {
   }
 }
 
+/** The runtime, but for some of its methods. */
+export function withMethods(runtime: Runtime, own: Partial<Runtime>): Runtime {
+  return new Proxy(runtime, {
+    get: (target, key) => {
+      if (Object.hasOwn(own, key)) return Reflect.get(own, key) as unknown;
+      const value: unknown = Reflect.get(target, key);
+      return typeof value === "function" ? (value.bind(target) as unknown) : value;
+    },
+  });
+}
+
 function shortened(taskId: TaskId): string {
   return taskId.replace(/x+$/, "");
 }

@@ -59,6 +59,14 @@ describe("revising a service", () => {
     }
   });
 
+  test("leaves tasks as they are when their limits change, but not for other processors", () => {
+    const limited = (limits: object) => aSpec({ resources: { ...reserving(0), limits } });
+    expect(sameTemplate(limited({}), limited({ memoryBytes: 1, cpuMillis: 2, pids: 3 }))).toBe(
+      true,
+    );
+    expect(sameTemplate(limited({}), limited({ cpuSet: "0" }))).toBe(false);
+  });
+
   test("outdates tasks when what they are made of changes", () => {
     const changes = [
       { container: aContainer({ image: "localhost/web:2" }) },

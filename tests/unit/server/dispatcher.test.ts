@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { put } from "../../../src/model/change.ts";
+import { revise } from "../../../src/model/revise.ts";
 import { assignmentSetOf, nodesTouchedBy } from "../../../src/server/assignments.ts";
 import {
   aContainer,
@@ -13,6 +14,8 @@ import {
   aVolumeMount,
   anId,
   anIngressRule,
+  aSpec,
+  reserving,
   withNewImage,
 } from "../../builders.ts";
 import { Rig } from "./rig.ts";
@@ -48,6 +51,21 @@ describe("an agent that says hello", () => {
 });
 
 describe("an agent is told", () => {
+  test("of other limits for the tasks that it has, which stay what they are", async () => {
+    const rig = new Rig();
+    const resources = (memoryBytes: number) => ({ ...reserving(0), limits: { memoryBytes } });
+    const limited = aService({ resources: resources(100) });
+    await rig.commit(put.service(limited), put.task(aTask(limited, "t")));
+    await rig.connect();
+    const known = rig.disk.view.services.get(limited.id) ?? limited;
+    await rig.commit(put.service(revise(known, aSpec({ resources: resources(200) }), 5, [])));
+    const told = rig.sets.flatMap(({ assignments }) => assignments);
+    expect(told.map(({ revision, limits }) => [revision, limits])).toEqual([
+      [1, undefined],
+      [1, { memoryBytes: 200 }],
+    ]);
+  });
+
   test("once for everything that changed in one commit", async () => {
     const rig = new Rig();
     await rig.connect();

@@ -29,6 +29,9 @@ function take(world: Settled, step: Step, now: number): void {
     case "stop":
       world.container = { ...world.container, state: "exited", exitCode: 143, finishedAt: now };
       return;
+    case "limit":
+      world.container = { state: "running", ...world.container, limits: step.limits };
+      return;
     case "remove":
       world.container = undefined;
       return;
