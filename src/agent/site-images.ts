@@ -13,8 +13,11 @@ import {
 import { ImageStore } from "../images/image-store.ts";
 import { type RegistryGuard, type RegistryListener, serveRegistry } from "../images/listen.ts";
 import { type ImageSource, Mirror } from "../images/mirror.ts";
+import { type PeerAnswer, smallAnswer } from "../images/peer-answer.ts";
 import { PullThrough } from "../images/pull-through.ts";
 import { Registry } from "../images/registry.ts";
+import { passOnBlob } from "../images/registry-blob.ts";
+import { registryProblem } from "../images/registry-error.ts";
 import { parseRegistryPath } from "../images/registry-route.ts";
 import { type Upstream, UpstreamRegistries } from "../images/upstream.ts";
 import type { Runtime } from "../runtime/driver.ts";
@@ -86,18 +89,17 @@ export class SiteImages {
   /**
    * Answers another node from what is here and what is just coming, and asks nobody else for it.
    */
-  async answerPeer(request: Request): Promise<Response> {
-    const asked = blobAskedFor(request);
-    const bytes = asked && this.#mirror?.follow(asked.digest, asked.from);
-    return bytes === undefined ? this.#kept.answer(request) : liveAnswer(request, bytes);
+  answerPeer(request: Request): Promise<PeerAnswer> {
+    return this.#answer(request, this.#kept, ({ digest, from }) =>
+      this.#mirror?.follow(digest, from),
+    );
   }
 
   /** Answers a node, on a server: what has to come from elsewhere is passed on as it comes. */
-  async answerNode(request: Request): Promise<Response> {
-    const asked = this.#upstream && blobAskedFor(request);
-    const bytes =
-      asked && (await this.#upstream?.bring(asked.repository, asked.digest, asked.from));
-    return bytes === undefined ? this.registry.answer(request) : liveAnswer(request, bytes);
+  answerNode(request: Request): Promise<PeerAnswer> {
+    return this.#answer(request, this.registry, ({ repository, digest, from }) =>
+      this.#upstream?.bring(repository, digest, from),
+    );
   }
 
   /** Whether what this server does not keep of a repository can be had elsewhere. */
@@ -173,6 +175,24 @@ export class SiteImages {
     });
   }
 
+  async #answer(
+    request: Request,
+    registry: Registry,
+    liveOf: (asked: AskedBlob) => Promise<Pieces | undefined> | Pieces | undefined,
+  ): Promise<PeerAnswer> {
+    const asked = blobAskedFor(request);
+    const live = asked && (await liveOf(asked));
+    if (live !== undefined) {
+      return { status: request.headers.has("range") ? 206 : 200, headers: {}, pieces: live };
+    }
+    if (asked === undefined || (await this.store.sizeOf(asked.digest)) === undefined) {
+      return smallAnswer(await registry.answer(request));
+    }
+    return passOnBlob(this.store, request, asked.digest).catch((error: unknown) =>
+      smallAnswer(registryProblem(error, () => {})),
+    );
+  }
+
   async #has(reference: ImageReference): Promise<boolean> {
     const repository = repositoryOf(reference);
     const wanted = reference.digest ?? reference.tag ?? "latest";
@@ -189,31 +209,18 @@ export class SiteImages {
   }
 }
 
+type Pieces = AsyncGenerator<Uint8Array>;
+
 /** A blob, with the byte from which on it is wanted. */
-function blobAskedFor(
-  request: Request,
-): { repository: string; digest: string; from: number } | undefined {
+interface AskedBlob {
+  repository: string;
+  digest: string;
+  from: number;
+}
+
+function blobAskedFor(request: Request): AskedBlob | undefined {
   const route = parseRegistryPath(new URL(request.url).pathname);
   if (route?.kind !== "blob") return undefined;
   const [, from = "0"] = /^bytes=(\d{1,15})-$/.exec(request.headers.get("range") ?? "") ?? [];
   return { repository: route.repository, digest: route.digest, from: Number(from) };
-}
-
-function liveAnswer(request: Request, bytes: AsyncGenerator<Uint8Array>): Response {
-  const status = request.headers.has("range") ? 206 : 200;
-  return new Response(streamOf(bytes), { status });
-}
-
-function streamOf(pieces: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array> {
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const next = await pieces.next();
-        if (next.done === true) controller.close();
-        else controller.enqueue(next.value);
-      },
-      cancel: async () => void (await pieces.return(undefined)),
-    },
-    { highWaterMark: 0 },
-  );
 }

@@ -1,6 +1,7 @@
 import type { SiteImages } from "../agent/site-images.ts";
 import { copyImage } from "../images/copy-image.ts";
 import { loadArchive } from "../images/load-archive.ts";
+import { type PeerAnswer, smallAnswer } from "../images/peer-answer.ts";
 import { saveArchive } from "../images/save-archive.ts";
 import { UpstreamRegistries } from "../images/upstream.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -47,7 +48,7 @@ export class KeptImages {
   }
 
   /** A node's request; one that takes large blobs from other nodes too is told who has them. */
-  async answerNode(nodeId: NodeId, request: Request): Promise<Response> {
+  async answerNode(nodeId: NodeId, request: Request): Promise<PeerAnswer> {
     const { site, store } = this.#options;
     const port = request.headers.get(PEER_HEADER);
     const blob = blobIn(request);
@@ -61,9 +62,8 @@ export class KeptImages {
     const address = gives ? formatServerAddress(node.address, Number(port)) : undefined;
     const insist = request.headers.has(INSIST_HEADER);
     const peers = this.#tracker.ask(digest, nodeId, address, insist);
-    return peers.length === 0
-      ? site.answerNode(request)
-      : Response.json({ peers }, { status: 303 });
+    if (peers.length === 0) return site.answerNode(request);
+    return smallAnswer(Response.json({ peers }, { status: 303 }));
   }
 
   /**

@@ -115,7 +115,7 @@ describe("a registry behind the site's store", () => {
 });
 
 async function textOf(pieces: AsyncIterable<Uint8Array> | undefined): Promise<string> {
-  const all: Uint8Array[] = [];
-  for await (const piece of pieces ?? []) all.push(piece);
-  return Buffer.concat(all).toString();
+  let text = "";
+  for await (const piece of pieces ?? []) text += Buffer.from(piece).toString();
+  return text;
 }
