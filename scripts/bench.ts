@@ -13,7 +13,6 @@ import { benchImages } from "./bench/images.ts";
 import { benchIngress } from "./bench/ingress.ts";
 import { benchMillion } from "./bench/million.ts";
 import { benchNetwork } from "./bench/network.ts";
-import { benchReady } from "./bench/ready.ts";
 import { benchScheduler } from "./bench/scheduler.ts";
 import { benchLoneAgent } from "./bench/lone-agent.ts";
 import { benchProbes } from "./bench/probes.ts";
@@ -53,7 +52,6 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   agents: async () => benchAgents(agents, idleMs),
   agent: async () => benchLoneAgent(idleMs),
   probes: async () => benchProbes(idleMs),
-  ready: async () => benchReady(isFull ? 100 : 20),
   gossip: async () => benchGossip(isFull),
   images: benchImages,
   ingress: benchIngress,
