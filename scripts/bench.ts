@@ -9,6 +9,7 @@ import { benchDns } from "./bench/dns.ts";
 import { benchFailover } from "./bench/failover.ts";
 import { benchGossip } from "./bench/gossip.ts";
 import { benchIdle } from "./bench/idle.ts";
+import { benchImages } from "./bench/images.ts";
 import { benchIngress } from "./bench/ingress.ts";
 import { benchMillion } from "./bench/million.ts";
 import { benchNetwork } from "./bench/network.ts";
@@ -52,6 +53,7 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   agent: async () => benchLoneAgent(idleMs),
   probes: async () => benchProbes(idleMs),
   gossip: async () => benchGossip(isFull),
+  images: benchImages,
   ingress: benchIngress,
   failover: async () => benchFailover(faults),
   network: benchNetwork,

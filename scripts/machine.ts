@@ -39,6 +39,7 @@ export const TEST_PARTS: readonly Part[] = [
   { program: "tcpdump", package: "tcpdump" },
   { program: "skopeo", package: "skopeo" },
   { program: "buildah", package: "buildah" },
+  { program: "docker-registry", package: "docker-registry" },
   { program: "postgres", package: "postgresql" },
 ];
 /** Debian has a folder of PostgreSQL for each of its versions. */

@@ -40,6 +40,12 @@ export class FleetHost extends Host {
     await this.#fleet.setLink(this.#port, true);
   }
 
+  /** Makes the host send no more than so many bits a second, as a narrow uplink does. */
+  async limitUplink(kilobits: number): Promise<void> {
+    const rate = ["tbf", "rate", `${kilobits}kbit`, "burst", "256kb", "latency", "400ms"];
+    await this.#inside(["tc", "qdisc", "replace", "dev", "eth0", "root", ...rate]);
+  }
+
   /** Drops what comes in for a port of the host, as a firewall would. */
   async block(protocol: "tcp" | "udp", port: number): Promise<void> {
     for (const command of [

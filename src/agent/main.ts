@@ -24,7 +24,7 @@ export async function runAgent(
   const role = await AgentRole.start({ ...options, ...(upgrade && { upgrade }), log });
   log.info("the agent of this machine is ready");
   const endReleasing = keepReleasingCode(systemClock);
-  const why = await Promise.race([stopped, ...(upgrade === undefined ? [] : [upgrade.restart])]);
+  const why = await Promise.race([stopped, ...(upgrade === undefined ? [] : [upgrade.end])]);
   log.info(`stopping: ${why}; containers go on`);
   endReleasing();
   await role.stop();

@@ -2,16 +2,16 @@ import { X509Certificate } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
 import * as tls from "node:tls";
 import type { Clock } from "../lib/clock.ts";
 import { messageOf } from "../lib/errors.ts";
+import type { PeerAnswer } from "../images/peer-answer.ts";
 import type { Log } from "../lib/log.ts";
 import { PEER_PORT } from "../model/image-peer.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { Identity } from "../model/join.ts";
 import { checkPeer } from "../pki/check-peer.ts";
+import { sendPieces } from "./send-pieces.ts";
 
 const CONNECTIONS_MAX = 64;
 /** Transfers at once: more only share the same link, and none of them would be a source soon. */
@@ -25,7 +25,7 @@ export interface PeerPortOptions {
   /** Whether a node is one of the cluster, as far as this one knows. */
   isMember: (nodeId: NodeId) => boolean;
   /** Answers from what is here, and asks nobody else. */
-  answer(request: Request): Promise<Response>;
+  answer(request: Request): Promise<PeerAnswer>;
 }
 
 /** The port where this node gives other nodes of the cluster what it has of images. */
@@ -134,9 +134,8 @@ export class PeerPort {
       const headers = range === undefined ? {} : { range };
       const asked = new Request(`http://orchd${request.url}`, { headers });
       const answer = await this.#options.answer(asked);
-      response.writeHead(answer.status, Object.fromEntries(answer.headers));
-      if (answer.body === null) response.end();
-      else await pipeline(Readable.fromWeb(answer.body as never), response);
+      response.writeHead(answer.status, answer.headers);
+      await sendPieces(answer.pieces, response);
     } catch {
       // The other node went away, or the transfer here broke: it asks elsewhere.
       response.destroy();

@@ -13,8 +13,13 @@ import {
 import { ImageStore } from "../images/image-store.ts";
 import { type RegistryGuard, type RegistryListener, serveRegistry } from "../images/listen.ts";
 import { type ImageSource, Mirror } from "../images/mirror.ts";
+import { type PeerAnswer, smallAnswer } from "../images/peer-answer.ts";
+import { PullThrough } from "../images/pull-through.ts";
 import { Registry } from "../images/registry.ts";
+import { passOnBlob } from "../images/registry-blob.ts";
+import { registryProblem } from "../images/registry-error.ts";
 import { parseRegistryPath } from "../images/registry-route.ts";
+import { type Upstream, UpstreamRegistries } from "../images/upstream.ts";
 import type { Runtime } from "../runtime/driver.ts";
 
 /** What was never completed is swept away so often. */
@@ -27,6 +32,8 @@ export interface SiteImagesOptions {
   log: Log;
   /** Where images come from that are not here; absent on a server, which has what there is. */
   source?: ImageSource;
+  /** On a server: registries elsewhere, from which it gets what it does not keep. */
+  upstream?: Upstream;
   /** Who may change what is here, see `serveRegistry`. */
   guard?: RegistryGuard;
 }
@@ -39,6 +46,7 @@ export class SiteImages {
   readonly store: ImageStore;
   readonly registry: Registry;
   readonly #mirror: Mirror | undefined;
+  readonly #upstream: PullThrough | undefined;
   /** The same store, for those who are to get nothing else. */
   readonly #kept: Registry;
   readonly #listener: RegistryListener;
@@ -49,12 +57,13 @@ export class SiteImages {
   private constructor(
     store: ImageStore,
     registry: Registry,
-    mirror: Mirror | undefined,
+    { mirror, upstream }: { mirror: Mirror | undefined; upstream: PullThrough | undefined },
     options: SiteImagesOptions,
   ) {
     this.store = store;
     this.registry = registry;
     this.#mirror = mirror;
+    this.#upstream = upstream;
     this.#log = options.log;
     this.#clock = options.clock;
     this.#kept = new Registry({ store, clock: options.clock, log: options.log });
@@ -64,28 +73,38 @@ export class SiteImages {
 
   /** @throws OrchdError `noSpace`, `internal` */
   static async open(options: SiteImagesOptions): Promise<SiteImages> {
-    const { dataDir, clock, log, source } = options;
+    const { dataDir, clock, log, upstream: from } = options;
+    const login = from?.login;
+    const own = login && new UpstreamRegistries({ login, now: () => clock.now() });
+    const source = options.source ?? own;
     const store = await ImageStore.open(join(dataDir, "images"), { clock, log });
     const mirror = source && new Mirror({ store, source, clock, log });
-    const elsewhere = mirror === undefined ? {} : { elsewhere: mirror };
-    const registry = new Registry({ store, clock, log, ...elsewhere });
-    return new SiteImages(store, registry, mirror, options);
+    const hosts = from?.hosts ?? [];
+    const upstream = from && mirror && new PullThrough({ store, mirror, hosts, clock, log });
+    const elsewhere = upstream ?? mirror;
+    const registry = new Registry({ store, clock, log, ...(elsewhere && { elsewhere }) });
+    return new SiteImages(store, registry, { mirror, upstream }, options);
   }
 
   /**
    * Answers another node from what is here and what is just coming, and asks nobody else for it.
    */
-  async answerPeer(request: Request): Promise<Response> {
-    const route = parseRegistryPath(new URL(request.url).pathname);
-    if (route?.kind === "blob") {
-      const [, from = "0"] = /^bytes=(\d{1,15})-$/.exec(request.headers.get("range") ?? "") ?? [];
-      const bytes = this.#mirror?.follow(route.digest, Number(from));
-      if (bytes !== undefined) {
-        const status = request.headers.has("range") ? 206 : 200;
-        return new Response(streamOf(bytes), { status });
-      }
-    }
-    return this.#kept.answer(request);
+  answerPeer(request: Request): Promise<PeerAnswer> {
+    return this.#answer(request, this.#kept, ({ digest, from }) =>
+      this.#mirror?.follow(digest, from),
+    );
+  }
+
+  /** Answers a node, on a server: what has to come from elsewhere is passed on as it comes. */
+  answerNode(request: Request): Promise<PeerAnswer> {
+    return this.#answer(request, this.registry, ({ repository, digest, from }) =>
+      this.#upstream?.bring(repository, digest, from),
+    );
+  }
+
+  /** Whether what this server does not keep of a repository can be had elsewhere. */
+  isUpstream(repository: string): boolean {
+    return this.#upstream?.covers(repository) === true;
   }
 
   /** Where the registry is: `127.0.0.1:6775`. */
@@ -130,7 +149,7 @@ export class SiteImages {
    * @returns how many bytes it freed
    */
   async dropCopies(keep: readonly string[]): Promise<number> {
-    if (this.#mirror === undefined) return 0;
+    if (this.#mirror === undefined || this.#upstream !== undefined) return 0;
     const copies = new Set<string>();
     const digests = new Set<string>();
     for (const name of keep) {
@@ -156,12 +175,31 @@ export class SiteImages {
     });
   }
 
+  async #answer(
+    request: Request,
+    registry: Registry,
+    liveOf: (asked: AskedBlob) => Promise<Pieces | undefined> | Pieces | undefined,
+  ): Promise<PeerAnswer> {
+    const asked = blobAskedFor(request);
+    const live = asked && (await liveOf(asked));
+    if (live !== undefined) {
+      return { status: request.headers.has("range") ? 206 : 200, headers: {}, pieces: live };
+    }
+    if (asked === undefined || (await this.store.sizeOf(asked.digest)) === undefined) {
+      return smallAnswer(await registry.answer(request));
+    }
+    return passOnBlob(this.store, request, asked.digest).catch((error: unknown) =>
+      smallAnswer(registryProblem(error, () => {})),
+    );
+  }
+
   async #has(reference: ImageReference): Promise<boolean> {
     const repository = repositoryOf(reference);
     const wanted = reference.digest ?? reference.tag ?? "latest";
     try {
       // What the site keeps no more may be had elsewhere, and newer: a copy of it counts no more.
-      if ((await this.#mirror?.bringManifest(repository, wanted)) === false) return false;
+      const elsewhere = this.#upstream ?? this.#mirror;
+      if ((await elsewhere?.bringManifest(repository, wanted)) === false) return false;
     } catch (error) {
       // What is here, and any other registry, is as good as before.
       if (!(error instanceof OrchdError)) throw error;
@@ -171,16 +209,18 @@ export class SiteImages {
   }
 }
 
-function streamOf(pieces: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array> {
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const next = await pieces.next();
-        if (next.done === true) controller.close();
-        else controller.enqueue(next.value);
-      },
-      cancel: async () => void (await pieces.return(undefined)),
-    },
-    { highWaterMark: 0 },
-  );
+type Pieces = AsyncGenerator<Uint8Array>;
+
+/** A blob, with the byte from which on it is wanted. */
+interface AskedBlob {
+  repository: string;
+  digest: string;
+  from: number;
+}
+
+function blobAskedFor(request: Request): AskedBlob | undefined {
+  const route = parseRegistryPath(new URL(request.url).pathname);
+  if (route?.kind !== "blob") return undefined;
+  const [, from = "0"] = /^bytes=(\d{1,15})-$/.exec(request.headers.get("range") ?? "") ?? [];
+  return { repository: route.repository, digest: route.digest, from: Number(from) };
 }

@@ -7,7 +7,7 @@ import type {
   ImageSummary,
   LogOptions,
 } from "../model/session.ts";
-import type { Freed, KeptImage, LoadedImages } from "../model/image.ts";
+import type { Freed, ImageCopyRequest, KeptImage, LoadedImages } from "../model/image.ts";
 import type { ItemKind, ItemRequest, ItemSummary, ItemUpdateResult } from "../model/item.ts";
 import type { KeySummary } from "../model/keyring.ts";
 import type { NetworkInspection, NetworkSummary } from "../model/network-summary.ts";
@@ -351,6 +351,12 @@ export class ApiClient {
   /** @param archive a docker-archive or OCI archive, also compressed by gzip */
   loadImage(archive: Blob | ReadableStream<Uint8Array>): Promise<LoadedImages> {
     const request = { method: "POST", path: "/v1/images", upload: archive } as const;
+    return this.#transport.call(request) as Promise<LoadedImages>;
+  }
+
+  /** Keeps an image of a registry elsewhere, and has every connected node get it. */
+  copyImage(body: ImageCopyRequest): Promise<LoadedImages> {
+    const request = { method: "POST", path: "/v1/images/copy", body } as const;
     return this.#transport.call(request) as Promise<LoadedImages>;
   }
 

@@ -12,7 +12,7 @@ import type { RolloutOrder } from "../core/reconcile/rollout-orders.ts";
 import type { LabelChange } from "../core/reconcile/node.ts";
 import type { NodeId, ServiceId, TokenId } from "../model/ids.ts";
 import type { ItemKind, ItemRequest } from "../model/item.ts";
-import type { Freed, KeptImage, LoadedImages } from "../model/image.ts";
+import type { ImageCopy, Freed, KeptImage, LoadedImages } from "../model/image.ts";
 import type { JoinAnswer, JoinRequest } from "../model/join.ts";
 import type { KeySummary } from "../model/keyring.ts";
 import type { Node } from "../model/node.ts";
@@ -119,6 +119,8 @@ export interface ApiDeps {
   images: {
     /** Takes an archive, and has the nodes that are connected get what it holds. */
     load(archive: AsyncIterable<Uint8Array>): Promise<LoadedImages>;
+    /** Brings one from a registry elsewhere, and has the connected nodes get it. */
+    copy(copy: ImageCopy): Promise<LoadedImages>;
     /** Has the connected nodes with all these labels get images that the site keeps. */
     fetch(
       references: readonly string[],

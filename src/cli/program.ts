@@ -1,4 +1,5 @@
 import type { Diagnosis, DoctorOptions } from "../model/diagnosis.ts";
+import type { RegistryLogin } from "../model/registry-login.ts";
 import type { NetworkMode } from "../model/network-map.ts";
 import type { Strategy } from "../model/service.ts";
 import type { BuildInfo } from "./build-info.ts";
@@ -52,6 +53,8 @@ export interface ServerOptions extends NodeOptions {
   network?: NetworkMode;
   /** How tasks are placed whose service says nothing of it. */
   strategy: Strategy;
+  /** Registries elsewhere, `*` for all, and who the site is to each. */
+  upstream?: { hosts: string[]; login: (host: string) => RegistryLogin | undefined };
 }
 
 /** What `orchd join` was asked to be. */

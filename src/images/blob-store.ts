@@ -4,6 +4,7 @@ import * as fs from "node:fs/promises";
 import { join } from "node:path";
 import { OrchdError, systemCodeOf } from "../lib/errors.ts";
 import { formatBytes } from "../lib/text.ts";
+import { TransferGarbage } from "./transfer-garbage.ts";
 
 /** So much of the disk stays free for everything else that a node writes. */
 const RESERVE_BYTES = 64 * 1024 * 1024;
@@ -31,6 +32,7 @@ export interface ByteRange {
 export class BlobStore {
   readonly #dir: string;
   readonly #reserveBytes: number;
+  readonly #garbage = new TransferGarbage();
 
   private constructor(dir: string, reserveBytes: number) {
     this.#dir = dir;
@@ -86,13 +88,21 @@ export class BlobStore {
     }
   }
 
-  /** A blob's bytes as they are asked for; one that is here stays readable until the end. */
-  async *read(digest: string, range?: ByteRange): AsyncGenerator<Uint8Array> {
+  /**
+   * A blob's bytes as they are asked for; one that is here stays readable until the end.
+   * @param part.isReused whether a piece is good only until the next one is asked for
+   */
+  async *read(
+    digest: string,
+    part: Partial<ByteRange> & { isReused?: boolean } = {},
+  ): AsyncGenerator<Uint8Array> {
     const file = await this.#attempt(() => fs.open(this.pathOf(digest), "r"));
+    const buffer = part.isReused === true ? new Uint8Array(PIECE_BYTES) : undefined;
     try {
-      const end = range?.end ?? (await file.stat()).size;
-      for (let at = range?.start ?? 0; at < end;) {
-        const piece = new Uint8Array(Math.min(PIECE_BYTES, end - at));
+      const end = part.end ?? (await file.stat()).size;
+      for (let at = part.start ?? 0; at < end;) {
+        const length = Math.min(PIECE_BYTES, end - at);
+        const piece = buffer?.subarray(0, length) ?? new Uint8Array(length);
         const { bytesRead } = await this.#attempt(() => file.read(piece, 0, piece.length, at));
         if (bytesRead === 0) throw new OrchdError("damaged", `the blob ${digest} is cut off`);
         at += bytesRead;
@@ -125,7 +135,10 @@ export class BlobStore {
     rmSync(this.pathOf(digest), { force: true });
   }
 
-  /** What comes of a blob that is being fetched, from a byte on, until it is complete. */
+  /**
+   * What comes of a blob that is being fetched, from a byte on, until it is complete; a piece is
+   * good until the next one is asked for.
+   */
   async *follow(digest: string, from: number, live: LiveBlob): AsyncGenerator<Uint8Array> {
     const file = await this.#attempt(async () => {
       try {
@@ -136,11 +149,12 @@ export class BlobStore {
         return fs.open(this.pathOf(digest), "r");
       }
     });
+    const buffer = new Uint8Array(PIECE_BYTES);
     try {
       for (let at = from; ;) {
         const there = await live.beyond(at);
         if (there === undefined) return;
-        const piece = new Uint8Array(Math.min(PIECE_BYTES, there - at));
+        const piece = buffer.subarray(0, Math.min(PIECE_BYTES, there - at));
         const { bytesRead } = await this.#attempt(() => file.read(piece, 0, piece.length, at));
         if (bytesRead === 0) throw new OrchdError("damaged", `the blob ${digest} is cut off`);
         at += bytesRead;
@@ -187,6 +201,7 @@ export class BlobStore {
       path,
       stays,
       requireRoom: () => this.requireRoom(LOOK_EVERY_BYTES),
+      onWritten: (bytes) => this.#garbage.note(bytes),
       placeOf: (digest) => this.pathOf(digest),
       attempt: (work) => this.#attempt(work),
     });
@@ -261,6 +276,7 @@ interface DraftOptions {
   /** Whether what was written stays when the draft is given up. */
   stays: boolean;
   requireRoom: () => Promise<void>;
+  onWritten: (bytes: number) => void;
   placeOf: (digest: string) => string;
   attempt: <T>(work: () => Promise<T>) => Promise<T>;
 }
@@ -309,6 +325,7 @@ export class Draft {
       at += bytesWritten;
       this.#bytes += bytesWritten;
     }
+    this.#options.onWritten(bytes.length);
   }
 
   /**

@@ -50,6 +50,8 @@ export class Mirror implements Elsewhere {
   readonly #options: MirrorOptions;
   /** Blobs under way: whoever else wants one of them waits for it. */
   readonly #blobs = new Map<string, Promise<void>>();
+  /** Of those, when the first of it is there to come. */
+  readonly #begins = new Map<string, PromiseWithResolvers<void>>();
   readonly #live = new Map<string, LiveBlob>();
   readonly #waiting: (() => void)[] = [];
   #running = 0;
@@ -78,9 +80,11 @@ export class Mirror implements Elsewhere {
   bringBlob(repository: string, digest: string): Promise<void> {
     const known = this.#blobs.get(digest);
     if (known !== undefined) return known;
-    const work = this.#inTurn(() => this.#bring(repository, digest)).finally(() =>
-      this.#blobs.delete(digest),
-    );
+    this.#begins.set(digest, Promise.withResolvers());
+    const work = this.#inTurn(() => this.#bring(repository, digest)).finally(() => {
+      this.#blobs.delete(digest);
+      this.#begins.delete(digest);
+    });
     this.#blobs.set(digest, work);
     return work;
   }
@@ -92,6 +96,22 @@ export class Mirror implements Elsewhere {
   follow(digest: string, from: number): AsyncGenerator<Uint8Array> | undefined {
     const live = this.#live.get(digest);
     return live && this.#options.store.blobs.follow(digest, from, live);
+  }
+
+  /** As `follow`, of a blob that is brought for the purpose; resolves once it comes. */
+  async bringLive(
+    repository: string,
+    digest: string,
+    from: number,
+  ): Promise<AsyncGenerator<Uint8Array> | undefined> {
+    if ((await this.#options.store.sizeOf(digest)) !== undefined) return undefined;
+    const ended = this.bringBlob(repository, digest).catch((error: unknown) => {
+      const { log } = this.#options;
+      log.info(`the blob ${digest} does not come: ${messageChainOf(error)}`);
+    });
+    const begins = this.#begins.get(digest)?.promise ?? ended;
+    const first = await Promise.race([begins.then(() => "begun" as const), ended]);
+    return first === "begun" ? this.follow(digest, from) : undefined;
   }
 
   async #bring(repository: string, digest: string): Promise<void> {
@@ -133,6 +153,7 @@ export class Mirror implements Elsewhere {
       try {
         const bytes = await source.blob(repository, digest, before);
         if (bytes === undefined) return false;
+        this.#begins.get(digest)?.resolve();
         for await (const piece of bytes) {
           await draft.write(piece);
           live.grow(draft.bytes);

@@ -1,5 +1,6 @@
 import type { ImageStore } from "./image-store.ts";
 import type { ByteRange } from "./blob-store.ts";
+import type { PeerAnswer } from "./peer-answer.ts";
 import { RegistryError } from "./registry-error.ts";
 
 /** A blob, or the part of it that was asked for (RFC 9110, section 14.2). */
@@ -8,6 +9,24 @@ export async function answerBlob(
   request: Request,
   digest: string,
 ): Promise<Response> {
+  const { status, headers, range } = await headOf(store, request, digest);
+  if (request.method === "HEAD") return new Response(null, { headers });
+  const file = Bun.file(store.blobs.pathOf(digest));
+  const body = status === 200 ? file : file.slice(range.start, range.end);
+  return new Response(body, { status, headers });
+}
+
+/** The same for another node. */
+export async function passOnBlob(
+  store: ImageStore,
+  request: Request,
+  digest: string,
+): Promise<PeerAnswer> {
+  const { status, headers, range } = await headOf(store, request, digest);
+  return { status, headers, pieces: store.blobs.read(digest, { ...range, isReused: true }) };
+}
+
+async function headOf(store: ImageStore, request: Request, digest: string) {
   const size = await store.sizeOf(digest);
   if (size === undefined) throw new RegistryError("BLOB_UNKNOWN", "there is no such blob");
   const range = rangeIn(request.headers.get("range"), size);
@@ -20,10 +39,7 @@ export async function answerBlob(
     etag: `"${digest}"`,
     ...(range === undefined ? {} : { "content-range": `bytes ${start}-${end - 1}/${size}` }),
   };
-  const status = range === undefined ? 200 : 206;
-  if (request.method === "HEAD") return new Response(null, { headers });
-  const file = Bun.file(store.blobs.pathOf(digest));
-  return new Response(range === undefined ? file : file.slice(start, end), { status, headers });
+  return { status: range === undefined ? 200 : 206, headers, range: { start, end } };
 }
 
 /** One range; several, or one in other words, are answered with the whole. */

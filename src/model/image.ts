@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { registryLoginSchema } from "./registry-login.ts";
 
 /** An image that the site keeps. */
 export const keptImageSchema = z.object({
@@ -32,3 +33,17 @@ export type LoadedImages = z.infer<typeof loadedImagesSchema>;
 
 export const freedSchema = z.object({ freedBytes: z.int() });
 export type Freed = z.infer<typeof freedSchema>;
+
+const referenceText = z.string().min(1).max(512);
+
+export const imageCopySchema = z.object({
+  /** What the registry elsewhere calls it: `registry.example/team/web:1`. */
+  from: referenceText,
+  /** What the site calls it; absent means the same. */
+  as: referenceText.optional(),
+  login: registryLoginSchema.optional(),
+  /** Whether it is kept for all kinds of machines, and not those of the cluster alone. */
+  all: z.boolean().default(false),
+});
+export type ImageCopy = z.infer<typeof imageCopySchema>;
+export type ImageCopyRequest = z.input<typeof imageCopySchema>;

@@ -13,6 +13,9 @@ const placeSchema = z.enum(["installed", "a", "b"]);
 /** Where an executable is: where people put it, or in a slot. */
 export type Place = z.infer<typeof placeSchema>;
 
+/** Of the upgrade that ordered a trial; files are named by it. */
+export const runSchema = z.string().regex(/^[a-z0-9]{1,64}$/, "is no id of an upgrade");
+
 const slotContentSchema = z.object({
   version: z.string().max(64),
   digest: blobDigestSchema,
@@ -30,8 +33,7 @@ const installedSchema = z.object({
 export type Installed = z.infer<typeof installedSchema>;
 
 export const trialOutcomeSchema = z.object({
-  /** Of the upgrade that ordered it. */
-  id: z.string().min(1).max(64),
+  id: runSchema,
   outcome: z.enum(["kept", "reverted"]),
   /** Why it was reverted, in a sentence without its full stop. */
   reason: z.string().max(REASON_LENGTH_MAX).optional(),
@@ -50,7 +52,7 @@ export const slotsSchema = z.object({
   b: slotContentSchema.optional(),
   trial: z
     .object({
-      id: z.string().min(1).max(64),
+      id: runSchema,
       slot: slotSchema,
       withinMs: z.int().min(1000).max(3_600_000),
       /** How often it was begun. */

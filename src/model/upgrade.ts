@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { EXECUTABLE_BYTES_MAX } from "./bundle.ts";
 import { blobDigestSchema } from "./digest.ts";
-import { nodeIdSchema } from "./ids.ts";
+import { type NodeId, nodeIdSchema } from "./ids.ts";
+import { runSchema } from "./slots.ts";
 
 /** The key of the one object of its kind. */
 export const UPGRADE_ID = "upgrade";
@@ -12,7 +13,6 @@ const PROBLEM_LENGTH_MAX = 1000;
 const NODES_MAX = 10_000;
 
 export const versionTextSchema = z.string().min(1).max(64);
-const runSchema = z.string().min(1).max(64);
 const withinMsSchema = z.int().min(1000).max(3_600_000);
 
 export const upgradeOrderSchema = z.object({
@@ -110,4 +110,9 @@ export type UpgradeStatus = z.infer<typeof upgradeStatusSchema>;
 /** Makes a text fit where a problem of a node stands. */
 export function problemText(text: string): string {
   return text.slice(0, PROBLEM_LENGTH_MAX);
+}
+
+/** Whether a node was told to restart for the upgrade, and is not known to be back. */
+export function isTrying({ nodes }: Upgrade, nodeId: NodeId): boolean {
+  return nodes.some(({ id, state }) => id === nodeId && state === "trying");
 }

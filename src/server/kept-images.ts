@@ -1,10 +1,20 @@
 import type { SiteImages } from "../agent/site-images.ts";
+import { copyImage } from "../images/copy-image.ts";
 import { loadArchive } from "../images/load-archive.ts";
+import { type PeerAnswer, smallAnswer } from "../images/peer-answer.ts";
 import { saveArchive } from "../images/save-archive.ts";
+import { UpstreamRegistries } from "../images/upstream.ts";
+import type { Clock } from "../lib/clock.ts";
 import { messageChainOf, OrchdError } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
 import { sortedBy } from "../lib/order.ts";
-import { formatImageReference, parseImageReference } from "../core/oci/reference.ts";
-import type { Freed, KeptImage, LoadedImages } from "../model/image.ts";
+import {
+  formatImageReference,
+  type ImageReference,
+  parseImageReference,
+  repositoryFromWire,
+} from "../core/oci/reference.ts";
+import type { ImageCopy, Freed, KeptImage, LoadedImages } from "../model/image.ts";
 import { INSIST_HEADER, PEER_BLOB_BYTES_MIN, PEER_HEADER } from "../model/image-peer.ts";
 import type { NodeId } from "../model/ids.ts";
 import { formatServerAddress } from "../model/server-address.ts";
@@ -19,6 +29,8 @@ export interface KeptImagesOptions {
   site: SiteImages;
   store: Store;
   sessions(): AgentSession[];
+  clock: Clock;
+  log: Log;
 }
 
 /** The images that the site keeps, as people load, look at and remove them. */
@@ -36,19 +48,22 @@ export class KeptImages {
   }
 
   /** A node's request; one that takes large blobs from other nodes too is told who has them. */
-  async answerNode(nodeId: NodeId, request: Request): Promise<Response> {
+  async answerNode(nodeId: NodeId, request: Request): Promise<PeerAnswer> {
     const { site, store } = this.#options;
     const port = request.headers.get(PEER_HEADER);
-    const digest = blobIn(request);
-    if (port === null || digest === undefined) return this.answer(request);
-    const size = (await site.store.sizeOf(digest)) ?? 0;
-    if (size < PEER_BLOB_BYTES_MIN) return this.answer(request);
+    const blob = blobIn(request);
+    if (port === null || blob === undefined) return site.answerNode(request);
+    const { digest, repository } = blob;
+    const size = await site.store.sizeOf(digest);
+    const isLarge = size === undefined ? site.isUpstream(repository) : size >= PEER_BLOB_BYTES_MIN;
+    if (!isLarge) return site.answerNode(request);
     const node = store.view().nodes.get(nodeId);
     const gives = node !== undefined && /^[1-9]\d{0,4}$/.test(port);
     const address = gives ? formatServerAddress(node.address, Number(port)) : undefined;
     const insist = request.headers.has(INSIST_HEADER);
     const peers = this.#tracker.ask(digest, nodeId, address, insist);
-    return peers.length === 0 ? this.answer(request) : Response.json({ peers }, { status: 303 });
+    if (peers.length === 0) return site.answerNode(request);
+    return smallAnswer(Response.json({ peers }, { status: 303 }));
   }
 
   /**
@@ -59,6 +74,27 @@ export class KeptImages {
   async load(archive: AsyncIterable<Uint8Array>): Promise<LoadedImages> {
     const references = await loadArchive(this.#options.site.store, archive);
     return this.#fetch(references, {});
+  }
+
+  /**
+   * Brings an image from a registry elsewhere, and has every connected node get it. Unless all is
+   * asked for, it is kept for the kinds of machines that the cluster has.
+   * @throws OrchdError `usage`, `notFound`, `unauthorized`, `unreachable`, `invalid`, `noSpace`
+   */
+  async copy({ from, as, login, all }: ImageCopy): Promise<LoadedImages> {
+    const { site, store, clock, log } = this.#options;
+    const [source, target] = [requireReference(from), requireReference(as ?? from)];
+    const architectures = new Set([...store.view().nodes.values()].map((n) => n.platform.arch));
+    const reference = await copyImage({
+      store: site.store,
+      source: new UpstreamRegistries({ login: () => login, now: () => clock.now() }),
+      clock,
+      log,
+      from: source,
+      as: target,
+      ...(all ? {} : { architectures }),
+    });
+    return this.#fetch([reference], {});
   }
 
   /**
@@ -126,16 +162,32 @@ export class KeptImages {
     return this.prune();
   }
 
-  /** Removes what no name and no revision of a service needs. */
+  /** Removes what no name and no revision of a service needs; of copies, what no revision needs. */
   async prune(): Promise<Freed> {
-    const digests = pinnedDigests(this.#options.store.view());
-    return { freedBytes: await this.#options.site.store.collect({ digests }) };
+    const view = this.#options.store.view();
+    const copies = new Set(neededImages(view).map(fullNameOf));
+    const digests = pinnedDigests(view);
+    return { freedBytes: await this.#options.site.store.collect({ digests, copies }) };
   }
 }
 
+function requireReference(text: string): ImageReference {
+  const parsed = parseImageReference(text);
+  if (!parsed.ok) throw new OrchdError("usage", parsed.problem);
+  return parsed.value;
+}
+
 /** The blob that is asked for; what is no address of one is told by the registry. */
-function blobIn(request: Request): string | undefined {
-  return /\/blobs\/(sha256:[0-9a-f]{64})$/.exec(new URL(request.url).pathname)?.[1];
+function blobIn(request: Request): { repository: string; digest: string } | undefined {
+  const { pathname } = new URL(request.url);
+  const [, name = "", digest] = /^\/v2\/(.+)\/blobs\/(sha256:[0-9a-f]{64})$/.exec(pathname) ?? [];
+  const repository = repositoryFromWire(name);
+  return digest === undefined || repository === undefined ? undefined : { repository, digest };
+}
+
+function fullNameOf(image: string): string {
+  const parsed = parseImageReference(image);
+  return parsed.ok ? formatImageReference(parsed.value) : image;
 }
 
 /** What revisions that are kept are pinned to: an undo gets that very image. */
@@ -147,10 +199,7 @@ function pinnedDigests(view: View): Set<string> {
 
 /** Services with a revision of this image, as `stack/service`. */
 function usersOf(view: View, reference: string): string[] {
-  const isMeant = (image: string) => {
-    const parsed = parseImageReference(image);
-    return parsed.ok && formatImageReference(parsed.value) === reference;
-  };
+  const isMeant = (image: string) => fullNameOf(image) === reference;
   if (!neededImages(view).some(isMeant)) return [];
   const users = [...view.services.values()].filter((service) =>
     service.revisions.some(({ spec }) => isMeant(spec.container.image)),

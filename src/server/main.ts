@@ -42,7 +42,7 @@ export async function runServer(
     if (listen !== undefined) await server.openPort(listen);
     tellFirstToken(server, log);
     upgrade?.confirm();
-    const ends = [stopped, ...(upgrade === undefined ? [] : [upgrade.restart])];
+    const ends = [stopped, ...(upgrade === undefined ? [] : [upgrade.end])];
     why = await Promise.race(ends);
     log.info(`stopping: ${why}; containers go on`);
   } finally {

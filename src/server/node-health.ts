@@ -5,6 +5,7 @@ import {
   nodeHealthOf,
   PROBE_MS,
   unlessCutOff,
+  unlessUpgrading,
   type HealthInput,
   type HealthVerdict,
   type MemberNews,
@@ -13,6 +14,7 @@ import {
 } from "../core/reconcile/node-health.ts";
 import { put } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
+import { isTrying } from "../model/upgrade.ts";
 import type { Store } from "../store/store.ts";
 import { commitFresh } from "./commit-fresh.ts";
 
@@ -69,6 +71,7 @@ export class NodeHealth {
     this.#options = options;
     this.#unwatch = options.store.watch(({ applied }) => {
       for (const one of applied) {
+        if (one.kind === "upgrade") this.#assessAll();
         if (one.kind !== "node") continue;
         if (one.after === undefined && one.before !== undefined) this.#forget(one.before.id);
         if (one.before === undefined && one.after !== undefined) this.#assess(one.after.id);
@@ -143,7 +146,9 @@ export class NodeHealth {
   /** What is thought of the node now, and why. */
   verdict(nodeId: NodeId): HealthVerdict {
     const input = this.#inputOf(nodeId);
-    return unlessCutOff(nodeHealthOf(input), this.#silentSince, input);
+    const verdict = unlessCutOff(nodeHealthOf(input), this.#silentSince, input);
+    const { upgrade } = this.#options.store.view();
+    return unlessUpgrading(verdict, upgrade !== undefined && isTrying(upgrade, nodeId));
   }
 
   /** Whether the node was without a session for so long that new tasks are better elsewhere. */

@@ -1,3 +1,4 @@
+import type { PeerAnswer } from "../images/peer-answer.ts";
 import type { Hono } from "hono";
 import { join } from "node:path";
 import { systemClock } from "../lib/clock.ts";
@@ -54,7 +55,7 @@ export interface RemoteOptions {
   joins: Joins;
   api: Hono<ApiEnv>;
   /** Answers a node's request for an image. */
-  images: (nodeId: NodeId, request: Request) => Promise<Response>;
+  images: (nodeId: NodeId, request: Request) => Promise<PeerAnswer>;
   log: Log;
   certifyHosts(request: HostCertificatesRequest): Promise<HostCertificatesAnswer>;
   onMember(nodeId: NodeId, change: MemberChange): void;

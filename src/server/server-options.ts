@@ -1,3 +1,4 @@
+import type { Upstream } from "../images/upstream.ts";
 import type { IngressChoice } from "../agent/http-ingress.ts";
 import type { SelfUpgrade } from "../agent/upgrade/self-upgrade.ts";
 import type { Log } from "../lib/log.ts";
@@ -36,6 +37,8 @@ export interface ServerOptions {
   ingress?: IngressChoice;
   /** How tasks are placed whose service says nothing of it; absent: `spread`. */
   strategy?: Strategy;
+  /** Registries elsewhere for what the site does not keep; absent means none. */
+  upstream?: Upstream;
   version: VersionInfo;
   /** Absent where orchd can't become another executable. */
   upgrade?: SelfUpgrade;

@@ -373,7 +373,9 @@ export class Server {
   async #openSite(): Promise<SiteImages> {
     const { dataDir, log } = this.#options;
     const guard = (authorization: string | undefined) => this.#tokens.admit(authorization);
-    const site = await SiteImages.open({ dataDir, log, clock: systemClock, guard });
+    const { upstream } = this.#options;
+    const open = { dataDir, log, clock: systemClock, guard, ...(upstream && { upstream }) };
+    const site = await SiteImages.open(open);
     this.#site = site;
     this.#options.upgrade?.useSource(siteExecutables(site));
     return site;
@@ -408,7 +410,8 @@ export class Server {
   async #listen(site: SiteImages): Promise<void> {
     const store = this.#store;
     const sessions = () => this.#dispatcher.sessions();
-    const kept = new KeptImages({ site, store, sessions });
+    const { log } = this.#options;
+    const kept = new KeptImages({ site, store, sessions, clock: systemClock, log });
     this.#kept = kept;
     const upgrades = this.#newUpgrades(site);
     const secrets = await this.#openSecrets();
@@ -430,7 +433,7 @@ export class Server {
       store,
       version: this.#options.version,
       clock: systemClock,
-      log: this.#options.log,
+      log,
       applyStack,
       bundles: bundles.forPeople(),
       removeStack: (name, options) => writes.removeStack(name, options),

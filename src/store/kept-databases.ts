@@ -19,9 +19,9 @@ export class KeptDatabases {
     this.#dir = dir;
   }
 
-  /** Copies them; a copy that is cut off is none. */
+  /** Copies them, unless that was done; a copy that is cut off is none. */
   keep(): void {
-    this.forget();
+    if (fs.existsSync(this.#dir)) return;
     const draft = `${this.#dir}.new`;
     fs.rmSync(draft, { recursive: true, force: true });
     fs.mkdirSync(draft, { recursive: true, mode: 0o700 });

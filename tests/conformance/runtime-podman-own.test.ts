@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { systemClock } from "../../src/lib/clock.ts";
 import { containerNameOf } from "../../src/model/assignment.ts";
-import type { NodeId } from "../../src/model/ids.ts";
+import type { NodeId, TaskId } from "../../src/model/ids.ts";
+import type { RuntimeEvent } from "../../src/runtime/driver.ts";
 import { PodmanRuntime } from "../../src/runtime/podman/podman-runtime.ts";
 import { hasPodman, makePodmanLab, servicePid, type PodmanLab } from "./runtime-podman-lab.ts";
 import { aTask } from "./runtime-task.ts";
@@ -48,14 +49,53 @@ describe("Podman, its service and its other users", () => {
     await lab.podman("rm", id);
   });
 
+  /** The monitor and the main process of a task's container. */
+  async function pidsOf(taskId: TaskId): Promise<[number, number]> {
+    const { containerId = "" } = (await lab.runtime.inspect(taskId)) ?? {};
+    const format = "{{.State.ConmonPid}} {{.State.Pid}}";
+    const pids = await lab.podman("inspect", "--format", format, containerId);
+    const [monitor = 0, main = 0] = pids.split(" ").map(Number);
+    return [monitor, main];
+  }
+
+  test(
+    "the end of a program whose monitor was killed before is noticed within ten seconds",
+    async () => {
+      const seen: RuntimeEvent[] = [];
+      const enough = new AbortController();
+      const reading = (async () => {
+        for await (const event of lab.runtime.events(enough.signal)) seen.push(event);
+      })();
+      await until("the events", () => seen.length > 0);
+      const { taskId } = await startedIn(lab.runtime, lab);
+      const isOf = (type: string) => (event: RuntimeEvent) =>
+        event.type === type && "taskId" in event && event.taskId === taskId;
+      await until("word of its start", () => seen.some(isOf("started")));
+      const [monitor, main] = await pidsOf(taskId);
+      process.kill(monitor, "SIGKILL");
+      await until("the monitor's end", () => !isAlive(monitor));
+      expect(await lab.runtime.inspect(taskId)).toMatchObject({ state: "running" });
+      process.kill(main, "SIGKILL");
+      await until("word of it", () => seen.some(isOf("exited")));
+      const ended = { taskId, state: "exited", exitCode: 255 };
+      expect(await lab.runtime.inspect(taskId)).toMatchObject(ended);
+      const { runtime } = lab;
+      expect((await runtime.list()).find((one) => one.taskId === taskId)).toMatchObject(ended);
+      const again = await lab.reopen();
+      expect((await again.list()).find((one) => one.taskId === taskId)).toMatchObject(ended);
+      enough.abort();
+      await reading;
+      await runtime.remove(taskId);
+      expect(await runtime.inspect(taskId)).toBeUndefined();
+    },
+    TIMEOUT_MS,
+  );
+
   test(
     "a container whose monitor was killed comes to its end when it is stopped",
     async () => {
       const { taskId } = await startedIn(lab.runtime, lab);
-      const { containerId = "" } = (await lab.runtime.inspect(taskId)) ?? {};
-      const format = "{{.State.ConmonPid}} {{.State.Pid}}";
-      const pids = await lab.podman("inspect", "--format", format, containerId);
-      const [monitor = 0, main = 0] = pids.split(" ").map(Number);
+      const [monitor, main] = await pidsOf(taskId);
       process.kill(monitor, "SIGKILL");
       await lab.runtime.stop(taskId, 1000);
       expect(await lab.runtime.inspect(taskId)).toMatchObject({ state: "exited" });

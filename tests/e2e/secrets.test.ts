@@ -14,7 +14,11 @@ const EXTERNAL = "plain-c05d77-api-token";
 const CONFIG = "plain-4e8810-config-line";
 const PASSPHRASE = "plain-2b66f1-vault-passphrase";
 const BACKUP_PASSPHRASE = "plain-d3907c-backup-passphrase";
-const PLAIN = [FIRST, SECOND, EXTERNAL, CONFIG, PASSPHRASE, BACKUP_PASSPHRASE];
+const NEWER = "plain-66fd13-newer-token";
+const PLAIN = [FIRST, SECOND, EXTERNAL, CONFIG, PASSPHRASE, BACKUP_PASSPHRASE, NEWER];
+/** What a person may give a command in its environment. */
+const IN_ENVIRONMENT = new Set([BACKUP_PASSPHRASE]);
+const KILLS = 3;
 
 /** The most that a secret can have, and no text. */
 const BLOB = randomBytes(500 * 1024);
@@ -52,7 +56,9 @@ describe("secrets and configs on two machines", () => {
   let fleet: Fleet;
   let h1: FleetHost;
   let h2: FleetHost;
+  const processes = new ProcessWatch();
   beforeAll(async () => {
+    processes.start();
     fleet = await Fleet.start(2);
     [h1, h2] = [fleet.host("h1"), fleet.host("h2")];
     for (const host of [h1, h2]) await giveDisk(host);
@@ -68,7 +74,10 @@ describe("secrets and configs on two machines", () => {
     h1.write("password.txt", FIRST);
     await h1.mustUp(COMPOSE);
   });
-  afterAll(async () => fleet.stop());
+  afterAll(async () => {
+    processes.stop();
+    await fleet.stop();
+  });
 
   async function inside(command: string): Promise<string> {
     return (await h1.must("exec", "shop/db", "--", "sh", "-c", command)).trim();
@@ -185,6 +194,28 @@ describe("secrets and configs on two machines", () => {
     expect(await inside("cat /run/secrets/password")).toBe(SECOND);
   });
 
+  test("none is lost or laid bare when a server is killed amid new ones and keys", async () => {
+    for (let kill = 0; kill < KILLS; kill++) {
+      const commands = [
+        h1.orchdWith({ input: NEWER }, "secret", "update", "api-token", "-"),
+        h1.orchdWith({ input: NEWER }, "secret", "create", `newer-${kill}`, "-"),
+        h1.orchd("secret", "rotate-key"),
+      ];
+      await Promise.race(commands);
+      await h1.endServer("SIGKILL");
+      await Promise.all(commands);
+      await h1.startServer();
+      await h1.orchdWith({ input: `${PASSPHRASE}\n` }, "unlock");
+    }
+    await h1.orchdWith({ input: NEWER }, "secret", "update", "api-token", "-");
+    await h1.waitConverged("shop/db");
+    expect(await inside("cat /run/secrets/api/token")).toBe(NEWER);
+    expect(await inside("cat /run/secrets/password")).toBe(SECOND);
+    const items = await h1.json<ItemSummary[]>("secret", "ls");
+    const newer = items.map(({ name }) => name).filter((name) => name.startsWith("newer-"));
+    for (const name of newer) await h1.must("secret", "rm", name);
+  });
+
   test("no plain text is on a disk of either machine, nor in what is saved of them", async () => {
     await h1.must("backup", join(h1.lab.dir, "cluster.tar"));
     const sealed = { env: { ORCHD_BACKUP_PASSPHRASE: BACKUP_PASSPHRASE } };
@@ -208,6 +239,14 @@ describe("secrets and configs on two machines", () => {
     await h1.startServer();
   });
 
+  test("no process of all this time had one among its words or in its environment", () => {
+    expect(processes.found).toEqual([]);
+    const seen = [...processes.seen].join("\n");
+    for (const words of ["orchd server", "orchd join", "orchd secret create", "conmon "]) {
+      expect(seen).toContain(words);
+    }
+  });
+
   test("down takes the stack's own ones along and leaves the others", async () => {
     await h1.must("down", "shop");
     const left = await h1.json<ItemSummary[]>("secret", "ls");
@@ -221,6 +260,46 @@ describe("secrets and configs on two machines", () => {
     await h2.waitFor("the files are gone", () => grantsOn(h2).length === 0);
   });
 });
+
+/** Looks again and again at what every process of the machine shows to others. */
+class ProcessWatch {
+  static readonly #everyMs = 50;
+  #timer: Timer | undefined;
+  /** The words of every process that was seen, without NULs. */
+  readonly seen = new Set<string>();
+  readonly found: string[] = [];
+
+  start(): void {
+    this.#timer = setInterval(() => this.#look(), ProcessWatch.#everyMs);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #look(): void {
+    for (const pid of readdirSync("/proc")) {
+      // This process has them in its memory alone, but its environment is not orchd's.
+      if (!/^\d+$/.test(pid) || pid === String(process.pid)) continue;
+      const words = textOf(`/proc/${pid}/cmdline`).replaceAll("\0", " ");
+      this.seen.add(words);
+      const environment = textOf(`/proc/${pid}/environ`);
+      const shown = PLAIN.filter(
+        (text) => words.includes(text) || (environment.includes(text) && !IN_ENVIRONMENT.has(text)),
+      );
+      if (shown.length > 0) this.found.push(words);
+    }
+  }
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    // The process has ended meanwhile.
+    return "";
+  }
+}
 
 /** A disk of its own for what orchd keeps, so that what it has removed is looked at as well. */
 async function giveDisk(host: FleetHost): Promise<void> {

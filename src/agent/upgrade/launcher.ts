@@ -1,12 +1,10 @@
 import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
 import { endTrial, planLaunch } from "../../core/upgrade/launch.ts";
 import type { Clock } from "../../lib/clock.ts";
-import { messageChainOf } from "../../lib/errors.ts";
+import { messageChainOf, OrchdError } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
 import { equalJson } from "../../lib/order.ts";
 import type { Place, Slots, Trial } from "../../model/slots.ts";
-import { SLOTS_FILE } from "../../model/slots-file.ts";
 import { KeptDatabases } from "../../store/kept-databases.ts";
 import { endLeftTrial } from "./left-trial.ts";
 import { ownExecutable, SlotFiles } from "./slot-files.ts";
@@ -39,6 +37,10 @@ export async function launch(options: LauncherOptions): Promise<number | undefin
   try {
     return await launcher.run();
   } catch (error) {
+    if (error instanceof OrchdError && error.code === "conflict") {
+      options.log.error(error.message);
+      return 1;
+    }
     // What can't be read names no other executable: this one is there.
     options.log.error(`this executable runs, whatever was upgraded: ${messageChainOf(error)}`);
     return undefined;
@@ -58,6 +60,7 @@ class Launcher {
     for (;;) {
       const found = this.#files.read();
       if (found === undefined) return undefined;
+      await this.#requireNobodyTries(found);
       const facts = {
         self: this.#files.placeOf(found, ownExecutable()),
         whole: this.#files.whole(found),
@@ -80,21 +83,23 @@ class Launcher {
     }
   }
 
+  /** One that is left of an earlier supervisor's life is ended. */
+  async #requireNobodyTries({ trial, installed }: Slots): Promise<void> {
+    if (trial === undefined || trial.id === this.#options.env[TRIAL_VARIABLE]) return;
+    const [a, b] = [this.#files.pathOf("a"), this.#files.pathOf("b")];
+    await endLeftTrial(this.#files.pathOf(trial.slot), [installed.path, a, b]);
+  }
+
   async #try(slots: Slots, trial: Trial): Promise<TrialEnd> {
     const { log, clock, argv0, words, env, dataDir } = this.#options;
     const path = this.#files.pathOf(trial.slot);
     const content = slots[trial.slot];
-    await endLeftTrial(path);
-    const databases = new KeptDatabases(
-      dataDir,
-      join(dirname(join(dataDir, SLOTS_FILE)), "before"),
-    );
+    const databases = new KeptDatabases(dataDir, this.#files.pathBeside(`before-${trial.id}`));
     this.#files.unconfirm();
     let end: TrialEnd;
     try {
       if (content !== undefined) this.#files.verify(trial.slot, content);
-      // What an earlier try of the same trial kept is from before it.
-      if (trial.attempts === 1) databases.keep();
+      databases.keep();
       log.info(`orchd ${content?.version ?? ""} is tried; if need be, what runs now comes back`);
       end = await superviseTrial({
         path,

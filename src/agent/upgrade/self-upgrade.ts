@@ -17,8 +17,12 @@ const VERSION_MS = 20_000;
 const VERSION_BYTES_MAX = 4096;
 /** So much of the disk stays free for everything else. */
 const RESERVE_BYTES = 64 * 1024 * 1024;
+const LOOK_AT_PARENT_MS = 1000;
 /** The answer to the order is on its way first. */
 const RESTART_AFTER_MS = 500;
+
+/** Why a role ends by itself: to begin anew as the launcher finds, or since that one was killed. */
+export type RoleEnd = "upgrade" | "orphaned";
 
 /** Where a new executable comes from. */
 export interface ExecutableSource {
@@ -42,18 +46,19 @@ export interface SelfUpgradeOptions {
 export class SelfUpgrade {
   readonly #options: SelfUpgradeOptions;
   readonly #files: SlotFiles;
-  readonly #asked = Promise.withResolvers<"upgrade">();
+  readonly #end = Promise.withResolvers<RoleEnd>();
   #source: ExecutableSource | undefined;
   #isBusy = false;
 
   constructor(options: SelfUpgradeOptions) {
     this.#options = options;
     this.#files = new SlotFiles(options.dataDir);
+    if (options.trial !== undefined) this.#watchParent(process.ppid);
   }
 
-  /** Resolves when this process is to end, and to begin anew as the launcher finds. */
-  get restart(): Promise<"upgrade"> {
-    return this.#asked.promise;
+  /** Resolves when the role is to end. */
+  get end(): Promise<RoleEnd> {
+    return this.#end.promise;
   }
 
   /** Whether this process is a trial itself: it may end at any moment. */
@@ -110,7 +115,17 @@ export class SelfUpgrade {
       throw error;
     }
     this.#options.log.info(`orchd ${order.version} is ready to be tried: this one ends for it`);
-    setTimeout(() => this.#asked.resolve("upgrade"), RESTART_AFTER_MS);
+    setTimeout(() => this.#end.resolve("upgrade"), RESTART_AFTER_MS);
+  }
+
+  /** A trial that nobody supervises any more would be in the way of the next one. */
+  #watchParent(parent: number): void {
+    const timer = setInterval(() => {
+      if (process.ppid === parent) return;
+      clearInterval(timer);
+      this.#end.resolve("orphaned");
+    }, LOOK_AT_PARENT_MS);
+    timer.unref();
   }
 
   async #prepare(order: UpgradeOrder): Promise<void> {

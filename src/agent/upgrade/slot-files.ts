@@ -27,6 +27,11 @@ export class SlotFiles {
     return join(this.#dir, slot);
   }
 
+  /** Where something else may be kept as long as a trial lasts. */
+  pathBeside(name: string): string {
+    return join(this.#dir, name);
+  }
+
   /**
    * What is written down; undefined where nothing is.
    * @throws OrchdError `damaged` when it makes no sense, `forbidden` when others could change it

@@ -2,7 +2,12 @@ import { Hono } from "hono";
 import { z } from "zod";
 import { OrchdError } from "../../lib/errors.ts";
 import { sortedBy } from "../../lib/order.ts";
-import { freedSchema, keptImageSchema, loadedImagesSchema } from "../../model/image.ts";
+import {
+  freedSchema,
+  imageCopySchema,
+  keptImageSchema,
+  loadedImagesSchema,
+} from "../../model/image.ts";
 import { type AgentSession, imageSummarySchema } from "../../model/session.ts";
 import { whileAdmitted } from "../admitted.ts";
 import { hostnameOfNode } from "../agents.ts";
@@ -57,6 +62,19 @@ function archiveRoutes(deps: ApiDeps): Hono<ApiEnv> {
         const { body } = c.req.raw;
         if (body === null) throw new OrchdError("invalid", "the body must be an image archive");
         return c.json(await whileAdmitted(c.get("admission"), deps.images.load(body)));
+      },
+    )
+    .post(
+      "/images/copy",
+      describe({
+        summary: "Keeps an image of a registry elsewhere, and has every connected node get it",
+        answer: loadedImagesSchema,
+      }),
+      plainJson,
+      validJson(imageCopySchema),
+      async (c) => {
+        const copied = deps.images.copy(c.req.valid("json"));
+        return c.json(await whileAdmitted(c.get("admission"), copied));
       },
     )
     .get(

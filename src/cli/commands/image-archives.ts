@@ -72,7 +72,11 @@ function withLabel(text: string, labels: Record<string, string>): Record<string,
   return { ...labels, [key]: value.join("=") };
 }
 
-async function showLoaded(io: Io, loaded: LoadedImages, options: RemoteOptions): Promise<void> {
+export async function showLoaded(
+  io: Io,
+  loaded: LoadedImages,
+  options: RemoteOptions,
+): Promise<void> {
   if (options.json === true) return printJson(io, loaded);
   const { references, nodes } = loaded;
   const lines = nodes.flatMap(({ node, references: had }) =>

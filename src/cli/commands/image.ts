@@ -7,6 +7,7 @@ import { connect, newCommand, newRemoteCommand, printJson } from "../context.ts"
 import { printLines, type Context, type RemoteOptions } from "../context.ts";
 import { showList, type Listing, type ListOptions } from "../list.ts";
 import { cleanText } from "../output/clean.ts";
+import { copyImageCommand } from "./image-copy.ts";
 import { loadImageCommand, pullImageCommand, saveImageCommand } from "./image-archives.ts";
 
 interface NodeImage {
@@ -30,6 +31,7 @@ export function imageCommand(context: Context): Command {
   })
     .helpCommand(false)
     .addCommand(loadImageCommand(context))
+    .addCommand(copyImageCommand(context))
     .addCommand(pullImageCommand(context))
     .addCommand(saveImageCommand(context))
     .addCommand(listCommand(context))

@@ -6,9 +6,10 @@ import { SERVER_PORT } from "../../model/server-address.ts";
 import { STRATEGIES, type Strategy } from "../../model/service.ts";
 import { type BackupFlags, backupOptions, backupsFrom } from "../backup-options.ts";
 import { newCommand, type Context } from "../context.ts";
+import { type UpstreamFlags, upstreamFrom, upstreamOptions } from "../upstream-options.ts";
 import { nodeFrom, type NodeFlags, nodeOptions } from "../node-options.ts";
 
-interface ServerFlags extends BackupFlags, NodeFlags {
+interface ServerFlags extends BackupFlags, NodeFlags, UpstreamFlags {
   agent: boolean;
   listen: { host: string; port: number } | "none";
   clusterRange?: string;
@@ -57,9 +58,11 @@ export function serverCommand(context: Context): Command {
         ...(network === undefined ? {} : { network }),
         strategy,
         ...backupsFrom(io, flags),
+        ...(await upstreamFrom(io, flags)),
       });
     });
-  for (const option of [...nodeOptions(io), ...backupOptions()]) command.addOption(option);
+  for (const option of [...nodeOptions(io), ...backupOptions(), ...upstreamOptions()])
+    command.addOption(option);
   return command;
 }
 

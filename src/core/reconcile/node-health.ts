@@ -79,6 +79,15 @@ export function unlessCutOff(
   return { health: "suspect", reason: `${verdict.reason}; ${doubt}`, wakeAt };
 }
 
+/**
+ * The verdict of a node that was told to restart for another version of orchd: its containers run
+ * on meanwhile, and nothing takes their place.
+ */
+export function unlessUpgrading(verdict: HealthVerdict, isUpgrading: boolean): HealthVerdict {
+  if (!isUpgrading || verdict.health !== "down") return verdict;
+  return { health: "suspect", reason: `${verdict.reason}; but it restarts for an upgrade` };
+}
+
 const RANK = { ready: 0, suspect: 1, down: 2 } as const;
 
 function verdictOf(input: HealthInput): HealthVerdict {

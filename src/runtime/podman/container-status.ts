@@ -16,6 +16,8 @@ export const listedSchema = z.object({
   StartedAt: z.number(),
   ExitedAt: z.number(),
   ExitCode: z.number(),
+  /** 0 for one that does not run. */
+  Pid: z.number().default(0),
 });
 export type Listed = z.infer<typeof listedSchema>;
 
@@ -31,6 +33,9 @@ export const inspectedSchema = z.object({
     ExitCode: z.number(),
     StartedAt: z.string(),
     FinishedAt: z.string(),
+    /** Its process, and the one that waits for its end; 0 where there is none. */
+    Pid: z.number().default(0),
+    ConmonPid: z.number().default(0),
   }),
   Config: z.object({ Labels: labelsSchema, Tty: z.boolean().default(false) }),
   HostConfig: z.object({

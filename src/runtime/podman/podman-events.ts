@@ -7,6 +7,7 @@ import { Queue } from "../queue.ts";
 import { watchEventFiles, type FileNews } from "./event-files.ts";
 import { filtersOf, queryOf } from "./http.ts";
 import { linesOf } from "./lines.ts";
+import { type Programs, watchPrograms } from "./lost-ends.ts";
 import type { PodmanService } from "./service.ts";
 import { waitFor } from "./wait-for.ts";
 
@@ -40,20 +41,26 @@ export type EventService = Pick<PodmanService, "http" | "revive"> & {
 /** The tasks of containers that are known to run, by the container's id. */
 export type RunningTasks = Map<string, TaskId>;
 
+export interface EventOptions {
+  service: EventService;
+  nodeId: NodeId;
+  clock: Clock;
+  /** Whoever lists containers notes here which of them run. */
+  running: RunningTasks;
+  processes: Programs["processes"];
+}
+
 /**
  * Events of this node's containers. The stream begins with `resync`, and says so again each time
  * that the connection was lost: what happened in between is found by listing. The end of a task
  * that runs may be told twice, since its monitor knows of it before Podman. Ends when `signal`
  * aborts.
- * @param running whoever lists containers notes there which of them run
  */
 export async function* podmanEvents(
-  service: EventService,
-  nodeId: NodeId,
-  clock: Clock,
-  running: RunningTasks,
+  options: EventOptions,
   signal: AbortSignal,
 ): AsyncGenerator<RuntimeEvent> {
+  const { service, nodeId, clock, running, processes } = options;
   let backoffMs = BACKOFF_FIRST_MS;
   while (!signal.aborted) {
     try {
@@ -67,11 +74,14 @@ export async function* podmanEvents(
         }
       };
       const done = watchFiles(service, clock, { onRotated: () => reply.destroy(), onEnded });
+      const programs = { running: () => running.keys(), processes };
+      const stopLooking = watchPrograms(programs, clock, onEnded);
       try {
         yield { type: "resync" };
         yield* whicheverComes(eventsOf(reply, running), ends);
       } finally {
         done();
+        stopLooking();
         // A reader may leave before it asks for the first event: nobody else ends the reply then.
         reply.destroy();
       }

@@ -32,13 +32,20 @@ import { makeSources } from "../bind-sources.ts";
 import { countsSwap } from "../containerd/cgroups.ts";
 import { changeOfLimits } from "../oci-limits.ts";
 import { readContainerLog } from "./container-log.ts";
-import { inspectedSchema, listedSchema, statusOf, type Inspected } from "./container-status.ts";
+import {
+  inspectedSchema,
+  listedSchema,
+  statusOf,
+  type Inspected,
+  type Listed,
+} from "./container-status.ts";
 import { createSpecOf } from "./create-spec.ts";
 import { openExec } from "./exec.ts";
 import { filtersOf, type PodmanHttp } from "./http.ts";
 import { ImageHealth } from "./image-health.ts";
 import { hasImage, imageIdentity, imagePlatform, listImages, takeImage } from "./images.ts";
 import { pullImage, qualifiedNameOf } from "./images.ts";
+import { asEnded, mayBeLost } from "./lost-ends.ts";
 import { findRuntime, readProcessLimits } from "./machine.ts";
 import { NodeNetwork } from "./network.ts";
 import { podmanEvents, type RunningTasks } from "./podman-events.ts";
@@ -114,10 +121,7 @@ export class PodmanRuntime implements Runtime {
   }
 
   async list(): Promise<ContainerStatus[]> {
-    const listed = await this.#http.json(z.array(listedSchema), "GET", "/containers/json", {
-      query: { all: true, filters: filtersOf({ label: [`${LABELS.owner}=${this.#nodeId}`] }) },
-      timeoutMs: LIST_TIMEOUT_MS,
-    });
+    const listed = await this.#listed({ all: true });
     const statuses = await this.#statuses.complete(listed);
     this.#running.clear();
     for (const { taskId, containerId, state } of statuses) {
@@ -125,6 +129,17 @@ export class PodmanRuntime implements Runtime {
       if (state === "running") this.#running.set(containerId, taskId);
     }
     return statuses;
+  }
+
+  async #listed(which: { all: boolean }): Promise<Listed[]> {
+    return this.#http.json(z.array(listedSchema), "GET", "/containers/json", {
+      query: { ...which, filters: filtersOf({ label: [`${LABELS.owner}=${this.#nodeId}`] }) },
+      timeoutMs: LIST_TIMEOUT_MS,
+    });
+  }
+
+  async #processes(): Promise<ReadonlyMap<string, number>> {
+    return new Map((await this.#listed({ all: false })).map(({ Id, Pid }) => [Id, Pid]));
   }
 
   async inspect(taskId: TaskId): Promise<ContainerStatus | undefined> {
@@ -204,7 +219,14 @@ export class PodmanRuntime implements Runtime {
   }
 
   events(signal: AbortSignal): AsyncIterable<RuntimeEvent> {
-    return podmanEvents(this.#service, this.#nodeId, this.#clock, this.#running, signal);
+    const events = {
+      service: this.#service,
+      nodeId: this.#nodeId,
+      clock: this.#clock,
+      running: this.#running,
+      processes: () => this.#processes(),
+    };
+    return podmanEvents(events, signal);
   }
 
   async *logs(taskId: TaskId, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine> {
@@ -387,9 +409,14 @@ export class PodmanRuntime implements Runtime {
   }
 
   async #inspectId(idOrName: string): Promise<Inspected | undefined> {
+    let wasLost = false;
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#http.json(inspectedSchema, "GET", `/containers/${idOrName}/json`);
+        const path = `/containers/${idOrName}/json`;
+        const inspected = await this.#http.json(inspectedSchema, "GET", path);
+        if (!mayBeLost(inspected)) return inspected;
+        if (wasLost) return asEnded(inspected);
+        wasLost = true;
       } catch (error) {
         if (!(error instanceof OrchdError)) throw error;
         if (error.code === "notFound") return undefined;

@@ -1,5 +1,6 @@
 import type { ContainerStatus } from "../driver.ts";
 import { statusOf, type Inspected, type Listed } from "./container-status.ts";
+import { isAlive } from "./service-process.ts";
 
 const PARALLEL = 4;
 
@@ -17,7 +18,9 @@ export class StatusCache {
 
   /** The status of each that is still there, in the list's order. */
   async complete(listed: readonly Listed[]): Promise<ContainerStatus[]> {
-    const stale = listed.filter((row) => this.#known.get(row.Id)?.key !== keyOf(row));
+    const stale = listed.filter(
+      (row) => this.#known.get(row.Id)?.key !== keyOf(row) || (row.Pid > 0 && !isAlive(row.Pid)),
+    );
     const rows = stale.values();
     await Promise.all(Array.from({ length: PARALLEL }, () => this.#refresh(rows)));
     const present = new Set(listed.map((row) => row.Id));

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { type Duplex, Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import type { Duplex } from "node:stream";
+import { sendPieces } from "../../agent/send-pieces.ts";
+import type { PeerAnswer } from "../../images/peer-answer.ts";
 import { OrchdError } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
 import { problemOf } from "../../api/problem.ts";
@@ -34,7 +35,7 @@ export interface AgentRoutes {
   certifyHosts(request: HostCertificatesRequest): Promise<HostCertificatesAnswer>;
   onSession(peer: Peer, request: IncomingMessage, socket: Duplex, head: Buffer): void;
   /** Answers from the images that the site keeps. */
-  images(nodeId: NodeId, request: Request): Promise<Response>;
+  images(nodeId: NodeId, request: Request): Promise<PeerAnswer>;
   /** The connection goes on for as long as its request takes. */
   onLongRequest(socket: Duplex): void;
   onBadRequest(socket: Duplex): void;
@@ -122,11 +123,10 @@ function imageRequest({ url = "/", headers }: IncomingMessage): Request {
 }
 
 /** Sends an answer no faster than it is taken. */
-async function passOn(answer: Response, response: ServerResponse): Promise<void> {
-  response.writeHead(answer.status, Object.fromEntries(answer.headers));
+async function passOn(answer: PeerAnswer, response: ServerResponse): Promise<void> {
+  response.writeHead(answer.status, answer.headers);
   try {
-    if (answer.body !== null) await pipeline(Readable.fromWeb(answer.body as never), response);
-    else response.end();
+    await sendPieces(answer.pieces, response);
   } catch {
     // The node went away, or the disk failed: it misses bytes, and asks again.
     response.destroy();

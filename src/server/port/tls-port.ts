@@ -1,3 +1,4 @@
+import type { PeerAnswer } from "../../images/peer-answer.ts";
 import { constants, type X509Certificate } from "node:crypto";
 import type { IncomingMessage, Server as HttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -56,7 +57,7 @@ export interface TlsPortOptions {
   renew(peer: Peer, csr: string): Promise<CertificateAnswer>;
   certifyHosts(request: HostCertificatesRequest): Promise<HostCertificatesAnswer>;
   /** Answers a node's request for an image. */
-  images(nodeId: NodeId, request: Request): Promise<Response>;
+  images(nodeId: NodeId, request: Request): Promise<PeerAnswer>;
   /** A node wants a session: the arguments are those of a WebSocket server's `handleUpgrade`. */
   onSession(peer: Peer, request: IncomingMessage, socket: Duplex, head: Buffer): void;
   limits?: Partial<TlsPortLimits>;

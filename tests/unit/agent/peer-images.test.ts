@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { PeerImages } from "../../../src/agent/peer-images.ts";
 import { PeerPort } from "../../../src/agent/peer-port.ts";
 import type { ServerBlob, ServerImages } from "../../../src/agent/server-images.ts";
+import { smallAnswer } from "../../../src/images/peer-answer.ts";
 import { OrchdError } from "../../../src/lib/errors.ts";
 import type { Identity } from "../../../src/model/join.ts";
 import { anImage, aRegistry, give, quiet, sha256, withStore } from "../images/rig.ts";
@@ -28,7 +29,14 @@ async function aGiver(
 ): Promise<string> {
   const own = await anIdentity(cluster, "giver");
   const { clock } = cluster;
-  port = await PeerPort.open({ identity: () => own, clock, log: quiet, isMember, answer }, 0);
+  const options = {
+    identity: () => own,
+    clock,
+    log: quiet,
+    isMember,
+    answer: async (request: Request) => smallAnswer(await answer(request)),
+  };
+  port = await PeerPort.open(options, 0);
   return `127.0.0.1:${port?.port ?? 0}`;
 }
 

@@ -371,6 +371,10 @@ function imagesOf(calls: unknown[][]): ApiDeps["images"] {
       calls.push(["load", Buffer.concat(pieces).toString()]);
       return { references: ["localhost/web:1"], nodes: [] };
     },
+    async copy(copy) {
+      calls.push(["copy", copy]);
+      return { references: [copy.as ?? copy.from], nodes: [] };
+    },
     async fetch(references, labels) {
       calls.push(["fetch", ...references, labels]);
       return { references: [...references], nodes: [] };

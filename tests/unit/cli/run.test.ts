@@ -21,7 +21,7 @@ describe("wrong usage ends with 2 and says what to do", () => {
     [["logs", "--since", "soon", "web"], "names no moment"],
     [["up", "--timeout", "5"], "Write it like 90s"],
     [["up", "-f", "-", "-f", "-"], "only once"],
-    [["image"], "it needs one of load, pull, save, ls, where, rm, prune"],
+    [["image"], "it needs one of load, copy, pull, save, ls, where, rm, prune"],
     [["image", "lsx"], "(Did you mean ls?)"],
     [["completion", "tcsh"], "bash, zsh, fish"],
     [["server", "--runtime", "lxc"], "auto, podman, containerd, docker, process, fake"],

@@ -58,11 +58,16 @@ async function withService(use: (rig: Rig) => Promise<void>): Promise<void> {
   }
 }
 
+function optionsOf(service: EventService, running: RunningTasks) {
+  const processes = () => Promise.resolve(new Map<string, number>());
+  return { service, nodeId: anId<"node">("n1"), clock: systemClock, running, processes };
+}
+
 test("a reader of events that leaves at the first one leaves no stream behind", async () => {
   await withService(async ({ service, streams }) => {
     const { signal } = new AbortController();
     const read = async (onEvent: () => void) => {
-      for await (const event of podmanEvents(service, anId("n1"), systemClock, new Map(), signal)) {
+      for await (const event of podmanEvents(optionsOf(service, new Map()), signal)) {
         expect(event).toEqual({ type: "resync" });
         onEvent();
         break;
@@ -85,7 +90,7 @@ test("the end of a task that runs is told when its monitor writes it down", asyn
     const running: RunningTasks = new Map([[`${listed}`, anId("t1")]]);
     const seen: RuntimeEvent[] = [];
     const reading = (async () => {
-      const events = podmanEvents(service, anId("n1"), systemClock, running, enough.signal);
+      const events = podmanEvents(optionsOf(service, running), enough.signal);
       for await (const event of events) seen.push(event);
     })();
     const end = async (containerId: string | undefined) => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { put, remove } from "../../../src/model/change.ts";
-import { aNode, anId } from "../../builders.ts";
+import { aNode, anId, anUpgrade } from "../../builders.ts";
 import { Rig } from "./rig.ts";
 
 const N1 = anId<"node">("n1");
@@ -41,6 +41,35 @@ describe("after a start of the server", () => {
     await say(rig, "alive", N2);
     await rig.pass(20_000);
     expect(healthOf(rig, N2)).toBe("ready");
+  });
+});
+
+describe("a node that restarts for an upgrade", () => {
+  const trying = () => put.upgrade(anUpgrade({ nodes: [{ id: N1, state: "trying", since: 0 }] }));
+
+  test("is not down meanwhile, and what runs there is not replaced", async () => {
+    const rig = await watching();
+    await say(rig, "alive");
+    await rig.pass(20_000);
+    await rig.commit(trying());
+    await say(rig, "dead");
+    await rig.pass(60_000);
+    expect(healthOf(rig)).toBe("suspect");
+    expect(rig.health.verdict(N1).reason).toContain("it restarts for an upgrade");
+  });
+
+  test("is down as soon as it is given up", async () => {
+    const rig = await watching();
+    await say(rig, "alive");
+    await rig.pass(20_000);
+    await rig.commit(trying());
+    await say(rig, "dead");
+    const known = rig.store.view().upgrade;
+    if (known === undefined) throw new Error("there is an upgrade");
+    const nodes = known.nodes.map((one) => ({ ...one, state: "failed" as const }));
+    await rig.commit(put.upgrade({ ...known, nodes }));
+    await rig.pass(100);
+    expect(healthOf(rig)).toBe("down");
   });
 });
 

@@ -1,3 +1,4 @@
+import { smallAnswer } from "../../../src/images/peer-answer.ts";
 import { mkdtempSync, rmSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { tmpdir } from "node:os";
@@ -142,7 +143,7 @@ export class PortRig {
       isPinned: (nodeId, keyDigest) => isPinned(store.view().nodes.get(nodeId), keyDigest),
       renew: (peer, csr) => joins.renew(peer, csr),
       certifyHosts: (request) => certifyHosts({ ...cluster, contentOf: () => undefined }, request),
-      images: async () => new Response("an image"),
+      images: () => smallAnswer(new Response("an image")),
       onSession: (peer, request, socket, head) => accept(sessions, { peer, request, socket, head }),
       limits,
     });

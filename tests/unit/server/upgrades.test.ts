@@ -15,7 +15,9 @@ import { withStore } from "../images/rig.ts";
 
 /** An executable for amd64 as far as anybody looks who does not run it. */
 function anExecutable(version: string): Uint8Array {
-  const head = [0x7f, 0x45, 0x4c, 0x46, 2, 1, ...Array.from({ length: 12 }, () => 0), 62, 0];
+  const head = new Uint8Array(64);
+  head.set([0x7f, 0x45, 0x4c, 0x46, 2, 1]);
+  head[18] = 62;
   const mark = `orchd-build:version=${version};commit=c;platform=linux/amd64;protocol=1;end`;
   return new Uint8Array([...head, ...new TextEncoder().encode(mark)]);
 }

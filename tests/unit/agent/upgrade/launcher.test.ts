@@ -80,6 +80,22 @@ describe("a new executable that is tried", () => {
     await launched(own.dataDir);
     expect(await left.exited).not.toBe(0);
   });
+
+  test("is left alone where another process supervises it, and that one goes on", async () => {
+    using own = aDataDir();
+    const files = await aTrial(own.dataDir, fs.readFileSync("/bin/sleep"));
+    const state = files.read();
+    const run = `Bun.spawn([${JSON.stringify(files.pathOf("a"))}, "99"]); console.log("runs")`;
+    const other = Bun.spawn([process.execPath, "-e", `${run}; setInterval(() => {}, 1000)`]);
+    for await (const _ of other.stdout) break;
+    expect(await launched(own.dataDir)).toEqual({ exitCode: 1, became: [] });
+    expect(files.read()).toEqual(state);
+    other.kill("SIGKILL");
+    await other.exited;
+    // Now it is left over, and the next start ends it.
+    await launched(own.dataDir);
+    expect(files.read()?.last?.outcome).toBe("reverted");
+  });
 });
 
 describe("an executable that starts", () => {
