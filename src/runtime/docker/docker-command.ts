@@ -70,7 +70,7 @@ export async function runInContainer(
     }
     // What was printed last may still be on its way.
     await Promise.race([closed, waitFor(clock, LEFT_BEHIND_CHECK_MS)]);
-    return await resultOf(await ended(look, clock), tail.text());
+    return resultOf(await ended(look, clock), tail.text());
   } finally {
     over.abort();
     signal.removeEventListener("abort", onAbort);

@@ -239,13 +239,11 @@ export class DockerRuntime implements Runtime {
   }
 
   events(signal: AbortSignal): AsyncIterable<RuntimeEvent> {
-    // Docker tells of an end at once, and has no files of events to watch besides.
-    const service = {
-      http: this.#http,
-      pid: () => undefined,
-      revive: () => Promise.resolve(),
-    };
-    return podmanEvents(service, this.#nodeId, this.#clock, new Map(), signal);
+    // Docker tells of every end at once: there are no files to watch, and no processes to look at.
+    const service = { http: this.#http, pid: () => undefined, revive: () => Promise.resolve() };
+    const processes = () => Promise.resolve(new Map<string, number>());
+    const options = { service, nodeId: this.#nodeId, clock: this.#clock, processes };
+    return podmanEvents({ ...options, running: new Map() }, signal);
   }
 
   async *logs(taskId: TaskId, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine> {

@@ -21,9 +21,11 @@ export const inspectedSchema = z
     Config: z.object({ Labels: labelsSchema, Tty: z.boolean().default(false) }),
     HostConfig: z.object({ LogConfig: z.object({ Type: z.string() }) }),
   })
-  .transform(({ LogPath, HostConfig, ...same }): Inspected => ({
+  .transform(({ LogPath, HostConfig, State, ...same }): Inspected => ({
     ...same,
     OCIRuntime: "",
+    // Docker has no monitors that could be lost.
+    State: { ...State, Pid: 0, ConmonPid: 0 },
     // Docker hears itself of a container that was killed for its limit.
     HostConfig: { LogConfig: { Type: HostConfig.LogConfig.Type, Path: LogPath }, Memory: 0 },
   }));
