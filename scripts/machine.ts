@@ -25,11 +25,12 @@ const RUNTIME_PARTS: Record<"podman" | "containerd", readonly Part[]> = {
   containerd: [{ program: "containerd", package: "containerd" }],
 };
 /**
- * What tests need on top: another runtime, what gossip, DNS and the registry are held against,
+ * What tests need on top: other runtimes, what gossip, DNS and the registry are held against,
  * clocks that are wrong, and a program with data that it must not lose.
  */
 export const TEST_PARTS: readonly Part[] = [
   ...RUNTIME_PARTS.containerd,
+  { program: "dockerd", package: "docker.io" },
   { program: "serf", package: "serf" },
   { program: "dig", package: "bind9-dnsutils" },
   { program: "faketime", package: "faketime" },

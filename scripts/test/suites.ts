@@ -52,7 +52,8 @@ export function listSuites(): Suite[] {
 /** Whether the file needs containers, serf or dig, and so root and Debian's packages. */
 export function needsMachine(file: string): boolean {
   return (
-    file.startsWith("tests/e2e/") || /podman|containerd|gossip-serf|dns-dig/.test(basename(file))
+    file.startsWith("tests/e2e/") ||
+    /podman|containerd|docker|process|gossip-serf|dns-dig/.test(basename(file))
   );
 }
 

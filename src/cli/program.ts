@@ -5,13 +5,14 @@ import type { Strategy } from "../model/service.ts";
 import type { BuildInfo } from "./build-info.ts";
 
 /** What runs containers; `auto` takes what is there. */
-export const RUNTIME_NAMES = ["auto", "podman", "containerd", "process", "fake"] as const;
+export const RUNTIME_NAMES = ["auto", "podman", "containerd", "docker", "process", "fake"] as const;
 export type RuntimeName = (typeof RUNTIME_NAMES)[number];
 
 /** Where runtimes answer that are not where they usually are. */
 export interface RuntimeSockets {
   podman?: string;
   containerd?: string;
+  docker?: string;
 }
 
 /** Where a node takes requests for services; 0 takes none. */

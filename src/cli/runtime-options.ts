@@ -8,6 +8,7 @@ export interface RuntimeFlags {
   runtime: RuntimeName;
   podmanSocket?: string;
   containerdSocket?: string;
+  dockerSocket?: string;
   allowProcess?: string[];
 }
 
@@ -18,6 +19,7 @@ export function runtimeOptions(): Option[] {
       .default("auto"),
     new Option("--podman-socket <path>", "socket of a Podman service that runs already"),
     new Option("--containerd-socket <path>", "socket of containerd, where it is not the usual one"),
+    new Option("--docker-socket <path>", "socket of Docker, where it is not the usual one"),
     new Option(
       "--allow-process <dir>",
       "tasks may run programs of this directory without a container; can be given several times",
@@ -27,11 +29,12 @@ export function runtimeOptions(): Option[] {
 
 export function runtimeFrom(
   io: Io,
-  { runtime, podmanSocket, containerdSocket, allowProcess }: RuntimeFlags,
+  { runtime, podmanSocket, containerdSocket, dockerSocket, allowProcess }: RuntimeFlags,
 ): { runtime: RuntimeName; sockets: RuntimeSockets; processes?: string[] } {
   const sockets = {
     ...(podmanSocket === undefined ? {} : { podman: pathFrom(io, podmanSocket) }),
     ...(containerdSocket === undefined ? {} : { containerd: pathFrom(io, containerdSocket) }),
+    ...(dockerSocket === undefined ? {} : { docker: pathFrom(io, dockerSocket) }),
   };
   const given = allowProcess ?? io.env["ORCHD_ALLOW_PROCESS"]?.split(":").filter(Boolean);
   const processes = given?.map((path) => pathFrom(io, path));

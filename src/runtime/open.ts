@@ -8,8 +8,9 @@ import type { Runtime } from "./driver.ts";
 /** As in the drivers themselves, which are loaded only when one is opened. */
 const PODMAN_SOCKET = "/run/podman/podman.sock";
 const CONTAINERD_SOCKET = "/run/containerd/containerd.sock";
+const DOCKER_SOCKET = "/run/docker.sock";
 
-export type RuntimeKind = "podman" | "containerd" | "process" | "fake";
+export type RuntimeKind = "podman" | "containerd" | "docker" | "process" | "fake";
 /** `auto` takes what is there. */
 export type RuntimeChoice = RuntimeKind | "auto";
 
@@ -30,10 +31,12 @@ export interface RuntimeOptions {
 export interface RuntimeSockets {
   podman?: string;
   containerd?: string;
+  docker?: string;
 }
 
 /**
- * The runtime that is meant: of several that are there the one whose socket was given, else Podman.
+ * The runtime that is meant: of several that are there the one whose socket was given, else Podman,
+ * else containerd, else Docker.
  * A machine with none runs plain processes alone, where that is allowed.
  * @throws OrchdError `runtime` when there is none, with what to install
  */
@@ -45,13 +48,15 @@ export function chooseRuntime(
   if (choice !== "auto") return choice;
   if (sockets.podman !== undefined) return "podman";
   if (sockets.containerd !== undefined) return "containerd";
+  if (sockets.docker !== undefined) return "docker";
   if (existsSync(PODMAN_SOCKET) || Bun.which("podman") !== null) return "podman";
   if (existsSync(CONTAINERD_SOCKET) || Bun.which("containerd") !== null) return "containerd";
+  if (existsSync(DOCKER_SOCKET)) return "docker";
   if (processes !== undefined) return "process";
   throw new OrchdError(
     "runtime",
-    "this machine has neither Podman nor containerd: install one (Debian: apt install podman " +
-      "runc netavark, or apt install containerd)",
+    "this machine has neither Podman nor containerd nor Docker: install one (Debian: apt install " +
+      "podman runc netavark, or apt install containerd)",
   );
 }
 
@@ -99,6 +104,10 @@ async function openOne(
   if (kind === "containerd") {
     const { ContainerdRuntime } = await import("./containerd/containerd-runtime.ts");
     return ContainerdRuntime.open(given);
+  }
+  if (kind === "docker") {
+    const { DockerRuntime } = await import("./docker/docker-runtime.ts");
+    return DockerRuntime.open(given);
   }
   const { PodmanRuntime } = await import("./podman/podman-runtime.ts");
   return PodmanRuntime.open(given);

@@ -12,7 +12,7 @@ import type { RuntimeLab } from "./runtime.ts";
 import { takeArchive } from "./runtime-take.ts";
 import { until } from "./runtime-until.ts";
 
-const IMAGE = "localhost/orchd-conformance:1";
+export const CONFORMANCE_IMAGE = "localhost/orchd-conformance:1";
 const APPLETS =
   "sh sleep cat echo true stty id pwd ls dd tr head grep mount hostname cut readlink stat od".split(
     " ",
@@ -64,7 +64,7 @@ export interface ContainerdLab extends RuntimeLab {
 /** A containerd of its own: root, state and socket in a directory of the suite. */
 export async function makeContainerdLab(bridge: string, subnet: string): Promise<ContainerdLab> {
   const dir = await mkdtemp(join(tmpdir(), "orchd-conformance-"));
-  const service = await Service.start(dir);
+  const service = await ContainerdProcess.start(dir);
   const { socketPath } = service;
   const nodeId = newId<"node">(systemRandom);
   const options = () => ({
@@ -87,7 +87,7 @@ export async function makeContainerdLab(bridge: string, subnet: string): Promise
     socketPath,
     options,
     ctr,
-    image: IMAGE,
+    image: CONFORMANCE_IMAGE,
     archivePath: archive,
     archive: () => Bun.file(archive).stream(),
     network: { name: bridge, subnet: `${subnet}.0/24`, gateway: `${subnet}.1` },
@@ -119,7 +119,8 @@ export async function makeContainerdLab(bridge: string, subnet: string): Promise
   };
 }
 
-class Service {
+/** A containerd with its files in a directory of its own. */
+export class ContainerdProcess {
   readonly #dir: string;
   readonly socketPath: string;
   #process: Bun.Subprocess | undefined;
@@ -129,8 +130,8 @@ class Service {
     this.socketPath = join(dir, "containerd.sock");
   }
 
-  static async start(dir: string): Promise<Service> {
-    const service = new Service(dir);
+  static async start(dir: string): Promise<ContainerdProcess> {
+    const service = new ContainerdProcess(dir);
     await writeFile(join(dir, "config.toml"), configOf(dir, service.socketPath));
     await service.resume();
     return service;
@@ -179,7 +180,7 @@ function configOf(dir: string, socketPath: string): string {
 }
 
 /** An image of busybox and two accounts, as `docker save` writes one. */
-async function makeArchive(dir: string, archive: string): Promise<void> {
+export async function makeArchive(dir: string, archive: string): Promise<void> {
   const root = join(dir, "rootfs");
   const bin = join(root, "bin");
   await mkdir(bin, { recursive: true });
@@ -203,7 +204,9 @@ async function makeArchive(dir: string, archive: string): Promise<void> {
     config: {},
     rootfs: { type: "layers", diff_ids: [diff] },
   };
-  const manifest = [{ Config: "config.json", RepoTags: [IMAGE], Layers: ["layer.tar"] }];
+  const manifest = [
+    { Config: "config.json", RepoTags: [CONFORMANCE_IMAGE], Layers: ["layer.tar"] },
+  ];
   await writeFile(join(parts, "config.json"), JSON.stringify(config));
   await writeFile(join(parts, "manifest.json"), JSON.stringify(manifest));
   await Bun.$`tar -C ${parts} -cf ${archive} layer.tar config.json manifest.json`.quiet();

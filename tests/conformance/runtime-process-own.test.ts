@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { symlink } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { ContainerSpec, Resources } from "../../src/model/container.ts";
 import type { TaskId } from "../../src/model/ids.ts";
 import { hasProcesses, makeProcessLab, type ProcessLab } from "./runtime-process-lab.ts";
@@ -9,6 +10,7 @@ import { aTask } from "./runtime-task.ts";
 import { failureOf, until } from "./runtime-until.ts";
 
 const SUITE = "processes";
+const TIMEOUT_MS = 120_000;
 
 describe(SUITE, () => {
   if (!hasProcesses(SUITE)) return;
@@ -170,6 +172,47 @@ describe(SUITE, () => {
     expect(await ended(taskId)).toMatchObject({ exitCode: 137 });
   });
 
+  test(
+    "an agent that is killed at any moment of a start has started once or not at all",
+    async () => {
+      const path = fileURLToPath(import.meta.resolve("./runtime-process-victim.ts"));
+      for (const [moment, isThere] of Object.entries(MOMENTS)) {
+        const assignment = aTask(lab.image, {}, { command: ["/bin/sleep", "2204"] });
+        const { taskId } = assignment;
+        const victim = Bun.spawn([process.execPath, path], {
+          env: { ...process.env, VICTIM: JSON.stringify({ ...lab.options(), assignment }) },
+          stdio: ["ignore", "ignore", "inherit"],
+        });
+        const directory = join(lab.dir, "data", "process", "tasks", taskId);
+        await until(moment, () => isThere(directory), TIMEOUT_MS);
+        victim.kill("SIGKILL");
+        await victim.exited;
+        const again = await lab.reopen();
+        if (moment === "it has begun") {
+          expect(await again.inspect(taskId)).toMatchObject({ state: "running" });
+        }
+        await again.start(taskId);
+        expect(await again.inspect(taskId)).toMatchObject({ state: "running" });
+        await until("it is one program", () => processes("2204") === 1);
+        await again.remove(taskId);
+        expect(processes("2204")).toBe(0);
+      }
+    },
+    TIMEOUT_MS,
+  );
+
+  test("a program that changes its user ends with all that it has started", async () => {
+    const change = "setpriv --reuid 1234 --regid 1234 --clear-groups";
+    const taskId = await run(`${change} sleep 2205 & exec ${change} sleep 2205`, {
+      user: "0:0",
+      capAdd: ["SETUID", "SETGID"],
+    });
+    await until("both run", () => processes("2205") === 2);
+    await lab.runtime.stop(taskId, 5000);
+    await until("nothing of it is left", () => processes("2205") === 0);
+    expect(await lab.runtime.inspect(taskId)).toMatchObject({ state: "exited", exitCode: 143 });
+  });
+
   test("removing leaves no process, no cgroup and no file", async () => {
     const taskId = await run("sleep 2203 & sleep 2203");
     await lab.runtime.remove(taskId);
@@ -181,6 +224,18 @@ describe(SUITE, () => {
     }
   });
 });
+
+const has = (name: string) => (directory: string) => existsSync(join(directory, name));
+
+/** Moments of a start, as a task's directory shows them. */
+const MOMENTS = {
+  "it is planned": has("plan.json"),
+  "its chain is written": has("inside.sh"),
+  "its chain is on its way": has("begun"),
+  "it is known": has("process.json"),
+  "it has begun": (directory: string) =>
+    has("begun")(directory) && statSync(join(directory, "begun")).size > 0,
+};
 
 /** Processes of the machine that have this among their words. */
 function processes(word: string): number {

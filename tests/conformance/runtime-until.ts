@@ -2,7 +2,7 @@ import { scheduler } from "node:timers/promises";
 import { OrchdError } from "../../src/lib/errors.ts";
 
 const DEADLINE_MS = 10_000;
-const LOOK_AGAIN_MS = 5;
+const LOOK_AGAIN_MS = 1;
 
 /** Resolves with the first answer that is not undefined or false; fails after ten seconds. */
 export async function until<T>(

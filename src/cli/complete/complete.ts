@@ -13,6 +13,7 @@ const PATH_OPTIONS = new Set([
   "--socket",
   "--podman-socket",
   "--containerd-socket",
+  "--docker-socket",
   "--data-dir",
 ]);
 

@@ -9,6 +9,8 @@ import { waitFor } from "./wait-for.ts";
 /** Between two looks at a container that Podman is just starting, or at a Podman that is away. */
 const LOOK_AGAIN_MS = 200;
 
+const READABLE: ReadonlySet<string> = new Set(["k8s-file", "json-file"]);
+
 export interface LogContainer {
   http: PodmanHttp;
   clock: Clock;
@@ -27,7 +29,7 @@ export async function* readContainerLog(
     throw new OrchdError("notFound", "the container is gone, and its log with it");
   }
   const { Type, Path } = inspected.HostConfig.LogConfig;
-  if (Type !== "k8s-file" || Path === "") {
+  if (!READABLE.has(Type) || Path === "") {
     throw new OrchdError("runtime", `the container logs to ${Type}, which orchd can't read`);
   }
   const ended = (given: AbortSignal) => waitForEnd(container, inspected.Id, given);

@@ -38,7 +38,7 @@ export function createSpecOf(options: CreateSpecOptions): Record<string, unknown
     entrypoint: spec.entrypoint,
     command: spec.command,
     env: spec.environment,
-    labels: labelsOf(options),
+    labels: labelsOf(options, options.shared?.task),
     annotations: orAbsent(spec.annotations),
     user: spec.user,
     groups: listOrAbsent(spec.groupAdd),
@@ -70,8 +70,10 @@ export function createSpecOf(options: CreateSpecOptions): Record<string, unknown
 }
 
 /** The labels by which orchd knows the container again; its own can't stand in their place. */
-function labelsOf(options: CreateSpecOptions): Record<string, string> {
-  const { assignment, nodeId, address, shared } = options;
+export function labelsOf(
+  { assignment, nodeId, address }: Pick<CreateSpecOptions, "assignment" | "nodeId" | "address">,
+  networkTask: TaskId | undefined,
+): Record<string, string> {
   return {
     ...assignment.container.labels,
     [LABELS.owner]: nodeId,
@@ -81,11 +83,12 @@ function labelsOf(options: CreateSpecOptions): Record<string, string> {
     [LABELS.slot]: assignment.slot,
     [LABELS.revision]: String(assignment.revision),
     ...(address === undefined ? {} : { [LABELS.address]: address }),
-    ...(shared === undefined ? {} : { [LABELS.networkTask]: shared.task }),
+    ...(networkTask === undefined ? {} : { [LABELS.networkTask]: networkTask }),
   };
 }
 
-function stopSignalOf(spec: ContainerSpec): number | undefined {
+/** @throws OrchdError `invalid` where there is no such signal */
+export function stopSignalOf(spec: ContainerSpec): number | undefined {
   if (spec.stopSignal === undefined) return undefined;
   const number = signalNumberOf(spec.stopSignal);
   if (number === undefined) {

@@ -9,32 +9,37 @@ const errorReplySchema = z.object({
 const MESSAGE_LENGTH_MAX = 400;
 
 /** An error reply of Podman as one sentence with a code that the rest of orchd understands. */
-export function classifyReply(status: number, text: string): OrchdError {
-  const { message, cause } = parseErrorReply(text);
+export function classifyReply(status: number, text: string, program = "Podman"): OrchdError {
+  const { message, cause } = parseErrorReply(text, program);
   const code = codeOf(status, `${message} ${cause}`);
   return new OrchdError(code, sentenceOf(message), { retryable: code === "unreachable" });
 }
 
 /** Podman does not answer: it is not there, is starting again, or hangs. */
-export function noAnswer(socketPath: string, cause?: unknown, detail?: string): OrchdError {
+export function noAnswer(
+  socketPath: string,
+  program = "Podman",
+  cause?: unknown,
+  detail?: string,
+): OrchdError {
   const why = detail === undefined ? "" : ` (${detail})`;
-  const message = `Podman does not answer on ${socketPath}${why}; is its service running?`;
+  const message = `${program} does not answer on ${socketPath}${why}; is its service running?`;
   return new OrchdError("unreachable", message, { retryable: true, cause });
 }
 
-export function damagedReply(path: string, cause: unknown): OrchdError {
+export function damagedReply(path: string, cause: unknown, program = "Podman"): OrchdError {
   const where = path.split("?")[0];
-  return new OrchdError("runtime", `Podman's reply to ${where} makes no sense`, { cause });
+  return new OrchdError("runtime", `${program}'s reply to ${where} makes no sense`, { cause });
 }
 
-function parseErrorReply(text: string): { message: string; cause: string } {
+function parseErrorReply(text: string, program: string): { message: string; cause: string } {
   try {
     const parsed = errorReplySchema.safeParse(JSON.parse(text));
     if (parsed.success) return parsed.data;
   } catch {
     // Not JSON: whatever came is told as it is.
   }
-  return { message: text.trim() === "" ? "Podman failed without a reason" : text, cause: "" };
+  return { message: text.trim() === "" ? `${program} failed without a reason` : text, cause: "" };
 }
 
 function codeOf(status: number, text: string): ErrorCode {
@@ -81,8 +86,12 @@ const KNOWN: readonly (readonly [RegExp, (match: RegExpMatchArray) => string])[]
     (m) => `the mounted path ${m[1]} does not exist on the node`,
   ],
   [
-    /stat (\/dev\/[^:]+): no such file or directory/,
-    (m) => `the device ${m[1]} does not exist on the node`,
+    /bind source path does not exist: (\S+)/,
+    (m) => `the mounted path ${m[1]} does not exist on the node`,
+  ],
+  [
+    /stat (\/dev\/[^:]+): no such file or directory|custom device "(\/dev\/[^"]+)": no such file/,
+    (m) => `the device ${m[1] ?? m[2]} does not exist on the node`,
   ],
   [
     /container-init binary not found/,
@@ -93,11 +102,11 @@ const KNOWN: readonly (readonly [RegExp, (match: RegExpMatchArray) => string])[]
     () => "a ulimit of the container is above what Podman may set on the node",
   ],
   [
-    /no command or entrypoint provided/,
+    /no command or entrypoint provided|no command specified/i,
     () => "the image has no command of its own and the service gives none",
   ],
   [
-    /can only create exec sessions on running containers/,
+    /can only create exec sessions on running containers|^Container \w+ is not running/,
     () => "the container does not run, so nothing can be run in it",
   ],
   [/no space left on device/i, () => "the node's disk is full"],

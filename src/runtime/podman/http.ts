@@ -4,7 +4,7 @@ import type { z } from "zod";
 import { messageOf, OrchdError, systemCodeOf } from "../../lib/errors.ts";
 import { classifyReply, damagedReply, noAnswer } from "./errors.ts";
 
-/** No reply of Podman that orchd reads whole is larger: 20,000 containers are 15 MiB. */
+/** No reply that orchd reads whole is larger: 20,000 containers are 15 MiB. */
 const REPLY_BYTES_MAX = 16 * 1024 * 1024;
 /** How much of an error's text is looked at; Podman's own are far shorter. */
 const ERROR_BYTES_MAX = 16 * 1024;
@@ -23,16 +23,34 @@ export interface CallOptions {
 
 type Method = "GET" | "POST" | "DELETE";
 
+/** Which of the interfaces that are much alike is spoken. */
+export interface HttpApi {
+  /** Whose it is, as people call it. */
+  program: "Podman" | "Docker";
+  /** What stands before every path. */
+  base: string;
+  /** With which waiting for a container means until it does not run. */
+  waitQuery: string;
+}
+
+const LIBPOD: HttpApi = {
+  program: "Podman",
+  base: "/v4.0.0/libpod",
+  waitQuery: "?condition=exited&condition=stopped",
+};
+
 /**
- * Podman's REST interface on its Unix socket. Short calls go over `fetch`, which keeps connections
- * alive; long streams go over `node:http`, because `fetch` shares 256 connections with the whole
- * process and gives up on quiet ones. Everything thrown is an `OrchdError`.
+ * Podman's REST interface on its Unix socket, or Docker's. Short calls go over `fetch`, which keeps
+ * connections alive; long streams go over `node:http`, because `fetch` shares 256 connections with
+ * the whole process and gives up on quiet ones. Everything thrown is an `OrchdError`.
  */
 export class PodmanHttp {
   readonly socketPath: string;
+  readonly #api: HttpApi;
 
-  constructor(socketPath: string) {
+  constructor(socketPath: string, api: HttpApi = LIBPOD) {
     this.socketPath = socketPath;
+    this.#api = api;
   }
 
   /** One call whose reply has no use beyond its status; answers the status. */
@@ -48,7 +66,7 @@ export class PodmanHttp {
     options: CallOptions = {},
   ): Promise<T> {
     const { text } = await this.#call(method, path, options);
-    return parseReply(schema, text, path);
+    return parseReply(schema, text, path, this.#api.program);
   }
 
   /** One call whose reply is text. */
@@ -68,8 +86,14 @@ export class PodmanHttp {
 
   /** Resolves when a running container has ended. */
   async waitForExit(id: string, signal: AbortSignal): Promise<void> {
-    const path = `/containers/${id}/wait?condition=exited&condition=stopped`;
-    await collect(await this.stream("POST", path, signal, 0));
+    const path = `/containers/${id}/wait${this.#api.waitQuery}`;
+    const reply = await this.stream("POST", path, signal, 0);
+    try {
+      await collect(reply);
+    } catch (error) {
+      // Given up, or the service went away in the midst of it.
+      throw connectionError(error, this.socketPath, this.#api.program);
+    }
   }
 
   /**
@@ -84,16 +108,20 @@ export class PodmanHttp {
   ): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       const { socketPath } = this;
-      const call = request({ socketPath, path: `${BASE}${path}`, method, agent: false });
+      const { program } = this.#api;
+      const call = request({ socketPath, path: `${this.#api.base}${path}`, method, agent: false });
       const onAbort = () => call.destroy(new OrchdError("timedOut", "the call was given up"));
-      call.setTimeout(answerTimeoutMs, () => call.destroy(noAnswer(socketPath)));
+      call.setTimeout(answerTimeoutMs, () => call.destroy(noAnswer(socketPath, program)));
       signal.addEventListener("abort", onAbort, { once: true });
       call.on("close", () => signal.removeEventListener("abort", onAbort));
-      call.on("error", (error) => reject(connectionError(error, socketPath)));
+      call.on("error", (error) => reject(connectionError(error, socketPath, program)));
       call.on("response", (reply) => {
         call.setTimeout(0);
         if (reply.statusCode === 200) return resolve(reply);
-        collect(reply).then((text) => reject(classifyReply(reply.statusCode ?? 0, text)), reject);
+        collect(reply).then(
+          (text) => reject(classifyReply(reply.statusCode ?? 0, text, program)),
+          reject,
+        );
       });
       if (signal.aborted) onAbort();
       else call.end();
@@ -104,6 +132,7 @@ export class PodmanHttp {
   upgrade(path: string, body: unknown): Promise<{ socket: Duplex; head: Buffer }> {
     return new Promise((resolve, reject) => {
       const { socketPath } = this;
+      const { program } = this.#api;
       const headers = {
         "content-type": "application/json",
         connection: "Upgrade",
@@ -111,19 +140,22 @@ export class PodmanHttp {
       };
       const call = request({
         socketPath,
-        path: `${BASE}${path}`,
+        path: `${this.#api.base}${path}`,
         method: "POST",
         headers,
         agent: false,
       });
-      call.setTimeout(CALL_TIMEOUT_MS, () => call.destroy(noAnswer(socketPath)));
-      call.on("error", (error) => reject(connectionError(error, socketPath)));
+      call.setTimeout(CALL_TIMEOUT_MS, () => call.destroy(noAnswer(socketPath, program)));
+      call.on("error", (error) => reject(connectionError(error, socketPath, program)));
       call.on("upgrade", (_reply, socket, head) => {
         call.setTimeout(0);
         resolve({ socket, head });
       });
       call.on("response", (reply) => {
-        collect(reply).then((text) => reject(classifyReply(reply.statusCode ?? 0, text)), reject);
+        collect(reply).then(
+          (text) => reject(classifyReply(reply.statusCode ?? 0, text, program)),
+          reject,
+        );
       });
       call.end(JSON.stringify(body));
     });
@@ -134,10 +166,11 @@ export class PodmanHttp {
     path: string,
     options: CallOptions,
   ): Promise<{ status: number; text: string }> {
+    const { program } = this.#api;
     const giveUp = new AbortController();
     const timer = setTimeout(() => giveUp.abort(), options.timeoutMs ?? CALL_TIMEOUT_MS);
     try {
-      const reply = await fetch(`http://podman${BASE}${path}${queryOf(options.query)}`, {
+      const reply = await fetch(`http://podman${this.#api.base}${path}${queryOf(options.query)}`, {
         method,
         unix: this.socketPath,
         signal: giveUp.signal,
@@ -145,37 +178,44 @@ export class PodmanHttp {
         ...bodyOf(options),
       });
       const failed = reply.status >= 400;
-      const text = await textOf(reply, failed ? ERROR_BYTES_MAX : REPLY_BYTES_MAX, failed);
-      if (failed) throw classifyReply(reply.status, text);
+      const text = await textOf(reply, {
+        bytesMax: failed ? ERROR_BYTES_MAX : REPLY_BYTES_MAX,
+        cut: failed,
+        program,
+      });
+      if (failed) throw classifyReply(reply.status, text, program);
       return { status: reply.status, text };
     } catch (error) {
       if (error instanceof OrchdError) throw error;
-      if (giveUp.signal.aborted) throw noAnswer(this.socketPath, error);
-      throw connectionError(error, this.socketPath);
+      if (giveUp.signal.aborted) throw noAnswer(this.socketPath, program, error);
+      throw connectionError(error, this.socketPath, program);
     } finally {
       clearTimeout(timer);
     }
   }
 }
 
-const BASE = "/v4.0.0/libpod";
-
-/** What Podman wants for its `filters` parameter. */
+/** What is wanted for its `filters` parameter. */
 export function filtersOf(filters: Record<string, string[]>): string {
   return JSON.stringify(filters);
 }
 
 /** A reply's text as JSON of a known shape. */
-export function parseReply<T>(schema: z.ZodType<T>, text: string, path: string): T {
+export function parseReply<T>(
+  schema: z.ZodType<T>,
+  text: string,
+  path: string,
+  program: HttpApi["program"] = "Podman",
+): T {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
     // Not JSON at all: something else listens there, or the reply was cut off.
-    throw damagedReply(path, error);
+    throw damagedReply(path, error, program);
   }
   const parsed = schema.safeParse(value);
-  if (!parsed.success) throw damagedReply(path, parsed.error);
+  if (!parsed.success) throw damagedReply(path, parsed.error, program);
   return parsed.data;
 }
 
@@ -198,7 +238,10 @@ function bodyOf(options: CallOptions): {
 }
 
 /** The whole body, or an error once it is larger than `bytesMax`; with `cut`, its beginning. */
-async function textOf(reply: Response, bytesMax: number, cut: boolean): Promise<string> {
+async function textOf(
+  reply: Response,
+  { bytesMax, cut, program }: { bytesMax: number; cut: boolean; program: string },
+): Promise<string> {
   if (reply.body === null) return "";
   const decoder = new TextDecoder();
   let bytes = 0;
@@ -206,7 +249,8 @@ async function textOf(reply: Response, bytesMax: number, cut: boolean): Promise<
   for await (const chunk of reply.body as ReadableStream<Uint8Array>) {
     bytes += chunk.byteLength;
     if (bytes > bytesMax && !cut) {
-      throw new OrchdError("runtime", "Podman's reply is far larger than any that makes sense");
+      const message = `${program}'s reply is far larger than any that makes sense`;
+      throw new OrchdError("runtime", message);
     }
     text += decoder.decode(chunk, { stream: true });
     if (bytes > bytesMax) break;
@@ -223,8 +267,12 @@ async function collect(reply: IncomingMessage): Promise<string> {
   return text;
 }
 
-function connectionError(error: unknown, socketPath: string): OrchdError {
+function connectionError(
+  error: unknown,
+  socketPath: string,
+  program: HttpApi["program"],
+): OrchdError {
   if (error instanceof OrchdError) return error;
   const code = systemCodeOf(error) ?? messageOf(error);
-  return noAnswer(socketPath, error, code);
+  return noAnswer(socketPath, program, error, code);
 }

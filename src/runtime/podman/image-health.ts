@@ -5,17 +5,20 @@ import type { PodmanHttp } from "./http.ts";
 const NANOSECONDS_PER_MS = 1e6;
 const IMAGES_MAX = 1000;
 
+const storedSchema = z
+  .object({
+    Test: z.array(z.string()).nullish(),
+    Interval: z.number().nullish(),
+    Timeout: z.number().nullish(),
+    StartPeriod: z.number().nullish(),
+    StartInterval: z.number().nullish(),
+    Retries: z.number().nullish(),
+  })
+  .nullish();
+/** Podman has it beside the image's configuration, Docker in it. */
 const imageSchema = z.object({
-  Healthcheck: z
-    .object({
-      Test: z.array(z.string()).nullish(),
-      Interval: z.number().nullish(),
-      Timeout: z.number().nullish(),
-      StartPeriod: z.number().nullish(),
-      StartInterval: z.number().nullish(),
-      Retries: z.number().nullish(),
-    })
-    .nullish(),
+  Healthcheck: storedSchema,
+  Config: z.object({ Healthcheck: storedSchema }).nullish(),
 });
 
 /** What images say of their health. An image never changes, so each is looked at once. */
@@ -30,8 +33,8 @@ export class ImageHealth {
   /** @param imageId a digest, which never means another image */
   async of(imageId: string): Promise<Healthcheck | undefined> {
     if (this.#known.has(imageId)) return this.#known.get(imageId);
-    const { Healthcheck } = await this.#http.json(imageSchema, "GET", `/images/${imageId}/json`);
-    const found = parseImageHealth(Healthcheck ?? {});
+    const image = await this.#http.json(imageSchema, "GET", `/images/${imageId}/json`);
+    const found = parseImageHealth(image.Healthcheck ?? image.Config?.Healthcheck ?? {});
     if (this.#known.size >= IMAGES_MAX) this.#known.clear();
     this.#known.set(imageId, found);
     return found;
@@ -40,7 +43,7 @@ export class ImageHealth {
 
 /** As a Dockerfile's HEALTHCHECK is stored: times in nanoseconds, 0 for what it does not say. */
 export function parseImageHealth(
-  stored: NonNullable<z.infer<typeof imageSchema>["Healthcheck"]>,
+  stored: NonNullable<z.infer<typeof storedSchema>>,
 ): Healthcheck | undefined {
   const command = commandOf(stored.Test ?? []);
   if (command === undefined) return undefined;

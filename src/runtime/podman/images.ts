@@ -84,7 +84,7 @@ function digestsIn(repoDigests: readonly string[], name: string, own: string): s
 }
 
 /** `host:5000/web` of `host:5000/web:1` and of `host:5000/web@sha256:…`. */
-function repositoryOf(reference: string): string {
+export function repositoryOf(reference: string): string {
   const [name = ""] = reference.split("@");
   const colon = name.lastIndexOf(":");
   return colon > name.lastIndexOf("/") ? name.slice(0, colon) : name;
@@ -125,7 +125,11 @@ async function fetchImage(
   const signal = new AbortController().signal;
   const path = `/images/pull${queryOf({ reference, ...query })}`;
   // It says nothing before it has begun, and a registry may have to fetch what it asks for.
-  const reply = await http.stream("POST", path, signal, PULL_ANSWER_TIMEOUT_MS);
+  await readPullLines(await http.stream("POST", path, signal, PULL_ANSWER_TIMEOUT_MS));
+}
+
+/** Reads what a transfer says of itself to its end. */
+export async function readPullLines(reply: AsyncIterable<Uint8Array>): Promise<void> {
   for await (const line of linesOf(reply, LINE_LENGTH_MAX)) requirePulling(line);
 }
 
@@ -138,7 +142,7 @@ function platformQuery(platform: string | undefined): Record<string, string> {
   };
 }
 
-/** Podman answers 200 before it knows, so errors come as lines of the body. */
+/** 200 is answered before it is known, so errors come as lines of the body. */
 function requirePulling(line: string): void {
   let value: unknown;
   try {

@@ -1,28 +1,40 @@
+import { z } from "zod";
 import type { LogLine } from "../../model/session.ts";
 
 /**
- * The k8s-file log format of conmon, one record a line:
+ * A record of a container's log, one a line. conmon's k8s-file format is
  * `2026-01-31T12:00:00.123456789+00:00 stdout F text`;
- * `P` instead of `F` marks a part whose line goes on in the stream's next record.
+ * `P` instead of `F` marks a part whose line goes on in the stream's next record. Docker's
+ * json-file format is `{"log":"text\n","stream":"stdout","time":"2026-01-31T12:00:00.123456789Z"}`,
+ * where a part has no line break at its end.
  */
 export interface LogRecord {
   at: number;
   stream: "stdout" | "stderr";
   partial: boolean;
-  /** The text's place in the buffer that was parsed. */
-  from: number;
-  to: number;
+  /** May share memory with the buffer that was parsed. */
+  text: Buffer;
 }
 
 /** A longer line is handed on in parts of about this size. */
 export const LINE_BYTES_MAX = 16 * 1024;
+/** No record is longer: in JSON a byte may take six. */
+export const RECORD_BYTES_MAX = 7 * LINE_BYTES_MAX;
 
 const NEWLINE = 10;
 const CARRIAGE_RETURN = 13;
 const HEADER_BYTES_MAX = 64;
+const OBJECT = "{".charCodeAt(0);
+
+const jsonRecordSchema = z.object({
+  log: z.string(),
+  stream: z.enum(["stdout", "stderr"]),
+  time: z.string(),
+});
 
 /** The record in `[from, to)` of a buffer, without its line break; undefined when it is none. */
 export function parseLogRecord(buffer: Buffer, from: number, to: number): LogRecord | undefined {
+  if (buffer[from] === OBJECT) return parseJsonRecord(buffer.toString("utf8", from, to));
   const header = buffer.toString("latin1", from, Math.min(to, from + HEADER_BYTES_MAX));
   const match = header.match(/^(\S+) (stdout|stderr) ([FP])(?: |$)/);
   if (match === null) return undefined;
@@ -33,9 +45,25 @@ export function parseLogRecord(buffer: Buffer, from: number, to: number): LogRec
     at,
     stream: stream === "stderr" ? "stderr" : "stdout",
     partial: tag === "P",
-    from: from + whole.length,
-    to,
+    text: buffer.subarray(from + whole.length, to),
   };
+}
+
+function parseJsonRecord(line: string): LogRecord | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    // Cut off by a machine that lost its power.
+    return undefined;
+  }
+  const parsed = jsonRecordSchema.safeParse(value);
+  if (!parsed.success) return undefined;
+  const { log, stream, time } = parsed.data;
+  const at = Date.parse(time);
+  if (Number.isNaN(at)) return undefined;
+  const partial = !log.endsWith("\n");
+  return { at, stream, partial, text: Buffer.from(partial ? log : log.slice(0, -1)) };
 }
 
 /** Puts the bytes of a log file together to lines, in bounded memory. */
@@ -57,12 +85,12 @@ export class LogAssembler {
     let from = 0;
     for (let to = buffer.indexOf(NEWLINE); to >= 0; to = buffer.indexOf(NEWLINE, from)) {
       const record = parseLogRecord(buffer, from, to);
-      if (record !== undefined) this.#add(buffer, record, lines);
+      if (record !== undefined) this.#add(record, lines);
       from = to + 1;
     }
     // A record is never so long: what claims to be one is damage, and is skipped.
     const rest = buffer.subarray(from);
-    this.#rest = rest.length > 4 * LINE_BYTES_MAX ? Buffer.alloc(0) : Buffer.from(rest);
+    this.#rest = rest.length > RECORD_BYTES_MAX ? Buffer.alloc(0) : Buffer.from(rest);
     return lines;
   }
 
@@ -75,12 +103,12 @@ export class LogAssembler {
     return lines;
   }
 
-  #add(buffer: Buffer, record: LogRecord, lines: LogLine[]): void {
+  #add(record: LogRecord, lines: LogLine[]): void {
     const open = this.#open[record.stream];
     if (open.bytes === 0) open.at = record.at;
     // Copied: the buffer is the reader's own and may be used again.
-    open.parts.push(Buffer.from(buffer.subarray(record.from, record.to)));
-    open.bytes += record.to - record.from;
+    open.parts.push(Buffer.from(record.text));
+    open.bytes += record.text.length;
     if (!record.partial || open.bytes >= LINE_BYTES_MAX) this.#end(record.stream, lines);
   }
 

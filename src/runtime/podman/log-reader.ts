@@ -8,6 +8,8 @@ import { tailOffset } from "./log-tail.ts";
 import { olderParts, type OlderPart } from "./older-logs.ts";
 
 const READ_BYTES = 64 * 1024;
+/** How often a file that is not there yet is looked for. */
+const LOOK_AGAIN_MS = 200;
 
 export interface LogSource {
   /** The container's k8s-file log; it need not exist yet. */
@@ -27,7 +29,8 @@ export async function* readLog(
   signal: AbortSignal,
 ): AsyncGenerator<LogLine> {
   const assembler = new LogAssembler(options.since);
-  const file = new LogFile(source.path);
+  let changes: Changes | undefined;
+  const file = new LogFile(source.path, () => changes?.watchFile());
   try {
     for (const part of await olderParts(source.path, options.tail)) {
       yield* readPart(part, assembler, signal);
@@ -38,18 +41,20 @@ export async function* readLog(
       yield* assembler.flush();
       return;
     }
-    const changes = new Changes(source.path, signal);
+    changes = new Changes(source.path, signal);
+    const { signal: over } = changes;
+    const notify = () => changes?.notify();
     try {
       await file.begin(options.tail);
       while (!file.isOpen && !signal.aborted) {
         if (!existsSync(dirname(source.path))) return;
-        await changes.next();
+        await changes.next(LOOK_AGAIN_MS);
         await file.begin(undefined);
       }
       let ended = false;
-      void source.ended(changes.signal).then(() => {
+      void source.ended(over).then(() => {
         ended = true;
-        changes.notify();
+        notify();
       });
       for (;;) {
         const last = ended;
@@ -85,12 +90,15 @@ async function* readPart(
 class LogFile {
   readonly #path: string;
   readonly #buffer = Buffer.alloc(READ_BYTES);
+  readonly #onOpen: () => void;
   #file: FileHandle | undefined;
   #inode = 0;
   #offset = 0;
 
-  constructor(path: string) {
+  /** @param onOpen called each time that a file was opened, before it is read */
+  constructor(path: string, onOpen: () => void = () => {}) {
     this.#path = path;
+    this.#onOpen = onOpen;
   }
 
   get isOpen(): boolean {
@@ -146,17 +154,25 @@ class LogFile {
     }
     this.#inode = (await this.#file.stat()).ino;
     this.#offset = 0;
+    this.#onOpen();
   }
 }
 
-/** Tells when a file may have changed: watches its directory, which outlives each of its files. */
+/**
+ * Tells when a file may have changed: watches its directory, which outlives each of its files, and
+ * the file itself. Bun begins to watch a directory some time after it was told to (a file at once),
+ * and what is written in between is told by the file alone.
+ */
 class Changes {
+  readonly #path: string;
   readonly #watcher: FSWatcher;
+  #ofFile: FSWatcher | undefined;
   readonly #giveUp = new AbortController();
   #changed = false;
   #wake: (() => void) | undefined;
 
   constructor(path: string, signal: AbortSignal) {
+    this.#path = path;
     const name = basename(path);
     const directory = dirname(path);
     try {
@@ -183,8 +199,29 @@ class Changes {
     this.#wake?.();
   }
 
-  async next(): Promise<void> {
-    if (!this.#changed) await new Promise<void>((resolve) => (this.#wake = resolve));
+  /** Watches the file that has the name now, in place of the one before. */
+  watchFile(): void {
+    this.#ofFile?.close();
+    try {
+      this.#ofFile = watch(this.#path, () => this.notify());
+      this.#ofFile.on("error", () => this.notify());
+    } catch (error) {
+      // It was replaced again: its directory tells.
+      if (systemCodeOf(error) !== "ENOENT") throw error;
+    }
+  }
+
+  /** Resolves with the next change, or when so much time has passed. */
+  async next(withinMs?: number): Promise<void> {
+    if (!this.#changed) {
+      await new Promise<void>((resolve) => {
+        const timer = withinMs === undefined ? undefined : setTimeout(resolve, withinMs);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
     this.#wake = undefined;
     this.#changed = false;
   }
@@ -192,6 +229,7 @@ class Changes {
   close(): void {
     this.#giveUp.abort();
     this.#watcher.close();
+    this.#ofFile?.close();
     this.notify();
   }
 }

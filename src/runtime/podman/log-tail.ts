@@ -1,8 +1,6 @@
-import { parseLogRecord } from "./k8s-log.ts";
+import { parseLogRecord, RECORD_BYTES_MAX } from "./k8s-log.ts";
 
 const BLOCK_BYTES = 64 * 1024;
-/** Enough for the time, the stream and the mark with which each record begins. */
-const HEADER_BYTES = 64;
 const NEWLINE = 10;
 
 /** As much of a `FileHandle` as is needed. */
@@ -16,20 +14,20 @@ export interface ReadableFile {
 }
 
 /**
- * Where the last `count` lines of a k8s-file log begin: read backwards from the end, block by
+ * Where the last `count` lines of a container's log begin: read backwards from the end, block by
  * block, as far as needed. A line's parts (`P`) stand before its end (`F`) and come with it; a
  * record that is still being written does not count.
  */
 export async function tailOffset(file: ReadableFile, size: number, count: number): Promise<number> {
   if (count <= 0) return size;
-  const buffer = Buffer.alloc(BLOCK_BYTES + HEADER_BYTES);
+  const buffer = Buffer.alloc(BLOCK_BYTES + RECORD_BYTES_MAX);
   let left = count;
   /** The line break that ends the record whose beginning is looked for. */
   let end: number | undefined;
   for (let position = size; position > 0;) {
     const length = Math.min(BLOCK_BYTES, position);
     position -= length;
-    const { bytesRead } = await file.read(buffer, 0, length + HEADER_BYTES, position);
+    const { bytesRead } = await file.read(buffer, 0, length + RECORD_BYTES_MAX, position);
     const isFull = (from: number) => {
       const record = parseLogRecord(buffer, from, Math.min(bytesRead, (end ?? 0) - position));
       return record !== undefined && !record.partial;

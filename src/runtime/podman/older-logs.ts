@@ -1,7 +1,7 @@
 import { open, type FileHandle } from "node:fs/promises";
 import { systemCodeOf } from "../../lib/errors.ts";
 import { KEPT_PARTS } from "./kept-logs.ts";
-import { parseLogRecord } from "./k8s-log.ts";
+import { parseLogRecord, RECORD_BYTES_MAX } from "./k8s-log.ts";
 import { tailOffset } from "./log-tail.ts";
 
 const READ_BYTES = 64 * 1024;
@@ -38,7 +38,7 @@ export async function olderParts(path: string, tail: number | undefined): Promis
 /** How many lines a log file has, as far as that matters. */
 async function countLines(path: string, most: number): Promise<number> {
   const counted = await within(path, async (file) => {
-    const buffer = Buffer.alloc(READ_BYTES * 2);
+    const buffer = Buffer.alloc(READ_BYTES + RECORD_BYTES_MAX);
     let [lines, held, at] = [0, 0, 0];
     while (lines < most) {
       const { bytesRead } = await file.read(buffer, held, READ_BYTES, at);
@@ -56,7 +56,7 @@ async function countLines(path: string, most: number): Promise<number> {
         from = to + 1;
       }
       // The beginning of a record; what is longer than any is none.
-      held = Math.min(end - from, READ_BYTES);
+      held = Math.min(end - from, RECORD_BYTES_MAX);
       buffer.copy(buffer, 0, end - held, end);
     }
     return lines;

@@ -21,6 +21,9 @@ const TYPES: ReadonlyMap<string, "started" | "exited" | "removed"> = new Map([
   ["start", "started"],
   ["died", "exited"],
   ["remove", "removed"],
+  // Docker's words.
+  ["die", "exited"],
+  ["destroy", "removed"],
 ]);
 
 const LINE_LENGTH_MAX = 1024 * 1024;
@@ -30,7 +33,10 @@ const BACKOFF_MAX_MS = 5_000;
 const RENEW_AFTER_MS = 600_000;
 
 /** What the events need of Podman's service. */
-export type EventService = Pick<PodmanService, "http" | "pid" | "revive">;
+export type EventService = Pick<PodmanService, "http" | "revive"> & {
+  /** Whose files of events are watched as well; undefined for none. */
+  pid(): number | undefined;
+};
 
 /** The tasks of containers that are known to run, by the container's id. */
 export type RunningTasks = Map<string, TaskId>;

@@ -55,6 +55,7 @@ import { PodmanService, type ServiceOptions } from "./service.ts";
 import { StatusCache } from "./status-cache.ts";
 import { freezeContainer, stopContainer, thawContainer } from "./stop-container.ts";
 import { Subpaths } from "./subpaths.ts";
+import { judgeTakenName } from "./taken-name.ts";
 import { PodmanUpkeep } from "./upkeep.ts";
 import { readUsage } from "./usage.ts";
 import { ensureVolume, listVolumes, removeVolume, volumePath } from "./volumes.ts";
@@ -352,21 +353,10 @@ export class PodmanRuntime implements Runtime {
 
   /** The name is taken: by an earlier try of ours, by its remains, or by somebody else. */
   async #resolveConflict(spec: Record<string, unknown>, options: CreateOptions): Promise<string> {
-    const { assignment, address, networkTask } = options;
-    const name = containerNameOf(assignment);
+    const name = containerNameOf(options.assignment);
     const found = await this.#inspectId(name);
     if (found !== undefined) {
-      const labels = found.Config.Labels ?? {};
-      if (labels[LABELS.owner] !== this.#nodeId || labels[LABELS.task] !== assignment.taskId) {
-        throw new OrchdError(
-          "conflict",
-          `a container named ${name} that orchd did not make is in the way; remove or rename it`,
-        );
-      }
-      const unused = statusOf(found)?.state === "created";
-      const isAsWanted =
-        labels[LABELS.address] === address && labels[LABELS.networkTask] === networkTask;
-      if (!unused || isAsWanted) return found.Id;
+      if (judgeTakenName(found, options, this.#nodeId) === "adopt") return found.Id;
     }
     // Either Podman was stopped in the midst of creating it, or it was made for another address.
     await this.#removeContainer(found?.Id ?? name);

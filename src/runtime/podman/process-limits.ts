@@ -62,19 +62,24 @@ export function parseProcessLimits(
 
 /** The `r_limits` of Podman's create body: what was asked for, within what can be had. */
 export function limitsSpecOf(ulimits: readonly Ulimit[], limits: ProcessLimits): readonly object[] {
+  return boundedLimits(ulimits, limits).map(({ name, soft, hard }) => ({
+    type: name,
+    soft: limitJson(soft),
+    hard: limitJson(hard),
+  }));
+}
+
+/** What was asked for, within what can be had; `Infinity` for no limit, names as `NOFILE`. */
+export function boundedLimits(ulimits: readonly Ulimit[], limits: ProcessLimits): Ulimit[] {
   const asked = new Map<string, Ulimit>();
   for (const name of ["nofile", "nproc"]) {
     asked.set(name.toUpperCase(), { name, soft: DEFAULT_LIMIT, hard: DEFAULT_LIMIT });
   }
   for (const ulimit of ulimits) asked.set(ulimit.name.toUpperCase(), ulimit);
-  return [...asked].map(([type, { soft, hard }]) => {
-    const bound = limits.get(type) ?? Number.POSITIVE_INFINITY;
+  return [...asked].map(([name, { soft, hard }]) => {
+    const bound = limits.get(name) ?? Number.POSITIVE_INFINITY;
     const hardest = Math.min(boundOf(hard), bound);
-    return {
-      type,
-      soft: limitJson(Math.min(boundOf(soft), hardest)),
-      hard: limitJson(hardest),
-    };
+    return { name, soft: Math.min(boundOf(soft), hardest), hard: hardest };
   });
 }
 

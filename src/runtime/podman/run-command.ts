@@ -4,10 +4,9 @@ import { join } from "node:path";
 import { OrchdError } from "../../lib/errors.ts";
 import type { CommandOptions, CommandResult } from "../driver.ts";
 import { sentenceOf } from "./errors.ts";
+import { OutputTail } from "./output-tail.ts";
 import { endGroup, endMarked, endSession } from "./process-group.ts";
 
-/** A command that prints more is ended: whoever runs it wants its last words alone. */
-const PRINTED_BYTES_MAX = 1024 * 1024;
 const LEFT_BEHIND_CHECK_MS = 250;
 /** What a background process of the command may still print when the command itself has ended. */
 const AFTERWORD_MS = 50;
@@ -72,7 +71,7 @@ export async function followCommand(
     env,
     detached: ownSession,
   });
-  const tail = new Tail(outputBytesMax);
+  const tail = new OutputTail(outputBytesMax);
   let gaveUp: CommandResult["end"] | undefined;
   const end = (why: CommandResult["end"]) => {
     gaveUp ??= why;
@@ -91,7 +90,7 @@ export async function followCommand(
   signal.addEventListener("abort", onAbort);
   if (signal.aborted) onAbort();
   const onFlood = () => end("flooded");
-  const streams = [child.stdout, child.stderr].map((stream) => tail.follow(stream, onFlood));
+  const streams = [child.stdout, child.stderr].map((stream) => follow(stream, tail, onFlood));
   try {
     const exitCode = await child.exited;
     const pid = readPid(pidFile);
@@ -133,37 +132,17 @@ function readPid(path: string): number | undefined {
   }
 }
 
-/** The end of what a command prints, from both of its streams as it comes. */
-class Tail {
-  readonly #bytesMax: number;
-  #kept = Buffer.alloc(0);
-  #printed = 0;
-
-  constructor(bytesMax: number) {
-    this.#bytesMax = bytesMax;
-  }
-
-  text(): string {
-    return new TextDecoder().decode(this.#kept);
-  }
-
-  follow(stream: ReadableStream<Uint8Array>, onFlood: () => void) {
-    const reader = stream.getReader();
-    const read = async () => {
-      for (let next = await reader.read(); !next.done; next = await reader.read()) {
-        this.#add(next.value);
-        if (this.#printed > PRINTED_BYTES_MAX) return onFlood();
-      }
-    };
-    const done = read().catch(() => {
-      // It was cancelled, or broke with the command: what came before is kept.
-    });
-    return { done, cancel: () => void reader.cancel().catch(() => {}) };
-  }
-
-  #add(bytes: Uint8Array): void {
-    this.#printed += bytes.length;
-    const joined = Buffer.concat([this.#kept, bytes.subarray(-this.#bytesMax)]);
-    this.#kept = Buffer.from(joined.subarray(-this.#bytesMax));
-  }
+/** Reads a stream to its end, or to the flood. */
+function follow(stream: ReadableStream<Uint8Array>, tail: OutputTail, onFlood: () => void) {
+  const reader = stream.getReader();
+  const read = async () => {
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      tail.add(next.value);
+      if (tail.isFlooded) return onFlood();
+    }
+  };
+  const done = read().catch(() => {
+    // It was cancelled, or broke with the command: what came before is kept.
+  });
+  return { done, cancel: () => void reader.cancel().catch(() => {}) };
 }

@@ -6,7 +6,8 @@ import type { NodeVolume } from "../../model/volume.ts";
 import { LABELS } from "../driver.ts";
 import type { PodmanHttp } from "./http.ts";
 
-const volumeSchema = z.object({
+/** As Podman and Docker have one. */
+export const volumeSchema = z.object({
   Name: z.string(),
   Driver: z.string().default("local"),
   Mountpoint: z.string().default(""),
@@ -14,7 +15,7 @@ const volumeSchema = z.object({
   Labels: z.record(z.string(), z.string()).nullish(),
   Options: z.record(z.string(), z.string()).nullish(),
 });
-type Volume = z.infer<typeof volumeSchema>;
+export type Volume = z.infer<typeof volumeSchema>;
 
 /**
  * Makes a named volume that is missing, labelled as ours. One that is there is used as it is,
@@ -68,18 +69,27 @@ export async function removeVolume(http: PodmanHttp, name: string, nodeId: NodeI
 /** Every volume, whoever made it. */
 export async function listVolumes(http: PodmanHttp, nodeId: NodeId): Promise<NodeVolume[]> {
   const listed = await http.json(z.array(volumeSchema), "GET", "/volumes/json");
-  return listed.map(({ Name, Driver, CreatedAt, Labels }) => ({
+  return listed.map((volume) => nodeVolumeOf(volume, nodeId));
+}
+
+export function nodeVolumeOf(volume: Volume, nodeId: NodeId): NodeVolume {
+  const { Name, Driver, CreatedAt, Labels } = volume;
+  return {
     name: Name,
     driver: Driver,
     labels: Labels ?? {},
     createdAt: Math.max(0, Date.parse(CreatedAt) || 0),
     isOurs: Labels?.[LABELS.owner] === nodeId,
-  }));
+  };
 }
 
 /** Where a volume's files are: in its directory, or where its options bind it to. */
 export async function volumePath(http: PodmanHttp, name: string): Promise<string> {
-  const found = await findVolume(http, name);
+  return pathOfVolume(name, await findVolume(http, name));
+}
+
+/** @throws OrchdError `notFound` for none, `conflict` for one whose files are elsewhere */
+export function pathOfVolume(name: string, found: Volume | undefined): string {
   if (found === undefined) {
     throw new OrchdError("notFound", `the volume ${name} is not on this node`);
   }

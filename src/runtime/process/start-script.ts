@@ -113,7 +113,8 @@ export function setupText(tools: Tools, plan: StartPlan): string {
 /**
  * From the namespaces to the program. What lies in the task's directory is opened first, since its
  * own /tmp may hide that. Then it says that it is ready, and waits to be told to go: an agent that
- * is gone by then has started nothing. The file begun holds its id from the moment that it goes on.
+ * is gone by then has started nothing. The file begun holds its id from the moment that it goes on,
+ * whether or not somebody is there to be told.
  */
 export function insideText(tools: Tools, plan: StartPlan): string {
   const { directory, mounts, readOnly, writes, program, rights, last, namespaces } = plan;
@@ -136,7 +137,8 @@ export function insideText(tools: Tools, plan: StartPlan): string {
     `echo ${quote(READY)} $$`,
     "read -r go",
     "echo $$ >&8",
-    `echo ${quote(BEGUN)}`,
+    // Nobody may be there to hear it any more: an agent that was killed just now.
+    `trap '' PIPE; echo ${quote(BEGUN)} 2>/dev/null || :; trap - PIPE`,
     `exec ${commandLine(...chainOf(tools, rights), ...last)} ${OUTPUTS}`,
     "",
   ].join("\n");

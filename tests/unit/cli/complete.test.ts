@@ -39,7 +39,7 @@ test("commands are completed", async () => {
 
 test("options are completed, and the values of those that have a few", async () => {
   expect(await complete("logs --t")).toEqual(["--tail", "--timestamps"]);
-  const runtimes = ["auto", "podman", "containerd", "process", "fake"];
+  const runtimes = ["auto", "podman", "containerd", "docker", "process", "fake"];
   expect(await complete("server --runtime ")).toEqual(runtimes);
   expect(await complete("up --timeout ")).toEqual([]);
 });

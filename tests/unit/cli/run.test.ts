@@ -24,7 +24,7 @@ describe("wrong usage ends with 2 and says what to do", () => {
     [["image"], "it needs one of load, copy, pull, save, ls, where, rm, prune"],
     [["image", "lsx"], "(Did you mean ls?)"],
     [["completion", "tcsh"], "bash, zsh, fish"],
-    [["server", "--runtime", "docker"], "auto, podman, containerd, process, fake"],
+    [["server", "--runtime", "lxc"], "auto, podman, containerd, docker, process, fake"],
     [["server", "--listen", "6770"], "Write it like 0.0.0.0:6770, or none."],
     [["server", "--listen", "host:6770"], "Write it like 0.0.0.0:6770, or none."],
     [["server", "--listen", "0.0.0.0:65536"], "Write it like 0.0.0.0:6770, or none."],

@@ -80,3 +80,38 @@ describe("a log in the k8s-file format", () => {
     expect(texts(assembler, "\n", `${TIME} stdout F good\n`)).toEqual(["good"]);
   });
 });
+
+describe("a log in Docker's json-file format", () => {
+  const record = (log: string, stream = "stdout") =>
+    `${JSON.stringify({ log, stream, time: "2026-01-31T12:00:00.123456789Z" })}\n`;
+
+  test("a record is a line with its time and its stream, cut anywhere", () => {
+    const whole = Buffer.from(record("grün\n") + record("\n", "stderr"));
+    for (let cut = 0; cut <= whole.length; cut++) {
+      const assembler = new LogAssembler();
+      const lines = [
+        ...assembler.push(whole.subarray(0, cut)),
+        ...assembler.push(whole.subarray(cut)),
+      ];
+      expect(lines).toEqual([
+        { at: AT, stream: "stdout", text: "grün" },
+        { at: AT, stream: "stderr", text: "" },
+      ]);
+    }
+  });
+
+  test("a part without a line break goes on in the stream's next record", () => {
+    const log = record("one ") + record("other\n", "stderr") + record("line\n");
+    expect(texts(new LogAssembler(), log)).toEqual(["other", "one line"]);
+  });
+
+  test("a part of bytes that JSON has to escape is as long as it may be", () => {
+    const part = "\u0001".repeat(LINE_BYTES_MAX);
+    expect(texts(new LogAssembler(), record(`${part}\n`))).toEqual([part]);
+  });
+
+  test("what is cut off or of another shape is left out", () => {
+    const log = `{"log":"half\n{"log":1,"stream":"stdout","time":"x"}\n${record("whole\n")}`;
+    expect(texts(new LogAssembler(), log)).toEqual(["whole"]);
+  });
+});

@@ -65,6 +65,18 @@ describe("a log file of a container", () => {
     expect(texts).toEqual(["line 1", "line 2", "line 3", "line 4"]);
   });
 
+  test("a line that comes right after the first look is not waited for in vain", async () => {
+    for (let round = 0; round < 60; round++) {
+      await writeFile(path, records(1, 1));
+      const texts = await read({ follow: true }, async (seen) => {
+        await seen("line 1");
+        await appendFile(path, records(2, 2));
+        await seen("line 2");
+      });
+      expect(texts).toEqual(["line 1", "line 2"]);
+    }
+  });
+
   test("a file that appears later is followed from its beginning", async () => {
     const texts = await read({ follow: true }, async (seen) => {
       await writeFile(path, records(1, 2));
