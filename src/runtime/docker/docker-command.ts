@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { z } from "zod";
 import type { Clock } from "../../lib/clock.ts";
@@ -7,7 +8,8 @@ import { sentenceOf } from "../podman/errors.ts";
 import { FrameReader } from "../podman/frames.ts";
 import type { PodmanHttp } from "../podman/http.ts";
 import { OutputTail } from "../podman/output-tail.ts";
-import { endGroup, endSession } from "../podman/process-group.ts";
+import { endGroup, endMarked, endSession } from "../podman/process-group.ts";
+import { COMMAND_VARIABLE } from "../podman/run-command.ts";
 import { waitFor } from "../podman/wait-for.ts";
 
 const createdSchema = z.object({ Id: z.string() });
@@ -36,8 +38,9 @@ export async function runInContainer(
   command: readonly string[],
   { signal, outputBytesMax }: CommandOptions,
 ): Promise<CommandResult> {
+  const mark = `${COMMAND_VARIABLE}=${randomUUID()}`;
   const { Id } = await http.json(createdSchema, "POST", `/containers/${containerId}/exec`, {
-    json: { Cmd: command, AttachStdout: true, AttachStderr: true },
+    json: { Cmd: command, Env: [mark], AttachStdout: true, AttachStderr: true },
   });
   const look = () => http.json(inspectedSchema, "GET", `/exec/${Id}/json`);
   const { socket, head } = await http.upgrade(`/exec/${Id}/start`, { Detach: false, Tty: false });
@@ -63,14 +66,14 @@ export async function runInContainer(
   try {
     take(head);
     socket.on("data", take);
-    await Promise.race([endLeftBehind(look, clock, over.signal), closed]);
+    await Promise.race([endLeftBehind(look, clock, mark, over.signal), closed]);
     if (gaveUp !== undefined) {
-      await endCommand(look, clock);
+      await endCommand(look, clock, mark);
       return { end: gaveUp, output: tail.text() };
     }
     // What was printed last may still be on its way.
     await Promise.race([closed, waitFor(clock, LEFT_BEHIND_CHECK_MS)]);
-    return resultOf(await ended(look, clock), tail.text());
+    return resultOf(await ended(look, clock, mark), tail.text());
   } finally {
     over.abort();
     signal.removeEventListener("abort", onAbort);
@@ -82,23 +85,34 @@ export async function runInContainer(
 async function endLeftBehind(
   look: () => Promise<ExecState>,
   clock: Clock,
+  mark: string,
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
     const { Pid } = await look();
-    if (Pid > 1 && !existsSync(`/proc/${Pid}`)) return endGroup(Pid);
+    if (Pid > 1 && !existsSync(`/proc/${Pid}`)) return endAll(Pid, mark);
     await waitFor(clock, LEFT_BEHIND_CHECK_MS, signal);
   }
 }
 
+/** The command's group, and daemons of other sessions by the variable that they have from it. */
+function endAll(pid: number, mark: string): void {
+  endGroup(pid);
+  endMarked(mark, pid);
+}
+
 /** Docker names the process a moment after it has begun. */
-async function endCommand(look: () => Promise<ExecState>, clock: Clock): Promise<void> {
+async function endCommand(
+  look: () => Promise<ExecState>,
+  clock: Clock,
+  mark: string,
+): Promise<void> {
   const giveUpAt = clock.monotonicNow() + END_TIMEOUT_MS;
   for (;;) {
     const { Pid, Running } = await look();
     if (Pid > 1) {
       endSession(Pid);
-      endGroup(Pid);
+      endAll(Pid, mark);
     }
     if (Pid > 1 || !Running || clock.monotonicNow() > giveUpAt) return;
     await waitFor(clock, LOOK_MS);
@@ -106,11 +120,15 @@ async function endCommand(look: () => Promise<ExecState>, clock: Clock): Promise
 }
 
 /** Docker ends the connection a moment before it knows the exit code. */
-async function ended(look: () => Promise<ExecState>, clock: Clock): Promise<ExecState> {
+async function ended(
+  look: () => Promise<ExecState>,
+  clock: Clock,
+  mark: string,
+): Promise<ExecState> {
   const giveUpAt = clock.monotonicNow() + END_TIMEOUT_MS;
   for (;;) {
     const state = await look();
-    if (state.Pid > 1 && !existsSync(`/proc/${state.Pid}`)) endGroup(state.Pid);
+    if (state.Pid > 1 && !existsSync(`/proc/${state.Pid}`)) endAll(state.Pid, mark);
     if (!state.Running) return state;
     if (clock.monotonicNow() > giveUpAt) {
       throw new OrchdError("timedOut", "Docker does not say how the command has ended");
