@@ -32,7 +32,7 @@ describe("a machine that is not as it should be", () => {
     await host.must("ps");
   });
 
-  test("a second server with a data directory of its own, beside the first one's network", async () => {
+  test("a second server with a data directory of its own", async () => {
     await host.startServer();
     const rules = await host.lab.run(["nft", "list", "ruleset"]);
     const apart = ["--data-dir", "/var/lib/second", "--run-dir", "/run/second"];
