@@ -25,6 +25,8 @@ import type { Runtime } from "../runtime/driver.ts";
 /** What was never completed is swept away so often. */
 const SWEEP_MS = 6 * 3_600_000;
 
+const TRIES_OF_WRONG_BYTES = 3;
+
 export interface SiteImagesOptions {
   /** Holds the images, in a directory of its own. */
   dataDir: string;
@@ -129,8 +131,17 @@ export class SiteImages {
     // A runtime knows an image by its digest only while it has a name of the same repository.
     const named = digest === undefined ? tag : tagOfDigest(digest);
     const from = `${this.#listener.address}/${wireNameOf(repository)}:${named}`;
-    await runtime.takeImage({ from, repository, tag: named, ...(platform ? { platform } : {}) });
-    return true;
+    const taken = { from, repository, tag: named, ...(platform ? { platform } : {}) };
+    for (let tries = 1; ; tries++) {
+      const before = this.#mirror?.damages;
+      try {
+        await runtime.takeImage(taken);
+        return true;
+      } catch (error) {
+        // What a bad node gave was passed on as it came; the next time another one is asked.
+        if (tries === TRIES_OF_WRONG_BYTES || this.#mirror?.damages === before) throw error;
+      }
+    }
   }
 
   /**

@@ -138,8 +138,14 @@ export class BlobStore {
   /**
    * What comes of a blob that is being fetched, from a byte on, until it is complete; a piece is
    * good until the next one is asked for.
+   * @param options.isHeldBack whether the last byte there is stays back until the blob is complete
    */
-  async *follow(digest: string, from: number, live: LiveBlob): AsyncGenerator<Uint8Array> {
+  async *follow(
+    digest: string,
+    from: number,
+    live: LiveBlob,
+    { isHeldBack = false }: { isHeldBack?: boolean } = {},
+  ): AsyncGenerator<Uint8Array> {
     const file = await this.#attempt(async () => {
       try {
         return await fs.open(this.#partialOf(digest), "r");
@@ -152,7 +158,7 @@ export class BlobStore {
     const buffer = new Uint8Array(PIECE_BYTES);
     try {
       for (let at = from; ;) {
-        const there = await live.beyond(at);
+        const there = await live.beyond(at, isHeldBack ? 1 : 0);
         if (there === undefined) return;
         const piece = buffer.subarray(0, Math.min(PIECE_BYTES, there - at));
         const { bytesRead } = await this.#attempt(() => file.read(piece, 0, piece.length, at));
@@ -251,17 +257,19 @@ export class LiveBlob {
   /**
    * Resolves to how many bytes are there once they are more than `at`, or to undefined when it is
    * whole and has no more.
+   * @param heldBack so many bytes count only when it is whole
    * @throws OrchdError `unreachable` (retryable) when no more comes
    */
-  async beyond(at: number): Promise<number | undefined> {
-    while (this.#bytes <= at) {
+  async beyond(at: number, heldBack = 0): Promise<number | undefined> {
+    for (;;) {
+      const there = this.#end === "whole" ? this.#bytes : this.#bytes - heldBack;
+      if (there > at) return there;
       if (this.#end === "whole") return undefined;
       if (this.#end === "broken") {
         throw new OrchdError("unreachable", "no more of the blob comes", { retryable: true });
       }
       await new Promise<void>((wake) => this.#waiting.add(wake));
     }
-    return this.#bytes;
   }
 
   #wake(): void {

@@ -55,6 +55,7 @@ export class Mirror implements Elsewhere {
   readonly #live = new Map<string, LiveBlob>();
   readonly #waiting: (() => void)[] = [];
   #running = 0;
+  #damages = 0;
 
   constructor(options: MirrorOptions) {
     this.#options = options;
@@ -98,12 +99,30 @@ export class Mirror implements Elsewhere {
     return live && this.#options.store.blobs.follow(digest, from, live);
   }
 
+  /** How often something came that was not what it should be. */
+  get damages(): number {
+    return this.#damages;
+  }
+
+  async bringChecked(
+    repository: string,
+    digest: string,
+  ): Promise<AsyncGenerator<Uint8Array> | undefined> {
+    const live = await this.#bringLive(repository, digest);
+    return live && this.#options.store.blobs.follow(digest, 0, live, { isHeldBack: true });
+  }
+
   /** As `follow`, of a blob that is brought for the purpose; resolves once it comes. */
   async bringLive(
     repository: string,
     digest: string,
     from: number,
   ): Promise<AsyncGenerator<Uint8Array> | undefined> {
+    const live = await this.#bringLive(repository, digest);
+    return live && this.#options.store.blobs.follow(digest, from, live);
+  }
+
+  async #bringLive(repository: string, digest: string): Promise<LiveBlob | undefined> {
     if ((await this.#options.store.sizeOf(digest)) !== undefined) return undefined;
     const ended = this.bringBlob(repository, digest).catch((error: unknown) => {
       const { log } = this.#options;
@@ -111,7 +130,7 @@ export class Mirror implements Elsewhere {
     });
     const begins = this.#begins.get(digest)?.promise ?? ended;
     const first = await Promise.race([begins.then(() => "begun" as const), ended]);
-    return first === "begun" ? this.follow(digest, from) : undefined;
+    return first === "begun" ? this.#live.get(digest) : undefined;
   }
 
   async #bring(repository: string, digest: string): Promise<void> {
@@ -121,7 +140,10 @@ export class Mirror implements Elsewhere {
         return await this.#bringOnce(repository, digest);
       } catch (error) {
         const isWrong = error instanceof OrchdError && error.code === "damaged";
-        if (isWrong) source.blame?.(digest);
+        if (isWrong) {
+          this.#damages += 1;
+          source.blame?.(digest);
+        }
         if (!isWrong || tries === TRIES_OF_WRONG_BYTES) throw error;
       }
     }

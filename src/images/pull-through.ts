@@ -58,6 +58,14 @@ export class PullThrough implements Elsewhere {
     if (this.covers(repository)) await this.#options.mirror.bringBlob(repository, digest);
   }
 
+  async bringChecked(
+    repository: string,
+    digest: string,
+  ): Promise<AsyncGenerator<Uint8Array> | undefined> {
+    if (!this.covers(repository)) return undefined;
+    return this.#options.mirror.bringChecked(repository, digest);
+  }
+
   /** A blob as it comes, from this byte on; undefined when it is here, or can't be had. */
   async bring(
     repository: string,

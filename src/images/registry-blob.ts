@@ -26,6 +26,24 @@ export async function passOnBlob(
   return { status, headers, pieces: store.blobs.read(digest, { ...range, isReused: true }) };
 }
 
+/** A blob that is just coming, and whose size is not known here. */
+export function liveBlob(digest: string, pieces: AsyncGenerator<Uint8Array>): Response {
+  const headers = { "content-type": "application/octet-stream", "docker-content-digest": digest };
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const next = await pieces.next();
+        if (next.done === true) controller.close();
+        // The piece's memory is used again, and the stream keeps what it is given.
+        else controller.enqueue(new Uint8Array(next.value));
+      },
+      cancel: async () => void (await pieces.return(undefined)),
+    },
+    { highWaterMark: 0 },
+  );
+  return new Response(body, { headers });
+}
+
 async function headOf(store: ImageStore, request: Request, digest: string) {
   const size = await store.sizeOf(digest);
   if (size === undefined) throw new RegistryError("BLOB_UNKNOWN", "there is no such blob");

@@ -10,7 +10,7 @@ import {
 import { digestOfTag, isDigest, isTag } from "../core/oci/reference.ts";
 import type { ImageStore } from "./image-store.ts";
 import { canSeeAll, requireScope, type Scopes } from "./registry-access.ts";
-import { answerBlob } from "./registry-blob.ts";
+import { answerBlob, liveBlob } from "./registry-blob.ts";
 import { RegistryError, registryProblem } from "./registry-error.ts";
 import { parseRegistryPath, type RegistryRoute } from "./registry-route.ts";
 import { UploadRoutes } from "./registry-upload.ts";
@@ -30,6 +30,11 @@ export interface Elsewhere {
   bringManifest(repository: string, reference: string): Promise<boolean | undefined>;
   /** Brings a blob if it can be had. */
   bringBlob(repository: string, digest: string): Promise<void>;
+  /**
+   * The same, as it comes; its last byte comes when all of it was held against its digest.
+   * Undefined when it is here, or can't be had.
+   */
+  bringChecked(repository: string, digest: string): Promise<AsyncGenerator<Uint8Array> | undefined>;
 }
 
 export interface RegistryOptions {
@@ -197,7 +202,12 @@ export class Registry {
     if (!canSeeAll(scopes) && !(await this.#parts.has(repository, digest))) {
       throw new RegistryError("BLOB_UNKNOWN", "the repository has no such blob");
     }
-    if ((await store.sizeOf(digest)) === undefined) await elsewhere?.bringBlob(repository, digest);
+    if (elsewhere !== undefined && (await store.sizeOf(digest)) === undefined) {
+      const isWhole = request.method === "GET" && !request.headers.has("range");
+      const live = isWhole ? await elsewhere.bringChecked(repository, digest) : undefined;
+      if (live !== undefined) return liveBlob(digest, live);
+      await elsewhere.bringBlob(repository, digest);
+    }
     return answerBlob(store, request, digest);
   }
 

@@ -88,13 +88,18 @@ describe("programs that others wrote, at the registry of a server", () => {
     expect(tool?.platforms.toSorted()).toEqual(["linux/amd64", "linux/arm64"]);
   });
 
-  test("skopeo copies the whole index to another name, out of the site and back", async () => {
+  test("skopeo copies the whole index to another name, out of the site and back in", async () => {
     const login = [...BOTH_PLAIN, "--src-creds", creds, "--dest-creds", creds];
     const copy = (from: string, to: string) => must("skopeo", "copy", "--all", ...login, from, to);
     const outside = `oci:${join(host.lab.dir, "outside")}:1`;
     await copy(`docker://${TOOL}:1`, `docker://${REGISTRY}/team/copy:1`);
     await copy(`docker://${TOOL}:1`, outside);
     await copy(outside, `docker://${REGISTRY}/other/back:1`);
+    const layout = join(host.lab.dir, "layout");
+    await copy(`docker://${TOOL}:1`, `oci:${layout}:localhost/from-folder:1`);
+    await host.must("image", "load", layout);
+    const kept = await host.json<KeptImage[]>("image", "ls");
+    expect(kept.map(({ reference }) => reference)).toContain("localhost/from-folder:1");
     const raw = await rawOf(`${TOOL}:1`);
     expect(await rawOf(`${REGISTRY}/team/copy:1`)).toBe(raw);
     for (const wanted of ARCHITECTURES) {

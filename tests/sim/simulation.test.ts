@@ -19,6 +19,12 @@ const FIXED_SEEDS = [
   "5201-179",
   "5301-554",
   "5501-449",
+  "81009",
+  "81023",
+  "81060",
+  "81073",
+  "81143",
+  "92191",
 ];
 
 /** `kept every invariant`, or what was broken with how to see it again. */

@@ -1,8 +1,10 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { type AddressInfo, createServer } from "node:net";
 import { PeerImages } from "../../../src/agent/peer-images.ts";
 import { PeerPort } from "../../../src/agent/peer-port.ts";
 import type { ServerBlob, ServerImages } from "../../../src/agent/server-images.ts";
 import { smallAnswer } from "../../../src/images/peer-answer.ts";
+import { type Clock, systemClock } from "../../../src/lib/clock.ts";
 import { OrchdError } from "../../../src/lib/errors.ts";
 import type { Identity } from "../../../src/model/join.ts";
 import { anImage, aRegistry, give, quiet, sha256, withStore } from "../images/rig.ts";
@@ -104,6 +106,25 @@ describe("a node gets a blob", () => {
     const stranger = await aTaker(other, server);
     expect(await textOf(await stranger.blob(REPOSITORY, DIGEST, 0))).toBe("from the server");
     expect(seen).toEqual([]);
+  });
+
+  test("from the server when the node takes the connection and says nothing", async () => {
+    const cluster = await aCluster();
+    const silent = createServer();
+    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+    try {
+      const { server } = aServer([`127.0.0.1:${(silent.address() as AddressInfo).port}`]);
+      const identity = await anIdentity(cluster, "taker");
+      const hurried: Clock = {
+        ...systemClock,
+        after: (ms, run) => systemClock.after(Math.min(ms, 50), run),
+      };
+      const own = { server, identity: () => identity, clock: hurried, log: quiet };
+      const taker = new PeerImages({ ...own, peerPort: () => undefined, nodes: () => [] });
+      expect(await textOf(await taker.blob(REPOSITORY, DIGEST, 0))).toBe("from the server");
+    } finally {
+      silent.close();
+    }
   });
 
   test("not once it was removed from the cluster", async () => {

@@ -145,4 +145,43 @@ describe("a blob that is being brought", () => {
       expect(rest).toBe(Buffer.from(source.image.layer).toString().slice(5));
       expect(mirror.follow(digest, 0)).toBeUndefined();
     }));
+
+  test("is given to a runtime but for its last byte until it was held against its digest", () =>
+    withStore(async (store) => {
+      const source = new Source();
+      const digest = sha256(source.image.layer);
+      const gate = Promise.withResolvers<void>();
+      source.blob = async () =>
+        (async function* () {
+          yield new Uint8Array(source.image.layer);
+          await gate.promise;
+        })();
+      const pieces = await aMirror(store, source).bringChecked(REPOSITORY, digest);
+      const whole = Buffer.from(source.image.layer).toString();
+      const first = await pieces?.next();
+      expect(Buffer.from(first?.value ?? new Uint8Array()).toString()).toBe(whole.slice(0, -1));
+      gate.resolve();
+      const last = await pieces?.next();
+      expect(Buffer.from(last?.value ?? new Uint8Array()).toString()).toBe(whole.slice(-1));
+      expect((await pieces?.next())?.done).toBe(true);
+      expect(await store.sizeOf(digest)).toBe(whole.length);
+    }));
+
+  test("is never whole for a runtime when wrong bytes came, which is counted", () =>
+    withStore(async (store) => {
+      const source = new Source();
+      const digest = sha256(source.image.layer);
+      source.spoil = (bytes) => bytes.map((byte) => byte ^ 1);
+      const mirror = aMirror(store, source);
+      let got = 0;
+      const reading = async () => {
+        const pieces = await mirror.bringChecked(REPOSITORY, digest);
+        for await (const piece of pieces ?? []) got += piece.length;
+        return "all of it";
+      };
+      expect(await reading().catch(messageOf)).not.toBe("all of it");
+      expect(got).toBeLessThan(source.image.layer.length);
+      await mirror.bringBlob(REPOSITORY, digest).catch(messageOf);
+      expect(mirror.damages).toBeGreaterThan(0);
+    }));
 });

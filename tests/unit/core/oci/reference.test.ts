@@ -26,6 +26,11 @@ describe("names of images", () => {
     expect(full("Registry.Example/a/b__c:V1.x-y")).toBe("registry.example/a/b__c:V1.x-y");
     expect(full(`web@${DIGEST}`)).toBe(`docker.io/library/web@${DIGEST}`);
     expect(full(`web:1@${DIGEST}`)).toBe(`docker.io/library/web@${DIGEST}`);
+    expect(full("a.b/c")).toBe("a.b/c:latest");
+    expect(full("web:_1")).toBe("docker.io/library/web:_1");
+    expect(full("0/1/2:3")).toBe("docker.io/0/1/2:3");
+    expect(full("a__b/c--d/e.f:latest")).toBe("docker.io/a__b/c--d/e.f:latest");
+    expect(full("LOCALHOST/web")).toBe("localhost/web:latest");
     expect(full("[2001:db8::1]:5000/web:1")).toBe("[2001:db8::1]:5000/web:1");
   });
 
@@ -40,6 +45,21 @@ describe("names of images", () => {
       "web:a b",
       "-web",
       "/web",
+      "web/",
+      "a..b",
+      "a___b",
+      "web:.1",
+      "web:1:2",
+      "web@",
+      "@",
+      "host:port/web",
+      "host:123456/web",
+      "[::1/web",
+      "wéb",
+      "web\n",
+      "docker://web",
+      `web@sha512:${"a".repeat(128)}`,
+      `web@${DIGEST.toUpperCase()}`,
     ];
     const long = ["a".repeat(300), `web:${"t".repeat(129)}`, `web@${DIGEST}@${DIGEST}`, "we b"];
     for (const text of [...illegal, ...long]) expect([text, full(text)]).toEqual([text, undefined]);
