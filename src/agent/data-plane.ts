@@ -14,9 +14,9 @@ import type { NodeNetwork } from "../net/node-network.ts";
 import type { HeldPorts } from "./held-ports.ts";
 
 const RETRY_MS = 5000;
-/** What strangers change is made good this soon. Whoever looks more often never idles. */
+/** The kernel rings when something changes. Should it not, that is made good this soon. */
 const LOOK_EVERY_MS = 10_000;
-/** Containers of this node come and go: the runtime changes the bridge and its ports with them. */
+/** After a ring, at most so often. Also while containers of this node come and go. */
 const LOOK_SOON_MS = 500;
 /** So long after a change to this node's tasks. */
 const UNSETTLED_MS = 10_000;
@@ -43,6 +43,7 @@ export type PlaneKernel = Pick<
   | "counters"
   | "forgetFlows"
   | "look"
+  | "listen"
   | "remove"
   | "close"
 >;
@@ -88,6 +89,9 @@ export class DataPlane {
   #checkedAt: number;
   #firewallsAt = Number.NEGATIVE_INFINITY;
   #isLooking = false;
+  /** The next look is soon. */
+  #isSoon = false;
+  #isRung = false;
   #isSilenceTold = false;
   #isActive = true;
 
@@ -107,6 +111,7 @@ export class DataPlane {
   start(): void {
     this.#isActive = true;
     this.#unsettle();
+    void this.#listen();
     void this.keepUp();
   }
 
@@ -219,8 +224,22 @@ export class DataPlane {
     if (!this.#isLooking) this.#lookIn(LOOK_SOON_MS);
   }
 
+  async #listen(): Promise<void> {
+    const { kernel } = this.#options;
+    // A kernel that does not ring does not tell either, which the next look says.
+    await kernel.listen(() => this.#onRing()).catch(() => undefined);
+    if (!this.#isActive) kernel.close();
+  }
+
+  #onRing(): void {
+    if (!this.#isActive) return;
+    if (this.#isLooking) this.#isRung = true;
+    else if (!this.#isSoon) this.#lookIn(LOOK_SOON_MS);
+  }
+
   #lookIn(delayMs: number): void {
     this.#timer?.cancel();
+    this.#isSoon = delayMs === LOOK_SOON_MS;
     this.#timer = this.#options.clock.after(delayMs, () => void this.#look());
   }
 
@@ -274,6 +293,7 @@ export class DataPlane {
   async #look(): Promise<void> {
     const { clock, log, kernel } = this.#options;
     this.#isLooking = true;
+    this.#isRung = false;
     try {
       await this.#consider(clock.monotonicNow());
     } catch (error) {
@@ -281,8 +301,8 @@ export class DataPlane {
     }
     this.#isLooking = false;
     if (!this.#isActive) return kernel.close();
-    const isUnsettled = clock.monotonicNow() < this.#unsettledUntil;
-    this.#lookIn(isUnsettled ? LOOK_SOON_MS : LOOK_EVERY_MS);
+    const isSoon = this.#isRung || clock.monotonicNow() < this.#unsettledUntil;
+    this.#lookIn(isSoon ? LOOK_SOON_MS : LOOK_EVERY_MS);
   }
 
   async #consider(now: number): Promise<void> {

@@ -1,8 +1,10 @@
+import { systemCodeOf } from "../lib/errors.ts";
 import {
   attributesOf,
   NETLINK_NETFILTER,
   NETLINK_ROUTE,
   openNetlink,
+  streamNetlink,
   textOf,
   type NetlinkMessage,
   type NetlinkSocket,
@@ -20,6 +22,11 @@ const IFLA_MASTER = 10;
 const NFT_CHANGES = 1 << 6;
 const NFT_NEWGEN = (10 << 8) | 15;
 const NFTA_TABLE = 1;
+
+interface Reader {
+  read(): Promise<{ done: boolean }>;
+  cancel(): Promise<void>;
+}
 
 /** What has happened to the kernel's network since one last looked. */
 export interface KernelNews {
@@ -80,4 +87,63 @@ function isOurs({ type, body }: NetlinkMessage): boolean {
   if (type !== RTM_NEWLINK && type !== RTM_DELLINK) return false;
   const attributes = attributesOf(body, 16);
   return attributes.has(IFLA_MASTER) || textOf(attributes.get(IFLA_IFNAME)).startsWith("orchd");
+}
+
+/**
+ * Calls whenever somebody changes devices, routes or rules, and costs nothing in between. What it
+ * was is for the watch to tell: that reads at a moment of its own choice, so that it knows to have
+ * heard of all that was done before.
+ */
+export class KernelBell {
+  readonly #onChange: () => void;
+  readonly #readers = new Set<Reader>();
+  #isClosed = false;
+
+  private constructor(onChange: () => void) {
+    this.#onChange = onChange;
+  }
+
+  /** @throws OrchdError `runtime` when the kernel does not tell */
+  static async open(onChange: () => void): Promise<KernelBell> {
+    const bell = new KernelBell(onChange);
+    try {
+      await bell.#hang(NETLINK_ROUTE, LINKS_AND_ROUTES);
+      await bell.#hang(NETLINK_NETFILTER, NFT_CHANGES);
+    } catch (error) {
+      bell.close();
+      throw error;
+    }
+    return bell;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const reader of this.#readers) void reader.cancel();
+    this.#readers.clear();
+  }
+
+  async #hang(protocol: number, groups: number): Promise<void> {
+    const { stream, close } = await streamNetlink(protocol, groups);
+    if (this.#isClosed) return close();
+    const reader: Reader = stream.getReader();
+    this.#readers.add(reader);
+    void this.#listen(reader).then(async (isFlooded) => {
+      this.#readers.delete(reader);
+      close();
+      // Without it, changes are found at the next look.
+      if (isFlooded) await this.#hang(protocol, groups).catch(() => undefined);
+    });
+  }
+
+  /** Resolves at the end: whether that came of more news than the kernel keeps. */
+  async #listen(reader: Reader): Promise<boolean> {
+    try {
+      while (!(await reader.read()).done) if (!this.#isClosed) this.#onChange();
+      return false;
+    } catch (error) {
+      if (this.#isClosed) return false;
+      this.#onChange();
+      return systemCodeOf(error) === "ENOBUFS";
+    }
+  }
 }

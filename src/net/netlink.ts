@@ -35,11 +35,48 @@ export interface NetlinkSocket {
   close(): void;
 }
 
+export interface NetlinkStream {
+  stream: ReadableStream<Uint8Array>;
+  close: () => void;
+}
+
 /**
  * Opens a socket that hears of the groups whose bits are set.
  * @throws OrchdError `runtime` when the C library or the kernel does not give one
  */
 export async function openNetlink(protocol: number, groups: number): Promise<NetlinkSocket> {
+  const { libc, fd } = await openSocket(protocol, groups);
+  libc.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, Int32Array.of(QUEUE_BYTES), 4);
+  const buffer = new Uint8Array(DATAGRAM_BYTES);
+  const trouble = Int32Array.of(0);
+  return {
+    send: (message) => Number(libc.send(fd, message, message.length, 0)) === message.length,
+    receive() {
+      libc.getsockopt(fd, SOL_SOCKET, SO_ERROR, trouble, Int32Array.of(4));
+      const isLost = trouble[0] === ENOBUFS;
+      const messages: NetlinkMessage[] = [];
+      for (;;) {
+        const length = Number(libc.recv(fd, buffer, buffer.length, 0));
+        if (length <= 0) return isLost ? undefined : messages;
+        messages.push(...splitMessages(buffer.slice(0, length)));
+      }
+    },
+    close: () => void libc.close(fd),
+  };
+}
+
+/**
+ * What the groups are told, as it comes: nothing is done while they are silent. It ends with
+ * `ENOBUFS` when more came at once than the kernel keeps. `close` is for when it has ended: Bun
+ * reads from a second descriptor, and closes that one alone.
+ * @throws OrchdError `runtime` when the C library or the kernel does not give one
+ */
+export async function streamNetlink(protocol: number, groups: number): Promise<NetlinkStream> {
+  const { libc, fd } = await openSocket(protocol, groups);
+  return { stream: Bun.file(fd).stream(), close: () => void libc.close(fd) };
+}
+
+async function openSocket(protocol: number, groups: number) {
   const { dlopen } = await import("bun:ffi");
   const { symbols: libc } = dlopen("libc.so.6", {
     socket: { args: ["i32", "i32", "i32"], returns: "i32" },
@@ -59,23 +96,7 @@ export async function openNetlink(protocol: number, groups: number): Promise<Net
     if (fd >= 0) libc.close(fd);
     throw new OrchdError("runtime", "the kernel does not tell of changes to the network");
   }
-  libc.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, Int32Array.of(QUEUE_BYTES), 4);
-  const buffer = new Uint8Array(DATAGRAM_BYTES);
-  const trouble = Int32Array.of(0);
-  return {
-    send: (message) => Number(libc.send(fd, message, message.length, 0)) === message.length,
-    receive() {
-      libc.getsockopt(fd, SOL_SOCKET, SO_ERROR, trouble, Int32Array.of(4));
-      const isLost = trouble[0] === ENOBUFS;
-      const messages: NetlinkMessage[] = [];
-      for (;;) {
-        const length = Number(libc.recv(fd, buffer, buffer.length, 0));
-        if (length <= 0) return isLost ? undefined : messages;
-        messages.push(...splitMessages(buffer.slice(0, length)));
-      }
-    },
-    close: () => void libc.close(fd),
-  };
+  return { libc, fd };
 }
 
 function splitMessages(datagram: Uint8Array): NetlinkMessage[] {

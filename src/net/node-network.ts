@@ -9,7 +9,7 @@ import { allowBridgeFilter } from "./bridge-filter.ts";
 import type { StaleFlows } from "../core/network/stale-flows.ts";
 import { forgetFlows } from "./conntrack.ts";
 import { foreignFirewalls } from "./foreign-firewall.ts";
-import { KernelWatch, type KernelNews } from "./kernel-watch.ts";
+import { KernelBell, KernelWatch, type KernelNews } from "./kernel-watch.ts";
 import { applyLinks, readNetwork, readUnderlay, type FoundNetwork } from "./links.ts";
 import { applyNftables, listRules, readCounters } from "./nftables.ts";
 import { routeLoopback } from "./sysctl.ts";
@@ -38,6 +38,7 @@ export class NodeNetwork {
   readonly #options: NodeNetworkOptions;
   #peers: Links["peers"] = new Map();
   #watch: KernelWatch | undefined;
+  #bell: KernelBell | undefined;
 
   /** That of this machine, with its secrets in the agent's own folder. */
   static of(dataDir: string): NodeNetwork {
@@ -112,6 +113,15 @@ export class NodeNetwork {
   }
 
   /**
+   * Calls whenever there may be something to look at. It replaces the call of before.
+   * @throws OrchdError `runtime` when the kernel does not tell
+   */
+  async listen(onChange: () => void): Promise<void> {
+    this.#bell?.close();
+    this.#bell = await KernelBell.open(onChange);
+  }
+
+  /**
    * Takes away everything that was made here: rules, devices, routes and addresses. What the kernel
    * was allowed to do for all, such as passing packets on, stays: others may rely on it by now.
    */
@@ -123,6 +133,8 @@ export class NodeNetwork {
   close(): void {
     this.#watch?.close();
     this.#watch = undefined;
+    this.#bell?.close();
+    this.#bell = undefined;
   }
 
   async #settle(links: Links): Promise<FoundNetwork> {

@@ -32,6 +32,16 @@ describe("a machine that is not as it should be", () => {
     await host.must("ps");
   });
 
+  test("a second server with a data directory of its own", async () => {
+    await host.startServer();
+    const rules = await host.lab.run(["nft", "list", "ruleset"]);
+    const apart = ["--data-dir", "/var/lib/second", "--run-dir", "/run/second"];
+    const listen = ["--listen", "127.0.0.1:7000"];
+    expectRefusal(await refusedServer([...apart, ...listen]), /another orchd .* orchd0: stop it/);
+    expect(await host.lab.run(["nft", "list", "ruleset"])).toEqual(rules);
+    await host.must("ps");
+  });
+
   test("a data directory that can't be written", async () => {
     await host.lab.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", "/mnt"]);
     expectRefusal(await refusedServer(["--data-dir", "/mnt/orchd"]), /\/mnt\/orchd/);

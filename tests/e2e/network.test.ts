@@ -134,6 +134,11 @@ describe("the network of three machines", () => {
   test("makes its rules again when somebody flushes all of them", async () => {
     const [h1, h3] = [server(), fleet.host("h3")];
     await run(h3, "nft", "flush", "ruleset");
+    const flushedAt = performance.now();
+    await h3.waitFor("the rules are there", async () => {
+      return (await h3.lab.run(["nft", "list", "table", "ip", "orchd"])).code === 0;
+    });
+    expect(performance.now() - flushedAt).toBeLessThan(4000);
     await h1.waitFor("the port answers", async () => {
       return (await h1.get(`http://${h3.address}:8080/`)) !== undefined;
     });

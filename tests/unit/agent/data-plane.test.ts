@@ -29,6 +29,8 @@ class KernelAsked implements PlaneKernel {
   counters = async () => new Map([["tcp_8080", 7]]);
   foreignFirewalls = async () => [];
   close = () => {};
+  ring = () => {};
+  listen = async (onChange: () => void) => void (this.ring = onChange);
   remove = async () => void this.scripts.push("gone");
 
   async setLinks(map: NetworkMap) {
@@ -235,6 +237,21 @@ describe("what somebody else changes", () => {
     kernel.news = { links: false, foreign: 1 };
     await pass(10_000);
     expect(kernel.scripts).toHaveLength(2);
+  });
+
+  test("is made good soon where the kernel rings, however often it does", async () => {
+    const { kernel, pass } = await started();
+    await pass(60_000);
+    kernel.looks = 0;
+    kernel.news = { links: false, foreign: 1 };
+    for (let rings = 0; rings < 10; rings++) {
+      kernel.ring();
+      await pass(100);
+    }
+    expect(kernel.scripts).toHaveLength(2);
+    expect(kernel.looks).toBe(2);
+    await pass(9000);
+    expect(kernel.looks).toBe(2);
   });
 
   test("is looked for where news were lost", async () => {
