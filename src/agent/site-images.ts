@@ -19,6 +19,7 @@ import { Registry } from "../images/registry.ts";
 import { passOnBlob } from "../images/registry-blob.ts";
 import { registryProblem } from "../images/registry-error.ts";
 import { parseRegistryPath } from "../images/registry-route.ts";
+import { whileItComes } from "../images/while-it-comes.ts";
 import { type Upstream, UpstreamRegistries } from "../images/upstream.ts";
 import type { Runtime } from "../runtime/driver.ts";
 
@@ -194,7 +195,8 @@ export class SiteImages {
     const asked = blobAskedFor(request);
     const live = asked && (await liveOf(asked));
     if (live !== undefined) {
-      return { status: request.headers.has("range") ? 206 : 200, headers: {}, pieces: live };
+      const pieces = whileItComes(live, this.#clock);
+      return { status: request.headers.has("range") ? 206 : 200, headers: {}, pieces };
     }
     if (asked === undefined || (await this.store.sizeOf(asked.digest)) === undefined) {
       return smallAnswer(await registry.answer(request));
@@ -232,6 +234,7 @@ interface AskedBlob {
 function blobAskedFor(request: Request): AskedBlob | undefined {
   const route = parseRegistryPath(new URL(request.url).pathname);
   if (route?.kind !== "blob") return undefined;
-  const [, from = "0"] = /^bytes=(\d{1,15})-$/.exec(request.headers.get("range") ?? "") ?? [];
+  const [, from = "0"] =
+    /^bytes=(\d{1,15})-\d{0,15}$/.exec(request.headers.get("range") ?? "") ?? [];
   return { repository: route.repository, digest: route.digest, from: Number(from) };
 }
