@@ -32,6 +32,7 @@ import { Grants } from "./grants.ts";
 import { HttpIngress } from "./http-ingress.ts";
 import { ImagePlatforms } from "./image-platforms.ts";
 import type { NetworkTable } from "./network-table.ts";
+import { PutOffImages } from "./put-off-images.ts";
 import { ownTasksOf } from "./own-tasks.ts";
 import { Readiness } from "./readiness.ts";
 import { Reporter } from "./reporter.ts";
@@ -68,6 +69,7 @@ export class Agent implements AgentSession {
   readonly #care: AgentCare;
   readonly volumes: VolumeCalls;
   readonly #removals: VolumeRemovals;
+  readonly #putOff: PutOffImages;
   readonly #stopped = new AbortController();
   /** Tasks on their way out: no new connection goes to them. */
   readonly #withdrawn = new Set<TaskId>();
@@ -91,6 +93,16 @@ export class Agent implements AgentSession {
     });
     this.#care = this.#newCare();
     this.volumes = this.#care.volumes;
+    this.#putOff = new PutOffImages({
+      clock,
+      log,
+      link: () => this.networkTable?.link,
+      fetch: async (reference) => {
+        const had = await options.site?.give(runtime, reference);
+        this.#images.forget();
+        return had === true;
+      },
+    });
     this.#contents = secrets && new Contents(state, secrets.key, log);
     this.#grants = new Grants({
       node: { id: nodeId, ...options.facts },
@@ -253,6 +265,7 @@ export class Agent implements AgentSession {
     this.#readiness.close();
     this.#successors.close();
     this.#care.close();
+    this.#putOff.close();
     this.#reporter.close();
     await this.#httpIngress?.close();
     this.#network?.close();
@@ -320,14 +333,8 @@ export class Agent implements AgentSession {
     return { at: this.#options.clock.monotonicNow(), tasks, connections, requests };
   }
 
-  async fetchImages(references: readonly string[]): Promise<string[]> {
-    const { site, runtime } = this.#options;
-    const had: string[] = [];
-    for (const reference of references) {
-      if ((await site?.give(runtime, reference)) === true) had.push(reference);
-    }
-    this.#images.forget();
-    return had;
+  fetchImages(references: readonly string[]): Promise<string[]> {
+    return this.#putOff.fetch(references);
   }
 
   async pruneImages(keep: readonly string[]): Promise<string[]> {

@@ -32,6 +32,8 @@ export interface PeerImagesOptions {
   log: Log;
   /** Where this node gives others what it has; undefined: nowhere. */
   peerPort: () => number | undefined;
+  /** Whether the node's link is not to be used as far as it goes. */
+  isCapped?: () => boolean;
   /** Addresses of other nodes, in any order: they are asked while no server answers. */
   nodes: () => string[];
 }
@@ -123,7 +125,8 @@ export class PeerImages implements ImageSource {
     const fit = peers.filter((one) => !this.#isAside(one));
     const givers = this.#giversOf(digest, from);
     for (const [at, peer] of fit.entries()) {
-      const others = fit.slice(at + 1, at + GIVERS_MAX);
+      // What comes ahead of its turn would come as fast as it can.
+      const others = this.#options.isCapped?.() ? [] : fit.slice(at + 1, at + GIVERS_MAX);
       const rest: Record<string, string> = from === 0 ? {} : { range: `bytes=${from}-` };
       const first = rangeHeader({ start: from, end: from + CHUNK_BYTES });
       const found = await this.#ask(peer, path, others.length === 0 ? rest : first);

@@ -12,6 +12,7 @@ import {
 } from "../core/oci/reference.ts";
 import { ImageStore } from "../images/image-store.ts";
 import { type RegistryGuard, type RegistryListener, serveRegistry } from "../images/listen.ts";
+import type { LinkUse } from "../images/link-use.ts";
 import { type ImageSource, Mirror } from "../images/mirror.ts";
 import { type PeerAnswer, smallAnswer } from "../images/peer-answer.ts";
 import { PullThrough } from "../images/pull-through.ts";
@@ -37,6 +38,8 @@ export interface SiteImagesOptions {
   source?: ImageSource;
   /** On a server: registries elsewhere, from which it gets what it does not keep. */
   upstream?: Upstream;
+  /** How images go from and to other machines; absent means as fast as they can. */
+  link?: LinkUse;
   /** Who may change what is here, see `serveRegistry`. */
   guard?: RegistryGuard;
 }
@@ -55,6 +58,7 @@ export class SiteImages {
   readonly #listener: RegistryListener;
   readonly #log: Log;
   readonly #clock: Clock;
+  readonly #link: LinkUse | undefined;
   #sweep: Timer;
 
   private constructor(
@@ -69,6 +73,7 @@ export class SiteImages {
     this.#upstream = upstream;
     this.#log = options.log;
     this.#clock = options.clock;
+    this.#link = options.link;
     this.#kept = new Registry({ store, clock: options.clock, log: options.log });
     this.#listener = serveRegistry({ registry, ...options });
     this.#sweep = this.#sweepLater();
@@ -76,12 +81,12 @@ export class SiteImages {
 
   /** @throws OrchdError `noSpace`, `internal` */
   static async open(options: SiteImagesOptions): Promise<SiteImages> {
-    const { dataDir, clock, log, upstream: from } = options;
+    const { dataDir, clock, log, link, upstream: from } = options;
     const login = from?.login;
     const own = login && new UpstreamRegistries({ login, now: () => clock.now() });
     const source = options.source ?? own;
     const store = await ImageStore.open(join(dataDir, "images"), { clock, log });
-    const mirror = source && new Mirror({ store, source, clock, log });
+    const mirror = source && new Mirror({ store, source, clock, log, ...(link && { link }) });
     const hosts = from?.hosts ?? [];
     const upstream = from && mirror && new PullThrough({ store, mirror, hosts, clock, log });
     const elsewhere = upstream ?? mirror;
@@ -92,17 +97,26 @@ export class SiteImages {
   /**
    * Answers another node from what is here and what is just coming, and asks nobody else for it.
    */
-  answerPeer(request: Request): Promise<PeerAnswer> {
-    return this.#answer(request, this.#kept, ({ digest, from }) =>
+  async answerPeer(request: Request): Promise<PeerAnswer> {
+    const answer = await this.#answer(request, this.#kept, ({ digest, from }) =>
       this.#mirror?.follow(digest, from),
     );
+    return this.#paced(answer);
   }
 
   /** Answers a node, on a server: what has to come from elsewhere is passed on as it comes. */
-  answerNode(request: Request): Promise<PeerAnswer> {
-    return this.#answer(request, this.registry, ({ repository, digest, from }) =>
+  async answerNode(request: Request): Promise<PeerAnswer> {
+    const answer = await this.#answer(request, this.registry, ({ repository, digest, from }) =>
       this.#upstream?.bring(repository, digest, from),
     );
+    return this.#paced(answer);
+  }
+
+  #paced(answer: PeerAnswer): PeerAnswer {
+    const { pieces } = answer;
+    return this.#link === undefined
+      ? answer
+      : { ...answer, pieces: this.#link.paced("out", pieces) };
   }
 
   /** Whether what this server does not keep of a repository can be had elsewhere. */

@@ -14,6 +14,8 @@ export interface BlobAsked {
   host: string;
   /** Where it gives what it has to others; absent means nowhere. */
   port?: number | undefined;
+  /** Whether its link is not to be used as far as it goes. */
+  isCapped: boolean;
   /** Whether none of those that were named could give it: they are forgotten. */
   insist: boolean;
 }
@@ -21,6 +23,7 @@ export interface BlobAsked {
 interface Holder {
   host: string;
   port: number;
+  isCapped: boolean;
   /** How many were sent to it. */
   given: number;
 }
@@ -34,11 +37,11 @@ export class ImageTracker {
   readonly #holders = new Map<string, Map<NodeId, Holder>>();
 
   /**
-   * A node wants a blob. Answers whom to ask for it: those that are not busy first, of these the
-   * nearest, and then in the order in which they came; nobody, when it is to get it from here.
+   * A node wants a blob. Answers whom to ask for it: those whose link is not capped and who are not
+   * busy first, of these the nearest; nobody, when it is to get it from here.
    * Only nodes that came before are named, so that nobody waits for one who waits for it.
    */
-  ask({ digest, nodeId, host, port, insist }: BlobAsked): string[] {
+  ask({ digest, nodeId, host, port, isCapped, insist }: BlobAsked): string[] {
     const holders = this.#holders.get(digest) ?? new Map<NodeId, Holder>();
     this.#holders.delete(digest);
     if (insist) holders.clear();
@@ -47,7 +50,7 @@ export class ImageTracker {
     const named = before.sort((a, b) => compareHolders(a, b, host)).slice(0, NAMED_MAX);
     const [first] = named;
     if (first !== undefined) first.given += 1;
-    if (port !== undefined && place === -1) holders.set(nodeId, { host, port, given: 0 });
+    if (port !== undefined && place === -1) holders.set(nodeId, { host, port, isCapped, given: 0 });
     if (holders.size > 0) this.#holders.set(digest, holders);
     for (const oldest of this.#holders.keys()) {
       if (this.#holders.size <= BLOBS_MAX) break;
@@ -58,8 +61,12 @@ export class ImageTracker {
 }
 
 function compareHolders(a: Holder, b: Holder, host: string): number {
-  const busy = busyOf(a) - busyOf(b);
-  return busy === 0 ? nearness(b.host, host) - nearness(a.host, host) : busy;
+  const differ = [
+    Number(a.isCapped) - Number(b.isCapped),
+    busyOf(a) - busyOf(b),
+    nearness(b.host, host) - nearness(a.host, host),
+  ];
+  return differ.find((difference) => difference !== 0) ?? 0;
 }
 
 /** Among those that can take on another one nobody is too busy. */

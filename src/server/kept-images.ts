@@ -63,6 +63,7 @@ export class KeptImages {
       nodeId,
       host: node.address,
       ...(/^[1-9]\d{0,4}$/.test(port) ? { port: Number(port) } : {}),
+      isCapped: node.link?.bytesPerSecond !== undefined,
       insist: request.headers.has(INSIST_HEADER),
     });
     if (peers.length === 0) return site.answerNode(request);

@@ -42,6 +42,7 @@ import { ensureCluster, firstToken } from "./first-start.ts";
 import { GossipKeys } from "./gossip-keys.ts";
 import { ImageIndex } from "./image-index.ts";
 import { KeptImages } from "./kept-images.ts";
+import { LinkUse } from "../images/link-use.ts";
 import { noteSubnet, ownContentKey, ownNodeId } from "./own-node.ts";
 import { NetworkFeed } from "./network-feed.ts";
 import { Joins } from "./joins.ts";
@@ -374,7 +375,8 @@ export class Server {
     const { dataDir, log } = this.#options;
     const guard = (authorization: string | undefined) => this.#tokens.admit(authorization);
     const { upstream } = this.#options;
-    const open = { dataDir, log, clock: systemClock, guard, ...(upstream && { upstream }) };
+    const link = new LinkUse(systemClock, () => this.#agent?.agent.networkTable?.link);
+    const open = { dataDir, log, clock: systemClock, guard, link, ...(upstream && { upstream }) };
     const site = await SiteImages.open(open);
     this.#site = site;
     this.#options.upgrade?.useSource(siteExecutables(site));
@@ -445,6 +447,7 @@ export class Server {
         writes.setAvailability(id, availability, deadlineMs),
       runJob: (id) => writes.runJob(id),
       setLabels: (id, change) => writes.setLabels(id, change),
+      setLink: (id, change) => writes.setLink(id, change),
       removeNode: async (id, options) => {
         await writes.removeNode(id, options);
         await this.#dispatcher.dismiss(id);

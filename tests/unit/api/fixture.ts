@@ -328,6 +328,7 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
       calls.push(["setAvailability", ...args]);
     },
     setLabels: async (...args) => void calls.push(["setLabels", ...args]),
+    setLink: async (...args) => void calls.push(["setLink", ...args]),
     removeNode: async (...args) => void calls.push(["removeNode", ...args]),
     healthReason: () => "its session is connected",
     explain(target) {

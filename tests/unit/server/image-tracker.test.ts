@@ -10,7 +10,7 @@ function aTracker() {
   const ask = (node: number | string, how: Partial<BlobAsked> = {}) => {
     const host = typeof node === "string" ? node : `10.0.0.${node}`;
     const asked = { digest: DIGEST, nodeId: anId<"node">(host), host };
-    const named = tracker.ask({ ...asked, port: 1, insist: false, ...how });
+    const named = tracker.ask({ ...asked, port: 1, isCapped: false, insist: false, ...how });
     return named.map((one) => one.replace(/:1$/, ""));
   };
   return { ask };
@@ -57,6 +57,13 @@ describe("a blob that many nodes want", () => {
     expect(ask("10.9.1.2")).toEqual(["10.9.1.1", "10.9.0.1", "10.0.0.1"]);
     ask("10.9.1.3");
     expect(ask("10.9.1.4")[0]).toBe("10.9.1.2");
+  });
+
+  test("comes from a node whose link is capped only after all others", () => {
+    const { ask } = aTracker();
+    ask(1, { isCapped: true });
+    ask(2);
+    expect(ask(3)).toEqual(["10.0.0.2", "10.0.0.1"]);
   });
 
   test("comes to a node that asks once more from those that came before it alone", () => {
