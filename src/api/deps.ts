@@ -166,7 +166,9 @@ export interface ApiDeps {
     begin(request: UpgradeRequest): Promise<void>;
     /** Tells no more nodes. */
     cancel(): Promise<void>;
-    isConnected(node: NodeId): boolean;
+    isConnected(this: void, node: NodeId): boolean;
+    /** What this server runs while it has no agent that could be told to run another one. */
+    versionOfLoneServer(this: void): string | undefined;
   };
   /** The agent of a node, while it is connected. */
   session(node: NodeId): AgentSession | undefined;

@@ -403,9 +403,13 @@ export class Server {
   }
 
   #newUpgrades({ store: images }: SiteImages): Upgrades {
-    const { log } = this.#options;
+    const { log, agent: hasAgent, version } = this.#options;
     const deps = { store: this.#store, images, clock: systemClock, random: systemRandom, log };
-    this.#upgrades = new Upgrades({ ...deps, session: this.#session });
+    this.#upgrades = new Upgrades({
+      ...deps,
+      session: this.#session,
+      versionOfLoneServer: () => (hasAgent ? undefined : version.version),
+    });
     return this.#upgrades;
   }
 

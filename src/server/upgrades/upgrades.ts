@@ -28,6 +28,8 @@ export interface UpgradesOptions {
   random: Random;
   log: Log;
   session(nodeId: NodeId): AgentSession | undefined;
+  /** What this server runs while it has no agent that could be told to run another one. */
+  versionOfLoneServer(this: void): string | undefined;
 }
 
 /**
@@ -63,8 +65,9 @@ export class Upgrades {
   }
 
   forPeople(): ApiDeps["upgrades"] {
-    const { images } = this.#options;
+    const { images, versionOfLoneServer } = this.#options;
     return {
+      versionOfLoneServer,
       executables: () => keptExecutables(images),
       receive: (source) => receiveExecutable(images, source),
       begin: (request) => this.#begin(request),
@@ -157,6 +160,8 @@ export class Upgrades {
 
   async #begin(request: UpgradeRequest): Promise<void> {
     const { store, images, clock, random } = this.#options;
+    const lone = this.#options.versionOfLoneServer();
+    const server = lone === undefined ? {} : { serverVersion: lone };
     const kept = await keptExecutables(images);
     const order = await this.#orderOf(kept, request.to);
     const run = newId(random);
@@ -168,7 +173,8 @@ export class Upgrades {
         throw new OrchdError("conflict", message);
       }
       const nodes = nodesMeant(view, request);
-      const plan = planUpgrade({ request, nodes, kept, before, order, run, now: clock.now() });
+      const now = clock.now();
+      const plan = planUpgrade({ request, nodes, kept, before, order, run, now, ...server });
       if (!plan.ok) throw new OrchdError("conflict", plan.problem);
       return [put.upgrade(plan.value)];
     });

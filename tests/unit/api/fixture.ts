@@ -359,6 +359,7 @@ function upgradesOf(calls: unknown[][]): ApiDeps["upgrades"] {
     begin: async (request) => void calls.push(["upgrades.begin", request]),
     cancel: async () => void calls.push(["upgrades.cancel"]),
     isConnected: (id) => id !== "n2",
+    versionOfLoneServer: () => undefined,
   };
 }
 
