@@ -59,6 +59,8 @@ export class SiteImages {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #link: LinkUse | undefined;
+  /** Images on their way into the runtime: whoever else wants one of them waits its turn. */
+  readonly #giving = new Map<string, Promise<boolean>>();
   #sweep: Timer;
 
   private constructor(
@@ -134,10 +136,22 @@ export class SiteImages {
    * @returns whether the site has it
    * @throws OrchdError `runtime`, `noSpace` when it has and the runtime could not take it
    */
-  async give(
+  give(runtime: Pick<Runtime, "takeImage">, reference: string, platform = ""): Promise<boolean> {
+    const key = `${platform} ${reference}`;
+    const before = this.#giving.get(key)?.catch(() => false);
+    const own = () => this.#give(runtime, reference, platform);
+    // Its layers are there by then, and its name may mean another image.
+    const giving = (before === undefined ? own() : before.then(own)).finally(() => {
+      if (this.#giving.get(key) === giving) this.#giving.delete(key);
+    });
+    this.#giving.set(key, giving);
+    return giving;
+  }
+
+  async #give(
     runtime: Pick<Runtime, "takeImage">,
     reference: string,
-    platform?: string,
+    platform: string,
   ): Promise<boolean> {
     const parsed = parseImageReference(reference);
     if (!parsed.ok || !(await this.#has(parsed.value))) return false;
@@ -146,7 +160,7 @@ export class SiteImages {
     // A runtime knows an image by its digest only while it has a name of the same repository.
     const named = digest === undefined ? tag : tagOfDigest(digest);
     const from = `${this.#listener.address}/${wireNameOf(repository)}:${named}`;
-    const taken = { from, repository, tag: named, ...(platform ? { platform } : {}) };
+    const taken = { from, repository, tag: named, ...(platform === "" ? {} : { platform }) };
     for (let tries = 1; ; tries++) {
       const before = this.#mirror?.damages;
       try {

@@ -40,6 +40,7 @@ import { explainTarget } from "./explain-target.ts";
 import { FirstHearing, wasJustRestored } from "./first-hearing.ts";
 import { ensureCluster, firstToken } from "./first-start.ts";
 import { GossipKeys } from "./gossip-keys.ts";
+import { RolloutImages } from "./rollout-images.ts";
 import { ImageIndex } from "./image-index.ts";
 import { KeptImages } from "./kept-images.ts";
 import { LinkUse } from "../images/link-use.ts";
@@ -74,6 +75,7 @@ export class Server {
   readonly #store: SqliteStore;
   readonly #health: NodeHealth;
   readonly #images: ImageIndex;
+  readonly #rolloutImages: RolloutImages;
   readonly #network: NetworkFeed;
   readonly #dispatcher: Dispatcher;
   #controllers: Controllers | undefined;
@@ -107,6 +109,7 @@ export class Server {
       endSession: (nodeId) => this.#remote?.endSession(nodeId),
     });
     this.#images = new ImageIndex({ store, log: options.log });
+    this.#rolloutImages = new RolloutImages({ store, log: options.log, session: this.#session });
     this.#dispatcher = new Dispatcher(
       store,
       systemClock,
@@ -354,6 +357,7 @@ export class Server {
     this.#controllers?.close();
     this.#health.close();
     this.#images.close();
+    this.#rolloutImages.close();
     this.#network.close();
     this.#autoscaler.close();
     this.#virtualIps.close();
