@@ -41,7 +41,7 @@ async function aCluster() {
   return { store, fetched, images, change };
 }
 
-test("all nodes that hold slots get the image of a rollout once, before its first slot", async () => {
+test("all nodes that hold slots get the image of a rollout, once and at its start", async () => {
   const { store, fetched, images, change } = await aCluster();
   expect(fetched).toEqual([]);
   const changed = await change({ image: "localhost/web:2" });
