@@ -58,8 +58,12 @@ export async function requestImage(
     answer.resolve(response);
   });
   outgoing.on("close", () => answer.reject(broken(`${to} gave no answer`)));
+  const onGone = () => fail();
+  secure.once("close", onGone);
   outgoing.end();
-  const response = await inTime(connection, answer.promise);
+  const response = await inTime(connection, answer.promise).finally(() => {
+    secure.off("close", onGone);
+  });
   return {
     status: response.statusCode ?? 0,
     headers: response.headers,

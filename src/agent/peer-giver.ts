@@ -49,7 +49,7 @@ export class PeerGiver implements ChunkGiver {
 
   async #open(): Promise<PeerLine> {
     const { peer, connecting } = this.#options;
-    this.#line ??= await PeerLine.open(peer, connecting);
+    if (this.#line?.isOpen !== true) this.#line = await PeerLine.open(peer, connecting);
     if (!this.#isClosed) return this.#line;
     this.#line.close();
     throw broken(`the node at ${peer} is not asked any more`);

@@ -40,6 +40,11 @@ export class PeerLine {
     }
   }
 
+  /** A line that the other node closed can be asked no more. */
+  get isOpen(): boolean {
+    return !this.#secure.destroyed;
+  }
+
   /** @throws OrchdError `unreachable` (retryable) */
   ask(path: string, headers: Record<string, string>): Promise<ImageAnswer> {
     const { clock, onGone } = this.#options;
