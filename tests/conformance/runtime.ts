@@ -6,7 +6,8 @@ import type { BridgeNetwork, Runtime } from "../../src/runtime/driver.ts";
 import { type Cannot, type Case, casesOf } from "./runtime-cases.ts";
 import { eventCases } from "./runtime-events.ts";
 import { imageCases, networkCases, volumeCases } from "./runtime-images.ts";
-import { adoptionCases, failureCases, stateCases, stopCases } from "./runtime-life.ts";
+import { adoptionCases, failureCases, preparationCases } from "./runtime-life.ts";
+import { stateCases, stopCases } from "./runtime-life.ts";
 import { execCases, logCases } from "./runtime-streams.ts";
 import { aTask, type Behaviour } from "./runtime-task.ts";
 
@@ -80,6 +81,7 @@ export function runtimeConformance(
     };
     const tools = { lab, create, run, test: casesOf(name, cannot) };
     stateCases(tools);
+    preparationCases(tools);
     adoptionCases(tools);
     stopCases(tools);
     failureCases(tools);
