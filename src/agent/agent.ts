@@ -94,14 +94,9 @@ export class Agent implements AgentSession {
     this.#care = this.#newCare();
     this.volumes = this.#care.volumes;
     this.#putOff = new PutOffImages({
-      clock,
-      log,
+      ...options,
       link: () => this.networkTable?.link,
-      fetch: async (reference) => {
-        const had = await options.site?.give(runtime, reference);
-        this.#images.forget();
-        return had === true;
-      },
+      onCame: () => this.#images.forget(),
     });
     this.#contents = secrets && new Contents(state, secrets.key, log);
     this.#grants = new Grants({

@@ -3,6 +3,7 @@ import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { isLinkOpen, type NodeLink } from "../model/link.ts";
 import { formatWindow } from "../model/window.ts";
+import type { SiteImages } from "./site-images.ts";
 
 const LOOK_EVERY_MS = 60_000;
 const PUT_OFF_MAX = 1000;
@@ -11,8 +12,11 @@ export interface PutOffImagesOptions {
   clock: Clock;
   log: Log;
   link(this: void): NodeLink | undefined;
-  /** Has an image here that the site has; answers whether it has. */
-  fetch(this: void, reference: string): Promise<boolean>;
+  runtime: Parameters<SiteImages["give"]>[0];
+  /** Absent where there are no images but those of registries elsewhere. */
+  site?: Pick<SiteImages, "give">;
+  /** The runtime may have images by now that it did not have. */
+  onCame(this: void): void;
 }
 
 /**
@@ -33,7 +37,7 @@ export class PutOffImages {
    * @throws OrchdError `conflict` when they come later, or why one of them can't be had
    */
   async fetch(references: readonly string[]): Promise<string[]> {
-    const { clock, link, fetch } = this.#options;
+    const { clock, link } = this.#options;
     const { windows = [] } = link() ?? {};
     if (!isLinkOpen(link(), clock.now())) {
       for (const one of references.slice(0, PUT_OFF_MAX - this.#waiting.size)) {
@@ -44,8 +48,17 @@ export class PutOffImages {
       throw new OrchdError("conflict", `its link is open for images ahead of need ${times}`);
     }
     const had: string[] = [];
-    for (const reference of references) if (await fetch(reference)) had.push(reference);
+    for (const reference of references) if (await this.#give(reference)) had.push(reference);
     return had;
+  }
+
+  async #give(reference: string): Promise<boolean> {
+    const { site, runtime, onCame } = this.#options;
+    try {
+      return (await site?.give(runtime, reference)) === true;
+    } finally {
+      onCame();
+    }
   }
 
   close(): void {
@@ -57,12 +70,12 @@ export class PutOffImages {
   }
 
   async #look(): Promise<void> {
-    const { clock, link, log, fetch } = this.#options;
+    const { clock, link, log } = this.#options;
     for (const reference of this.#waiting) {
       if (!isLinkOpen(link(), clock.now())) break;
       this.#waiting.delete(reference);
       try {
-        await fetch(reference);
+        await this.#give(reference);
       } catch (error) {
         log.info(`${reference} is fetched when a task needs it: ${messageChainOf(error)}`);
       }

@@ -16,11 +16,15 @@ function aNode(link: NodeLink | undefined) {
     clock,
     log: quiet,
     link: () => link,
-    fetch: async (reference) => {
-      if (reference === "broken") throw new Error("it broke");
-      fetched.push([reference, Math.floor(((clock.now() - NOON) / HOUR_MS + 12) % 24)]);
-      return reference !== "unknown";
+    runtime: { takeImage: async () => {} },
+    site: {
+      async give(_, reference) {
+        if (reference === "broken") throw new Error("it broke");
+        fetched.push([reference, Math.floor(((clock.now() - NOON) / HOUR_MS + 12) % 24)]);
+        return reference !== "unknown";
+      },
     },
+    onCame: () => {},
   });
   /** Lets so much time pass. */
   const pass = async (ms: number) => {
