@@ -201,6 +201,44 @@ describe(SUITE, () => {
     TIMEOUT_MS,
   );
 
+  /** What there is of a task before its program. */
+  function waiting(taskId: TaskId): number[] {
+    const name = `orchd-process-${lab.nodeId}/${taskId}/cgroup.procs`;
+    const files = ["memory", "."].map((kind) => `/sys/fs/cgroup/${kind}/${name}`);
+    const file = files.find((path) => existsSync(path));
+    return file === undefined ? [] : (readFileSync(file, "utf8").match(/\d+/g)?.map(Number) ?? []);
+  }
+
+  test("what waits for its start is made anew by it when somebody has ended it", async () => {
+    const taskId = await create("exec sleep 2206");
+    const [chain = 0, ...others] = waiting(taskId);
+    expect([chain > 1, others, processes("2206")]).toEqual([true, [], 0]);
+    process.kill(chain, "SIGKILL");
+    await until("nothing waits", () => waiting(taskId).length === 0);
+    await lab.runtime.start(taskId);
+    expect(await lab.runtime.inspect(taskId)).toMatchObject({ state: "running" });
+    await until("it is one program", () => processes("2206") === 1);
+  });
+
+  test("what waits for its start ends with its agent, and another one starts it", async () => {
+    await lab.runtime.ensureNetwork(lab.network);
+    const first = await lab.reopen();
+    await first.ensureNetwork(lab.network);
+    const command = ["/bin/sleep", "2207"];
+    const assignment = aTask(lab.image, {}, { command, networkMode: "bridge" });
+    const { taskId } = assignment;
+    made.push(taskId);
+    await first.create({ assignment, address: "10.213.11.7" });
+    expect(waiting(taskId)).toHaveLength(1);
+    await first.close();
+    await lab.runtime.start(taskId);
+    expect(await lab.runtime.inspect(taskId)).toMatchObject({ state: "running" });
+    await until("it is one program", () => processes("2207") === 1);
+    const network = `/proc/${lab.idsOf(taskId).program}/ns/net`;
+    const addresses = await Bun.$`nsenter --net=${network} ip -4 -oneline addr`.text();
+    expect(addresses).toContain("10.213.11.7/24");
+  });
+
   test("a program that changes its user ends with all that it has started", async () => {
     const change = "setpriv --reuid 1234 --regid 1234 --clear-groups";
     const taskId = await run(`${change} sleep 2205 & exec ${change} sleep 2205`, {
