@@ -174,8 +174,10 @@ async function run(command: string[], input = "") {
     ]);
     return { code, text, error };
   } catch (cause) {
+    const [program] = command;
     const missing = systemCodeOf(cause) === "ENOENT";
-    const why = missing ? "is missing (Debian: apt install iproute2)" : messageOf(cause);
-    throw new OrchdError("runtime", `${command[0]} ${why}`, { cause });
+    const package_ = program === "ip" ? "iproute2" : "util-linux";
+    const why = missing ? `is missing (Debian: apt install ${package_})` : messageOf(cause);
+    throw new OrchdError("runtime", `${program} ${why}`, { cause });
   }
 }
