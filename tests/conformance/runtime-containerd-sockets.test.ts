@@ -32,7 +32,7 @@ describe("a socket that is not a containerd to work with", () => {
       }),
     );
 
-  /** What is said of a server of gRPC that answers its version so; without one it has no such call. */
+  /** What is said of a server of gRPC with this version; without one it has no such call. */
   async function refusalOf(version?: string): Promise<OrchdError> {
     const server = new Server();
     const same = (bytes: Buffer) => bytes;

@@ -130,7 +130,8 @@ describe("processes on a machine that lacks something", () => {
   test("each program that is missing is told with its package", async () => {
     const missing = (name: string, package_: string) => ({
       code: "runtime",
-      message: `processes are started by ${name}, which is missing (Debian: apt install ${package_})`,
+      message:
+        `processes are started by ${name}, which is missing ` + `(Debian: apt install ${package_})`,
     });
     expect(await say({ without: ["setpriv"] })).toEqual(missing("setpriv", "util-linux"));
     expect(await say({ without: ["ip"] })).toEqual(missing("ip", "iproute2"));

@@ -328,9 +328,9 @@ export class ProcessRuntime implements Runtime {
       if (state === undefined) this.#files.remove(taskId);
       else if (state === "running") this.#logs.follow(taskId, this.#files.pathOf(taskId));
     }
-    const known = new Set<string>(this.#files.all());
-    for (const name of this.#cgroups.all()) {
-      if (!known.has(name)) void this.#life.remove(name as TaskId);
+    const known = new Set(this.#files.all());
+    for (const taskId of this.#cgroups.all()) {
+      if (!known.has(taskId)) void this.#life.remove(taskId);
     }
   }
 
