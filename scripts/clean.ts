@@ -88,7 +88,7 @@ function parseNames(json: string): string[] {
   );
 }
 
-/** Without a server: what labels and names tell in each runtime itself, and the firewall's table. */
+/** Without a server: what labels and names tell in each runtime itself, and the packet filter. */
 async function removeLeftovers(): Promise<void> {
   sayStep("Containers, processes, volumes, network, image");
   await removeLabelled(PODMAN, ["--force", "--time", "2"]);

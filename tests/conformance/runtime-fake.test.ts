@@ -4,22 +4,32 @@ import { FakeRuntime } from "../../src/runtime/fake/fake-runtime.ts";
 import { dockerArchive } from "../unit/images/rig.ts";
 import { runtimeConformance } from "./runtime.ts";
 
-runtimeConformance("fake", async () => {
-  const runtime = new FakeRuntime({ clock: systemClock, random: seededRandom("fake") });
-  return {
-    runtime,
-    // Its containers live in the object, which a restarted agent in the same process uses again.
-    reopen: () => Promise.resolve(runtime),
-    image: "localhost/web:1",
-    archive: () => new Blob([dockerArchive(["localhost/web:1"])]).stream(),
-    network: { name: "orchdt0", subnet: "10.213.0.0/24", gateway: "10.213.0.1" },
-    crash: (taskId) => Promise.resolve(runtime.crash(taskId)),
-    removeBehindBack: (taskId) => Promise.resolve(runtime.removeBehindBack(taskId)),
-    interrupt: () => {
-      runtime.setReachable(false);
-      runtime.setReachable(true);
-      return Promise.resolve();
-    },
-    close: () => runtime.close(),
-  };
-});
+/** Cases that have no meaning for the fake runtime. */
+export const FAKE_CANNOT = {
+  "of a log that is full the end is kept, of 10 MB three times, without a gap":
+    "it keeps what it prints in memory, and that is what a label says",
+};
+
+runtimeConformance(
+  "fake",
+  async () => {
+    const runtime = new FakeRuntime({ clock: systemClock, random: seededRandom("fake") });
+    return {
+      runtime,
+      // Its containers live in the object, which a restarted agent in the same process uses again.
+      reopen: () => Promise.resolve(runtime),
+      image: "localhost/web:1",
+      archive: () => new Blob([dockerArchive(["localhost/web:1"])]).stream(),
+      network: { name: "orchdt0", subnet: "10.213.0.0/24", gateway: "10.213.0.1" },
+      crash: (taskId) => Promise.resolve(runtime.crash(taskId)),
+      removeBehindBack: (taskId) => Promise.resolve(runtime.removeBehindBack(taskId)),
+      interrupt: () => {
+        runtime.setReachable(false);
+        runtime.setReachable(true);
+        return Promise.resolve();
+      },
+      close: () => runtime.close(),
+    };
+  },
+  FAKE_CANNOT,
+);

@@ -7,7 +7,7 @@ import { type Cannot, type Case, casesOf } from "./runtime-cases.ts";
 import { eventCases } from "./runtime-events.ts";
 import { imageCases, networkCases, volumeCases } from "./runtime-images.ts";
 import { adoptionCases, failureCases, stateCases, stopCases } from "./runtime-life.ts";
-import { execCases, logCases } from "./runtime-streams.ts";
+import { execCases, fullLogCases, logCases } from "./runtime-streams.ts";
 import { aTask, type Behaviour } from "./runtime-task.ts";
 
 /** A runtime to test, with the means to do to it what the world does. */
@@ -85,6 +85,7 @@ export function runtimeConformance(
     failureCases(tools);
     eventCases(tools);
     logCases(tools);
+    fullLogCases(tools);
     execCases(tools);
     imageCases(tools);
     networkCases(tools);
