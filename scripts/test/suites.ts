@@ -53,7 +53,9 @@ export function listSuites(): Suite[] {
 export function needsMachine(file: string): boolean {
   return (
     file.startsWith("tests/e2e/") ||
-    /podman|containerd|docker|process|odd-machines|^clean\.|gossip-serf|dns-dig/.test(basename(file))
+    /podman|containerd|docker|process|odd-machines|^clean\.|gossip-serf|dns-dig/.test(
+      basename(file),
+    )
   );
 }
 

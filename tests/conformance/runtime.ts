@@ -78,17 +78,21 @@ export function runtimeConformance(
       await lab().runtime.start(taskId);
       return taskId;
     };
-    const tools = { lab, create, run, test: casesOf(name, cannot) };
-    stateCases(tools);
-    adoptionCases(tools);
-    stopCases(tools);
-    failureCases(tools);
-    eventCases(tools);
-    logCases(tools);
-    fullLogCases(tools);
-    execCases(tools);
-    imageCases(tools);
-    networkCases(tools);
-    volumeCases(tools);
+    runtimeCases({ lab, create, run, test: casesOf(name, cannot) });
   });
+}
+
+/** Registers every case. */
+export function runtimeCases(tools: Tools): void {
+  stateCases(tools);
+  adoptionCases(tools);
+  stopCases(tools);
+  failureCases(tools);
+  eventCases(tools);
+  logCases(tools);
+  fullLogCases(tools);
+  execCases(tools);
+  imageCases(tools);
+  networkCases(tools);
+  volumeCases(tools);
 }

@@ -109,22 +109,27 @@ export function setupText(tools: Tools, plan: StartPlan): string {
   return [
     "umask 022",
     ...joinFiles.map((file) => `echo 0 >${quote(file)} || exit 1`),
+    openText(plan),
     `exec ${commandLine(...enter, ...own, ...inside)}`,
     "",
   ].join("\n");
 }
 
 /**
- * From the namespaces to the user. What lies in the task's directory is opened first, since its own
- * /tmp may hide that.
+ * Opens outputs, `begun` and the program before all mounts: its own /tmp may hide the task's
+ * directory, and no mount becomes read-only in which there is a file that is being written.
  */
-export function insideText(tools: Tools, plan: StartPlan): string {
-  const { directory, mounts, readOnly, writes, real, privileges, last, namespaces } = plan;
+export function openText({ directory, real }: Pick<StartPlan, "directory" | "real">): string {
   const at = (name: string) => quote(`${directory}/${name}`);
+  return `exec 5>>${at("stdout")} 6>>${at("stderr")} 8>${at("begun")} 9<${quote(real)}`;
+}
+
+/** From the namespaces to the user. */
+export function insideText(tools: Tools, plan: StartPlan): string {
+  const { mounts, readOnly, writes, privileges, last, namespaces } = plan;
   const mount = (...words: string[]) => commandLine(tools.mount, ...words);
   return [
     "set -e",
-    `exec 5>>${at("stdout")} 6>>${at("stderr")} 8>${at("begun")} 9<${quote(real)}`,
     ...mounts.flatMap((planned) => mountLines(planned, mount)),
     ...readOnly.map((path) => mount("-o", "remount,bind,ro", path)),
     ...writes.map(([path, value]) => `echo ${quote(value)} >${quote(path)}`),

@@ -6,6 +6,7 @@ import {
   insideText,
   lastWords,
   MONITOR,
+  openText,
   READY,
   type StartPlan,
   waitText,
@@ -39,7 +40,7 @@ function startChain() {
       waitText({ path: sh, real: sh }),
     ),
   };
-  return Bun.spawn([sh, "-c", insideText(tools, plan)], {
+  return Bun.spawn([sh, "-c", `${openText(plan)}\n${insideText(tools, plan)}`], {
     stdio: ["pipe", "pipe", "inherit"],
   });
 }
