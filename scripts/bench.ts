@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { formatFigures, reaches, type Figure } from "./bench/figure.ts";
 import { benchAgents } from "./bench/agents.ts";
 import { benchCommands } from "./bench/commands.ts";
+import { benchContainerd } from "./bench/containerd.ts";
 import { benchCrash } from "./bench/crash.ts";
 import { benchDns } from "./bench/dns.ts";
 import { benchFailover } from "./bench/failover.ts";
@@ -53,6 +54,7 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   agents: async () => benchAgents(agents, idleMs),
   agent: async () => benchLoneAgent(idleMs),
   probes: async () => benchProbes(idleMs),
+  containerd: async () => benchContainerd(pairs),
   process: async () => benchProcess(pairs),
   gossip: async () => benchGossip(isFull),
   images: benchImages,

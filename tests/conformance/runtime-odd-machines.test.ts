@@ -128,10 +128,10 @@ describe("processes on a machine that lacks something", () => {
   });
 
   test("each program that is missing is told with its package", async () => {
-    const missing = (name: string, package_: string) => ({
+    const missing = (name: string, debian: string) => ({
       code: "runtime",
       message:
-        `processes are started by ${name}, which is missing ` + `(Debian: apt install ${package_})`,
+        `processes are started by ${name}, which is missing ` + `(Debian: apt install ${debian})`,
     });
     expect(await say({ without: ["setpriv"] })).toEqual(missing("setpriv", "util-linux"));
     expect(await say({ without: ["ip"] })).toEqual(missing("ip", "iproute2"));

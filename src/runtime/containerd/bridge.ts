@@ -176,8 +176,8 @@ async function run(command: string[], input = "") {
   } catch (cause) {
     const [program] = command;
     const missing = systemCodeOf(cause) === "ENOENT";
-    const package_ = program === "ip" ? "iproute2" : "util-linux";
-    const why = missing ? `is missing (Debian: apt install ${package_})` : messageOf(cause);
+    const debian = program === "ip" ? "iproute2" : "util-linux";
+    const why = missing ? `is missing (Debian: apt install ${debian})` : messageOf(cause);
     throw new OrchdError("runtime", `${program} ${why}`, { cause });
   }
 }
