@@ -13,7 +13,7 @@ import type { ContainerdStarts, ContainerdUploads } from "./containerd.ts";
 import { timed } from "./work.ts";
 
 /*
- * Run by Bun, like orchd itself, with a containerd of orchd's own. `containerd-start.ts start PAIRS`
+ * Run by Bun, like orchd itself, with a containerd of its own. `containerd-start.ts start PAIRS`
  * prints `ContainerdStarts`, `containerd-start.ts upload TIMES` prints `ContainerdUploads`.
  */
 const AT_ONCE = 20;
