@@ -1,12 +1,12 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { $ } from "zx";
 import { ROUTE_PROTOCOL, tunnelOf } from "../src/core/network/links.ts";
 import { networkModeSchema } from "../src/model/network-map.ts";
 import { nodesWithCgroups } from "../src/runtime/process/cgroups.ts";
-import { cleanContainerd } from "./clean/containerd.ts";
+import { cleanContainerd, cleanOwnContainerd } from "./clean/containerd.ts";
 import { removeLabelled } from "./clean/labelled.ts";
 import { cleanProcesses } from "./clean/processes.ts";
 import { isRoot } from "./machine.ts";
@@ -23,8 +23,7 @@ const STOP_TIMEOUT_MS = 15_000;
 const quiet = $({ quiet: true, nothrow: true });
 const PODMAN = ["podman", "--cgroup-manager=cgroupfs", "--events-backend=file"];
 const DOCKER = ["docker", "--host", "unix:///run/docker.sock"];
-/** The machine's own, and one that orchd has started and was killed before it ended it. */
-const CONTAINERDS = ["/run/containerd/containerd.sock", join(RUN_DIR, "containerd.sock")];
+const CONTAINERD = "/run/containerd/containerd.sock";
 
 process.exitCode = await main();
 
@@ -71,10 +70,6 @@ async function removeStacksAndStop(pid: number): Promise<void> {
   for (const stack of parseNames(list.stdout)) {
     await $({ stdio: "inherit", nothrow: true })`${orchd} down ${stack} --volumes`;
   }
-  await endProcess(pid);
-}
-
-async function endProcess(pid: number): Promise<void> {
   process.kill(pid, "SIGTERM");
   const deadline = Date.now() + STOP_TIMEOUT_MS;
   while (existsSync(`/proc/${pid}`) && Date.now() < deadline) await pause(50);
@@ -94,29 +89,10 @@ async function removeLeftovers(): Promise<void> {
   await removeLabelled(PODMAN, ["--force", "--time", "2"]);
   await quiet`${PODMAN} network rm --force orchd0`;
   await removeLabelled(DOCKER);
-  for (const socket of CONTAINERDS) await cleanContainerd(socket);
-  const own = findContainerd(join(RUN_DIR, "containerd.toml"));
-  if (own !== undefined) await endProcess(own);
+  await cleanContainerd(CONTAINERD);
+  await cleanOwnContainerd(RUN_DIR);
   await cleanProcesses(nodesWithCgroups());
   await removeNetwork();
-}
-
-/** The containerd that runs with this configuration: one that orchd has started. */
-function findContainerd(config: string): number | undefined {
-  const found = readdirSync("/proc").find((entry) => {
-    const [program = "", ...words] = readText(`/proc/${entry}/cmdline`).split("\0");
-    return /^\d+$/.test(entry) && basename(program) === "containerd" && words.includes(config);
-  });
-  return found === undefined ? undefined : Number(found);
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    // It has gone meanwhile, or was never there.
-    return "";
-  }
 }
 
 /** What carries packets: rules, routes, and devices. */
@@ -130,6 +106,6 @@ async function removeNetwork(): Promise<void> {
     if (tunnel !== undefined) await quiet`ip link del dev ${tunnel}`;
   }
   // Podman and Docker have removed theirs.
-  const alias = readText("/sys/class/net/orchd0/ifalias");
-  if (alias.startsWith("orchd:")) await quiet`ip link del dev orchd0`;
+  const bridge = await quiet`ip -details link show dev orchd0`;
+  if (/^ +alias orchd:/m.test(bridge.stdout)) await quiet`ip link del dev orchd0`;
 }
