@@ -125,6 +125,8 @@ export class Agent implements AgentSession {
       assignments: () => this.#worker.assignments(),
       status: (taskId) => this.#worker.status(taskId),
       place: (made, given) => this.#place(made, given),
+      end: (taskId, message) =>
+        this.#worker.setHealth(taskId, "unhealthy", { message, ending: true }),
     });
     this.#reporter = new Reporter({
       clock,
@@ -444,10 +446,10 @@ export class Agent implements AgentSession {
     this.#reporter.report(status);
     this.#pokeSharers(status.taskId);
     this.networkTable?.refreshOwn();
+    this.#successors.consider(status.taskId);
     if (status.held !== undefined) this.#readiness.forget(status.taskId);
     else if (status.state === "running") this.#readiness.follow(status.taskId, true);
     else if (isTerminal(status.state)) {
-      this.#successors.consider(status.taskId);
       this.#readiness.forget(status.taskId);
       void this.#executor.release(status.taskId);
     }

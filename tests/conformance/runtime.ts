@@ -6,7 +6,8 @@ import type { BridgeNetwork, Runtime } from "../../src/runtime/driver.ts";
 import { type Cannot, type Case, casesOf } from "./runtime-cases.ts";
 import { eventCases } from "./runtime-events.ts";
 import { imageCases, networkCases, volumeCases } from "./runtime-images.ts";
-import { adoptionCases, failureCases, stateCases, stopCases } from "./runtime-life.ts";
+import { adoptionCases, failureCases, preparationCases } from "./runtime-life.ts";
+import { stateCases, stopCases } from "./runtime-life.ts";
 import { execCases, fullLogCases, logCases } from "./runtime-streams.ts";
 import { aTask, type Behaviour } from "./runtime-task.ts";
 
@@ -85,6 +86,7 @@ export function runtimeConformance(
 /** Registers every case. */
 export function runtimeCases(tools: Tools): void {
   stateCases(tools);
+  preparationCases(tools);
   adoptionCases(tools);
   stopCases(tools);
   failureCases(tools);
