@@ -37,6 +37,8 @@ class Gathering {
   readonly #asked = new Map<number, AbortController>();
   readonly #here = new Map<number, Uint8Array>();
   readonly #waiting = new Set<() => void>();
+  /** Where the chunk begins that was taken last from one who held up the others. */
+  #retaken: number | undefined;
   #left: number;
   #problem: unknown;
   #isOver = false;
@@ -105,10 +107,13 @@ class Gathering {
       this.#fresh = Math.min(start + CHUNK_BYTES, this.#end);
       return start;
     }
-    // Everybody else has come so far that only the giver of this one holds them up.
+    // Everybody else has come so far that only the giver of this one holds them up. Whoever is
+    // asked instead has the time that it takes.
     const late = this.#asked.get(this.#head);
-    late?.abort(LATE);
-    return late && this.#head;
+    if (late === undefined || this.#retaken === this.#head) return undefined;
+    this.#retaken = this.#head;
+    late.abort(LATE);
+    return this.#head;
   }
 
   #change(): Promise<void> {

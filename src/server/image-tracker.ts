@@ -16,7 +16,7 @@ export interface BlobAsked {
   port?: number | undefined;
   /** Whether its link is not to be used as far as it goes. */
   isCapped: boolean;
-  /** Whether none of those that were named could give it: they are forgotten. */
+  /** Whether none of those that were named could give it: it is to come from here. */
   insist: boolean;
 }
 
@@ -26,6 +26,8 @@ interface Holder {
   isCapped: boolean;
   /** How many were sent to it. */
   given: number;
+  /** Whether another one could not get it there, and it has not asked since. */
+  isUnable: boolean;
 }
 
 /**
@@ -44,19 +46,25 @@ export class ImageTracker {
   ask({ digest, nodeId, host, port, isCapped, insist }: BlobAsked): string[] {
     const holders = this.#holders.get(digest) ?? new Map<NodeId, Holder>();
     this.#holders.delete(digest);
-    if (insist) holders.clear();
     const place = [...holders.keys()].indexOf(nodeId);
     const before = [...holders.values()].slice(0, place === -1 ? holders.size : place);
-    const named = before.sort((a, b) => compareHolders(a, b, host)).slice(0, NAMED_MAX);
+    const able = before.filter(({ isUnable }) => !isUnable);
+    const named = able.sort((a, b) => compareHolders(a, b, host)).slice(0, NAMED_MAX);
     const [first] = named;
     if (first !== undefined) first.given += 1;
-    if (port !== undefined && place === -1) holders.set(nodeId, { host, port, isCapped, given: 0 });
+    const own = holders.get(nodeId);
+    // Who asks is there, whatever others found.
+    if (own !== undefined) own.isUnable = false;
+    else if (port !== undefined) {
+      holders.set(nodeId, { host, port, isCapped, given: 0, isUnable: false });
+    }
+    if (insist) for (const holder of named) holder.isUnable = true;
     if (holders.size > 0) this.#holders.set(digest, holders);
     for (const oldest of this.#holders.keys()) {
       if (this.#holders.size <= BLOBS_MAX) break;
       this.#holders.delete(oldest);
     }
-    return named.map((holder) => formatServerAddress(holder.host, holder.port));
+    return insist ? [] : named.map((holder) => formatServerAddress(holder.host, holder.port));
   }
 }
 

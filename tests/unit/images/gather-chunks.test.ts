@@ -63,6 +63,13 @@ describe("a blob in chunks", () => {
     expect(good.asked.filter((start) => start === 0)).toEqual([0]);
   });
 
+  test("takes a chunk from one that hangs for one of the others alone", async () => {
+    const hung = new Giver(never);
+    const good = [new Giver(turn), new Giver(turn)];
+    expect((await all([hung, ...good])).equals(BLOB)).toBe(true);
+    expect(good.flatMap(({ ended }) => ended)).toEqual([]);
+  });
+
   test("ends with what went wrong when nobody is left", async () => {
     const bad = (text: string) => new Giver(() => Promise.reject(new Error(text)));
     expect(await all([bad("it broke"), bad("it broke")]).catch(messageOf)).toBe("it broke");

@@ -45,6 +45,16 @@ describe("a blob that many nodes want", () => {
     expect(ask(3)).toEqual(["10.0.0.2"]);
   });
 
+  test("is not asked any more of a node that could not give it, until that one asks itself", () => {
+    const { ask } = aTracker();
+    for (const node of [1, 2, 3]) ask(node);
+    expect(ask(2, { insist: true })).toEqual([]);
+    expect(ask(4)).toEqual(["10.0.0.2", "10.0.0.3"]);
+    // It keeps its place: those that came after it may wait for it.
+    expect(ask(1)).toEqual([]);
+    expect(ask(5)).toContain("10.0.0.1");
+  });
+
   test("is not asked of a node that gives nothing to others", () => {
     const { ask } = aTracker();
     ask(1, { port: undefined });
