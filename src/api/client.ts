@@ -31,12 +31,14 @@ import type {
   TaskSummary,
   VersionInfo,
 } from "../model/summary.ts";
-import type { Consistency, MoveProgress, VolumeContents, VolumeSummary } from "../model/volume.ts";
+import type { MoveProgress, VolumeSummary } from "../model/volume.ts";
 import { BundleCalls } from "./client-bundles.ts";
 import { openExec } from "./client-exec.ts";
-import { openForward } from "./client-forward.ts";
+import { openByteStream } from "./client-byte-stream.ts";
+import { queryOf } from "./client-query.ts";
 import type { TlsServer } from "./client-tls.ts";
 import { UpgradeCalls } from "./client-upgrade.ts";
+import { VolumeFileCalls } from "./client-volume-files.ts";
 import { UnixTransport, type Transport } from "./client-transport.ts";
 
 /** What a name that a person typed stands for. */
@@ -77,6 +79,7 @@ const CALL_TIMEOUT_MS = 60_000;
 export class ApiClient {
   readonly bundles: BundleCalls;
   readonly upgrade: UpgradeCalls;
+  readonly volumeFiles: VolumeFileCalls;
   readonly #transport: Transport;
   readonly #timeoutMs: number;
 
@@ -85,6 +88,7 @@ export class ApiClient {
     this.#transport = transport;
     this.bundles = new BundleCalls(transport);
     this.upgrade = new UpgradeCalls(transport);
+    this.volumeFiles = new VolumeFileCalls(transport);
     this.#timeoutMs = timeoutMs;
   }
 
@@ -197,7 +201,7 @@ export class ApiClient {
   /** Connects to a TCP port of a running task; resolves once the connection is there. */
   async forward(task: string, port: number): Promise<ByteStream> {
     const socket = await this.#transport.webSocket(`/v1/forward${queryOf({ task, port })}`);
-    return openForward(socket, (error) => this.#transport.explain(error));
+    return openByteStream(socket, (error) => this.#transport.explain(error));
   }
 
   events(options: EventOptions, signal: AbortSignal): AsyncGenerator<Event> {
@@ -406,26 +410,6 @@ export class ApiClient {
     await this.#call("DELETE", `/v1/volumes/${encodeURIComponent(name)}${queryOf({ node })}`);
   }
 
-  /** The files of a volume; its end tells whether all of it came. */
-  readVolume(
-    name: string,
-    options: { node?: string | undefined; how: Consistency },
-    signal: AbortSignal,
-  ): AsyncGenerator<Uint8Array> {
-    const path = `/v1/volumes/${encodeURIComponent(name)}/archive${queryOf(options)}`;
-    return this.#transport.download({ method: "GET", path }, signal);
-  }
-
-  writeVolume(
-    name: string,
-    archive: Blob | ReadableStream<Uint8Array>,
-    options: { node?: string | undefined; stop: boolean },
-  ): Promise<VolumeContents> {
-    const path = `/v1/volumes/${encodeURIComponent(name)}/archive${queryOf(options)}`;
-    const request = { method: "PUT", path, upload: archive } as const;
-    return this.#transport.call(request) as Promise<VolumeContents>;
-  }
-
   /** Moves volumes with the tasks that use them; ends when they may start there. */
   moveVolumes(
     volumes: readonly string[],
@@ -478,14 +462,4 @@ function itemPath(kind: ItemKind, name: string): string {
 
 function servicePath(stack: string, service: string): string {
   return `/v1/services/${encodeURIComponent(stack)}/${encodeURIComponent(service)}`;
-}
-
-/** `?a=1&b=true`; what is undefined or false is left out. */
-function queryOf(values: Record<string, string | number | boolean | undefined>): string {
-  const query = new URLSearchParams();
-  for (const [key, value] of Object.entries(values)) {
-    if (value !== undefined && value !== false) query.set(key, String(value));
-  }
-  const text = query.toString();
-  return text === "" ? "" : `?${text}`;
 }

@@ -33,7 +33,8 @@ export function saveArchive(
 
 /**
  * Saves an archive as it comes, for its owner's eyes alone, and in its place only when all of it
- * came. `-` is standard output, where whoever reads has to look at the exit code.
+ * came. `-` is standard output, where whoever reads has to look at the exit code. Each piece of the
+ * stream need only be good until the next one is asked for.
  * @throws OrchdError `damaged` when it is not whole
  */
 export async function saveChecked<T>(
@@ -80,7 +81,11 @@ function standardOutput(io: Io): Target {
   if (io.stdout.isTerminal) {
     throw usageError("standard output is a terminal: send it to a file, or name one");
   }
-  return { write: (bytes) => io.stdout.write(bytes), complete: () => {}, discard: () => {} };
+  return {
+    write: (bytes) => io.stdout.write(bytes.slice()),
+    complete: () => {},
+    discard: () => {},
+  };
 }
 
 function draftOf(path: string): Target {
