@@ -16,6 +16,7 @@ import { benchNetwork } from "./bench/network.ts";
 import { benchScheduler } from "./bench/scheduler.ts";
 import { benchLoneAgent } from "./bench/lone-agent.ts";
 import { benchProbes } from "./bench/probes.ts";
+import { benchReady } from "./bench/ready.ts";
 import { benchTables } from "./bench/tables.ts";
 import { benchUp } from "./bench/up.ts";
 import { benchVolumeBackup } from "./bench/volume-backup.ts";
@@ -52,6 +53,7 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   agents: async () => benchAgents(agents, idleMs),
   agent: async () => benchLoneAgent(idleMs),
   probes: async () => benchProbes(idleMs),
+  ready: benchReady,
   gossip: async () => benchGossip(isFull),
   images: benchImages,
   ingress: benchIngress,
