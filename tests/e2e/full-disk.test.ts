@@ -102,7 +102,7 @@ volumes: ["data:/data"]`;
     expect(await diskEvents()).toEqual([]);
   });
 
-  test("tells that it has little room, and loses images that nobody needs, one at a time", async () => {
+  test("tells that it has little room, and loses images that nobody needs", async () => {
     await leaveFree(LITTLE_MIB);
     await host.waitFor("there is room", async () => (await diskEvents()).length === 2);
     expect(await diskEvents()).toEqual(["disk low", "disk roomy"]);

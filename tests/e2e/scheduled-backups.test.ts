@@ -25,8 +25,8 @@ describe("a machine that makes backups by itself", () => {
     await host.loadImage();
     const service = 'command: ["sleep", "1000000"]\nstop_grace_period: 0s\nvolumes: ["data:/data"]';
     const backup = `{ schedule: "30 3 * * *", keep: 2, to: ${path("volumes")} }`;
-    await host.mustUp(`${aStack("shop", service)}volumes: { data: { x-orchd: { backup: ${backup} } } }
-`);
+    const volumes = `volumes: { data: { x-orchd: { backup: ${backup} } } }`;
+    await host.mustUp(`${aStack("shop", service)}${volumes}\n`);
     await host.waitFor("the first of the cluster is made", () => inCluster().length === 1);
   });
   afterAll(async () => host.stop());
