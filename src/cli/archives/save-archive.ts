@@ -9,6 +9,8 @@ import { pathFrom, usageError } from "../context.ts";
 import type { Io } from "../io.ts";
 
 const WRITE_BEHIND_BYTES = 32 * 1024 * 1024;
+/** Larger ones take the kernel several times as long while it brings earlier ones to the disk. */
+const WRITE_BYTES = 64 * 1024;
 const fdatasync = promisify(fs.fdatasync);
 
 /** Watches an archive that passes by, and tells what it was when it was whole. */
@@ -100,7 +102,10 @@ function draftOf(path: string): Target {
   return {
     write: (bytes) =>
       attempt(path, () => {
-        for (let at = 0; at < bytes.length;) at += fs.writeSync(descriptor, bytes, at);
+        for (let at = 0; at < bytes.length;) {
+          const length = Math.min(WRITE_BYTES, bytes.length - at);
+          at += fs.writeSync(descriptor, bytes, at, length);
+        }
         behind.note(bytes.length);
       }),
     async complete() {
