@@ -1,7 +1,7 @@
 import type { ByteStream } from "../model/session.ts";
 import type { Consistency, VolumeContents, VolumePlace } from "../model/volume.ts";
 import { openByteStream } from "./client-byte-stream.ts";
-import { queryOf } from "./client-query.ts";
+import { queryOf, segmentOf } from "./client-query.ts";
 import type { Transport } from "./client-transport.ts";
 
 /** Which volume's files, and what becomes of the tasks that use them meanwhile. */
@@ -54,5 +54,5 @@ export class VolumeFileCalls {
 }
 
 function volumePath(name: string): string {
-  return `/v1/volumes/${encodeURIComponent(name)}`;
+  return `/v1/volumes/${segmentOf(name)}`;
 }

@@ -35,7 +35,7 @@ import type { MoveProgress, VolumeSummary } from "../model/volume.ts";
 import { BundleCalls } from "./client-bundles.ts";
 import { openExec } from "./client-exec.ts";
 import { openByteStream } from "./client-byte-stream.ts";
-import { queryOf } from "./client-query.ts";
+import { queryOf, segmentOf } from "./client-query.ts";
 import type { TlsServer } from "./client-tls.ts";
 import { UpgradeCalls } from "./client-upgrade.ts";
 import { VolumeFileCalls } from "./client-volume-files.ts";
@@ -116,18 +116,18 @@ export class ApiClient {
     spec: StackSpec,
     options: { dryRun?: boolean; prune?: boolean } = {},
   ): Promise<ApplyResult> {
-    const path = `/v1/stacks/${encodeURIComponent(stack)}${queryOf(options)}`;
+    const path = `/v1/stacks/${segmentOf(stack)}${queryOf(options)}`;
     return this.#call("PUT", path, spec);
   }
 
   /** Begins the removal; it is done when the stack's progress says so. */
   async remove(stack: string, options: { volumes?: boolean } = {}): Promise<void> {
-    await this.#call("DELETE", `/v1/stacks/${encodeURIComponent(stack)}${queryOf(options)}`);
+    await this.#call("DELETE", `/v1/stacks/${segmentOf(stack)}${queryOf(options)}`);
   }
 
   /** How far the stack is: now, and at each change until it is removed. */
   progress(stack: string, signal: AbortSignal): AsyncGenerator<Progress> {
-    return this.#stream(`/v1/stacks/${encodeURIComponent(stack)}/progress`, signal);
+    return this.#stream(`/v1/stacks/${segmentOf(stack)}/progress`, signal);
   }
 
   services(stack?: string): Promise<ServiceSummary[]> {
@@ -156,13 +156,13 @@ export class ApiClient {
 
   /** What the stack was made to be lately, the newest first. */
   sets(stack: string): Promise<AppliedSetSummary[]> {
-    return this.#get(`/v1/stacks/${encodeURIComponent(stack)}/sets`);
+    return this.#get(`/v1/stacks/${segmentOf(stack)}/sets`);
   }
 
   /** Makes the stack be what it was made to be before, or in the set of that number. */
   undoStack(stack: string, to?: number): Promise<ApplyResult> {
     const body = to === undefined ? {} : { to };
-    return this.#call("POST", `/v1/stacks/${encodeURIComponent(stack)}/undo`, body);
+    return this.#call("POST", `/v1/stacks/${segmentOf(stack)}/undo`, body);
   }
 
   restart(stack: string, service: string): Promise<ServiceSummary> {
@@ -222,7 +222,7 @@ export class ApiClient {
 
   /** Fails with `notFound` and a suggestion. */
   network(name: string): Promise<NetworkInspection> {
-    return this.#get(`/v1/networks/${encodeURIComponent(name)}`);
+    return this.#get(`/v1/networks/${segmentOf(name)}`);
   }
 
   tokens(): Promise<TokenSummary[]> {
@@ -236,11 +236,11 @@ export class ApiClient {
 
   /** A new secret for the same token; the old one opens nothing from then on. */
   rotateToken(id: string): Promise<NewToken> {
-    return this.#call("POST", `/v1/tokens/${encodeURIComponent(id)}/rotate`);
+    return this.#call("POST", `/v1/tokens/${segmentOf(id)}/rotate`);
   }
 
   async revokeToken(id: string): Promise<void> {
-    await this.#call("DELETE", `/v1/tokens/${encodeURIComponent(id)}`);
+    await this.#call("DELETE", `/v1/tokens/${segmentOf(id)}`);
   }
 
   /** The keys of the cluster's gossip. @param show whether the keys themselves are told */
@@ -254,11 +254,11 @@ export class ApiClient {
   }
 
   async useKey(fingerprint: string): Promise<void> {
-    await this.#call("POST", `/v1/keyring/${encodeURIComponent(fingerprint)}/use`);
+    await this.#call("POST", `/v1/keyring/${segmentOf(fingerprint)}/use`);
   }
 
   async removeKey(fingerprint: string): Promise<void> {
-    await this.#call("DELETE", `/v1/keyring/${encodeURIComponent(fingerprint)}`);
+    await this.#call("DELETE", `/v1/keyring/${segmentOf(fingerprint)}`);
   }
 
   /** Sends a content, to be used within minutes by the id that this answers. */
@@ -402,12 +402,12 @@ export class ApiClient {
   }
 
   volume(name: string): Promise<VolumeSummary[]> {
-    const path = `/v1/volumes/${encodeURIComponent(name)}`;
+    const path = `/v1/volumes/${segmentOf(name)}`;
     return this.#transport.call({ method: "GET", path }) as Promise<VolumeSummary[]>;
   }
 
   async removeVolume(name: string, node?: string): Promise<void> {
-    await this.#call("DELETE", `/v1/volumes/${encodeURIComponent(name)}${queryOf({ node })}`);
+    await this.#call("DELETE", `/v1/volumes/${segmentOf(name)}${queryOf({ node })}`);
   }
 
   /** Moves volumes with the tasks that use them; ends when they may start there. */
@@ -453,13 +453,13 @@ export class ApiClient {
 }
 
 function nodePath(node: string): string {
-  return `/v1/nodes/${encodeURIComponent(node)}`;
+  return `/v1/nodes/${segmentOf(node)}`;
 }
 
 function itemPath(kind: ItemKind, name: string): string {
-  return `/v1/${kind}s/${encodeURIComponent(name)}`;
+  return `/v1/${kind}s/${segmentOf(name)}`;
 }
 
 function servicePath(stack: string, service: string): string {
-  return `/v1/services/${encodeURIComponent(stack)}/${encodeURIComponent(service)}`;
+  return `/v1/services/${segmentOf(stack)}/${segmentOf(service)}`;
 }

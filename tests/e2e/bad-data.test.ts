@@ -92,7 +92,7 @@ describe("bad data is refused before anything changes", () => {
     }
   });
 
-  for (const name of ["../../etc", "a/b", "..", ".hidden", "-rf", "a%2fb", "x".repeat(256)]) {
+  for (const name of ["../../etc", "a/b", "..", ".", ".hidden", "-rf", "a%2fb", "x".repeat(256)]) {
     test(`a volume named ${JSON.stringify(name).slice(0, 20)}`, async () => {
       const saved = path("named.tar");
       for (const words of [
@@ -106,7 +106,7 @@ describe("bad data is refused before anything changes", () => {
         expect({ words, isRefused: code === 1 || code === 2, stderr }).toEqual({
           words,
           isRefused: true,
-          stderr: expect.stringMatching(/is not a name of a volume|no volume|no node|not there/),
+          stderr: expect.stringMatching(/is not a name|no volume|no node|not there/),
         });
       }
       expect(existsSync(saved)).toBeFalse();

@@ -5,8 +5,10 @@ import type { ClusterBackupStatus } from "../../src/model/cluster-backup.ts";
 import { aStack, Host } from "../../scripts/lab/host.ts";
 
 const DAY_MS = 86_400_000;
-/** The volume's is due at 03:30, and the machine's clock says so this long after its start. */
-const EARLY_MS = 4000;
+/** The volume's is due at 03:30: on the first day so long after the machine starts. */
+const EARLY_MS = 20_000;
+/** On others it was off at that time. */
+const LATE_MS = 5000;
 /** The cluster's is due whenever the last one is so old. */
 const CLUSTER_EVERY = "2h";
 const CLUSTER_EVERY_MS = 7_200_000;
@@ -46,10 +48,11 @@ describe("a machine that makes backups by itself", () => {
     return new Date(at).toISOString().slice(0, 13).replaceAll("-", "");
   }
 
-  /** Time passes, to shortly before a backup is due. */
+  /** Time passes, to about when a backup is due. */
   async function goToDay(day: number): Promise<void> {
     await host.endServer("SIGTERM");
-    const seconds = Math.floor((dueAt(day) - EARLY_MS - Date.now()) / 1000);
+    const startAt = dueAt(day) + (day === 1 ? -EARLY_MS : LATE_MS);
+    const seconds = Math.floor((startAt - Date.now()) / 1000);
     host.skewClock(`+${seconds}`);
     await startServer();
   }
