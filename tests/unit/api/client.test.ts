@@ -91,7 +91,7 @@ describe("calls", () => {
         async () => client.removeNode(name),
         async () => client.restart("shop", name),
       ];
-      for (const call of calls) expect(call()).rejects.toThrow("is not a name");
+      for (const call of calls) await expect(call()).rejects.toThrow("is not a name");
     }
     expect(seen).toEqual([]);
   });
