@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { formatFigures, reaches, type Figure } from "./bench/figure.ts";
 import { benchAgents } from "./bench/agents.ts";
 import { benchCommands } from "./bench/commands.ts";
+import { benchContainerd } from "./bench/containerd.ts";
 import { benchCrash } from "./bench/crash.ts";
 import { benchDns } from "./bench/dns.ts";
 import { benchFailover } from "./bench/failover.ts";
@@ -17,6 +18,7 @@ import { benchScheduler } from "./bench/scheduler.ts";
 import { benchLoneAgent } from "./bench/lone-agent.ts";
 import { benchProbes } from "./bench/probes.ts";
 import { benchReady } from "./bench/ready.ts";
+import { benchProcess } from "./bench/process.ts";
 import { benchTables } from "./bench/tables.ts";
 import { benchUp } from "./bench/up.ts";
 import { benchVolumeBackup } from "./bench/volume-backup.ts";
@@ -54,6 +56,8 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   agent: async () => benchLoneAgent(idleMs),
   probes: async () => benchProbes(idleMs),
   ready: benchReady,
+  containerd: async () => benchContainerd(pairs),
+  process: async () => benchProcess(pairs),
   gossip: async () => benchGossip(isFull),
   images: benchImages,
   ingress: benchIngress,

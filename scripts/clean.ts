@@ -1,10 +1,14 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { $ } from "zx";
 import { ROUTE_PROTOCOL, tunnelOf } from "../src/core/network/links.ts";
 import { networkModeSchema } from "../src/model/network-map.ts";
+import { nodesWithCgroups } from "../src/runtime/process/cgroups.ts";
+import { cleanContainerd, cleanOwnContainerd } from "./clean/containerd.ts";
+import { removeLabelled } from "./clean/labelled.ts";
+import { cleanProcesses } from "./clean/processes.ts";
 import { isRoot } from "./machine.ts";
 import { orchd, sayStep } from "./project.ts";
 import { findStartedServer, orchdQuietly, serverAnswers } from "./server-process.ts";
@@ -13,10 +17,13 @@ import { findStartedServer, orchdQuietly, serverAnswers } from "./server-process
  * `npm run clean`: removes everything that `npm start` brought to this machine, except Debian's
  * packages. Only what carries orchd's labels and names is touched.
  */
-const FOLDERS = ["/var/lib/orchd", "/run/orchd"];
+const RUN_DIR = "/run/orchd";
+const FOLDERS = ["/var/lib/orchd", RUN_DIR];
 const STOP_TIMEOUT_MS = 15_000;
-const podman = $({ quiet: true, nothrow: true });
+const quiet = $({ quiet: true, nothrow: true });
 const PODMAN = ["podman", "--cgroup-manager=cgroupfs", "--events-backend=file"];
+const DOCKER = ["docker", "--host", "unix:///run/docker.sock"];
+const CONTAINERD = "/run/containerd/containerd.sock";
 
 process.exitCode = await main();
 
@@ -32,6 +39,7 @@ async function main(): Promise<number> {
   }
   if (server !== undefined) await removeStacksAndStop(server);
   await removeLeftovers();
+  unmountBelow(RUN_DIR);
   FOLDERS.forEach(removeFolder);
   console.log("\nRemoved: stacks, containers, volumes, network, image and data of orchd.");
   return 0;
@@ -39,7 +47,6 @@ async function main(): Promise<number> {
 
 function removeFolder(folder: string): void {
   if (!existsSync(folder)) return;
-  unmountBelow(join(folder, "grants"));
   for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true });
   try {
     rmdirSync(folder);
@@ -48,10 +55,13 @@ function removeFolder(folder: string): void {
   }
 }
 
-/** Where /run is on a disk the files of secrets have a tmpfs of their own for each node. */
+/** File systems of containers, parts of volumes, and secrets where /run is on a disk. */
 function unmountBelow(folder: string): void {
-  const nodes = existsSync(folder) ? readdirSync(folder) : [];
-  for (const node of nodes) spawnSync("umount", ["--quiet", join(folder, node)]);
+  const mounts = readFileSync("/proc/self/mounts", "utf8").split("\n");
+  const places = mounts.flatMap((line) => line.split(" ")[1] ?? []);
+  for (const place of places.reverse()) {
+    if (place.startsWith(`${folder}/`)) spawnSync("umount", ["--lazy", place]);
+  }
 }
 
 async function removeStacksAndStop(pid: number): Promise<void> {
@@ -73,31 +83,29 @@ function parseNames(json: string): string[] {
   );
 }
 
-/** Without a server: what its labels and names tell in Podman itself, and its firewall table. */
+/** Without a server: what labels and names tell in each runtime itself, and the packet filter. */
 async function removeLeftovers(): Promise<void> {
-  sayStep("Containers, volumes, network, image");
-  const ours = "label=orchd.node";
-  const containers = words(await podman`${PODMAN} ps --all --quiet --filter ${ours}`);
-  if (containers.length > 0) await podman`${PODMAN} rm --force --time 2 ${containers}`;
-  const volumes = words(await podman`${PODMAN} volume ls --quiet --filter ${ours}`);
-  if (volumes.length > 0) await podman`${PODMAN} volume rm --force ${volumes}`;
-  await podman`${PODMAN} network rm --force orchd0`;
-  await podman`${PODMAN} image rm --force localhost/orchd-hello:1`;
+  sayStep("Containers, processes, volumes, network, image");
+  await removeLabelled(PODMAN, ["--force", "--time", "2"]);
+  await quiet`${PODMAN} network rm --force orchd0`;
+  await removeLabelled(DOCKER);
+  await cleanContainerd(CONTAINERD);
+  await cleanOwnContainerd(RUN_DIR);
+  await cleanProcesses(nodesWithCgroups());
   await removeNetwork();
 }
 
 /** What carries packets: rules, routes, and devices. */
 async function removeNetwork(): Promise<void> {
-  for (const family of ["ip", "ip6"]) await podman`nft delete table ${family} orchd`;
+  for (const family of ["ip", "ip6"]) await quiet`nft delete table ${family} orchd`;
   for (const table of ["main", "local"]) {
-    await podman`ip route flush table ${table} proto ${ROUTE_PROTOCOL}`;
+    await quiet`ip route flush table ${table} proto ${ROUTE_PROTOCOL}`;
   }
   for (const mode of networkModeSchema.options) {
     const tunnel = tunnelOf(mode)?.name;
-    if (tunnel !== undefined) await podman`ip link del dev ${tunnel}`;
+    if (tunnel !== undefined) await quiet`ip link del dev ${tunnel}`;
   }
-}
-
-function words(output: { stdout: string }): string[] {
-  return output.stdout.split(/\s+/).filter((word) => word !== "");
+  // Podman and Docker have removed theirs.
+  const bridge = await quiet`ip -details link show dev orchd0`;
+  if (/^ +alias orchd:/m.test(bridge.stdout)) await quiet`ip link del dev orchd0`;
 }

@@ -164,6 +164,14 @@ function lintSlots(view: View, service: Service, plan: Plan): string[] {
     action.type === "createTask" ? [action.task.slot] : [],
   );
   const problems: string[] = [];
+  const started = plan.actions.flatMap((action) => {
+    if (action.type === "startTask") return view.tasks.get(action.taskId)?.slot ?? [];
+    return action.type === "createTask" && !isStaged(action.task) ? [action.task.slot] : [];
+  });
+  for (const name of started) {
+    const away = slots.get(name)?.away.filter((task) => !stopped.has(task.id)) ?? [];
+    if (away.length > 1) problems.push(`leaves ${away.length} tasks away in slot ${name}`);
+  }
   if (new Set(created).size < created.length) problems.push("creates two tasks in one slot");
   for (const name of created) {
     const slot = slots.get(name);
@@ -172,15 +180,7 @@ function lintSlots(view: View, service: Service, plan: Plan): string[] {
     const stays = slot.outdated.filter((task) => !stopped.has(task.id));
     const orders = [policyInForce(service).order, specOf(service).drain?.order];
     const startFirst = orders.includes("start-first");
-    const away = slot.away.filter((task) => !stopped.has(task.id));
-    if (away.length > 1) problems.push(`leaves ${away.length} tasks away in slot ${name}`);
-    const isStagedOnly = plan.actions.some(
-      (action) =>
-        action.type === "createTask" &&
-        action.task.slot === name &&
-        action.task.desired === "prepared",
-    );
-    if (slot.outdated.length > 0 && !startFirst && !isStagedOnly) {
+    if (slot.outdated.length > 0 && !startFirst && started.includes(name)) {
       problems.push(`starts first in slot ${name}`);
     }
     if (stays.length > 1) problems.push(`leaves ${stays.length} outdated tasks in slot ${name}`);

@@ -49,12 +49,11 @@ export function listSuites(): Suite[] {
   ];
 }
 
+const MACHINE = /podman|containerd|docker|process|odd-machines|^clean\.|gossip-serf|dns-dig/;
+
 /** Whether the file needs containers, serf or dig, and so root and Debian's packages. */
 export function needsMachine(file: string): boolean {
-  return (
-    file.startsWith("tests/e2e/") ||
-    /podman|containerd|docker|process|gossip-serf|dns-dig/.test(basename(file))
-  );
+  return file.startsWith("tests/e2e/") || MACHINE.test(basename(file));
 }
 
 function testFiles(name: string): string[] {

@@ -33,6 +33,7 @@ import { Grants } from "./grants.ts";
 import { HttpIngress } from "./http-ingress.ts";
 import { ImagePlatforms } from "./image-platforms.ts";
 import type { NetworkTable } from "./network-table.ts";
+import { PutOffImages } from "./put-off-images.ts";
 import { ownTasksOf } from "./own-tasks.ts";
 import { Readiness } from "./readiness.ts";
 import { Reporter } from "./reporter.ts";
@@ -71,6 +72,7 @@ export class Agent implements AgentSession {
   readonly #removals: VolumeRemovals;
   readonly #saveTrouble: Trouble;
   readonly #watchTrouble: Trouble;
+  readonly #putOff: PutOffImages;
   readonly #stopped = new AbortController();
   /** Tasks on their way out: no new connection goes to them. */
   readonly #withdrawn = new Set<TaskId>();
@@ -96,6 +98,11 @@ export class Agent implements AgentSession {
     });
     this.#care = this.#newCare();
     this.volumes = this.#care.volumes;
+    this.#putOff = new PutOffImages({
+      ...options,
+      link: () => this.networkTable?.link,
+      onCame: () => this.#images.forget(),
+    });
     this.#contents = secrets && new Contents(state, secrets.key, log);
     this.#grants = new Grants({
       node: { id: nodeId, ...options.facts },
@@ -130,6 +137,8 @@ export class Agent implements AgentSession {
       assignments: () => this.#worker.assignments(),
       status: (taskId) => this.#worker.status(taskId),
       place: (made, given) => this.#place(made, given),
+      end: (taskId, message) =>
+        this.#worker.setHealth(taskId, "unhealthy", { message, ending: true }),
     });
     this.#reporter = new Reporter({
       clock,
@@ -258,6 +267,7 @@ export class Agent implements AgentSession {
     this.#readiness.close();
     this.#successors.close();
     this.#care.close();
+    this.#putOff.close();
     this.#reporter.close();
     await this.#httpIngress?.close();
     this.#network?.close();
@@ -326,14 +336,8 @@ export class Agent implements AgentSession {
     return { at: this.#options.clock.monotonicNow(), tasks, connections, requests };
   }
 
-  async fetchImages(references: readonly string[]): Promise<string[]> {
-    const { site, runtime } = this.#options;
-    const had: string[] = [];
-    for (const reference of references) {
-      if ((await site?.give(runtime, reference)) === true) had.push(reference);
-    }
-    this.#images.forget();
-    return had;
+  fetchImages(references: readonly string[]): Promise<string[]> {
+    return this.#putOff.fetch(references);
   }
 
   async pruneImages(keep: readonly string[]): Promise<string[]> {
@@ -451,10 +455,10 @@ export class Agent implements AgentSession {
     this.#reporter.report(status);
     this.#pokeSharers(status.taskId);
     this.networkTable?.refreshOwn();
+    this.#successors.consider(status.taskId);
     if (status.held !== undefined) this.#readiness.forget(status.taskId);
     else if (status.state === "running") this.#readiness.follow(status.taskId, true);
     else if (isTerminal(status.state)) {
-      this.#successors.consider(status.taskId);
       this.#readiness.forget(status.taskId);
       void this.#executor.release(status.taskId);
     }

@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import type { Clock } from "../lib/clock.ts";
 import { OrchdError } from "../lib/errors.ts";
+import type { NodeLink } from "../model/link.ts";
 import type { Log } from "../lib/log.ts";
 import type { Identity } from "../model/join.ts";
 import type { NodeFacts } from "../model/node.ts";
@@ -24,6 +25,7 @@ export interface EnrolOptions {
   /** `HOST[:PORT]` of servers, as a person typed them; none means that they are looked for. */
   servers: readonly string[];
   labels: Readonly<Record<string, string>>;
+  link?: NodeLink;
   /** What the node is called, instead of its host name. */
   name: string | undefined;
   /** What this machine is; asked only when it has to join. */
@@ -69,13 +71,13 @@ function refuseWithoutToken(): never {
 }
 
 async function join(options: EnrolOptions, token: TokenText): Promise<Identity> {
-  const { state, labels, name, log } = options;
+  const { state, labels, link, name, log } = options;
   const servers = options.servers.map(readAddress);
   if (servers.length === 0) servers.push(...(await find(options, token)));
   const key = state.loadKey() ?? (await newKey());
   state.saveKey(key);
   const facts = await options.facts();
-  const named = name === undefined ? {} : { name };
+  const named = { ...(name === undefined ? {} : { name }), ...(link && { link }) };
   const identity = await joinCluster({ servers, token, key, facts, labels, ...named });
   state.saveIdentity(identity);
   log.info(`joined the cluster as node ${identity.name} (${identity.nodeId})`);

@@ -258,6 +258,8 @@ export class Executor {
       ...(address === undefined ? {} : { address }),
       ...(networkTask === undefined ? {} : { networkTask }),
     });
+    // It waits for its turn, and makes it short.
+    if (assignment.desired === "prepared") await this.#options.runtime.prepare?.(taskId);
   }
 
   /** In a line of its own: a slow registry must not hold up tasks whose image is here. */

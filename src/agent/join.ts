@@ -13,6 +13,7 @@ import {
   type Identity,
   joinAnswerSchema,
 } from "../model/join.ts";
+import type { NodeLink } from "../model/link.ts";
 import type { NodeFacts } from "../model/node.ts";
 import type { TokenText } from "../model/token-text.ts";
 import { checkPeer } from "../pki/check-peer.ts";
@@ -28,6 +29,7 @@ export interface JoinOptions {
   key: string;
   facts: NodeFacts;
   labels: Readonly<Record<string, string>>;
+  link?: NodeLink;
   /** What the node is called, instead of its host name. */
   name?: string;
   /** How long each server may take to answer once it is connected. */
@@ -62,13 +64,14 @@ export async function joinCluster(options: JoinOptions): Promise<Identity> {
 }
 
 async function joinAt(server: string, ca: string, options: JoinOptions): Promise<Identity> {
-  const { token, key, facts, labels, name, answerTimeoutMs } = options;
+  const { token, key, facts, labels, link, name, answerTimeoutMs } = options;
   const csr = await newRequest(key);
   const body = {
     secret: token.secret,
     csr,
     facts,
     labels,
+    ...(link && { link }),
     ...(name === undefined ? {} : { name }),
   };
   const call = { server, method: "POST", path: "/v1/join", ca, body, answerTimeoutMs } as const;

@@ -14,6 +14,7 @@ import {
   type NetworkChange,
   type NetworkSource,
 } from "../model/network-change.ts";
+import type { NodeLink } from "../model/link.ts";
 import type { MapNode, NetworkMap } from "../model/network-map.ts";
 import type { MemberChange } from "../net/gossip/gossip-member.ts";
 import { Departed } from "./departed.ts";
@@ -84,6 +85,11 @@ export class NetworkTable {
 
   get nodeId(): NodeId {
     return this.#options.self.id;
+  }
+
+  /** What images may use the node's link for, as far as a server has told. */
+  get link(): NodeLink | undefined {
+    return this.#map.nodes.get(this.nodeId)?.link;
   }
 
   /** The map as it is true here and now. It is never changed in place. */

@@ -1,9 +1,11 @@
 import { systemClock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { systemRandom } from "../lib/random.ts";
+import { LinkUse } from "../images/link-use.ts";
 import { PEER_PORT } from "../model/image-peer.ts";
 import type { Identity } from "../model/join.ts";
 import type { NodeId } from "../model/ids.ts";
+import type { NodeLink } from "../model/link.ts";
 import type { MapNode } from "../model/network-map.ts";
 import { PeerImages } from "./peer-images.ts";
 import { PeerPort } from "./peer-port.ts";
@@ -18,6 +20,8 @@ export interface NodeImagesOptions {
   identity: () => Identity;
   /** The other nodes of the cluster, as far as this one knows them. */
   members: () => MapNode[];
+  /** How this node's link may be used; undefined means as far as it goes. */
+  link: () => NodeLink | undefined;
 }
 
 /** The images of a node that is no server: from other nodes and servers, and to other nodes. */
@@ -32,17 +36,19 @@ export interface NodeImages {
 export async function openImages(options: NodeImagesOptions): Promise<NodeImages> {
   const { dataDir, log, identity, members } = options;
   const clock = systemClock;
+  const link = new LinkUse(clock, options.link);
   const open: { port?: PeerPort | undefined } = {};
   const source = new PeerImages({
     server: new ServerImages(identity),
     identity,
     clock,
     log,
+    isCapped: () => link.isCapped,
     peerPort: () => (open.port === undefined ? 0 : PEER_PORT),
     // Another order at each node and each time, so that none is asked by all.
     nodes: () => shuffled(members().map(({ address }) => address)),
   });
-  const site = await SiteImages.open({ dataDir, clock, log, source });
+  const site = await SiteImages.open({ dataDir, clock, log, source, link });
   open.port = await PeerPort.open({
     identity,
     clock,

@@ -1,21 +1,24 @@
-import { X509Certificate } from "node:crypto";
-import * as tls from "node:tls";
 import { MANIFEST_TYPES } from "../core/oci/manifest.ts";
 import { wireNameOf } from "../core/oci/reference.ts";
-import { messageChainOf, OrchdError } from "../lib/errors.ts";
-import type { Clock } from "../lib/clock.ts";
-import type { Log } from "../lib/log.ts";
+import { CHUNK_BYTES, gatherChunks } from "../images/gather-chunks.ts";
 import type { ImageSource, SourceManifest } from "../images/mirror.ts";
-import type { Identity } from "../model/join.ts";
-import { formatServerAddress, splitServerAddress } from "../model/server-address.ts";
+import type { Clock } from "../lib/clock.ts";
+import { messageChainOf, OrchdError } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
 import { PEER_PORT } from "../model/image-peer.ts";
-import { checkPeer } from "../pki/check-peer.ts";
-import { blobOf, broken, manifestOf, requestImage } from "./image-request.ts";
+import type { Identity } from "../model/join.ts";
+import { formatServerAddress } from "../model/server-address.ts";
+import { blobOf, broken, type ImageAnswer, manifestOf } from "./image-request.ts";
+import { partIn, PeerGiver, rangeHeader } from "./peer-giver.ts";
+import { PeerLine, type PeerLineOptions } from "./peer-line.ts";
 import type { ServerImages } from "./server-images.ts";
 
-const CONNECT_WITHIN_MS = 5000;
 /** So many nodes are asked where no server says which ones have it. */
 const STRANGERS_MAX = 8;
+/** So many give chunks of one blob at once. */
+const GIVERS_MAX = 3;
+/** Blobs of which it is remembered who gave them. */
+const GIVERS_KEPT_MAX = 256;
 /** A node that gave wrong bytes, or none, is not asked again for so long. */
 const ASIDE_MS = 60_000;
 /** How often the nodes that a server named are asked, before it is asked for the blob itself. */
@@ -29,8 +32,20 @@ export interface PeerImagesOptions {
   log: Log;
   /** Where this node gives others what it has; undefined: nowhere. */
   peerPort: () => number | undefined;
+  /** Whether the node's link is not to be used as far as it goes. */
+  isCapped?: () => boolean;
   /** Addresses of other nodes, in any order: they are asked while no server answers. */
   nodes: () => string[];
+}
+
+interface BegunBlob {
+  line: PeerLine;
+  answer: ImageAnswer;
+  peer: string;
+  path: string;
+  from: number;
+  others: readonly string[];
+  givers: Set<string>;
 }
 
 /**
@@ -42,11 +57,14 @@ export class PeerImages implements ImageSource {
   readonly #options: PeerImagesOptions;
   /** Until when a node is not asked, by its address. */
   readonly #aside = new Map<string, number>();
-  /** Whom each blob under way came from last: blamed when it is not what it should be. */
-  readonly #givers = new Map<string, string>();
+  /** Whom each blob came from: blamed when it is not what it should be. */
+  readonly #givers = new Map<string, Set<string>>();
+  readonly #connecting: PeerLineOptions;
 
   constructor(options: PeerImagesOptions) {
     this.#options = options;
+    const { identity, clock } = options;
+    this.#connecting = { identity, clock, onGone: (peer) => this.#setAside(peer) };
   }
 
   async manifest(repository: string, reference: string): Promise<SourceManifest | undefined> {
@@ -59,8 +77,8 @@ export class PeerImages implements ImageSource {
     }
     const path = `/v2/${wireNameOf(repository)}/manifests/${reference}`;
     for (const peer of this.#strangers()) {
-      const response = await this.#ask(peer, path, { accept: MANIFEST_TYPES.join(", ") });
-      if (response !== undefined) return manifestOf(response);
+      const found = await this.#ask(peer, path, { accept: MANIFEST_TYPES.join(", ") });
+      if (found !== undefined) return manifestOf(found.answer).finally(() => found.line.close());
     }
     throw broken("neither a server nor another node gives the image");
   }
@@ -89,12 +107,12 @@ export class PeerImages implements ImageSource {
     }
   }
 
-  /** What came of a blob was not what it should be: whoever gave it is left alone for a while. */
+  /** What came of a blob was not what it should be: who gave of it is left alone for a while. */
   blame(digest: string): void {
-    const giver = this.#givers.get(digest);
-    if (giver === undefined) return;
-    this.#options.log.warn(`the node at ${giver} gave wrong bytes, and is not asked for a while`);
-    this.#setAside(giver);
+    for (const giver of this.#givers.get(digest) ?? []) {
+      this.#options.log.warn(`the node at ${giver} gave wrong bytes, and is not asked for a while`);
+      this.#setAside(giver);
+    }
   }
 
   async #fromPeers(
@@ -104,26 +122,62 @@ export class PeerImages implements ImageSource {
     from: number,
   ): Promise<AsyncIterable<Uint8Array> | undefined> {
     const path = `/v2/${wireNameOf(repository)}/blobs/${digest}`;
-    for (const peer of peers.filter((one) => !this.#isAside(one))) {
-      const response = await this.#ask(peer, path, from === 0 ? {} : { range: `bytes=${from}-` });
-      if (response === undefined) continue;
-      this.#givers.set(digest, peer);
-      return blobOf(response, from);
+    const fit = peers.filter((one) => !this.#isAside(one));
+    const givers = this.#giversOf(digest, from);
+    for (const [at, peer] of fit.entries()) {
+      // What comes ahead of its turn would come as fast as it can.
+      const others = this.#options.isCapped?.() ? [] : fit.slice(at + 1, at + GIVERS_MAX);
+      const rest: Record<string, string> = from === 0 ? {} : { range: `bytes=${from}-` };
+      const first = rangeHeader({ start: from, end: from + CHUNK_BYTES });
+      const found = await this.#ask(peer, path, others.length === 0 ? rest : first);
+      if (found === undefined) continue;
+      givers.add(peer);
+      return this.#bytesOf({ ...found, peer, path, from, others, givers });
     }
-    this.#givers.delete(digest);
     return undefined;
+  }
+
+  /** From a node as it comes there, or from it and others in chunks, if it has all of the blob. */
+  async *#bytesOf(begun: BegunBlob): AsyncGenerator<Uint8Array> {
+    const { line, answer, peer, path, from, others, givers } = begun;
+    const part = others.length === 0 ? undefined : partIn(answer);
+    const connecting = this.#connecting;
+    const onChunk = (giver: string) => void givers.add(giver);
+    const open = [
+      new PeerGiver({ peer, path, line, connecting, onChunk }),
+      ...others.map((other) => new PeerGiver({ peer: other, path, connecting, onChunk })),
+    ];
+    try {
+      yield* blobOf(answer, from);
+      if (part !== undefined) yield* gatherChunks({ start: part.end, end: part.size }, open);
+    } finally {
+      for (const giver of open) giver.close();
+    }
+  }
+
+  /** Who gave of a blob up to this byte. */
+  #giversOf(digest: string, from: number): Set<string> {
+    const known = from === 0 ? undefined : this.#givers.get(digest);
+    const givers = known ?? new Set<string>();
+    this.#givers.delete(digest);
+    this.#givers.set(digest, givers);
+    for (const oldest of this.#givers.keys()) {
+      if (this.#givers.size <= GIVERS_KEPT_MAX) break;
+      this.#givers.delete(oldest);
+    }
+    return givers;
   }
 
   /** Undefined when the node does not have it, has too much to do, or can't be reached. */
   async #ask(peer: string, path: string, headers: Record<string, string>) {
     try {
-      const secure = await this.#connect(peer);
-      const response = await requestImage(secure, peer, path, headers);
-      if ([200, 206, 416].includes(response.statusCode ?? 0)) return response;
-      response.destroy();
+      const line = await PeerLine.open(peer, this.#connecting);
+      const answer = await line.ask(path, headers);
+      if ([200, 206, 416].includes(answer.status)) return { line, answer };
+      line.close();
     } catch (error) {
       if (!(error instanceof OrchdError)) throw error;
-      this.#setAside(peer);
+      this.#options.log.info(messageChainOf(error));
     }
     return undefined;
   }
@@ -141,36 +195,5 @@ export class PeerImages implements ImageSource {
     const now = this.#options.clock.monotonicNow();
     for (const [other, until] of this.#aside) if (until <= now) this.#aside.delete(other);
     this.#aside.set(peer, now + ASIDE_MS);
-  }
-
-  /** A node has a certificate of the cluster, whatever its address. */
-  #connect(peer: string): Promise<tls.TLSSocket> {
-    const { caCertificate, certificate, key } = this.#options.identity();
-    const ca = new X509Certificate(caCertificate);
-    return new Promise((resolve, reject) => {
-      const socket = tls.connect({
-        ...splitServerAddress(peer),
-        key,
-        cert: certificate,
-        minVersion: "TLSv1.3",
-        // Who it is is decided below: its certificate is no server's and names no host.
-        rejectUnauthorized: false,
-      }) as tls.TLSSocket;
-      const fail = (cause?: Error) => {
-        timer.cancel();
-        socket.destroy();
-        reject(broken(`the node at ${peer} can't be reached`, cause));
-      };
-      const timer = this.#options.clock.after(CONNECT_WITHIN_MS, () => fail());
-      socket.on("error", fail);
-      socket.on("close", () => fail());
-      socket.on("secureConnect", () => {
-        const { raw } = socket.getPeerCertificate() as Partial<tls.PeerCertificate>;
-        const check = raw && checkPeer(raw, ca, this.#options.clock.now());
-        if (check === undefined || check.state === "refused") return fail();
-        timer.cancel();
-        resolve(socket);
-      });
-    });
   }
 }

@@ -122,7 +122,6 @@ export class PeerPort {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     this.#asked.add(request.socket);
-    response.setHeader("connection", "close");
     const isRead = request.method === "GET" && request.url?.startsWith("/v2/") === true;
     if (!isRead || this.#transfers >= TRANSFERS_MAX) {
       response.statusCode = isRead ? 429 : 403;

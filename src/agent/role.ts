@@ -5,6 +5,7 @@ import type { Log } from "../lib/log.ts";
 import { systemRandom } from "../lib/random.ts";
 import { TrustedClock } from "../lib/trusted-clock.ts";
 import type { HostCertificatesAnswer, HostCertificatesRequest, Identity } from "../model/join.ts";
+import type { NodeLink } from "../model/link.ts";
 import type { MapNode } from "../model/network-map.ts";
 import { NOTES_MAX, type NodeFacts } from "../model/node.ts";
 import { conflictOf } from "../core/network/routes.ts";
@@ -54,6 +55,8 @@ export interface AgentRoleOptions {
   token: string | undefined;
   servers: readonly string[];
   labels: Readonly<Record<string, string>>;
+  /** How its link may be used, from when it joins on. */
+  link?: NodeLink;
   /** How much there is of what people gave a name. */
   resources?: Readonly<Record<string, number>>;
   /** Directories that tasks may mount; absent means all but orchd's own. */
@@ -193,7 +196,7 @@ export class AgentRole {
     const devices = isReal(kind) ? await DeviceWatch.begin(systemClock) : undefined;
     const network = isReal(kind) ? NodeNetwork.of(dataDir) : undefined;
     const wireguardKey = await network?.wireguardKey();
-    const { token, servers, labels, resources = {}, orchdVersion, upgrade } = options;
+    const { token, servers, labels, link, resources = {}, orchdVersion, upgrade } = options;
     // Without a network of their own, tasks have no address that requests could be sent to.
     const choice = options.ingress ?? INGRESS_CHOICE_DEFAULT;
     const ingress = isReal(kind) ? factsOf(choice, []) : undefined;
@@ -211,6 +214,7 @@ export class AgentRole {
       token,
       servers,
       labels,
+      ...(link && { link }),
       name,
       clock,
       log,
@@ -231,8 +235,8 @@ export class AgentRole {
     const directory = isReal(kind) ? memoryDirectory(runDir, nodeId) : undefined;
     // The node's own identity changes with its certificate; the state has it as it is now.
     const current = () => state.loadIdentity() ?? identity;
-    const members = () => role?.otherNodes() ?? [];
-    const images = await openImages({ dataDir, log, nodeId, identity: current, members });
+    const known = { members: () => role?.otherNodes() ?? [], link: () => role?.link() };
+    const images = await openImages({ dataDir, log, nodeId, identity: current, ...known });
     upgrade?.useSource(siteExecutables(images.site));
     const machine = { state, clock, lock, devices, directory, network, diskPaths, images };
     const role: AgentRole = new AgentRole(options, machine, { identity, runtime, facts: own });
@@ -252,6 +256,11 @@ export class AgentRole {
     await this.#machine.images.close();
     this.#machine.state.close();
     this.#machine.lock?.release();
+  }
+
+  /** How the node's link may be used, as far as it has heard of that. */
+  link(): NodeLink | undefined {
+    return this.#agent.networkTable?.link;
   }
 
   /** Other nodes of the cluster, as far as this one knows them. */

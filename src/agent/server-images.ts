@@ -1,11 +1,17 @@
-import type { IncomingMessage } from "node:http";
 import { connectServer } from "../api/client-connect.ts";
 import { MANIFEST_TYPES } from "../core/oci/manifest.ts";
 import { wireNameOf } from "../core/oci/reference.ts";
 import type { ImageSource, SourceManifest } from "../images/mirror.ts";
 import { elsewhereSchema, INSIST_HEADER, PEER_HEADER } from "../model/image-peer.ts";
 import type { Identity } from "../model/join.ts";
-import { blobOf, broken, manifestOf, requestImage, textOf } from "./image-request.ts";
+import {
+  blobOf,
+  broken,
+  type ImageAnswer,
+  manifestOf,
+  requestImage,
+  textOf,
+} from "./image-request.ts";
 
 const LIST_BYTES_MAX = 64 * 1024;
 
@@ -24,8 +30,8 @@ export class ServerImages implements ImageSource {
 
   async manifest(repository: string, reference: string): Promise<SourceManifest | undefined> {
     const path = `/v2/${wireNameOf(repository)}/manifests/${reference}`;
-    const response = await this.#get(path, { accept: MANIFEST_TYPES.join(", ") });
-    return response === undefined ? undefined : manifestOf(response);
+    const answer = await this.#get(path, { accept: MANIFEST_TYPES.join(", ") });
+    return answer && manifestOf(answer);
   }
 
   async blob(
@@ -49,29 +55,29 @@ export class ServerImages implements ImageSource {
     options: { peerPort?: number | undefined; insist: boolean },
   ): Promise<ServerBlob | undefined> {
     const path = `/v2/${wireNameOf(repository)}/blobs/${digest}`;
-    const response = await this.#get(path, {
+    const answer = await this.#get(path, {
       ...(from === 0 ? {} : { range: `bytes=${from}-` }),
       ...(options.peerPort === undefined ? {} : { [PEER_HEADER]: String(options.peerPort) }),
       ...(options.insist ? { [INSIST_HEADER]: "1" } : {}),
     });
-    if (response === undefined) return undefined;
-    if (response.statusCode !== 303) return { type: "bytes", bytes: blobOf(response, from) };
-    return { type: "peers", peers: peersIn(await textOf(response, LIST_BYTES_MAX)) };
+    if (answer === undefined) return undefined;
+    if (answer.status !== 303) return { type: "bytes", bytes: blobOf(answer, from) };
+    return { type: "peers", peers: peersIn(await textOf(answer, LIST_BYTES_MAX)) };
   }
 
   /** The answer of the first server that can be reached; undefined when it does not have that. */
-  async #get(path: string, headers: Record<string, string>): Promise<IncomingMessage | undefined> {
+  async #get(path: string, headers: Record<string, string>): Promise<ImageAnswer | undefined> {
     let problem: unknown = broken("no address of a server is known");
     for (const server of this.#identity().servers) {
       try {
         const { caCertificate: ca, certificate, key } = this.#identity();
         const secure = await connectServer({ server, ca, identity: { certificate, key } });
-        const response = await requestImage(secure, server, path, headers);
-        const { statusCode = 0 } = response;
-        if ([200, 206, 303, 416].includes(statusCode)) return response;
-        response.destroy();
-        if (statusCode === 404) return undefined;
-        problem = broken(`${server} gives no images: it answered ${statusCode}`);
+        const answer = await requestImage({ secure, to: server }, path, headers);
+        const { status } = answer;
+        if ([200, 206, 303, 416].includes(status)) return answer;
+        answer.drop();
+        if (status === 404) return undefined;
+        problem = broken(`${server} gives no images: it answered ${status}`);
       } catch (error) {
         // Another server may be in reach; what the last one said is told.
         problem = error;

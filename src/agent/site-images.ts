@@ -12,6 +12,7 @@ import {
 } from "../core/oci/reference.ts";
 import { ImageStore } from "../images/image-store.ts";
 import { type RegistryGuard, type RegistryListener, serveRegistry } from "../images/listen.ts";
+import type { LinkUse } from "../images/link-use.ts";
 import { type ImageSource, Mirror } from "../images/mirror.ts";
 import { type PeerAnswer, smallAnswer } from "../images/peer-answer.ts";
 import { PullThrough } from "../images/pull-through.ts";
@@ -19,6 +20,7 @@ import { Registry } from "../images/registry.ts";
 import { passOnBlob } from "../images/registry-blob.ts";
 import { registryProblem } from "../images/registry-error.ts";
 import { parseRegistryPath } from "../images/registry-route.ts";
+import { whileItComes } from "../images/while-it-comes.ts";
 import { type Upstream, UpstreamRegistries } from "../images/upstream.ts";
 import type { Runtime } from "../runtime/driver.ts";
 
@@ -36,6 +38,8 @@ export interface SiteImagesOptions {
   source?: ImageSource;
   /** On a server: registries elsewhere, from which it gets what it does not keep. */
   upstream?: Upstream;
+  /** How images go from and to other machines; absent means as fast as they can. */
+  link?: LinkUse;
   /** Who may change what is here, see `serveRegistry`. */
   guard?: RegistryGuard;
 }
@@ -54,6 +58,9 @@ export class SiteImages {
   readonly #listener: RegistryListener;
   readonly #log: Log;
   readonly #clock: Clock;
+  readonly #link: LinkUse | undefined;
+  /** Images on their way into the runtime: whoever else wants one of them waits its turn. */
+  readonly #giving = new Map<string, Promise<boolean>>();
   #sweep: Timer;
 
   private constructor(
@@ -68,6 +75,7 @@ export class SiteImages {
     this.#upstream = upstream;
     this.#log = options.log;
     this.#clock = options.clock;
+    this.#link = options.link;
     this.#kept = new Registry({ store, clock: options.clock, log: options.log });
     this.#listener = serveRegistry({ registry, ...options });
     this.#sweep = this.#sweepLater();
@@ -75,12 +83,12 @@ export class SiteImages {
 
   /** @throws OrchdError `noSpace`, `internal` */
   static async open(options: SiteImagesOptions): Promise<SiteImages> {
-    const { dataDir, clock, log, upstream: from } = options;
+    const { dataDir, clock, log, link, upstream: from } = options;
     const login = from?.login;
     const own = login && new UpstreamRegistries({ login, now: () => clock.now() });
     const source = options.source ?? own;
     const store = await ImageStore.open(join(dataDir, "images"), { clock, log });
-    const mirror = source && new Mirror({ store, source, clock, log });
+    const mirror = source && new Mirror({ store, source, clock, log, ...(link && { link }) });
     const hosts = from?.hosts ?? [];
     const upstream = from && mirror && new PullThrough({ store, mirror, hosts, clock, log });
     const elsewhere = upstream ?? mirror;
@@ -91,17 +99,26 @@ export class SiteImages {
   /**
    * Answers another node from what is here and what is just coming, and asks nobody else for it.
    */
-  answerPeer(request: Request): Promise<PeerAnswer> {
-    return this.#answer(request, this.#kept, ({ digest, from }) =>
+  async answerPeer(request: Request): Promise<PeerAnswer> {
+    const answer = await this.#answer(request, this.#kept, ({ digest, from }) =>
       this.#mirror?.follow(digest, from),
     );
+    return this.#paced(answer);
   }
 
   /** Answers a node, on a server: what has to come from elsewhere is passed on as it comes. */
-  answerNode(request: Request): Promise<PeerAnswer> {
-    return this.#answer(request, this.registry, ({ repository, digest, from }) =>
+  async answerNode(request: Request): Promise<PeerAnswer> {
+    const answer = await this.#answer(request, this.registry, ({ repository, digest, from }) =>
       this.#upstream?.bring(repository, digest, from),
     );
+    return this.#paced(answer);
+  }
+
+  #paced(answer: PeerAnswer): PeerAnswer {
+    const { pieces } = answer;
+    return this.#link === undefined
+      ? answer
+      : { ...answer, pieces: this.#link.paced("out", pieces) };
   }
 
   /** Whether what this server does not keep of a repository can be had elsewhere. */
@@ -119,10 +136,22 @@ export class SiteImages {
    * @returns whether the site has it
    * @throws OrchdError `runtime`, `noSpace` when it has and the runtime could not take it
    */
-  async give(
+  give(runtime: Pick<Runtime, "takeImage">, reference: string, platform = ""): Promise<boolean> {
+    const key = `${platform} ${reference}`;
+    const before = this.#giving.get(key)?.catch(() => false);
+    const own = () => this.#give(runtime, reference, platform);
+    // Its layers are there by then, and its name may mean another image.
+    const giving = (before === undefined ? own() : before.then(own)).finally(() => {
+      if (this.#giving.get(key) === giving) this.#giving.delete(key);
+    });
+    this.#giving.set(key, giving);
+    return giving;
+  }
+
+  async #give(
     runtime: Pick<Runtime, "takeImage">,
     reference: string,
-    platform?: string,
+    platform: string,
   ): Promise<boolean> {
     const parsed = parseImageReference(reference);
     if (!parsed.ok || !(await this.#has(parsed.value))) return false;
@@ -131,7 +160,7 @@ export class SiteImages {
     // A runtime knows an image by its digest only while it has a name of the same repository.
     const named = digest === undefined ? tag : tagOfDigest(digest);
     const from = `${this.#listener.address}/${wireNameOf(repository)}:${named}`;
-    const taken = { from, repository, tag: named, ...(platform ? { platform } : {}) };
+    const taken = { from, repository, tag: named, ...(platform === "" ? {} : { platform }) };
     for (let tries = 1; ; tries++) {
       const before = this.#mirror?.damages;
       try {
@@ -194,7 +223,8 @@ export class SiteImages {
     const asked = blobAskedFor(request);
     const live = asked && (await liveOf(asked));
     if (live !== undefined) {
-      return { status: request.headers.has("range") ? 206 : 200, headers: {}, pieces: live };
+      const pieces = whileItComes(live, this.#clock);
+      return { status: request.headers.has("range") ? 206 : 200, headers: {}, pieces };
     }
     if (asked === undefined || (await this.store.sizeOf(asked.digest)) === undefined) {
       return smallAnswer(await registry.answer(request));
@@ -232,6 +262,7 @@ interface AskedBlob {
 function blobAskedFor(request: Request): AskedBlob | undefined {
   const route = parseRegistryPath(new URL(request.url).pathname);
   if (route?.kind !== "blob") return undefined;
-  const [, from = "0"] = /^bytes=(\d{1,15})-$/.exec(request.headers.get("range") ?? "") ?? [];
+  const [, from = "0"] =
+    /^bytes=(\d{1,15})-\d{0,15}$/.exec(request.headers.get("range") ?? "") ?? [];
   return { repository: route.repository, digest: route.digest, from: Number(from) };
 }

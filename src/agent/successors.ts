@@ -16,13 +16,18 @@ export interface SuccessorsOptions {
   status(taskId: TaskId): TaskStatus | undefined;
   /** Puts `made` in the place of `given`, or beside it; throws where that can't be saved yet. */
   place(made: Assignment, given: Assignment): void;
+  /** Ends a task that runs, and says why. */
+  end(taskId: TaskId, message: string): void;
 }
 
 const RETRY_MS = 5000;
+/** A machine's clock may be put right meanwhile, by years. */
+const DEADLINE_LOOK_MS = 60_000;
 
 /**
  * Goes on with the slots of this node while no server is in reach: when a task has ended, the next
- * attempt is made here, by the service's own restart policy. A server that is back takes them up.
+ * attempt is made here, by the service's own restart policy, and a job's tasks end at its deadline.
+ * A server that is back takes them up.
  */
 export class Successors {
   readonly #options: SuccessorsOptions;
@@ -37,16 +42,21 @@ export class Successors {
     for (const { taskId } of Array.from(this.#options.assignments())) this.consider(taskId);
   }
 
-  /** Looks at a task that may have ended, and makes the next attempt when it is due. */
+  /** Looks at a task: ends it at its deadline, or makes the attempt after it when that is due. */
   consider(taskId: TaskId): void {
     const { clock } = this.#options;
     this.#timers.get(taskId)?.cancel();
     this.#timers.delete(taskId);
-    const due = this.#due(taskId);
-    if (due === undefined || this.#options.isLed()) return;
+    if (this.#options.isLed()) return;
+    const assignment = this.#find((one) => one.taskId === taskId);
+    if (assignment?.desired !== "running") return;
+    const status = this.#options.status(taskId);
+    if (!isTerminal(status?.state ?? "assigned")) return this.#keepDeadline(assignment);
+    const due = this.#due(assignment, status);
+    if (due === undefined) return;
     const delayMs = due.at - clock.now();
     if (delayMs > 0) return this.#lookAgain(taskId, delayMs);
-    const { assignment, ended, failures } = due;
+    const { ended, failures } = due;
     try {
       this.#options.place(this.#successorOf(assignment, ended, failures), assignment);
     } catch {
@@ -78,14 +88,17 @@ export class Successors {
     );
   }
 
+  #keepDeadline({ taskId, endsAt }: Assignment): void {
+    if (endsAt === undefined) return;
+    const leftMs = endsAt - this.#options.clock.now();
+    this.#lookAgain(taskId, leftMs > 0 ? Math.min(leftMs, DEADLINE_LOOK_MS) : DEADLINE_LOOK_MS);
+    if (leftMs <= 0) this.#options.end(taskId, "its job's time is over");
+  }
+
   /** When the task's slot gets its next attempt; undefined when it does not, or has it. */
-  #due(taskId: TaskId) {
-    const assignment = this.#find((one) => one.taskId === taskId);
-    const ended = this.#options.status(taskId);
-    if (assignment?.restart === undefined || assignment.desired !== "running") return undefined;
-    if (ended === undefined || !isTerminal(ended.state) || ended.state === "removed") {
-      return undefined;
-    }
+  #due(assignment: Assignment, ended: TaskStatus | undefined) {
+    const { taskId, restart, endsAt = Number.POSITIVE_INFINITY } = assignment;
+    if (restart === undefined || ended === undefined || ended.state === "removed") return undefined;
     if (!isBound(assignment, ended)) return undefined;
     const hasNext = this.#find(
       ({ serviceId, slot, taskId: other, desired }) =>
@@ -96,10 +109,10 @@ export class Successors {
         !isTerminal(this.#options.status(other)?.state ?? "assigned"),
     );
     if (hasNext !== undefined) return undefined;
-    const decision = decideRestart({ ...ended, failures: assignment.failures }, assignment.restart);
+    const decision = decideRestart({ ...ended, failures: assignment.failures }, restart);
     if (decision.type !== "retry") return undefined;
     const at = dueAt(decision, this.#options.clock.now());
-    return { assignment, ended, failures: decision.failures, at };
+    return at < endsAt ? { ended, failures: decision.failures, at } : undefined;
   }
 
   #find(test: (assignment: Assignment) => boolean): Assignment | undefined {

@@ -10,6 +10,7 @@ import type {
 import type { Freed, ImageCopyRequest, KeptImage, LoadedImages } from "../model/image.ts";
 import type { ItemKind, ItemRequest, ItemSummary, ItemUpdateResult } from "../model/item.ts";
 import type { KeySummary } from "../model/keyring.ts";
+import type { LinkChange } from "../model/link.ts";
 import type { NetworkInspection, NetworkSummary } from "../model/network-summary.ts";
 import type { NewToken, TokenRequest, TokenSummary } from "../model/token.ts";
 import type { StackSpec } from "../model/stack.ts";
@@ -341,6 +342,10 @@ export class ApiClient {
     change: { set: Record<string, string>; remove: string[] },
   ): Promise<NodeSummary> {
     return this.#call("POST", `${nodePath(node)}/labels`, change);
+  }
+
+  setLink(node: string, change: LinkChange): Promise<NodeSummary> {
+    return this.#call("POST", `${nodePath(node)}/link`, change);
   }
 
   /** Ends a node; while it is there and holds tasks only with `force`. */

@@ -15,6 +15,7 @@ import type { ItemKind, ItemRequest } from "../model/item.ts";
 import type { ImageCopy, Freed, KeptImage, LoadedImages } from "../model/image.ts";
 import type { JoinAnswer, JoinRequest } from "../model/join.ts";
 import type { KeySummary } from "../model/keyring.ts";
+import type { LinkChange } from "../model/link.ts";
 import type { Node } from "../model/node.ts";
 import type { RegistryScope } from "../model/registry-scope.ts";
 import type { AgentSession } from "../model/session.ts";
@@ -66,6 +67,7 @@ export interface ApiDeps {
   /** Begins a run of a job that is there; answers its number. */
   runJob(service: ServiceId): Promise<number>;
   setLabels(node: NodeId, change: LabelChange): Promise<void>;
+  setLink(node: NodeId, change: LinkChange): Promise<void>;
   /** Ends a node that is there; while it holds tasks only with `force`. */
   removeNode(node: NodeId, options: { force: boolean }): Promise<void>;
   /** Why a node's health is what it is, in one sentence without its full stop. */
@@ -164,7 +166,9 @@ export interface ApiDeps {
     begin(request: UpgradeRequest): Promise<void>;
     /** Tells no more nodes. */
     cancel(): Promise<void>;
-    isConnected(node: NodeId): boolean;
+    isConnected(this: void, node: NodeId): boolean;
+    /** What this server runs while it has no agent that could be told to run another one. */
+    versionOfLoneServer(this: void): string | undefined;
   };
   /** The agent of a node, while it is connected. */
   session(node: NodeId): AgentSession | undefined;

@@ -1,5 +1,6 @@
 import type { Diagnosis, DoctorOptions } from "../model/diagnosis.ts";
 import type { RegistryLogin } from "../model/registry-login.ts";
+import type { NodeLink } from "../model/link.ts";
 import type { NetworkMode } from "../model/network-map.ts";
 import type { Strategy } from "../model/service.ts";
 import type { BuildInfo } from "./build-info.ts";
@@ -64,6 +65,8 @@ export interface JoinOptions extends NodeOptions {
   /** `HOST:PORT` of servers; none means that they are looked for. */
   servers: string[];
   labels: Record<string, string>;
+  /** How images may use the machine's link; absent: as it was, or as far as it goes. */
+  link?: NodeLink;
   name: string | undefined;
   gossipPort: number;
 }

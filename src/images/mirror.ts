@@ -4,6 +4,7 @@ import type { Log } from "../lib/log.ts";
 import { isDigest } from "../core/oci/reference.ts";
 import { type Draft, LiveBlob } from "./blob-store.ts";
 import type { ImageStore } from "./image-store.ts";
+import type { LinkUse } from "./link-use.ts";
 import type { Elsewhere } from "./registry.ts";
 
 /** How often a blob is gone on with after its transfer broke without a byte of it. */
@@ -40,6 +41,8 @@ export interface MirrorOptions {
   source: ImageSource;
   clock: Clock;
   log: Log;
+  /** Absent means as fast as it comes. */
+  link?: LinkUse;
 }
 
 /**
@@ -168,7 +171,7 @@ export class Mirror implements Elsewhere {
 
   /** Whether the draft has all of the blob now; not, when the source does not have it. */
   async #fill(repository: string, digest: string, draft: Draft, live: LiveBlob): Promise<boolean> {
-    const { source, clock, log } = this.#options;
+    const { source, clock, log, link } = this.#options;
     let tries = 0;
     for (;;) {
       const before = draft.bytes;
@@ -176,7 +179,7 @@ export class Mirror implements Elsewhere {
         const bytes = await source.blob(repository, digest, before);
         if (bytes === undefined) return false;
         this.#begins.get(digest)?.resolve();
-        for await (const piece of bytes) {
+        for await (const piece of link?.paced("in", bytes) ?? bytes) {
           await draft.write(piece);
           live.grow(draft.bytes);
         }

@@ -36,6 +36,8 @@ export const assignmentSchema = z.object({
   devices: z.array(z.string().max(255)).max(256).optional(),
   /** How the agent goes on when the task ends and no server is in reach; absent means not. */
   restart: restartPolicySchema.optional(),
+  /** When its job's run has to be over, done or not, in ms since 1970; the agent ends it then. */
+  endsAt: z.int().optional(),
   /** Backups of its volumes that the node makes, as the service's newest revision has them. */
   backups: z.array(volumeBackupSchema).max(256).optional(),
   /**

@@ -26,7 +26,7 @@ function reasonOut(view: View, task: Task): string | undefined {
   if (isServing(view, task)) return undefined;
   const node = downNodeOf(view, task);
   if (node !== undefined) return `is on node ${node.hostname}, which is down`;
-  if (isStaged(task)) return "waits for the end of the task before it";
+  if (isStaged(task)) return "waits until its slot is free";
   if (task.desired !== "running") return "is on its way out";
   if (task.nodeId === undefined) return "has no node yet";
   if (task.state !== "running") return `is ${task.state}`;

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { gossipKeysSchema, pemSchema } from "./cluster.ts";
 import { nodeIdSchema } from "./ids.ts";
+import { nodeLinkSchema } from "./link.ts";
 import { nodeFactsSchema, nodeLabelsSchema } from "./node.ts";
 
 /** What machines are called: letters, digits and inner `.`, `-`, `_`. */
@@ -26,6 +27,8 @@ export const joinRequestSchema = z.object({
     (labels) => Object.keys(labels).length <= LABELS_MAX,
     `has more than ${LABELS_MAX} labels`,
   ),
+  /** How its link may be used; absent means as it was. */
+  link: nodeLinkSchema.optional(),
   /** What the node is called; absent means its host name. */
   name: nodeNameSchema.optional(),
 });

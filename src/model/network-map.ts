@@ -3,6 +3,7 @@ import { bytesOfHost } from "../lib/ip.ts";
 import { attachmentSchema, ATTACHMENTS_MAX } from "./attachment.ts";
 import { nodeIdSchema, serviceIdSchema, taskIdSchema } from "./ids.ts";
 import { INGRESS_RULES_MAX, ingressRuleSchema } from "./ingress-rule.ts";
+import { nodeLinkSchema } from "./link.ts";
 import { PORTS_MAX, portSchema } from "./service.ts";
 
 /** How tasks of one node reach those of another. */
@@ -22,6 +23,8 @@ export const mapNodeSchema = z.object({
   subnet: z.cidrv4(),
   /** Base 64; of a node that can take part in an encrypted network. */
   wireguardKey: z.string().max(64).optional(),
+  /** How images may use its link to others. */
+  link: nodeLinkSchema.optional(),
 });
 export type MapNode = z.infer<typeof mapNodeSchema>;
 

@@ -3,6 +3,7 @@ import { nodeDeviceSchema } from "./device.ts";
 import { blobDigestSchema, digestSchema } from "./digest.ts";
 import { nodeDiskSchema } from "./disk.ts";
 import { nodeIdSchema } from "./ids.ts";
+import { nodeLinkSchema } from "./link.ts";
 import { trialOutcomeSchema } from "./slots.ts";
 
 /** The name of the runtime that has no containers. */
@@ -79,6 +80,8 @@ export const nodeSchema = z.object({
   ...nodeFactsSchema.shape,
   roles: z.object({ server: z.boolean(), agent: z.boolean() }),
   labels: nodeLabelsSchema,
+  /** How images may use its link; absent means as far as it goes. */
+  link: nodeLinkSchema.optional(),
   /** Set by people: `pause` takes no new task, `drain` also moves its tasks away. */
   availability: z.enum(["active", "pause", "drain"]),
   /** When a drained node is to be empty: what nothing has replaced by then ends all the same. */

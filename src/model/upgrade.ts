@@ -91,6 +91,8 @@ export type UpgradeRequest = z.infer<typeof upgradeRequestSchema>;
 export const upgradeStatusSchema = z.object({
   run: runSchema,
   ...planShape,
+  /** What a server runs that has no agent, and so is no node: people put another one there. */
+  serverVersion: z.string().optional(),
   nodes: z.array(
     z.object({
       id: nodeIdSchema,

@@ -113,6 +113,11 @@ export interface Runtime {
   inspect(taskId: TaskId): Promise<ContainerStatus | undefined>;
   /** Makes the container, or adopts one that an earlier try left. Answers its id. */
   create(options: CreateOptions): Promise<string>;
+  /**
+   * Does what it can of the start of a container that was made, all but to begin its program.
+   * Absent where that is nothing.
+   */
+  prepare?(taskId: TaskId): Promise<void>;
   start(taskId: TaskId): Promise<void>;
   /** Sends the stop signal, kills after `graceMs`; returns when the container has ended. */
   stop(taskId: TaskId, graceMs: number): Promise<void>;

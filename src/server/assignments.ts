@@ -1,4 +1,5 @@
 import { equalJson, sortedBy } from "../lib/order.ts";
+import { endOfSlot, endsOfRuns } from "../core/reconcile/job.ts";
 import { isFilledIn } from "../core/task/expand.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { Applied } from "../model/change.ts";
@@ -33,7 +34,10 @@ export function assignmentSetOf(view: View, nodeId: NodeId): AssignmentSet {
     const kept = backups === undefined || desired !== "running" ? {} : { backups };
     const home = canMove(service) || homeOf(view, service, slot) !== undefined;
     const bond = home ? {} : { unbound: true };
-    const also = { ...held, ...taken, ...given, ...labelsFor(service, spec), ...kept, ...bond };
+    const endsAt = endOfSlot(service, slot);
+    const end = endsAt === undefined ? {} : { endsAt };
+    const terms = { ...held, ...kept, ...bond, ...end };
+    const also = { ...taken, ...given, ...labelsFor(service, spec), ...terms };
     assignments.push({ ...who, desired, state, ...what, ...also, failures });
   }
   return { generation: view.version, assignments };
@@ -61,8 +65,8 @@ export function nodesTouchedBy(applied: Applied): NodeId[] {
 }
 
 /**
- * The nodes that hear of other backups or limits: what of a service's newest revision concerns
- * tasks of older ones as well.
+ * The nodes that hear of other backups, limits or deadlines: what of a service's newest revision
+ * concerns tasks of older ones as well.
  */
 export function nodesWithOtherTerms(view: View, { kind, before, after }: Applied): NodeId[] {
   if (kind !== "service" || before === undefined || after === undefined) return [];
@@ -73,7 +77,7 @@ export function nodesWithOtherTerms(view: View, { kind, before, after }: Applied
 
 function termsOf(service: Service) {
   const { backups, resources } = specOf(service);
-  return { backups, limits: resources.limits };
+  return { backups, limits: resources.limits, ends: endsOfRuns(service) };
 }
 
 function sameAssignment(a: Task, b: Task): boolean {

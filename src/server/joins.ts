@@ -162,6 +162,7 @@ function newNode(
     hostname: name,
     roles: { server: false, agent: true },
     labels: request.labels,
+    ...(request.link && { link: request.link }),
     availability: "active",
     // Until its first session.
     health: "down",
@@ -181,6 +182,7 @@ function sameNode(known: Node, { request }: Asked, name: string, now: number): N
     ...request.facts,
     hostname: name,
     labels: { ...known.labels, ...request.labels },
+    ...(request.link && { link: request.link }),
     certificateExpiresAt: expiryFor(known, now),
   };
 }

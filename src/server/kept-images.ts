@@ -17,7 +17,6 @@ import {
 import type { ImageCopy, Freed, KeptImage, LoadedImages } from "../model/image.ts";
 import { INSIST_HEADER, PEER_BLOB_BYTES_MIN, PEER_HEADER } from "../model/image-peer.ts";
 import type { NodeId } from "../model/ids.ts";
-import { formatServerAddress } from "../model/server-address.ts";
 import type { AgentSession } from "../model/session.ts";
 import type { RegistryScope } from "../model/registry-scope.ts";
 import type { View } from "../model/view.ts";
@@ -58,10 +57,15 @@ export class KeptImages {
     const isLarge = size === undefined ? site.isUpstream(repository) : size >= PEER_BLOB_BYTES_MIN;
     if (!isLarge) return site.answerNode(request);
     const node = store.view().nodes.get(nodeId);
-    const gives = node !== undefined && /^[1-9]\d{0,4}$/.test(port);
-    const address = gives ? formatServerAddress(node.address, Number(port)) : undefined;
-    const insist = request.headers.has(INSIST_HEADER);
-    const peers = this.#tracker.ask(digest, nodeId, address, insist);
+    if (node === undefined) return site.answerNode(request);
+    const peers = this.#tracker.ask({
+      digest,
+      nodeId,
+      host: node.address,
+      ...(/^[1-9]\d{0,4}$/.test(port) ? { port: Number(port) } : {}),
+      isCapped: node.link?.bytesPerSecond !== undefined,
+      insist: request.headers.has(INSIST_HEADER),
+    });
     if (peers.length === 0) return site.answerNode(request);
     return smallAnswer(Response.json({ peers }, { status: 303 }));
   }

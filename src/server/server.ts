@@ -40,8 +40,10 @@ import { explainTarget } from "./explain-target.ts";
 import { FirstHearing, wasJustRestored } from "./first-hearing.ts";
 import { ensureCluster, firstToken } from "./first-start.ts";
 import { GossipKeys } from "./gossip-keys.ts";
+import { RolloutImages } from "./rollout-images.ts";
 import { ImageIndex } from "./image-index.ts";
 import { KeptImages } from "./kept-images.ts";
+import { LinkUse } from "../images/link-use.ts";
 import { noteSubnet, ownContentKey, ownNodeId } from "./own-node.ts";
 import { NetworkFeed } from "./network-feed.ts";
 import { Joins } from "./joins.ts";
@@ -73,6 +75,7 @@ export class Server {
   readonly #store: SqliteStore;
   readonly #health: NodeHealth;
   readonly #images: ImageIndex;
+  readonly #rolloutImages: RolloutImages;
   readonly #network: NetworkFeed;
   readonly #dispatcher: Dispatcher;
   #controllers: Controllers | undefined;
@@ -106,6 +109,7 @@ export class Server {
       endSession: (nodeId) => this.#remote?.endSession(nodeId),
     });
     this.#images = new ImageIndex({ store, log: options.log });
+    this.#rolloutImages = new RolloutImages({ store, log: options.log, session: this.#session });
     this.#dispatcher = new Dispatcher(
       store,
       systemClock,
@@ -353,6 +357,7 @@ export class Server {
     this.#controllers?.close();
     this.#health.close();
     this.#images.close();
+    this.#rolloutImages.close();
     this.#network.close();
     this.#autoscaler.close();
     this.#virtualIps.close();
@@ -374,7 +379,8 @@ export class Server {
     const { dataDir, log } = this.#options;
     const guard = (authorization: string | undefined) => this.#tokens.admit(authorization);
     const { upstream } = this.#options;
-    const open = { dataDir, log, clock: systemClock, guard, ...(upstream && { upstream }) };
+    const link = new LinkUse(systemClock, () => this.#agent?.agent.networkTable?.link);
+    const open = { dataDir, log, clock: systemClock, guard, link, ...(upstream && { upstream }) };
     const site = await SiteImages.open(open);
     this.#site = site;
     this.#options.upgrade?.useSource(siteExecutables(site));
@@ -401,9 +407,13 @@ export class Server {
   }
 
   #newUpgrades({ store: images }: SiteImages): Upgrades {
-    const { log } = this.#options;
+    const { log, agent: hasAgent, version } = this.#options;
     const deps = { store: this.#store, images, clock: systemClock, random: systemRandom, log };
-    this.#upgrades = new Upgrades({ ...deps, session: this.#session });
+    this.#upgrades = new Upgrades({
+      ...deps,
+      session: this.#session,
+      versionOfLoneServer: () => (hasAgent ? undefined : version.version),
+    });
     return this.#upgrades;
   }
 
@@ -445,6 +455,7 @@ export class Server {
         writes.setAvailability(id, availability, deadlineMs),
       runJob: (id) => writes.runJob(id),
       setLabels: (id, change) => writes.setLabels(id, change),
+      setLink: (id, change) => writes.setLink(id, change),
       removeNode: async (id, options) => {
         await writes.removeNode(id, options);
         await this.#dispatcher.dismiss(id);

@@ -9,9 +9,11 @@ import { withRestarts } from "../core/reconcile/apply-dependencies.ts";
 import { runByHand } from "../core/reconcile/cron.ts";
 import type { NewContent } from "../core/reconcile/items.ts";
 import { planApply, type ApplyPlan } from "../core/reconcile/apply.ts";
+import { equalJson } from "../lib/order.ts";
 import { put } from "../model/change.ts";
 import type { NodeId, ServiceId } from "../model/ids.ts";
 import type { Content } from "../model/item.ts";
+import { changeLink, type LinkChange } from "../model/link.ts";
 import { formatServiceName } from "../model/names.ts";
 import type { Node } from "../model/node.ts";
 import { revise } from "../model/revise.ts";
@@ -205,6 +207,15 @@ export class Writes {
         throw new OrchdError("invalid", `a node can have at most ${LABELS_MAX} labels`);
       }
       return next === node ? [] : [put.node(next)];
+    });
+  }
+
+  /** @throws OrchdError `notFound` */
+  async setLink(id: NodeId, change: LinkChange): Promise<void> {
+    await commitFresh(this.#store, (view) => {
+      const { link: before, ...node } = nodeOf(view, id);
+      const link = changeLink(before, change);
+      return equalJson(before, link) ? [] : [put.node({ ...node, ...(link && { link }) })];
     });
   }
 

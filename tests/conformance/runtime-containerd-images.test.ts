@@ -93,6 +93,18 @@ describe(SUITE, () => {
     expect(other.message).toEndWith("its registry has it for other kinds of processor only");
   });
 
+  test("an image that does not say what machine it is for runs", async () => {
+    const bare = await makeImage(lab.dir, "from anywhere", {});
+    for (const blob of bare.blobs) served.set(blob.digest, blob);
+    const manifest = bare.blobs.find(({ digest }) => digest === bare.manifestDigest);
+    if (manifest === undefined) throw new Error("the image has a manifest");
+    served.set("bare", manifest);
+    const reference = `127.0.0.1:${registry.port}/shop/web:bare`;
+    await lab.runtime.pullImage(reference);
+    expect(await lab.runtime.imagePlatform(reference)).toBeUndefined();
+    expect(await linesOf(reference)).toEqual(["from anywhere"]);
+  });
+
   test("a layer that was altered on the way is refused", async () => {
     const [layer] = image.blobs;
     if (layer === undefined) throw new Error("the image has a layer");
@@ -140,14 +152,17 @@ interface MadeImage {
 }
 
 /** Busybox and a mark, in one gzipped layer, for this machine and for another one. */
-async function makeImage(dir: string, text = "from the registry"): Promise<MadeImage> {
+async function makeImage(
+  dir: string,
+  text = "from the registry",
+  platform: object = { os: "linux", architecture: OWN },
+): Promise<MadeImage> {
   const root = join(dir, "rootfs");
   await writeFile(join(root, "mark"), `${text}\n`);
   const tar = Buffer.from(await Bun.$`tar -C ${root} -cf - bin mark`.quiet().arrayBuffer());
   const layer = blobOf(TYPES.layer, gzipSync(tar));
   const config = documentOf(TYPES.config, {
-    os: "linux",
-    architecture: OWN,
+    ...platform,
     rootfs: { type: "layers", diff_ids: [digestOf(tar)] },
   });
   const manifest = documentOf(TYPES.manifest, {

@@ -1,5 +1,6 @@
 import { describe } from "bun:test";
-import { DOCKER_CANNOT, hasDocker, makeDockerLab } from "./runtime-docker-lab.ts";
+import { CANNOT } from "./runtime-cannot.ts";
+import { hasDocker, makeDockerLab } from "./runtime-docker-lab.ts";
 import { healthConformance } from "./runtime-health.ts";
 
 const SUITE = "what Docker's driver does for health checks";
@@ -16,6 +17,6 @@ describe(SUITE, () => {
       };
       return { ...lab, ownHealthcheck, monitor: "containerd-shim-runc-v2" };
     },
-    DOCKER_CANNOT,
+    CANNOT.docker,
   );
 });

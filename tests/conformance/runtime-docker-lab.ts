@@ -13,9 +13,6 @@ import type { RuntimeLab } from "./runtime.ts";
 import { takeArchive } from "./runtime-take.ts";
 import { until } from "./runtime-until.ts";
 
-/** Cases that can't be with Docker. */
-export const DOCKER_CANNOT = {};
-
 const PROGRAMS = [
   ["dockerd", "docker.io"],
   ["containerd", "containerd"],

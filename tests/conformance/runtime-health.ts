@@ -24,7 +24,7 @@ export interface HealthLab extends SpecLab {
   monitor: string;
 }
 
-interface HealthTools {
+export interface HealthTools {
   lab: () => HealthLab;
   /** A running container, which is removed after the test. */
   start: (change?: Partial<ContainerSpec>, image?: string) => Promise<TaskId>;
@@ -71,7 +71,11 @@ export function healthConformance(
     const options = { signal, outputBytesMax: 4096 };
     return lab().runtime.run(taskId, ["/bin/sh", "-c", command], options);
   };
-  const tools = { lab, start, startTask, run, test: casesOf(name, cannot) };
+  healthCases({ lab, start, startTask, run, test: casesOf(name, cannot) });
+}
+
+/** Registers every case. */
+export function healthCases(tools: HealthTools): void {
   commandCases(tools);
   endingCases(tools);
   imageCases(tools);

@@ -73,6 +73,22 @@ export function stateCases({ lab, create, run, test }: Tools): void {
   });
 }
 
+export function preparationCases({ lab, create, test }: Tools): void {
+  test("what was prepared runs when it is started, or is removed as it is", async () => {
+    const { runtime } = lab();
+    const { taskId } = await create();
+    const { taskId: unused } = await create();
+    for (const id of [taskId, unused, taskId]) await runtime.prepare?.(id);
+    const listed = await runtime.list();
+    expect(listed.map(({ state }) => state)).toEqual(["created", "created"]);
+    for (const status of listed) expect(status.startedAt).toBeUndefined();
+    await runtime.start(taskId);
+    expect(await runtime.inspect(taskId)).toMatchObject({ taskId, state: "running" });
+    await runtime.remove(unused);
+    expect(await runtime.list()).toMatchObject([{ taskId, state: "running" }]);
+  });
+}
+
 export function adoptionCases({ lab, create, run, test }: Tools): void {
   test("a new driver object adopts what runs, without starting it again", async () => {
     const { runtime } = lab();

@@ -1,5 +1,6 @@
 import { describe } from "bun:test";
-import { hasProcesses, makeProcessLab, PROCESS_CANNOT } from "./runtime-process-lab.ts";
+import { CANNOT } from "./runtime-cannot.ts";
+import { hasProcesses, makeProcessLab } from "./runtime-process-lab.ts";
 import { healthConformance } from "./runtime-health.ts";
 
 const SUITE = "what the driver of processes does for health checks";
@@ -12,6 +13,6 @@ describe(SUITE, () => {
       const lab = await makeProcessLab("orchdt10", "10.213.10");
       return { ...lab, load: () => Promise.resolve(), monitor: "orchd-process" };
     },
-    PROCESS_CANNOT,
+    CANNOT.process,
   );
 });

@@ -10,29 +10,6 @@ import type { NodeId, TaskId } from "../../src/model/ids.ts";
 import { ProcessRuntime } from "../../src/runtime/process/process-runtime.ts";
 import type { RuntimeLab } from "./runtime.ts";
 
-/** Why cases of images are not for processes. */
-const NO_IMAGES = "a process is of no image";
-
-const OWN_CGROUPS = "a process sees the node's own cgroups, so a test of its own looks at them";
-
-/** Cases that have no meaning for processes. */
-export const PROCESS_CANNOT = {
-  "an image that is not there is told by its name": NO_IMAGES,
-  "an image that is there is there, and another is not": NO_IMAGES,
-  "an image that no registry gave has an identity and no digest": NO_IMAGES,
-  "an image is taken from a registry of this machine, under a name of its own": NO_IMAGES,
-  "what an image says of its health is found, and the runtime leaves it": NO_IMAGES,
-  "after the runtime was away everything is still there, and resync is told":
-    "there is no service that could be away",
-  "a terminal is one, and its lines end without a carriage return": "a process has no terminal",
-  "limits of memory, processor, processes and files hold": OWN_CGROUPS,
-  "limits change under a program that runs, and can be taken away again": OWN_CGROUPS,
-  "capabilities, devices and security options are as given":
-    "a process sees the node's own /dev, so a test of its own looks at the rest",
-  "a device that the task was given is there, also under its lasting name":
-    "a process sees the node's own /dev, where lasting names are already",
-};
-
 /** Whether suites of processes can run here; where not it says why. */
 export function hasProcesses(suite: string): boolean {
   const reason = whyNot();

@@ -11,6 +11,7 @@ import { failureOf, until } from "./runtime-until.ts";
 
 const SUITE = "processes";
 const TIMEOUT_MS = 120_000;
+const SHOW_SHARES = "cat cpu$C/cpu.shares || cat .$U/cpu.weight";
 
 describe(SUITE, () => {
   if (!hasProcesses(SUITE)) return;
@@ -82,13 +83,14 @@ describe(SUITE, () => {
   });
 
   test("limits are those of a cgroup of its own, and of the process", async () => {
-    const script = [...showLimits, "ulimit -n; ulimit -Hn"];
+    const script = [...showLimits, SHOW_SHARES, "ulimit -n; ulimit -Hn"];
     const ulimits = [{ name: "nofile", soft: 100, hard: 200 }];
-    const limits = { memoryBytes: 64 * 1024 * 1024, cpuMillis: 250, pids: 50 };
+    const limits = { memoryBytes: 64 * 1024 * 1024, cpuMillis: 250, pids: 50, cpuShares: 512 };
     expect(await printed(`exec 2>&-; ${script.join("; ")}`, { ulimits }, limits)).toEqual([
       "67108864",
       "25000",
       "50",
+      expect.stringMatching(/^(512|20)$/),
       "100",
       "200",
     ]);
@@ -100,6 +102,27 @@ describe(SUITE, () => {
     const capAdd = ["NET_ADMIN"];
     const [, first, second] = await printed(script, { capAdd });
     expect([first, second]).toEqual(["0000000000001000", "0000000000001000"]);
+  });
+
+  test("with a read-only root it writes to its own /tmp alone, also as root", async () => {
+    const script = [
+      "(echo x >/orchd-file) 2>&- || echo read-only",
+      "(echo x >/usr/orchd-file) 2>&- || echo read-only",
+      "echo x >/tmp/file && cat /tmp/file; ls /orchd-file /usr/orchd-file 2>&-",
+    ].join("; ");
+    const root = { readOnly: true, user: "0:0" };
+    expect(await printed(script, root)).toEqual(["read-only", "read-only", "x"]);
+  });
+
+  test("a device is where the node has it, and nowhere else", async () => {
+    const device = { source: "/dev/zero", target: "/dev/zero", permissions: "rw" };
+    expect(await printed("head -c 1 /dev/zero | od -An -tx1", { devices: [device] })).toEqual([
+      " 00",
+    ]);
+    const moved = { devices: [{ ...device, target: "/dev/orchd-zero" }] };
+    expect((await failureOf(create("", moved))).message).toBe(
+      "a process finds the device /dev/zero there, and not at /dev/orchd-zero",
+    );
   });
 
   test("its /tmp is its own, and goes with it", async () => {
@@ -200,6 +223,44 @@ describe(SUITE, () => {
     },
     TIMEOUT_MS,
   );
+
+  /** What there is of a task before its program. */
+  function waiting(taskId: TaskId): number[] {
+    const name = `orchd-process-${lab.nodeId}/${taskId}/cgroup.procs`;
+    const files = ["memory", "."].map((kind) => `/sys/fs/cgroup/${kind}/${name}`);
+    const file = files.find((path) => existsSync(path));
+    return file === undefined ? [] : (readFileSync(file, "utf8").match(/\d+/g)?.map(Number) ?? []);
+  }
+
+  test("what waits for its start is made anew by it when somebody has ended it", async () => {
+    const taskId = await create("exec sleep 2206");
+    const [chain = 0, ...others] = waiting(taskId);
+    expect([chain > 1, others, processes("2206")]).toEqual([true, [], 0]);
+    process.kill(chain, "SIGKILL");
+    await until("nothing waits", () => waiting(taskId).length === 0);
+    await lab.runtime.start(taskId);
+    expect(await lab.runtime.inspect(taskId)).toMatchObject({ state: "running" });
+    await until("it is one program", () => processes("2206") === 1);
+  });
+
+  test("what waits for its start ends with its agent, and another one starts it", async () => {
+    await lab.runtime.ensureNetwork(lab.network);
+    const first = await lab.reopen();
+    await first.ensureNetwork(lab.network);
+    const command = ["/bin/sleep", "2207"];
+    const assignment = aTask(lab.image, {}, { command, networkMode: "bridge" });
+    const { taskId } = assignment;
+    made.push(taskId);
+    await first.create({ assignment, address: "10.213.11.7" });
+    expect(waiting(taskId)).toHaveLength(1);
+    await first.close();
+    await lab.runtime.start(taskId);
+    expect(await lab.runtime.inspect(taskId)).toMatchObject({ state: "running" });
+    await until("it is one program", () => processes("2207") === 1);
+    const network = `/proc/${lab.idsOf(taskId).program}/ns/net`;
+    const addresses = await Bun.$`nsenter --net=${network} ip -4 -oneline addr`.text();
+    expect(addresses).toContain("10.213.11.7/24");
+  });
 
   test("a program that changes its user ends with all that it has started", async () => {
     const change = "setpriv --reuid 1234 --regid 1234 --clear-groups";

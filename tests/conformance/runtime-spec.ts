@@ -8,6 +8,7 @@ import type { Assignment } from "../../src/model/assignment.ts";
 import type { ContainerSpec } from "../../src/model/container.ts";
 import type { RuntimeLab } from "./runtime.ts";
 import { type Cannot, type Case, casesOf } from "./runtime-cases.ts";
+import { kernelCases } from "./runtime-spec-kernel.ts";
 import { aTask } from "./runtime-task.ts";
 import { failureOf } from "./runtime-until.ts";
 
@@ -30,7 +31,7 @@ export interface SpecLab extends RuntimeLab {
   place?: string;
 }
 
-interface SpecTools {
+export interface SpecTools {
   /** How the driver calls itself. */
   name: string;
   lab: () => SpecLab;
@@ -66,9 +67,14 @@ export function specConformance(
   }, TIMEOUT_MS);
 
   const inside: SpecTools["inside"] = (...asked) => printedIn(lab(), ...asked);
-  const tools = { name, lab, inside, test: casesOf(name, cannot) };
+  specCases({ name, lab, inside, test: casesOf(name, cannot) });
+}
+
+/** Registers every case. */
+export function specCases(tools: SpecTools): void {
   processCases(tools);
   limitCases(tools);
+  kernelCases(tools);
   mountCases(tools);
   securityCases(tools);
   networkCases(tools);

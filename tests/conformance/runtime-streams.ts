@@ -72,6 +72,42 @@ export function logCases({ lab, create, run, test }: Tools): void {
   });
 }
 
+const FULL_LOG_MS = 60_000;
+
+export function fullLogCases({ lab, run, test }: Tools): void {
+  test(
+    "of a log that is full the end is kept, of 10 MB three times, without a gap",
+    async () => {
+      const { runtime } = lab();
+      const line = "x".repeat(1000);
+      // Slowly enough that whoever only looks now and then sees each file.
+      const more = `echo $i ${line}; i=$((i+1)); [ $((i%4000)) -gt 0 ] || sleep 0.3`;
+      const script = `i=0; while [ $i -lt 40000 ]; do ${more}; done`;
+      const taskId = await run({}, { command: ["/bin/sh", "-c", script] });
+      await until(
+        "its end",
+        async () => {
+          const status = await runtime.inspect(taskId);
+          await runtime.upkeep?.keepLogs([status?.containerId ?? ""]);
+          return status?.state === "exited";
+        },
+        FULL_LOG_MS,
+      );
+      const texts: string[] = [];
+      const { signal } = new AbortController();
+      for await (const { text } of runtime.logs(taskId, { follow: true }, signal)) texts.push(text);
+      // The first may be the rest of a line that began in a file that is gone.
+      const numbers = texts.slice(1).map((text) => Number(text.split(" ")[0]));
+      const first = numbers[0] ?? Number.NaN;
+      expect(numbers).toEqual(Array.from({ length: 40_000 - first }, (_, i) => first + i));
+      const bytes = texts.reduce((sum, { length }) => sum + length + 1, 0);
+      expect(bytes).toBeGreaterThan(10_000_000);
+      expect(bytes).toBeLessThan(3 * 10 * 1024 * 1024);
+    },
+    2 * FULL_LOG_MS,
+  );
+}
+
 export function execCases({ lab, run, create, test }: Tools): void {
   const options = (change: Partial<ExecOptions> = {}): ExecOptions => ({
     command: ["/bin/sh"],

@@ -6,8 +6,9 @@ import type { BridgeNetwork, Runtime } from "../../src/runtime/driver.ts";
 import { type Cannot, type Case, casesOf } from "./runtime-cases.ts";
 import { eventCases } from "./runtime-events.ts";
 import { imageCases, networkCases, volumeCases } from "./runtime-images.ts";
-import { adoptionCases, failureCases, stateCases, stopCases } from "./runtime-life.ts";
-import { execCases, logCases } from "./runtime-streams.ts";
+import { adoptionCases, failureCases, preparationCases } from "./runtime-life.ts";
+import { stateCases, stopCases } from "./runtime-life.ts";
+import { execCases, fullLogCases, logCases } from "./runtime-streams.ts";
 import { aTask, type Behaviour } from "./runtime-task.ts";
 
 /** A runtime to test, with the means to do to it what the world does. */
@@ -78,16 +79,22 @@ export function runtimeConformance(
       await lab().runtime.start(taskId);
       return taskId;
     };
-    const tools = { lab, create, run, test: casesOf(name, cannot) };
-    stateCases(tools);
-    adoptionCases(tools);
-    stopCases(tools);
-    failureCases(tools);
-    eventCases(tools);
-    logCases(tools);
-    execCases(tools);
-    imageCases(tools);
-    networkCases(tools);
-    volumeCases(tools);
+    runtimeCases({ lab, create, run, test: casesOf(name, cannot) });
   });
+}
+
+/** Registers every case. */
+export function runtimeCases(tools: Tools): void {
+  stateCases(tools);
+  preparationCases(tools);
+  adoptionCases(tools);
+  stopCases(tools);
+  failureCases(tools);
+  eventCases(tools);
+  logCases(tools);
+  fullLogCases(tools);
+  execCases(tools);
+  imageCases(tools);
+  networkCases(tools);
+  volumeCases(tools);
 }

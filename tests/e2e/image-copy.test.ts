@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
-import { HELLO_IMAGE, writeHelloImage } from "../../scripts/image.ts";
+import { writeHelloImage } from "../../scripts/image.ts";
 import { Fleet } from "../../scripts/lab/fleet.ts";
 import { Host } from "../../scripts/lab/host.ts";
 import { signalInside } from "../../scripts/lab/lab.ts";
@@ -33,10 +33,10 @@ async function startUpstream(host: Host): Promise<ChildProcess> {
   });
   const archive = join(host.lab.dir, "hello.tar");
   writeHelloImage(archive);
-  await host.podman("load", "--input", archive);
-  const creds = ["--creds", `${LOGIN.name}:${LOGIN.password}`];
-  await host.podman("push", PLAIN, ...creds, HELLO_IMAGE, IMAGE);
-  await host.podman("rmi", "--all", "--force");
+  const to = ["--dest-tls-verify=false", "--dest-creds", `${LOGIN.name}:${LOGIN.password}`];
+  const copy = ["skopeo", "copy", ...to, `docker-archive:${archive}`, `docker://${IMAGE}`];
+  const { code, stderr } = await host.lab.run(copy);
+  if (code !== 0) throw new Error(stderr);
   return registry;
 }
 
@@ -102,31 +102,27 @@ describe("an image of a registry elsewhere, which wants a login", () => {
 
 describe("a site whose server alone reaches a registry", () => {
   test("gets images through it once, and keeps copies for when it is gone", async () => {
-    const fleet = await Fleet.start(3);
+    const fleet = await Fleet.start(2);
     try {
-      const [server, ...agents] = fleet.hosts;
-      if (server === undefined) throw new Error("the fleet has hosts");
+      const [server, node] = fleet.hosts;
+      if (server === undefined || node === undefined) throw new Error("the fleet has hosts");
       const registry = await startUpstream(server);
       const auth = await logIn(server);
       await server.startServer(["--upstream", UPSTREAM, "--upstream-creds-file", auth]);
-      const token = await server.token();
-      for (const host of agents) host.spawnAgent([`${token}@${server.address}`]);
+      node.spawnAgent([`${await server.token()}@${server.address}`]);
       await server.waitFor("all nodes are ready", async () => {
         const nodes = await server.json<NodeSummary[]>("nodes");
-        return nodes.filter(({ health }) => health === "ready").length === 3;
+        return nodes.filter(({ health }) => health === "ready").length === 2;
       });
       const compose = (name: string) =>
         `name: ${name}\nservices:\n  app:\n    image: ${IMAGE}\n    deploy: {mode: global}\n`;
       await server.mustUp(compose("first"));
-      for (const host of agents) {
-        expect(await host.podman("images", "--format", "{{.Repository}}:{{.Tag}}")).toBe(IMAGE);
-      }
+      expect(await node.podman("images", "--format", "{{.Repository}}:{{.Tag}}")).toBe(IMAGE);
       signalInside(registry, "SIGKILL");
-      const [lone] = agents;
       await server.must("down", "first");
-      await lone?.podman("rmi", "--all", "--force");
+      await node.podman("rmi", "--all", "--force");
       await server.mustUp(compose("second"));
-      expect((await server.running("second")).length).toBe(3);
+      expect((await server.running("second")).length).toBe(2);
     } finally {
       await fleet.stop();
     }

@@ -79,6 +79,31 @@ describe("an image in a site of several nodes", () => {
     expect(await sent()).toBeLessThan(1.45 * layer.length);
   });
 
+  test("comes to a node whose link is closed for it when a task there needs it", async () => {
+    const [far, near] = agents;
+    if (far === undefined || near === undefined) throw new Error("the fleet has agents");
+    const early = new Date(Date.now() + 2 * 3_600_000).toISOString().slice(11, 13);
+    const window = `${early}:00-${early}:01`;
+    await server.must("node", "link", far.name, "--limit", "20MiB/s", "--window", window);
+    await server.waitFor("the node heard of its link", async () => {
+      const { stderr } = await server.orchd("image", "pull", IMAGE);
+      return stderr.includes(`its link is open for images ahead of need Daily ${window} UTC`);
+    });
+    const name = "localhost/ahead:1";
+    const archive = join(server.lab.dir, "ahead.tar");
+    writeHelloImage(archive, name, { Env: ["GREETING=Ahead"] });
+    await server.must("image", "load", archive);
+    expect(await imagesOf(near)).toContain(name);
+    expect(await imagesOf(far)).not.toContain(name);
+    await server.mustUp(
+      `name: ahead\nservices:\n  app:\n    image: ${name}\n    pull_policy: never\n` +
+        `    deploy: {mode: global}\n    stop_grace_period: 1s\n`,
+    );
+    expect(await imagesOf(far)).toContain(name);
+    await server.must("down", "ahead");
+    await server.must("node", "link", far.name, "--limit", "none", "--window", "any");
+  });
+
   test("is had from other nodes while no server is there", async () => {
     const compose = (replicas: number) =>
       `name: shop\nservices:\n  app:\n    image: ${IMAGE}\n    pull_policy: never\n` +

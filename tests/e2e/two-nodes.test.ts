@@ -1,9 +1,35 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { NodeSummary, TaskSummary } from "../../src/model/summary.ts";
 import { Fleet } from "../../scripts/lab/fleet.ts";
+import { HELLO_IMAGE } from "../../scripts/image.ts";
 import { HELLO } from "../../scripts/lab/host.ts";
 
 const STACK = HELLO.replace("replicas: 3", "replicas: 2");
+const READY_AFTER_S = 2;
+/** Each waits for another one that is on the other machine. */
+const CHAIN = `name: chain
+services:
+  web:
+    image: ${HELLO_IMAGE}
+    pull_policy: never
+    command: ["sleep", "1000"]
+    stop_grace_period: 0s
+    depends_on: { migrate: { condition: service_completed_successfully } }
+    deploy: { placement: { constraints: ["node.hostname == h1"] } }
+  migrate:
+    image: ${HELLO_IMAGE}
+    pull_policy: never
+    command: ["true"]
+    depends_on: { db: { condition: service_healthy } }
+    deploy: { mode: replicated-job, placement: { constraints: ["node.hostname == h2"] } }
+  db:
+    image: ${HELLO_IMAGE}
+    pull_policy: never
+    command: ["sh", "-c", "sleep ${READY_AFTER_S}; touch /tmp/ready; sleep 1000"]
+    stop_grace_period: 0s
+    healthcheck: { test: ["CMD", "test", "-e", "/tmp/ready"], interval: 500ms, start_period: 10s }
+    deploy: { placement: { constraints: ["node.hostname == h1"] } }
+`;
 
 describe("the hello stack on two machines", () => {
   let fleet: Fleet;
@@ -73,5 +99,18 @@ describe("the hello stack on two machines", () => {
     expect((await containers()).map((one) => one.length)).toEqual([4, 0]);
     await fleet.host("h1").must("node", "activate", "h2");
     expect(await spread()).toEqual({ h1: 4 });
+  });
+
+  test("starts what depends on others after them, also where they are on the other", async () => {
+    await fleet.host("h1").mustUp(CHAIN);
+    const tasks = await fleet.host("h1").json<TaskSummary[]>("ps", "chain", "--all");
+    const [db, migrate, web] = ["db", "migrate", "web"].map((name) =>
+      tasks.find(({ service }) => service === name),
+    );
+    expect([db?.node, migrate?.node, web?.node]).toEqual(["h1", "h2", "h1"]);
+    expect(migrate).toMatchObject({ state: "complete", exitCode: 0 });
+    const healthyAt = (db?.startedAt ?? Number.NaN) + READY_AFTER_S * 1000;
+    expect(migrate?.startedAt).toBeGreaterThanOrEqual(healthyAt);
+    expect(web?.startedAt).toBeGreaterThanOrEqual(migrate?.finishedAt ?? Number.NaN);
   });
 });

@@ -115,12 +115,14 @@ export class Checks {
     this.broken("S10", `the container of task ${taskId} goes, which is to be ${task.desired}`);
   }
 
-  /** An agent stops a container that runs: as it was told to, or since it found it sick. */
-  onStop({ disk }: Place, taskId: TaskId, found: { now: boolean; ever: boolean }): void {
+  /** An agent stops a container that runs: as it was told to, or found it sick, or out of time. */
+  onStop({ disk, machine }: Place, taskId: TaskId, found: { now: boolean; ever: boolean }): void {
     const task = this.#disk.view.tasks.get(taskId);
     if (task === undefined || task.desired !== "running" || isTerminal(task.state)) return;
     // What a life of the agent has found out ends the task in a later one, if it wrote that down.
     if (found.now || (found.ever && disk.statuses.get(taskId)?.ending === true)) return;
+    const { endsAt } = disk.set?.assignments.find((one) => one.taskId === taskId) ?? {};
+    if (endsAt !== undefined && endsAt <= machine.now()) return;
     this.broken("O2", `the container of task ${taskId} is stopped, which is to be running`);
   }
 

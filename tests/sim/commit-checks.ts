@@ -158,7 +158,9 @@ function checkSiblings(task: Task, whole: readonly Applied[], view: View): Probl
     return other.slot === task.slot && isLive(other) && !stopped.has(other.id);
   });
   // Beside the one that runs another one may be made ready.
-  const most = specOf(service).update.order === "start-first" || isStaged(task) ? 2 : 1;
+  const isBeside =
+    specOf(service).update.order === "start-first" || [task, ...others].some(isStaged);
+  const most = isBeside ? 2 : 1;
   if (others.length <= most) return undefined;
   return broken("one", task, `comes beside ${others.map(({ id }) => id).join(", ")}`);
 }

@@ -3,7 +3,7 @@ import type { Bug } from "./bug.ts";
 import { withCommit, wrap } from "./wrap.ts";
 
 /** So much faster than time a clock goes that makes every wait too short. */
-const HASTE = 3;
+const HASTE = 20;
 
 /** Faults of services that scale themselves. */
 export const SCALE_BUGS: readonly Bug[] = [
@@ -17,7 +17,7 @@ export const SCALE_BUGS: readonly Bug[] = [
   {
     name: "scales-down-too-early",
     breaks: "scaled",
-    seed: "1-8",
+    seed: "1-12",
     autoscalerClock: (clock) => {
       const begin = clock.now();
       return wrap(clock, { now: () => begin + (clock.now() - begin) * HASTE });

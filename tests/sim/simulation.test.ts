@@ -25,6 +25,8 @@ const FIXED_SEEDS = [
   "81073",
   "81143",
   "92191",
+  "1795865749236-56",
+  "1795865831433-60",
 ];
 
 /** `kept every invariant`, or what was broken with how to see it again. */

@@ -1,18 +1,20 @@
-import type { NodeId } from "../../model/ids.ts";
 import type { Node } from "../../model/node.ts";
 import type { Upgrade, UpgradeRequest, UpgradeStatus } from "../../model/upgrade.ts";
 import type { View } from "../../model/view.ts";
+import type { ApiDeps } from "../deps.ts";
 import { resolveTarget } from "./target.ts";
 
 /** How far an upgrade is, node by node. */
 export function upgradeStatus(
   view: View,
   upgrade: Upgrade,
-  isConnected: (id: NodeId) => boolean,
+  { isConnected, versionOfLoneServer }: ApiDeps["upgrades"],
 ): UpgradeStatus {
   const { id: _id, version: _version, executables: _executables, nodes, ...plan } = upgrade;
+  const serverVersion = versionOfLoneServer();
   return {
     ...plan,
+    ...(serverVersion === undefined ? {} : { serverVersion }),
     nodes: nodes.flatMap(({ id, state, problem }) => {
       const node = view.nodes.get(id);
       if (node === undefined) return [];

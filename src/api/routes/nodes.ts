@@ -1,6 +1,7 @@
 import { Hono } from "hono";
 import { z } from "zod";
 import { OrchdError } from "../../lib/errors.ts";
+import { linkChangeSchema } from "../../model/link.ts";
 import { nodeSchema, type Node } from "../../model/node.ts";
 import { nodeInspectionSchema, nodeSummarySchema } from "../../model/summary.ts";
 import type { View } from "../../model/view.ts";
@@ -41,9 +42,8 @@ const labelsBody = z.object({
 const removeQuery = z.object({ force: flagSchema });
 
 export function nodeRoutes(deps: ApiDeps): Hono<ApiEnv> {
-  const summary = (node: Node) =>
-    nodeSummary(deps.store.view(), deps.store.view().nodes.get(node.id) ?? node);
   return new Hono<ApiEnv>()
+    .route("/", settingRoutes(deps))
     .get(
       "/nodes/:node",
       describe({
@@ -57,6 +57,27 @@ export function nodeRoutes(deps: ApiDeps): Hono<ApiEnv> {
         return c.json(nodeInspection(view, node, deps.healthReason(node.id), deps.clock.now()));
       },
     )
+    .delete(
+      "/nodes/:node",
+      describe({
+        summary: "Removes the node; while it is there and holds tasks only with `force`",
+        status: 204,
+      }),
+      validParam(nodeParam),
+      validQuery(removeQuery),
+      async (c) => {
+        const node = findNode(deps.store.view(), c.req.valid("param").node);
+        await deps.removeNode(node.id, c.req.valid("query"));
+        return c.body(null, 204);
+      },
+    );
+}
+
+/** What people say of a node. */
+function settingRoutes(deps: ApiDeps): Hono<ApiEnv> {
+  const summary = (node: Node) =>
+    nodeSummary(deps.store.view(), deps.store.view().nodes.get(node.id) ?? node);
+  return new Hono<ApiEnv>()
     .put(
       "/nodes/:node/availability",
       describe({
@@ -85,18 +106,19 @@ export function nodeRoutes(deps: ApiDeps): Hono<ApiEnv> {
         return c.json(summary(node));
       },
     )
-    .delete(
-      "/nodes/:node",
+    .post(
+      "/nodes/:node/link",
       describe({
-        summary: "Removes the node; while it is there and holds tasks only with `force`",
-        status: 204,
+        summary: "Says how fast images may go over the node's link, and when",
+        answer: nodeSummarySchema,
       }),
       validParam(nodeParam),
-      validQuery(removeQuery),
+      plainJson,
+      validJson(linkChangeSchema),
       async (c) => {
         const node = findNode(deps.store.view(), c.req.valid("param").node);
-        await deps.removeNode(node.id, c.req.valid("query"));
-        return c.body(null, 204);
+        await deps.setLink(node.id, c.req.valid("json"));
+        return c.json(summary(node));
       },
     );
 }

@@ -111,5 +111,5 @@ function statusOf({ store, upgrades }: ApiDeps): UpgradeStatus {
   if (view.upgrade === undefined) {
     throw new OrchdError("notFound", "orchd was not upgraded from here yet");
   }
-  return upgradeStatus(view, view.upgrade, (id) => upgrades.isConnected(id));
+  return upgradeStatus(view, view.upgrade, upgrades);
 }

@@ -1,11 +1,16 @@
 import type { Command } from "commander";
 import { collect, newCommand, usageError, type Context } from "../context.ts";
 import type { Io } from "../io.ts";
+import { addLinkWindow, LINK_WINDOW_HELP, rateFrom } from "../link-options.ts";
+import { changeLink, type NodeLink } from "../../model/link.ts";
+import type { Window } from "../../model/window.ts";
 import { nodeFrom, type NodeFlags, nodeOptions } from "../node-options.ts";
 
 interface JoinFlags extends NodeFlags {
   name?: string;
   label?: string[];
+  linkLimit?: number;
+  linkWindow?: Window[];
 }
 
 export function joinCommand(context: Context): Command {
@@ -24,6 +29,8 @@ export function joinCommand(context: Context): Command {
     .argument("[token...]", "TOKEN[@HOST:PORT], with further addresses as words; - reads it")
     .option("--name <name>", "name of the node (default: the host name)")
     .option("--label <key=value>", "label of the node; can be given several times", collect)
+    .option("--link-limit <rate>", "what images take of its link at most, such as 2MiB/s", rateFrom)
+    .option("--link-window <times>", LINK_WINDOW_HELP, addLinkWindow)
     .action(async (words: string[], flags: JoinFlags) => {
       const { token, servers } = parseWords(await readWords(io, words));
       context.exitCode = await context.program.startAgent({
@@ -31,6 +38,7 @@ export function joinCommand(context: Context): Command {
         token,
         servers,
         labels: parseLabels(flags.label ?? []),
+        ...linkFrom(flags),
         name: flags.name,
         gossipPort: flags.gossipPort,
       });
@@ -61,6 +69,11 @@ function parseWords(words: readonly string[]): { token: string | undefined; serv
     token: token === "" ? undefined : token,
     servers: [...servers, ...words.filter(isAddress)],
   };
+}
+
+function linkFrom({ linkLimit, linkWindow }: JoinFlags): { link?: NodeLink } {
+  const link = changeLink(undefined, { bytesPerSecond: linkLimit, windows: linkWindow });
+  return link === undefined ? {} : { link };
 }
 
 function parseLabels(labels: readonly string[]): Record<string, string> {

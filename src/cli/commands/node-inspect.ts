@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { formatBytes, formatDuration } from "../../lib/text.ts";
+import { formatLink } from "../../model/link.ts";
 import type { NodeInspection, TaskSummary } from "../../model/summary.ts";
 import { connect, newRemoteCommand, printJson, printLines } from "../context.ts";
 import type { Context, RemoteOptions } from "../context.ts";
@@ -41,6 +42,7 @@ function formatNode(node: NodeInspection, now: number, paint: Paint): string[] {
     ["roles", roles.filter(Boolean).join(", ")],
     ["labels", pairs.length === 0 ? "none" : pairs.sort().join(", ")],
     ["address", node.address],
+    ...(node.link === undefined ? [] : [["link", formatLink(node.link)] as [string, string]]),
     ["platform", `${platform.os}/${platform.arch}`],
     ["runtime", `${runtime.name} ${runtime.version}`],
     ["orchd", node.orchdVersion],

@@ -5,6 +5,8 @@ import type { NodeSummary } from "../../model/summary.ts";
 import { connect, newCommand, newRemoteCommand, printJson, printLines } from "../context.ts";
 import { usageError, type Context, type RemoteOptions } from "../context.ts";
 import { cleanText } from "../output/clean.ts";
+import type { Window } from "../../model/window.ts";
+import { addLinkWindow, LINK_WINDOW_HELP, rateFrom } from "../link-options.ts";
 import { drainCommand } from "./node-drain.ts";
 import { inspectCommand } from "./node-inspect.ts";
 
@@ -38,6 +40,7 @@ export function nodeCommand(context: Context): Command {
       }),
     )
     .addCommand(labelCommand(context))
+    .addCommand(linkCommand(context))
     .addCommand(removeCommand(context));
 }
 
@@ -76,6 +79,42 @@ function labelCommand(context: Context): Command {
         client.setLabels(name, change),
       );
     });
+}
+
+interface LinkFlags extends RemoteOptions {
+  limit?: number | "none";
+  window?: Window[];
+}
+
+function linkCommand(context: Context): Command {
+  return newRemoteCommand({
+    name: "link",
+    description:
+      "Says how images may use a node's link to other machines, where it is slow or costs money: " +
+      "how fast, and when those come that no task there needs yet. What is not named stays.",
+    examples: [
+      "orchd node link h2 --limit 2MiB/s --window 22:00-06:00",
+      "orchd node link h2 --limit none --window any",
+    ],
+  })
+    .name("link")
+    .argument("<node>", NODE)
+    .option("--limit <rate>", "at most, each way, such as 2MiB/s or 10Mbit/s; or none", limitFrom)
+    .option("--window <times>", LINK_WINDOW_HELP, addLinkWindow)
+    .action((node: string, options: LinkFlags) => {
+      const { limit, window: windows } = options;
+      if (limit === undefined && windows === undefined) {
+        throw usageError("say what its link may be used for, with --limit or --window");
+      }
+      const change = { bytesPerSecond: limit === "none" ? null : limit, windows };
+      return changeNodes(context, [node], options, "has its link", (client, name) =>
+        client.setLink(name, change),
+      );
+    });
+}
+
+function limitFrom(text: string): number | "none" {
+  return text === "none" ? text : rateFrom(text);
 }
 
 function removeCommand(context: Context): Command {

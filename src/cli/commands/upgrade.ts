@@ -119,7 +119,10 @@ async function upgrade(
     connect: () => connect(context, options),
   });
   if (json) await printJson(io, { ...last, outcome });
-  else await tell(context, last, outcome);
+  else {
+    await tell(context, last, outcome);
+    await tellOfServer(context, last);
+  }
   return EXIT_CODES[outcome];
 }
 
@@ -193,6 +196,17 @@ async function tell(
   }
 }
 
+async function tellOfServer(
+  { io }: Context,
+  { to, serverVersion = to }: UpgradeStatus,
+): Promise<void> {
+  if (serverVersion === to) return;
+  const message =
+    `The server runs with --no-agent, and stays at orchd ${serverVersion}: ` +
+    `put ${to} in its place by hand, and restart it.`;
+  await io.stderr.write(cleanText(message) + "\n");
+}
+
 function statusCommand(context: Context): Command {
   return newRemoteCommand({
     name: "status",
@@ -223,9 +237,11 @@ function cancelCommand(context: Context): Command {
     });
 }
 
-async function showStatus({ io }: Context, status: UpgradeStatus): Promise<void> {
+async function showStatus(context: Context, status: UpgradeStatus): Promise<void> {
+  const { io } = context;
   const table = formatTable(COLUMNS, status.nodes, paintFor(io));
   await printLines(io, [cleanText(summaryOf(status)), "", ...table]);
+  await tellOfServer(context, status);
 }
 
 function summaryOf({ to, state, nodes }: UpgradeStatus): string {

@@ -3,7 +3,7 @@ import type { Random } from "../../lib/random.ts";
 import { isJob, restartOf, specOf, type Service } from "../../model/service.ts";
 import { isOutOfReach } from "../../model/serving.ts";
 import type { TaskId } from "../../model/ids.ts";
-import type { Task } from "../../model/task.ts";
+import { isLive, isStaged, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { replaceAt, replacedAway, type Surplus } from "./disconnect.ts";
 import type { Action, Plan } from "./plan.ts";
@@ -14,16 +14,20 @@ import { tasksIn, type Slot } from "./slot.ts";
 /** Ended attempts that a slot keeps, with their containers, so that people can read their logs. */
 export const HISTORY_PER_SLOT = 2;
 
+/** For so long before it may start, what takes the place of a task that is away is made ready. */
+const READY_AHEAD_MS = 3000;
+
 /**
- * When a slot in which nobody is left is to be filled, and after how many failures in a row;
- * undefined when somebody is, waits for a task to end or for a node, or has ended for good.
+ * When a slot in which nobody is left is to be filled, from when on that may be made ready, and
+ * after how many failures in a row; undefined when somebody is there, or it waits for a task to end
+ * or for a node, or has ended for good.
  */
 export function nextAttempt(
   view: View,
   service: Service,
   slot: Slot,
   now: number,
-): { at: number; failures: number } | undefined {
+): { at: number; readyFrom: number; failures: number } | undefined {
   if (slot.current.length > 0 || slot.outdated.length > 0 || slot.stopping.length > 0) {
     return undefined;
   }
@@ -32,10 +36,13 @@ export function nextAttempt(
   const latest = slot.ended[0];
   const others = [...slot.away, ...slot.abandoned].map(({ attempt }) => attempt);
   const isNews = latest !== undefined && latest.attempt > Math.max(0, ...others);
-  if (!isNews || !isOfSlot(service, slot.held, latest)) return { at: replace, failures: 0 };
+  if (!isNews || !isOfSlot(service, slot.held, latest)) {
+    return { at: replace, readyFrom: replace - READY_AHEAD_MS, failures: 0 };
+  }
   const decision = decideRestart(latest, restartOf(specOf(service)));
   if (decision.type !== "retry") return undefined;
-  return { at: Math.max(replace, dueAt(decision, now)), failures: decision.failures };
+  const at = Math.max(replace, dueAt(decision, now));
+  return { at, readyFrom: at, failures: decision.failures };
 }
 
 /** How the next task of a slot begins. */
@@ -51,12 +58,25 @@ export interface Begin {
   desired: "prepared" | "running";
 }
 
-/** A new task for the slot; at most one beside it may come back from a node that is down. */
+/** A new task for the slot. */
 export function fillSlot(service: Service, slot: Slot, begin: Begin): Action[] {
-  const replaced = replacedAway(slot).map((task): Action => {
-    return { type: "stopTask", taskId: task.id, reason: "another task took its place" };
-  });
-  return [...replaced, createTask(service, slot, begin)];
+  const isReplaced = begin.desired === "prepared" ? isStaged : isLive;
+  return [...stopReplaced(slot, isReplaced), createTask(service, slot, begin)];
+}
+
+/** Lets the slot's staged task start. */
+export function startStaged(slot: Slot, { id }: Task): Action[] {
+  return [...stopReplaced(slot, isLive), { type: "startTask", taskId: id }];
+}
+
+/**
+ * Beside a task that starts, at most one may come back from a node that is down; beside one that is
+ * made ready, only what has run.
+ */
+function stopReplaced(slot: Slot, isReplaced: (task: Task) => boolean): Action[] {
+  const reason = "another task took its place";
+  const replaced = replacedAway(slot).filter(isReplaced);
+  return replaced.map(({ id }) => ({ type: "stopTask", taskId: id, reason }));
 }
 
 function createTask(service: Service, slot: Slot, begin: Begin): Action {

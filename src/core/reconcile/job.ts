@@ -95,6 +95,19 @@ export function isJobConverged(view: View, service: Service): boolean {
   return isAllDone && !view.tasksOf(service.id).some(isOpen);
 }
 
+/** When the run that a slot is part of has to be over, in ms since 1970; undefined: at no time. */
+export function endOfSlot(service: Service, slot: string): number | undefined {
+  const number = isScheduled(service) ? runOfSlot(slot) : latestRun(service)?.run;
+  const run = service.runs?.list.find((one) => one.run === number);
+  return run && endOf(service, run);
+}
+
+/** When each run that is not over has to be, in ms since 1970. */
+export function endsOfRuns(service: Service): number[] {
+  const ends = service.runs?.list.map((run) => endOf(service, run)) ?? [];
+  return ends.filter((end) => end !== undefined);
+}
+
 /** How many tasks the latest run wants. */
 export function wantedInRun(view: View, service: Service): number {
   const run = latestRun(service);

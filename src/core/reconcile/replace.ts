@@ -153,12 +153,16 @@ function isTied({ view, service }: Look, task: Task): boolean {
  * the successor is there by then, its image pulled and its container made.
  */
 function takeTurn(
-  { view, service }: Look,
+  look: Look,
   { slot, serving, failures }: Handover & { failures: number },
   result: Replacements,
 ): void {
-  const isStopFirst = paceOf(view, service, slot, serving).order === "stop-first";
-  result.start.push({ slot, failures, desired: isStopFirst ? "prepared" : "running" });
+  const desired = isStopFirst(look, slot, serving) ? "prepared" : "running";
+  result.start.push({ slot, failures, desired });
+}
+
+function isStopFirst({ view, service }: Look, slot: Slot, serving: Task): boolean {
+  return paceOf(view, service, slot, serving).order === "stop-first";
 }
 
 /** Whether the slot's turn has not come yet: no successor was ever in it. */
@@ -176,7 +180,11 @@ function goOn(look: Look, slot: Slot, serving: Task, result: Replacements): bool
   const successor = keeperOf(view, service, slot.current);
   if (successor !== undefined) {
     if (isServing(view, successor)) result.stop.push(serving);
-    else return isReadyToTakeOver(look, successor, serving);
+    else if (isStaged(successor)) {
+      if (isStopFirst(look, slot, serving)) return isReadyToTakeOver(look, successor, serving);
+      // One that starts first relies on nothing that the one before it takes.
+      result.stop.push(successor);
+    }
     return false;
   }
   const due = slot.away.length > 0 ? replaceAt(view, service, slot, now) : 0;
@@ -195,7 +203,6 @@ function goOn(look: Look, slot: Slot, serving: Task, result: Replacements): bool
  * that of a task that is to leave its node in any case.
  */
 function isReadyToTakeOver({ view, service }: Look, task: Task, serving: Task): boolean {
-  if (!isStaged(task)) return false;
   const mustLeave = reasonToLeave(view, service, serving) !== undefined;
   const findsNoNode = task.state === "pending" && task.message !== "";
   if (mustLeave && findsNoNode) return true;
@@ -203,13 +210,21 @@ function isReadyToTakeOver({ view, service }: Look, task: Task, serving: Task): 
 }
 
 /**
- * The staged task of a slot that nobody else holds any more; of several the one that stays. It may
- * count on the room of the one before it, so it waits for its end whatever the order is by now.
+ * The staged task of a slot that nobody else holds any more, and when it is to start; of several
+ * the one that stays. It may count on the room of the one before it, so it waits for its end. One
+ * on a node that is down is waited for as long as ever.
  */
-export function releasedIn(view: View, service: Service, slot: Slot): Task | undefined {
-  const keeper = keeperOf(view, service, slot.current);
-  if (keeper === undefined || !slot.current.every(isStaged)) return undefined;
-  return slot.outdated.length > 0 || slot.stopping.length > 0 ? undefined : keeper;
+export function releasedIn(
+  view: View,
+  service: Service,
+  slot: Slot,
+  now: number,
+): { task: Task; at: number } | undefined {
+  const task = keeperOf(view, service, slot.current);
+  if (task === undefined || !slot.current.every(isStaged)) return undefined;
+  if (slot.outdated.length > 0 || slot.stopping.length > 0) return undefined;
+  const at = slot.away.length === 0 ? 0 : replaceAt(view, service, slot, now);
+  return at === undefined ? undefined : { task, at };
 }
 
 /** Whether a slot without a ready outdated task leaves its turn to the next one. */

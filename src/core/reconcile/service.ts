@@ -6,7 +6,7 @@ import { isServing } from "../../model/serving.ts";
 import { isTerminal, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { fillSlot, giveUpAbandoned, letGo, nextAttempt } from "./attempt.ts";
-import { removeSlot, stopSurplus, trimHistory, withRetired } from "./attempt.ts";
+import { removeSlot, startStaged, stopSurplus, trimHistory, withRetired } from "./attempt.ts";
 import { isNeeded, waitOf, withWaiting } from "./depends.ts";
 import { homesOf, surplusOf } from "./disconnect.ts";
 import { isOfSlot } from "./held.ts";
@@ -42,7 +42,7 @@ export function planService(
   const step = stepRollout(known, look);
   const { service } = step;
   const waitsFor = waitOf(view, service);
-  const begin = { now, random: draw, waitsFor, desired: "running" } as const;
+  const begin = { now, random: draw, waitsFor };
   const slots = slotsOf(view, service);
   const wanted = wantedSlots(view, service);
   const plan: Plan = { actions: [] };
@@ -55,14 +55,15 @@ export function planService(
     const surplus = surplusOf(view, service, slot, now);
     if (surplus !== undefined && surplus.at > now) wake(surplus.at);
     else if (surplus !== undefined) plan.actions.push(...stopSurplus(view, surplus));
-    const released = releasedIn(view, service, slot);
-    if (released !== undefined && waitsFor === undefined) {
-      plan.actions.push({ type: "startTask", taskId: released.id });
-    }
+    const released = waitsFor === undefined ? releasedIn(view, service, slot, now) : undefined;
+    if (released !== undefined && released.at > now) wake(released.at);
+    else if (released !== undefined) plan.actions.push(...startStaged(slot, released.task));
     const start = nextAttempt(view, service, slot, now);
     if (start === undefined) continue;
-    if (start.at > now) wake(start.at);
-    else plan.actions.push(...fillSlot(service, slot, { ...begin, failures: start.failures }));
+    const { at, readyFrom, failures } = start;
+    const desired = at > now ? "prepared" : "running";
+    if (readyFrom > now) wake(readyFrom);
+    else plan.actions.push(...fillSlot(service, slot, { ...begin, failures, desired }));
   }
   const replacements = replacementsOf(view, service, filled, now);
   if (waitsFor !== undefined) holdBack(replacements, view, now);

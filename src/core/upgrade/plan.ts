@@ -8,6 +8,7 @@ import type { UpgradeRequest } from "../../model/upgrade.ts";
 import { executableFor, runsAlready, type UpgradeTarget } from "./step.ts";
 
 const NAMED_MAX = 3;
+const BY_HAND = "the server can't be told to run another orchd, since it runs with --no-agent";
 
 export interface UpgradeInput {
   request: UpgradeRequest;
@@ -18,6 +19,8 @@ export interface UpgradeInput {
   /** The one before, where there is one: under which version it is stored. */
   before: Upgrade | undefined;
   order: Upgrade["order"];
+  /** What a server runs that has no agent, and so is none of the nodes. */
+  serverVersion?: string;
   run: string;
   now: number;
 }
@@ -44,9 +47,13 @@ export function planUpgrade(input: UpgradeInput): Parsed<Upgrade> {
     const known = there.length === 0 ? "" : `; it keeps ${there.join(", ")}`;
     return refused(`the site keeps no executable of orchd ${to}${known}`);
   }
+  if (nodes.length === 0 && input.serverVersion !== undefined) {
+    return refused(`no node is meant, and ${BY_HAND}: put ${to} there by hand, restart it`);
+  }
   if (nodes.length === 0) return refused("no node is meant: see `orchd nodes`");
   const problem =
     whyWrongPlatform(nodes, executables) ??
+    whyLone(input, to) ??
     whyStuck(nodes) ??
     whyOlder(nodes, { to, executables, force });
   if (problem !== undefined) return refused(problem);
@@ -85,6 +92,12 @@ function whyWrongPlatform(
     `node ${odd.hostname} is ${os}/${arch}, and the executable is for ${there}: ` +
     "name one for each kind of machine, or only nodes of one kind"
   );
+}
+
+/** The server has to speak what nodes of the new version do, before any of them. */
+function whyLone({ order, serverVersion }: UpgradeInput, to: string): string | undefined {
+  if (order === "agentsFirst" || serverVersion === undefined) return undefined;
+  return `${BY_HAND}, and has to run ${to} before any node does: put it there by hand, restart it`;
 }
 
 function whyStuck(nodes: readonly Node[]): string | undefined {

@@ -58,42 +58,51 @@ export class Bridge {
     await ip([`link delete dev ${name}`]);
   }
 
-  /** Gives the network of a process its link `eth0` with this address. */
+  /** Gives the network of a process its link `eth0` with this address, on the bridge. */
   async connect(taskId: TaskId, pid: number, address: string): Promise<void> {
-    const network = this.#known;
-    if (network === undefined) throw new OrchdError("runtime", "the node has no network yet");
-    try {
-      await this.#connect(network, taskId, pid, address);
-    } catch (error) {
-      // Somebody removed the bridge: it is made anew, once.
-      if ((await findLink(network.name)) !== undefined) throw error;
-      await this.ensure(network);
-      // The link of the first try, if that came so far, is connected to nothing.
-      await run(["ip", "link", "delete", "dev", linkOf(taskId)]);
-      await this.#connect(network, taskId, pid, address);
-    }
+    await this.link(taskId, pid, address);
+    await this.join(taskId);
   }
 
-  async #connect(
-    network: BridgeNetwork,
-    taskId: TaskId,
-    pid: number,
-    address: string,
-  ): Promise<void> {
-    const { name, gateway, mtu } = network;
+  /** Gives the network of a process its link `eth0` with this address, which leads nowhere yet. */
+  async link(taskId: TaskId, pid: number, address: string): Promise<void> {
+    const { gateway, mtu, ...network } = this.#require();
     const link = linkOf(taskId);
     const size = mtu === undefined ? "" : `mtu ${mtu}`;
     const own = `name eth0 address ${linkAddressOf(address)} ${size} netns ${pid}`;
-    await ip([
-      `link add name ${link} ${size} type veth peer ${own}`,
-      `link set dev ${link} master ${name} up`,
-    ]);
+    const make = () => ip([`link add name ${link} ${size} type veth peer ${own}`]);
+    try {
+      await make();
+    } catch (error) {
+      // One that an earlier try has left goes with its network, when the kernel comes to it.
+      if ((await run(["ip", "link", "delete", "dev", link])).code !== 0) throw error;
+      await make();
+    }
     const commands = [
       `addr add ${address}/${prefixOf(network)} brd + dev eth0`,
       "link set dev eth0 up",
       `route add default via ${gateway}`,
     ];
     await ip(commands, ["nsenter", `--net=/proc/${pid}/ns/net`]);
+  }
+
+  /** Puts the link of a task on the bridge. */
+  async join(taskId: TaskId): Promise<void> {
+    const network = this.#require();
+    const commands = [`link set dev ${linkOf(taskId)} master ${network.name} up`];
+    try {
+      await ip(commands);
+    } catch (error) {
+      // Somebody removed the bridge: it is made anew, once.
+      if ((await findLink(network.name)) !== undefined) throw error;
+      await this.ensure(network);
+      await ip(commands);
+    }
+  }
+
+  #require(): BridgeNetwork {
+    if (this.#known !== undefined) return this.#known;
+    throw new OrchdError("runtime", "the node has no network yet");
   }
 
   #alias(): string {
@@ -106,7 +115,7 @@ function linkOf(taskId: TaskId): string {
   return `od${taskId}`;
 }
 
-function prefixOf({ subnet }: BridgeNetwork): string {
+function prefixOf({ subnet }: Pick<BridgeNetwork, "subnet">): string {
   return subnet.split("/")[1] ?? "24";
 }
 
@@ -165,8 +174,10 @@ async function run(command: string[], input = "") {
     ]);
     return { code, text, error };
   } catch (cause) {
+    const [program] = command;
     const missing = systemCodeOf(cause) === "ENOENT";
-    const why = missing ? "is missing (Debian: apt install iproute2)" : messageOf(cause);
-    throw new OrchdError("runtime", `${command[0]} ${why}`, { cause });
+    const debian = program === "ip" ? "iproute2" : "util-linux";
+    const why = missing ? `is missing (Debian: apt install ${debian})` : messageOf(cause);
+    throw new OrchdError("runtime", `${program} ${why}`, { cause });
   }
 }

@@ -169,6 +169,13 @@ export class PodmanRuntime implements Runtime {
     return id;
   }
 
+  async prepare(taskId: TaskId): Promise<void> {
+    await this.#onContainer(taskId, (id) =>
+      this.#network.within(() => this.#http.send("POST", `/containers/${id}/init`)),
+    );
+    await this.#network.settle();
+  }
+
   async start(taskId: TaskId): Promise<void> {
     if (this.#unsure.has(taskId)) {
       const status = await this.inspect(taskId);

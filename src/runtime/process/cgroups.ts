@@ -2,7 +2,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { OrchdError } from "../../lib/errors.ts";
 import type { Limits } from "../../model/container.ts";
-import type { NodeId, TaskId } from "../../model/ids.ts";
+import { type NodeId, nodeIdSchema, type TaskId, taskIdSchema } from "../../model/ids.ts";
 import type { NodeUsage } from "../../model/usage.ts";
 import { PIDS_DEFAULT } from "../oci-limits.ts";
 
@@ -192,12 +192,13 @@ export class Cgroups {
   }
 
   /** Tasks that have one. */
-  all(): string[] {
+  all(): TaskId[] {
     const [hierarchy] = this.#distinct();
     const parent = hierarchy === undefined ? undefined : join(hierarchy, this.#parent);
     if (parent === undefined || !fs.existsSync(parent)) return [];
     const entries = fs.readdirSync(parent, { withFileTypes: true });
-    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+    const names = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+    return names.flatMap((name) => taskIdSchema.safeParse(name).data ?? []);
   }
 
   #distinct(): string[] {
@@ -233,6 +234,17 @@ export class Cgroups {
         `by ${file}${hint}`,
     );
   }
+}
+
+/** Nodes that have cgroups of processes on this machine, whoever has left them. */
+export function nodesWithCgroups(root = ROOT): NodeId[] {
+  const entries = fs.existsSync(root) ? fs.readdirSync(root, { withFileTypes: true }) : [];
+  const below = entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(root, name));
+  const names = [root, ...below].flatMap((path) => fs.readdirSync(path));
+  const ids = names
+    .filter((name) => name.startsWith(PARENT))
+    .map((name) => name.slice(PARENT.length));
+  return [...new Set(ids)].flatMap((id) => nodeIdSchema.safeParse(id).data ?? []);
 }
 
 /** What limits are to the kernel, in the order in which it takes them. */

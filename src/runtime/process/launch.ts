@@ -14,6 +14,7 @@ const READY_MS = 60_000;
 /** A process that is ready, all but its program. */
 export interface Launched {
   monitor: ProcessIdentity;
+  /** What will be the program. */
   program: ProcessIdentity;
   /**
    * Lets it go on to its program; resolves when that has begun.
@@ -46,7 +47,6 @@ export async function launch(
   files.script(taskId, "inside.sh", insideText(tools, whole));
   const freezer = cgroups.freezerOf(taskId);
   const words = [
-    tools.sh,
     directory,
     joinFiles[0] ?? "",
     freezer?.file ?? "",

@@ -9,8 +9,8 @@ import { endSession, familyOf } from "../podman/process-group.ts";
 import { waitFor } from "../podman/wait-for.ts";
 import type { Cgroups } from "./cgroups.ts";
 import { identityOf, isAlive, usageOf } from "./identity.ts";
-import { giveVolume, launch } from "./launch.ts";
-import type { KeptProcess, ProcessFiles } from "./process-files.ts";
+import { giveVolume, launch, type Launched } from "./launch.ts";
+import type { KeptPlan, KeptProcess, ProcessFiles } from "./process-files.ts";
 import { accountFor, type Rules, stopSignalOf, wholeStartOf } from "./process-plan.ts";
 
 /** 128 + SIGKILL. */
@@ -27,16 +27,21 @@ export interface LifeParts {
   rules: Rules;
 }
 
-export interface StartOptions {
-  /** The network that it shares. */
-  network?: string;
-  /** Called between making the process and letting its program run. */
-  connect: (pid: number) => Promise<void>;
+/** How a process comes to its network. */
+export interface Connection {
+  /** Where the network is that it shares. */
+  shared?: string;
+  /** Called when the process is there, with its id. */
+  link: (pid: number) => Promise<void>;
+  /** Called just before its program runs. */
+  join: () => Promise<void>;
 }
 
 /** Processes of tasks, from start to end. */
 export class ProcessLife {
   readonly #parts: LifeParts;
+  /** Processes that are there but for their programs, which wait to be started. */
+  readonly #prepared = new Map<TaskId, Launched>();
 
   constructor(parts: LifeParts) {
     this.#parts = parts;
@@ -73,40 +78,38 @@ export class ProcessLife {
     return kept?.exit === undefined ? kept : undefined;
   }
 
-  /** Makes what takes time and can be there before the start. */
-  prepare(taskId: TaskId): void {
+  /**
+   * Makes all but the program, which takes time. What can't be made now is for the start to make,
+   * or to say why not; without a connection that is all but its cgroups.
+   * @throws OrchdError for limits that this machine can't hold
+   */
+  async prepare(taskId: TaskId, connection: Connection | undefined): Promise<void> {
     const { files, cgroups } = this.#parts;
-    cgroups.make(taskId, files.plan(taskId)?.resources.limits ?? {});
+    const plan = files.plan(taskId);
+    if (plan === undefined) return;
+    cgroups.make(taskId, plan.resources.limits);
+    if (connection === undefined) return;
+    try {
+      this.#prepared.set(taskId, await this.#launch(taskId, plan, connection));
+    } catch (error) {
+      if (!(error instanceof OrchdError)) throw error;
+    }
   }
 
   /** Nothing for one that runs, or has run: it never starts twice. */
-  async start(taskId: TaskId, { network, connect }: StartOptions): Promise<void> {
-    const { files, cgroups, clock, logs, rules } = this.#parts;
+  async start(taskId: TaskId, connection: Connection): Promise<void> {
+    const { files, clock, logs } = this.#parts;
     const plan = files.plan(taskId);
     if (plan === undefined || this.#settled(taskId) !== undefined) return;
-    // Of an earlier start that came to nothing.
-    const hasLeft = cgroups.processes(taskId).length > 0 || files.process(taskId) !== undefined;
-    if (hasLeft) await this.#clear(taskId);
-    const shared = network === undefined ? {} : { network };
-    const whole = wholeStartOf(taskId, plan, files.pathOf(taskId), { ...rules, ...shared });
-    const { uid, gid } = accountFor(plan);
-    for (const { type, source, options } of plan.mounts) {
-      if (type === "bind" && options.includes("volume")) giveVolume(source, uid, gid);
-    }
+    const launched = this.#takePrepared(taskId) ?? (await this.#launch(taskId, plan, connection));
+    const { monitor, program } = launched;
     try {
-      cgroups.make(taskId, plan.resources.limits);
-      const launched = await launch(taskId, whole, { files, cgroups, tools: rules.tools });
-      const { monitor, program } = launched;
-      try {
-        await connect(program.pid);
-        const startedAt = clock.now();
-        files.setProcess(taskId, { startedAt, boot: readBoot(), monitor, program });
-        await launched.go();
-      } catch (error) {
-        launched.abandon();
-        throw error;
-      }
+      await connection.join();
+      const startedAt = clock.now();
+      files.setProcess(taskId, { startedAt, boot: readBoot(), monitor, program });
+      await launched.go();
     } catch (error) {
+      launched.abandon();
       await this.#clear(taskId);
       throw error;
     }
@@ -132,6 +135,12 @@ export class ProcessLife {
     logs.forget(taskId);
     await this.#clear(taskId);
     files.remove(taskId);
+  }
+
+  /** Gives up what was prepared; a start makes it again. */
+  close(): void {
+    for (const launched of this.#prepared.values()) launched.abandon();
+    this.#prepared.clear();
   }
 
   freeze(taskId: TaskId): void {
@@ -165,6 +174,36 @@ export class ProcessLife {
     if (kept === undefined) return undefined;
     const counted = this.#parts.cgroups.usage(taskId);
     return counted ?? usageOf(taskId, familyOf(kept.monitor.pid).slice(1));
+  }
+
+  #takePrepared(taskId: TaskId): Launched | undefined {
+    const launched = this.#prepared.get(taskId);
+    this.#prepared.delete(taskId);
+    return launched !== undefined && isAlive(launched.program) ? launched : undefined;
+  }
+
+  /** Makes all but the program, after what an earlier start that came to nothing has left. */
+  async #launch(taskId: TaskId, plan: KeptPlan, { shared, link }: Connection): Promise<Launched> {
+    const { files, cgroups, rules } = this.#parts;
+    const hasLeft = cgroups.processes(taskId).length > 0 || files.process(taskId) !== undefined;
+    if (hasLeft) await this.#clear(taskId);
+    const network = shared === undefined ? {} : { network: shared };
+    const whole = wholeStartOf(taskId, plan, files.pathOf(taskId), { ...rules, ...network });
+    const { uid, gid } = accountFor(plan);
+    for (const { type, source, options } of plan.mounts) {
+      if (type === "bind" && options.includes("volume")) giveVolume(source, uid, gid);
+    }
+    let launched: Launched | undefined;
+    try {
+      cgroups.make(taskId, plan.resources.limits);
+      launched = await launch(taskId, whole, { files, cgroups, tools: rules.tools });
+      await link(launched.program.pid);
+      return launched;
+    } catch (error) {
+      launched?.abandon();
+      await this.#clear(taskId);
+      throw error;
+    }
   }
 
   /** Ids of all processes of a running task. */
@@ -225,6 +264,7 @@ export class ProcessLife {
   /** Ends whatever there is of a task, and forgets that it was ever started. */
   async #clear(taskId: TaskId): Promise<void> {
     const { files, cgroups, clock } = this.#parts;
+    this.#takePrepared(taskId)?.abandon();
     const kept = files.process(taskId);
     if (kept !== undefined && kept.boot === readBoot() && isAlive(kept.monitor)) {
       const { monitor } = kept;

@@ -56,8 +56,9 @@ export function mountPlanOf(plan: KeptPlan, directory: string, etc: Iterable<str
       mounts.push({ source, target: destination, type, options: kept });
     }
   }
-  // Last, since the task's own directory may lie in what this hides.
-  for (const [target, source] of own) {
+  // Last, and the one that hides the task's own directory behind all others.
+  const hides = ([target]: [string, string]) => Number(isWithin(directory, target));
+  for (const [target, source] of [...own].toSorted((a, b) => hides(a) - hides(b))) {
     if (!fs.existsSync(target) || targets.has(target)) continue;
     mounts.push({ source, target, type: "bind", options: [] });
   }

@@ -9,7 +9,8 @@ import type { KeptPlan } from "./process-files.ts";
 import { type MountPlan, mountPlanOf, readOnlyPoints } from "./process-mounts.ts";
 import { processAccount, rightsOf } from "./process-rights.ts";
 import { findProgram } from "./program.ts";
-import { carried, lastWords, type LastStart, type StartPlan } from "./start-script.ts";
+import { carried, lastWords, limitWords, waitText } from "./start-script.ts";
+import type { LastStart, StartPlan } from "./start-script.ts";
 import type { Tools } from "./tools.ts";
 
 const PATH_DEFAULT = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -51,8 +52,9 @@ export function wholeStartOf(
   const { workingDir } = last;
   const { onMachine } = mountPlan;
   const program = findProgram(word ?? "", { path, workingDir, onMachine, allowed: rules.allowed });
-  const { network } = rules;
-  const available = readBoundingSet();
+  const { network, tools, limits } = rules;
+  const rights = rightsOf(spec, account, { available: readBoundingSet(), limits });
+  const words = [...limitWords(tools, rights), program.path, ...last.words.slice(1)];
   return {
     carried: carried(last.environment),
     plan: {
@@ -63,9 +65,9 @@ export function wholeStartOf(
       readOnly: readOnlyPoints(spec, mountPlan.mounts),
       sealed: account.uid === 0 ? ["/proc/sys", "/sys"] : [],
       writes: writesOf(taskId, kept),
-      program,
-      rights: rightsOf(spec, account, { available, limits: rules.limits }),
-      last: lastWords(rules.tools, { ...last, words: [program.path, ...last.words.slice(1)] }),
+      real: program.real,
+      privileges: rights.privileges,
+      last: lastWords(tools, { ...last, words }, waitText(program)),
     },
   };
 }

@@ -39,7 +39,7 @@ import { commandOf } from "./command.ts";
 import { openProcessExec } from "./process-exec.ts";
 import { ProcessEvents } from "./process-events.ts";
 import { type KeptPlan, ProcessFiles } from "./process-files.ts";
-import { type LifeParts, ProcessLife } from "./process-life.ts";
+import { type Connection, type LifeParts, ProcessLife } from "./process-life.ts";
 import { makeAnonymous, plannedMounts } from "./planned-mounts.ts";
 import { nameOf, requireDevices, type Rules, stopSignalOf } from "./process-plan.ts";
 import { refuseImpossible } from "./refusals.ts";
@@ -171,7 +171,9 @@ export class ProcessRuntime implements Runtime {
     makeAnonymous(plan.mounts, this.#files.pathOf(taskId));
     makeOutputs(this.#files.pathOf(taskId));
     try {
-      this.#life.prepare(taskId);
+      // Another task's network may be another one by the time of the start.
+      const connection = networkTask === undefined ? this.#connectionOf(taskId, plan) : undefined;
+      await this.#life.prepare(taskId, connection);
     } catch (error) {
       await this.remove(taskId);
       throw error;
@@ -181,14 +183,9 @@ export class ProcessRuntime implements Runtime {
   }
 
   async start(taskId: TaskId): Promise<void> {
-    const { address, networkTask } = this.#require(taskId);
-    if (address !== undefined) await this.#requireFree(taskId, address);
-    await this.#life.start(taskId, {
-      ...(networkTask === undefined ? {} : { network: this.#networkOf(networkTask) }),
-      connect: async (pid) => {
-        if (address !== undefined) await this.#bridge.connect(taskId, pid, address);
-      },
-    });
+    const plan = this.#require(taskId);
+    if (plan.address !== undefined) await this.#requireFree(taskId, plan.address);
+    await this.#life.start(taskId, this.#connectionOf(taskId, plan));
     this.#events.look(taskId);
   }
 
@@ -318,6 +315,7 @@ export class ProcessRuntime implements Runtime {
 
   close(): Promise<void> {
     this.#events.close();
+    this.#life.close();
     this.#logs.close();
     this.#cgroups.close();
     return Promise.resolve();
@@ -330,9 +328,9 @@ export class ProcessRuntime implements Runtime {
       if (state === undefined) this.#files.remove(taskId);
       else if (state === "running") this.#logs.follow(taskId, this.#files.pathOf(taskId));
     }
-    const known = new Set<string>(this.#files.all());
-    for (const name of this.#cgroups.all()) {
-      if (!known.has(name)) void this.#life.remove(name as TaskId);
+    const known = new Set(this.#files.all());
+    for (const taskId of this.#cgroups.all()) {
+      if (!known.has(taskId)) void this.#life.remove(taskId);
     }
   }
 
@@ -361,6 +359,18 @@ export class ProcessRuntime implements Runtime {
     return (mount: Extract<Mount, { type: "volume" }>) => {
       const source = paths.get(mount.volume);
       return source === undefined ? this.#volumes.mountOf(mount) : { source };
+    };
+  }
+
+  #connectionOf(taskId: TaskId, { address, networkTask }: KeptPlan): Connection {
+    return {
+      ...(networkTask === undefined ? {} : { shared: this.#networkOf(networkTask) }),
+      link: async (pid) => {
+        if (address !== undefined) await this.#bridge.link(taskId, pid, address);
+      },
+      join: async () => {
+        if (address !== undefined) await this.#bridge.join(taskId);
+      },
     };
   }
 

@@ -29,6 +29,8 @@ export interface UpgradesOptions {
   random: Random;
   log: Log;
   session(nodeId: NodeId): AgentSession | undefined;
+  /** What this server runs while it has no agent that could be told to run another one. */
+  versionOfLoneServer(this: void): string | undefined;
 }
 
 /**
@@ -66,8 +68,9 @@ export class Upgrades {
   }
 
   forPeople(): ApiDeps["upgrades"] {
-    const { images } = this.#options;
+    const { images, versionOfLoneServer } = this.#options;
     return {
+      versionOfLoneServer,
       executables: () => keptExecutables(images),
       receive: (source) => receiveExecutable(images, source),
       begin: (request) => this.#begin(request),
@@ -161,6 +164,8 @@ export class Upgrades {
 
   async #begin(request: UpgradeRequest): Promise<void> {
     const { store, images, clock, random } = this.#options;
+    const lone = this.#options.versionOfLoneServer();
+    const server = lone === undefined ? {} : { serverVersion: lone };
     const kept = await keptExecutables(images);
     const order = await this.#orderOf(kept, request.to);
     const run = newId(random);
@@ -172,7 +177,8 @@ export class Upgrades {
         throw new OrchdError("conflict", message);
       }
       const nodes = nodesMeant(view, request);
-      const plan = planUpgrade({ request, nodes, kept, before, order, run, now: clock.now() });
+      const now = clock.now();
+      const plan = planUpgrade({ request, nodes, kept, before, order, run, now, ...server });
       if (!plan.ok) throw new OrchdError("conflict", plan.problem);
       return [put.upgrade(plan.value)];
     });

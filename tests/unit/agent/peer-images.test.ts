@@ -1,76 +1,14 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { type AddressInfo, createServer } from "node:net";
-import { PeerImages } from "../../../src/agent/peer-images.ts";
-import { PeerPort } from "../../../src/agent/peer-port.ts";
-import type { ServerBlob, ServerImages } from "../../../src/agent/server-images.ts";
-import { smallAnswer } from "../../../src/images/peer-answer.ts";
 import { type Clock, systemClock } from "../../../src/lib/clock.ts";
-import { OrchdError } from "../../../src/lib/errors.ts";
-import type { Identity } from "../../../src/model/join.ts";
-import { anImage, aRegistry, give, quiet, sha256, withStore } from "../images/rig.ts";
-import { aCluster, aJoinedNode, type TestCluster } from "../server/port-rig.ts";
+import { anImage, aRegistry, give, sha256, withStore } from "../images/rig.ts";
+import { aCluster } from "../server/port-rig.ts";
+import { aGiver, aServer, aTaker, closeGivers, REPOSITORY, textOf } from "./peer-rig.ts";
 
-const REPOSITORY = "localhost/web";
 const image = anImage();
 const DIGEST = sha256(image.layer);
 
-let port: PeerPort | undefined;
-afterEach(() => port?.close());
-
-async function anIdentity(cluster: TestCluster, name: string): Promise<Identity> {
-  const { key, certificate, nodeId } = await aJoinedNode(cluster, name);
-  const caCertificate = cluster.authority.certificate.toString();
-  return { nodeId, name, key, certificate, caCertificate, servers: [], gossipKeys: [] };
-}
-
-/** A node that gives others what `answer` says. */
-async function aGiver(
-  cluster: TestCluster,
-  answer: (request: Request) => Promise<Response>,
-  isMember: () => boolean = () => true,
-): Promise<string> {
-  const own = await anIdentity(cluster, "giver");
-  const { clock } = cluster;
-  const options = {
-    identity: () => own,
-    clock,
-    log: quiet,
-    isMember,
-    answer: async (request: Request) => smallAnswer(await answer(request)),
-  };
-  port = await PeerPort.open(options, 0);
-  return `127.0.0.1:${port?.port ?? 0}`;
-}
-
-/** A server that names these nodes, or is away; what it was asked is written down. */
-function aServer(named: string[] | undefined) {
-  const asked: boolean[] = [];
-  const gone = new OrchdError("unreachable", "no server is there", { retryable: true });
-  const server = {
-    async ask(_: string, __: string, ___: number, { insist }: { insist: boolean }) {
-      asked.push(insist);
-      if (named === undefined) throw gone;
-      const bytes: ServerBlob = { type: "bytes", bytes: new Blob(["from the server"]).stream() };
-      return insist ? bytes : ({ type: "peers", peers: named } satisfies ServerBlob);
-    },
-    manifest: () => Promise.reject(gone),
-  };
-  return { server: server as unknown as ServerImages, asked };
-}
-
-async function aTaker(cluster: TestCluster, server: ServerImages, own?: Identity) {
-  const identity = own ?? (await anIdentity(cluster, "taker"));
-  const { clock } = cluster;
-  const peerPort = () => undefined;
-  const nodes = () => [];
-  return new PeerImages({ server, identity: () => identity, clock, log: quiet, peerPort, nodes });
-}
-
-async function textOf(bytes: AsyncIterable<Uint8Array> | undefined): Promise<string> {
-  let text = "";
-  for await (const piece of bytes ?? []) text += Buffer.from(piece).toString();
-  return text;
-}
+afterEach(closeGivers);
 
 describe("a node gets a blob", () => {
   test("from the node that the server names, from where it left off", () =>
@@ -114,13 +52,11 @@ describe("a node gets a blob", () => {
     await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
     try {
       const { server } = aServer([`127.0.0.1:${(silent.address() as AddressInfo).port}`]);
-      const identity = await anIdentity(cluster, "taker");
       const hurried: Clock = {
         ...systemClock,
         after: (ms, run) => systemClock.after(Math.min(ms, 50), run),
       };
-      const own = { server, identity: () => identity, clock: hurried, log: quiet };
-      const taker = new PeerImages({ ...own, peerPort: () => undefined, nodes: () => [] });
+      const taker = await aTaker(cluster, server, hurried);
       expect(await textOf(await taker.blob(REPOSITORY, DIGEST, 0))).toBe("from the server");
     } finally {
       silent.close();

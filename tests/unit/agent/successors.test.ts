@@ -139,6 +139,27 @@ describe("a node without a server", () => {
     expect(runningOn(rig)).toEqual([]);
   });
 
+  test("ends a job's task at its deadline, and tries nothing again after it", async () => {
+    const never = await aLoneNode();
+    const rig = await aLoneNode({ endsAt: never.clock.now() + 100_000 });
+    await rig.pass(95_000);
+    expect(runningOn(rig)).toEqual([anId("t")]);
+    await rig.pass(10_000);
+    expect(runningOn(rig)).toEqual([]);
+    const over = rig.disk.statuses.get(anId("t"));
+    expect(over).toMatchObject({ state: "failed", message: "its job's time is over" });
+    await rig.pass(600_000);
+    expect(runningOn(rig)).toEqual([]);
+  });
+
+  test("tries again only what can begin before its deadline", async () => {
+    const { clock } = await aLoneNode();
+    const rig = await aLoneNode({ endsAt: clock.now() + restart.delayMs - 1 });
+    crash(rig);
+    await rig.pass(600_000);
+    expect(runningOn(rig)).toEqual([]);
+  });
+
   test("does nothing by itself on a full disk, and all of it when there is room", async () => {
     const rig = await aLoneNode();
     crash(rig);

@@ -328,6 +328,7 @@ export async function anApi(world: World = {}, agents: FakeAgent[] = []) {
       calls.push(["setAvailability", ...args]);
     },
     setLabels: async (...args) => void calls.push(["setLabels", ...args]),
+    setLink: async (...args) => void calls.push(["setLink", ...args]),
     removeNode: async (...args) => void calls.push(["removeNode", ...args]),
     healthReason: () => "its session is connected",
     explain(target) {
@@ -358,6 +359,7 @@ function upgradesOf(calls: unknown[][]): ApiDeps["upgrades"] {
     begin: async (request) => void calls.push(["upgrades.begin", request]),
     cancel: async () => void calls.push(["upgrades.cancel"]),
     isConnected: (id) => id !== "n2",
+    versionOfLoneServer: () => undefined,
   };
 }
 

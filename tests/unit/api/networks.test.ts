@@ -60,7 +60,7 @@ describe("networks", () => {
     const endpoints = members.flatMap((member) => member.endpoints);
     expect(endpoints.map((one) => [one.task, one.address, one.node, one.reason])).toEqual([
       ["data/db.1", "10.210.1.3", "h1", "it is on its way out"],
-      ["data/db.1", "10.210.1.4", "h1", "it waits for the end of the task before it"],
+      ["data/db.1", "10.210.1.4", "h1", "it waits until its slot is free"],
       ["shop/web.1", "10.210.1.2", "h1", ""],
       ["shop/web.2", "10.210.2.2", "h2", "it is on node h2, which is down"],
       ["shop/web.10", "10.210.1.9", "h1", "it has not answered yet"],

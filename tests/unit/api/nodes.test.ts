@@ -33,6 +33,16 @@ describe("a node", () => {
     ]);
   });
 
+  test("is told what its link may be used for", async () => {
+    const { app, calls } = await anApi(world);
+    const link = json("POST", { bytesPerSecond: null, windows: [] });
+    expect((await app.request("/v1/nodes/h1/link", link)).status).toBe(200);
+    const change = { bytesPerSecond: null, windows: [] };
+    expect(calls).toEqual([["setLink", anId("h1"), change]]);
+    const slow = json("POST", { bytesPerSecond: 1 });
+    expect((await app.request("/v1/nodes/h1/link", slow)).status).toBe(400);
+  });
+
   test("is removed, by force where that is asked for", async () => {
     const { app, calls } = await anApi(world);
     for (const path of ["/v1/nodes/h2", "/v1/nodes/h1?force=true"]) {

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { parseLinkWindow } from "../../../src/model/link.ts";
 import { aNode } from "../../builders.ts";
 import { FakeIo, run } from "./fake-io.ts";
 import { FakeServer, problem, type Routes } from "./fake-server.ts";
@@ -84,6 +85,35 @@ describe("orchd node", () => {
     });
   }
 
+  test("link says what is named alone", async () => {
+    const routes = { "POST /v1/nodes/h2/link": () => node };
+    const told = await ask(routes, "node link h2 --limit 2MiB/s --window 22:00-06:00");
+    expect(told).toMatchObject({ code: 0, out: "node h2 has its link; it holds 2 tasks\n" });
+    const windows = [parseLinkWindow("Daily 22:00-06:00 UTC")];
+    const first = { bytesPerSecond: 2_097_152, windows };
+    expect(sent()).toEqual([`POST /v1/nodes/h2/link ${JSON.stringify(first)}`]);
+    await server?.stop();
+    await ask(routes, "node link h2 --limit none --window any");
+    const second = { bytesPerSecond: null, windows: [] };
+    expect(sent()).toEqual([`POST /v1/nodes/h2/link ${JSON.stringify(second)}`]);
+    await server?.stop();
+    await ask(routes, "node link h2 --window any");
+    expect(sent()).toEqual([`POST /v1/nodes/h2/link {"windows":[]}`]);
+  });
+
+  for (const [flags, why] of [
+    ["", "say what its link may be used for, with --limit or --window"],
+    ["--limit 2", "must be like 2MiB/s"],
+    ["--limit 1KiB/s", "and 8KiB/s at least"],
+    ["--window night", 'must be like "Mon-Fri 22:00-05:00 Europe/Berlin"'],
+  ]) {
+    test(`link refuses ${flags || "to do nothing"}`, async () => {
+      const { code, err } = await ask({}, `node link h2 ${flags}`.trim());
+      expect([code, err]).toEqual([2, expect.stringContaining(why ?? "")]);
+      expect(sent()).toEqual([]);
+    });
+  }
+
   test("rm asks for force only when told to, and passes on a refusal", async () => {
     const refusal = problem("conflict", "node h2 is ready and holds 2 tasks: drain it first");
     const routes = {
@@ -103,6 +133,7 @@ describe("orchd node", () => {
 
   test("inspect shows health, why, labels and tasks", async () => {
     const labels = { zone: "north" };
+    const link = { bytesPerSecond: 1_048_576 };
     const holds = [aTaskSummary({ message: "node h2 is down for 12 s" })];
     const reason = "its session is lost for 17 s";
     const inspection = {
@@ -110,6 +141,7 @@ describe("orchd node", () => {
       health: "down",
       since: Date.now() - 12_000,
       labels,
+      link,
       reason,
       holds,
     };
@@ -117,6 +149,7 @@ describe("orchd node", () => {
     const { out } = await ask(routes, "node inspect h2");
     expect(out).toContain("health           down for 12 s: its session is lost for 17 s\n");
     expect(out).toContain("labels           zone=north\n");
+    expect(out).toContain("link             1 MiB/s at most\n");
     expect(out).toContain("shop/web.1  running  running  node h2 is down for 12 s\n");
     await server?.stop();
     const asJson = await ask(routes, "node inspect h2 --json");

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { COMMANDS } from "../../../src/cli/commands.ts";
 import { runDirOf, socketPathOf } from "../../../src/cli/socket-path.ts";
 import type { JoinOptions } from "../../../src/cli/program.ts";
+import { parseLinkWindow } from "../../../src/model/link.ts";
 import { FakeIo, run } from "./fake-io.ts";
 
 describe("wrong usage ends with 2 and says what to do", () => {
@@ -221,6 +222,18 @@ describe("orchd join", () => {
     const servers = ["10.0.0.5:6770", "10.0.0.6", "10.0.0.7:7000"];
     const labels = { zone: "hall", ssd: "" };
     expect(joined).toEqual([{ ...usual, token: "ORCHD-1-a", servers, labels, name: "till" }]);
+  });
+
+  test("takes what the machine's link may be used for", async () => {
+    const { joined } = await run([
+      "join",
+      "--link-limit",
+      "1MiB/s",
+      "--link-window",
+      "22:00-06:00",
+    ]);
+    const windows = [parseLinkWindow("22:00-06:00")].flatMap((window) => window ?? []);
+    expect(joined).toEqual([{ ...usual, link: { bytesPerSecond: 1_048_576, windows } }]);
   });
 
   test("puts a token together that a mail broke in two", async () => {

@@ -59,6 +59,17 @@ async function ended(...statuses: UpgradeStatus[]) {
 }
 
 describe("orchd upgrade", () => {
+  test("says that a server without an agent stays as it is", async () => {
+    await ended({ ...status("done", { h1: "done" }), serverVersion: "1.0.0" });
+    const { code, err } = await upgrade([file]);
+    const told =
+      "The server runs with --no-agent, and stays at orchd 1.0.0: " +
+      "put 2.0.0 in its place by hand, and restart it.\n";
+    expect([code, err]).toEqual([0, expect.stringMatching(new RegExp(`${told}$`))]);
+    await ended({ ...status("done", { h1: "done" }), serverVersion: "2.0.0" });
+    expect((await upgrade([file])).err).not.toContain("--no-agent");
+  });
+
   test("sends the executable, tells of each node, and ends with the last one", async () => {
     await ended(
       status("running", { h1: "trying", h2: "waiting" }),

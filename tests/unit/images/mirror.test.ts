@@ -1,9 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { systemClock } from "../../../src/lib/clock.ts";
+import { type Clock, systemClock } from "../../../src/lib/clock.ts";
 import { messageOf, OrchdError } from "../../../src/lib/errors.ts";
 import { until } from "../api/fixture.ts";
 import type { ImageStore } from "../../../src/images/image-store.ts";
 import { type ImageSource, Mirror } from "../../../src/images/mirror.ts";
+import { whileItComes } from "../../../src/images/while-it-comes.ts";
 import {
   anImage,
   give,
@@ -144,6 +145,34 @@ describe("a blob that is being brought", () => {
       for await (const piece of pieces ?? []) rest += Buffer.from(piece).toString();
       expect(rest).toBe(Buffer.from(source.image.layer).toString().slice(5));
       expect(mirror.follow(digest, 0)).toBeUndefined();
+    }));
+
+  test("is not passed on any more when no more of it comes", () =>
+    withStore(async (store) => {
+      const source = new Source();
+      const digest = sha256(source.image.layer);
+      const gate = Promise.withResolvers<void>();
+      source.blob = async () =>
+        (async function* () {
+          yield new Uint8Array(source.image.layer.subarray(0, 5));
+          await gate.promise;
+          yield new Uint8Array(source.image.layer.subarray(5));
+        })();
+      const mirror = aMirror(store, source);
+      const bringing = mirror.bringBlob(REPOSITORY, digest);
+      await until(() => mirror.follow(digest, 0) !== undefined);
+      const delays: number[] = [];
+      const hurried: Clock = {
+        ...systemClock,
+        after: (ms, run) => systemClock.after(delays.push(ms), run),
+      };
+      const pieces = mirror.follow(digest, 5);
+      expect(pieces && (await whileItComes(pieces, hurried).next().catch(messageOf))).toBe(
+        "no more of the blob comes",
+      );
+      expect(delays).toEqual([10_000]);
+      gate.resolve();
+      await bringing;
     }));
 
   test("is given to a runtime but for its last byte until it was held against its digest", () =>

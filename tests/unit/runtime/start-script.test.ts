@@ -1,8 +1,16 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { insideText, READY, type StartPlan } from "../../../src/runtime/process/start-script.ts";
+import {
+  insideText,
+  lastWords,
+  MONITOR,
+  openText,
+  READY,
+  type StartPlan,
+  waitText,
+} from "../../../src/runtime/process/start-script.ts";
 import { findTools } from "../../../src/runtime/process/tools.ts";
 
 let directory: string;
@@ -13,7 +21,9 @@ afterEach(() => rmSync(directory, { recursive: true }));
 
 /** The last part of the chain, whose program says in a file that it has run. */
 function startChain() {
-  const sh = Bun.which("sh") ?? "";
+  const tools = findTools();
+  const { sh } = tools;
+  const words = [sh, "-c", `echo "$PPID" >${join(directory, "ran")}; exit 7`];
   const plan: StartPlan = {
     directory,
     joinFiles: [],
@@ -22,11 +32,15 @@ function startChain() {
     readOnly: [],
     sealed: [],
     writes: [],
-    program: { path: sh, real: sh },
-    rights: { limits: [], privileges: ["--no-new-privs"] },
-    last: [sh, "-c", `echo "$PPID" >${join(directory, "ran")}; exit 7`],
+    real: sh,
+    privileges: ["--no-new-privs"],
+    last: lastWords(
+      tools,
+      { environment: {}, workingDir: "/", words },
+      waitText({ path: sh, real: sh }),
+    ),
   };
-  return Bun.spawn([sh, "-c", insideText(findTools(), plan)], {
+  return Bun.spawn([sh, "-c", `${openText(plan)}\n${insideText(tools, plan)}`], {
     stdio: ["pipe", "pipe", "inherit"],
   });
 }
@@ -60,4 +74,20 @@ test("one that was not told to go has not begun", async () => {
   expect(await child.exited).toBe(1);
   expect(existsSync(join(directory, "ran"))).toBe(false);
   expect(readFileSync(join(directory, "begun"), "utf8")).toBe("");
+});
+
+test("a monitor that looks late says nothing of a later program by its task's name", async () => {
+  const { sh } = findTools();
+  const [begun, exit] = [join(directory, "begun"), `${directory}.exit`];
+  writeFileSync(join(directory, "setup.sh"), "echo up; read -r go; exit 1\n");
+  const words = [directory, "", "", "", "", "", exit];
+  const monitor = Bun.spawn([sh, "-c", MONITOR, "orchd-process", ...words], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  await monitor.stdout.getReader().read();
+  rmSync(begun);
+  writeFileSync(begun, `${process.pid}\n`);
+  void monitor.stdin.end();
+  await monitor.exited;
+  expect(existsSync(exit)).toBe(false);
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { put } from "../../../src/model/change.ts";
+import { NO_RUNS } from "../../../src/model/job.ts";
 import { revise } from "../../../src/model/revise.ts";
 import { assignmentSetOf, nodesTouchedBy } from "../../../src/server/assignments.ts";
 import {
@@ -64,6 +65,20 @@ describe("an agent is told", () => {
       [1, undefined],
       [1, { memoryBytes: 200 }],
     ]);
+  });
+
+  test("by when its job's work has to be done, and of another deadline", async () => {
+    const rig = new Rig();
+    const job = (deadlineMs: number) => aSpec({ mode: "replicated-job", job: { deadlineMs } });
+    const startedAt = 5000;
+    const runs = { ...NO_RUNS, list: [{ run: 1, revision: 1, startedAt, message: "" }] };
+    const service = { ...aService(job(60_000)), runs };
+    await rig.commit(put.service(service), put.task(aTask(service, "t")));
+    await rig.connect();
+    const known = rig.disk.view.services.get(service.id) ?? service;
+    await rig.commit(put.service(revise(known, job(90_000), 5, [])));
+    const told = rig.sets.flatMap(({ assignments }) => assignments);
+    expect(told.map(({ endsAt }) => endsAt)).toEqual([65_000, 95_000]);
   });
 
   test("once for everything that changed in one commit", async () => {

@@ -61,6 +61,17 @@ describe("a node", () => {
   });
 });
 
+test("a node's link is what people say of it", async () => {
+  const { rig, ask } = await cluster();
+  await ask((writes) => writes.setLink(N1, { bytesPerSecond: 10_000 }));
+  expect(rig.disk.view.nodes.get(N1)?.link).toEqual({ bytesPerSecond: 10_000 });
+  const { version } = rig.disk.view;
+  await ask((writes) => writes.setLink(N1, { bytesPerSecond: 10_000, windows: [] }));
+  expect(rig.disk.view.version).toBe(version);
+  await ask((writes) => writes.setLink(N1, { bytesPerSecond: null }));
+  expect(rig.disk.view.nodes.get(N1)?.link).toBeUndefined();
+});
+
 describe("a node that is removed", () => {
   test("must be drained or down before, unless it is forced", async () => {
     const { rig, ask } = await cluster();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { OrchdError } from "../../../src/lib/errors.ts";
+import { messageOf, OrchdError } from "../../../src/lib/errors.ts";
 import { silentLog } from "../../../src/lib/log.ts";
 import { seededRandom } from "../../../src/lib/random.ts";
 import { put } from "../../../src/model/change.ts";
@@ -14,11 +14,12 @@ import { FakeAgent, MemoryStore } from "../api/fixture.ts";
 import { withStore } from "../images/rig.ts";
 
 /** An executable for amd64 as far as anybody looks who does not run it. */
-function anExecutable(version: string): Uint8Array {
+function anExecutable(version: string, protocol = 1): Uint8Array {
   const head = new Uint8Array(64);
   head.set([0x7f, 0x45, 0x4c, 0x46, 2, 1]);
   head[18] = 62;
-  const mark = `orchd-build:version=${version};commit=c;platform=linux/amd64;protocol=1;end`;
+  const built = `commit=c;platform=linux/amd64;protocol=${protocol}`;
+  const mark = `orchd-build:version=${version};${built};end`;
   return new Uint8Array([...head, ...new TextEncoder().encode(mark)]);
 }
 
@@ -31,6 +32,7 @@ class Site {
   readonly clock = new VirtualClock(0);
   readonly agents = [new FakeAgent("n1"), new FakeAgent("n2")];
   readonly away = new Set<NodeId>();
+  loneServer: string | undefined;
   readonly #images: ImageStore;
   upgrades: Upgrades;
 
@@ -100,6 +102,7 @@ class Site {
       clock: this.clock,
       random: seededRandom("upgrades"),
       log: silentLog,
+      versionOfLoneServer: () => this.loneServer,
       session: (id) => this.agents.find(({ nodeId }) => nodeId === id && !this.away.has(nodeId)),
     });
   }
@@ -215,5 +218,16 @@ describe("an upgrade", () => {
       expect(site.store.view().upgrade).toMatchObject({ state: "canceled" });
       const none: unknown = await site.people.cancel().catch((thrown: unknown) => thrown);
       expect(none).toMatchObject({ code: "conflict" });
+    }));
+
+  test("is refused where the server has to be first and has no agent that could be told", () =>
+    withSite(async (site) => {
+      site.loneServer = "1.0.0";
+      await site.people.receive(inPieces(anExecutable("3.0.0", 2)));
+      expect(await site.begin().catch(messageOf)).toContain("since it runs with --no-agent");
+      await site.people.receive(inPieces(anExecutable("3.1.0")));
+      await site.begin({ to: "3.1.0" });
+      await settled();
+      expect(site.told()).toEqual(["n1 3.1.0"]);
     }));
 });

@@ -50,19 +50,33 @@ const original = (service = aService(), over: Partial<Task> = {}) =>
 const replacement = (over: Partial<Task> = {}) =>
   aTask(aService(), "replacement", { ...on("h1"), createdAt: DOWN_AT + 3000, ...over });
 const CREATE = "create a task in slot 1 of revision 1";
+const STAGE = "stage a task in slot 1 of revision 1";
 
 describe("a task whose node is down", () => {
-  test("is replaced once the node has been down for 3 s, and goes on being wanted", () => {
-    expect(plan([original()])).toEqual(["look again at 103000"]);
-    expect(plan([original()], { now: DOWN_AT + 2999 })).toEqual(["look again at 103000"]);
+  test("is replaced once the node has been down for 3 s, by one that is ready by then", () => {
+    expect(plan([original()])).toEqual([STAGE]);
+    const both = [original(), replacement({ desired: "prepared", state: "prepared" })];
+    expect(plan(both, { now: DOWN_AT + 2999 })).toEqual(["look again at 103000"]);
+    expect(plan(both, { now: DOWN_AT + 3000 })).toEqual(["start replacement"]);
     expect(plan([original()], { now: DOWN_AT + 3000 })).toEqual([CREATE]);
   });
 
   test("is replaced after the time that its service says", () => {
     const disconnect = { replaceAfterMs: 60_000, reconcile: "keep-original" } as const;
     const service = aService({ disconnect });
-    const now = DOWN_AT + 3000;
-    expect(plan([original()], { service, now })).toEqual(["look again at 160000"]);
+    const after = (ms: number) => plan([original()], { service, now: DOWN_AT + ms });
+    expect(after(3000)).toEqual(["look again at 157000"]);
+    expect(after(57_000)).toEqual([STAGE]);
+    expect(after(60_000)).toEqual([CREATE]);
+  });
+
+  test("goes on where its node is back before that, and what was made ready ends", () => {
+    const nodes = [h1, aNode("h2", { since: DOWN_AT + 2000 })];
+    const both = [original(), replacement({ desired: "prepared", createdAt: DOWN_AT })];
+    expect(plan(both, { nodes, now: DOWN_AT + 4000 })).toEqual(["look again at 107000"]);
+    expect(plan(both, { nodes, now: DOWN_AT + 7000 })).toEqual([
+      "stop replacement: another task on node h2 holds its slot",
+    ]);
   });
 
   test("is replaced at once where the node's time lies in the future", () => {
@@ -85,10 +99,13 @@ describe("a task whose node is down", () => {
   test("has another one when the replacement's node goes too, and only one can come back", () => {
     const nodes = [h1, down("h2"), down("h3", DOWN_AT + 20_000)];
     const tasks = [original(), replacement(on("h3"))];
-    expect(plan(tasks, { nodes, now: DOWN_AT + 20_000 })).toEqual(["look again at 123000"]);
-    expect(plan(tasks, { nodes, now: DOWN_AT + 23_000 })).toEqual([
-      "stop replacement: another task took its place",
-      CREATE,
+    const took = "stop replacement: another task took its place";
+    expect(plan(tasks, { nodes, now: DOWN_AT + 20_000 })).toEqual([STAGE]);
+    expect(plan(tasks, { nodes, now: DOWN_AT + 23_000 })).toEqual([took, CREATE]);
+    const second = aTask(aService(), "second", { ...on("h1"), desired: "prepared", attempt: 3 });
+    expect(plan([...tasks, second], { nodes, now: DOWN_AT + 23_000 })).toEqual([
+      took,
+      "start second",
     ]);
   });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { newestOf, planUpgrade } from "../../../../src/core/upgrade/plan.ts";
+import { newestOf, planUpgrade, type UpgradeInput } from "../../../../src/core/upgrade/plan.ts";
 import type { Node } from "../../../../src/model/node.ts";
 import { type Executable, upgradeRequestSchema } from "../../../../src/model/upgrade.ts";
 import { aNode } from "../../../builders.ts";
@@ -17,6 +17,7 @@ const aMachine = (name: string, over: Partial<Node> = {}) =>
 function planned(
   nodes: Node[],
   { kept = [anExecutable("2.0.0")], ...request }: Record<string, unknown> & { kept?: Executable[] },
+  more: Partial<UpgradeInput> = {},
 ) {
   return planUpgrade({
     request: upgradeRequestSchema.parse(request),
@@ -26,6 +27,7 @@ function planned(
     order: "agentsFirst",
     run: "u1",
     now: 5,
+    ...more,
   });
 }
 
@@ -53,6 +55,19 @@ describe("an upgrade that is asked for", () => {
       digest("3"),
     ]);
     expect(newestOf(kept)).toBe("2.0.0");
+  });
+
+  test("leaves out a server that is no node, unless that has to be first", () => {
+    const nodes = [aMachine("h1")];
+    expect(planned(nodes, {}, { serverVersion: "1.0.0" })).toMatchObject({ ok: true });
+    const lone =
+      "the server can't be told to run another orchd, since it runs with --no-agent, and has to " +
+      "run 2.0.0 before any node does: put it there by hand, restart it";
+    const first = { order: "serversFirst", serverVersion: "1.0.0" } as const;
+    expect(planned(nodes, {}, first)).toMatchObject({ problem: lone });
+    expect(planned([], {}, { serverVersion: "1.0.0" })).toMatchObject({
+      problem: expect.stringContaining("no node is meant, and the server can't be told"),
+    });
   });
 
   test("is done at once where all nodes run it", () => {
