@@ -83,7 +83,7 @@ describe("orchd volume backup", () => {
   test("saves nothing when tasks may have gone on before all of it was read", async () => {
     const { code, err } = await backUp(isHere, {
       open: (ws) => void ws.send(JSON.stringify({ type: "started" })),
-      message: (ws) => void ws.close(1000),
+      message: (ws) => ws.close(1000),
     });
     expect([code, err]).toEqual([3, expect.stringContaining("broke")]);
     expect(fs.readdirSync(dir).sort()).toEqual(["volume"]);
