@@ -29,12 +29,16 @@ export function crashSome(random: Random, places: readonly Place[]): void {
   }
 }
 
-/** Whether the slot has a task that runs, whichever one it is by now. */
+/**
+ * Whether the slot has a task that runs, whichever one it is by now, or waits after its agent has
+ * ended one for its health, as it may again and again.
+ */
 export function isAtWork({ place, assignment: { serviceId, slot } }: KeptSlot): boolean {
   const { machine, disk } = place;
   return (disk.set?.assignments ?? []).some((one) => {
     if (one.serviceId !== serviceId || one.slot !== slot) return false;
-    return machine.containers.get(one.taskId)?.state === "running";
+    const container = machine.containers.get(one.taskId);
+    return container?.state === "running" || container?.wasFoundSick === true;
   });
 }
 
