@@ -17,6 +17,7 @@ import { benchNetwork } from "./bench/network.ts";
 import { benchScheduler } from "./bench/scheduler.ts";
 import { benchLoneAgent } from "./bench/lone-agent.ts";
 import { benchProbes } from "./bench/probes.ts";
+import { benchReady } from "./bench/ready.ts";
 import { benchProcess } from "./bench/process.ts";
 import { benchTables } from "./bench/tables.ts";
 import { benchUp } from "./bench/up.ts";
@@ -54,6 +55,7 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   agents: async () => benchAgents(agents, idleMs),
   agent: async () => benchLoneAgent(idleMs),
   probes: async () => benchProbes(idleMs),
+  ready: benchReady,
   containerd: async () => benchContainerd(pairs),
   process: async () => benchProcess(pairs),
   gossip: async () => benchGossip(isFull),

@@ -29,9 +29,10 @@ export class Knocker {
     }
   }
 
-  static async start(host: Host): Promise<Knocker> {
+  /** @param inside the words before the command that have it run elsewhere on the host */
+  static async start(host: Host, inside: readonly string[] = []): Promise<Knocker> {
     const script = join(root, "scripts", "bench", "knock.ts");
-    const knocker = new Knocker(host.lab.spawn([bun, script]));
+    const knocker = new Knocker(host.lab.spawn([...inside, bun, script]));
     await waitUntil("the clients are ready", READY_TIMEOUT_MS, () =>
       knocker.#said.startsWith("ready\n"),
     );

@@ -1,5 +1,6 @@
 import type { Timer } from "../lib/clock.ts";
 import { messageChainOf, OrchdError } from "../lib/errors.ts";
+import { Trouble } from "../lib/trouble.ts";
 import { contentsNeeded } from "../core/task/contents.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
@@ -69,6 +70,8 @@ export class Agent implements AgentSession {
   readonly #care: AgentCare;
   readonly volumes: VolumeCalls;
   readonly #removals: VolumeRemovals;
+  readonly #saveTrouble: Trouble;
+  readonly #watchTrouble: Trouble;
   readonly #putOff: PutOffImages;
   readonly #stopped = new AbortController();
   /** Tasks on their way out: no new connection goes to them. */
@@ -80,6 +83,8 @@ export class Agent implements AgentSession {
     const { clock, log, random, runtime, state, server, nodeId, network, secrets } = options;
     this.nodeId = nodeId;
     this.#options = options;
+    this.#saveTrouble = new Trouble(log, "assignments can be saved again", "error");
+    this.#watchTrouble = new Trouble(log, "the runtime tells of containers again");
     this.#containers = new Containers(runtime, (taskId) => {
       this.#worker.poke(taskId);
       this.#pokeSharers(taskId);
@@ -280,9 +285,10 @@ export class Agent implements AgentSession {
     this.#saveRetry?.cancel();
     try {
       state.saveAssignments(set);
+      this.#saveTrouble.over();
     } catch (error) {
       // A full disk passes; until then the node keeps to what it was told before.
-      log.error(`assignments wait until they can be saved: ${messageChainOf(error)}`);
+      this.#saveTrouble.note(`assignments wait until they can be saved: ${messageChainOf(error)}`);
       this.#saveRetry = clock.after(SAVE_RETRY_MS, () => this.assign(set));
       return;
     }
@@ -398,19 +404,20 @@ export class Agent implements AgentSession {
 
   /** Follows the runtime for as long as the agent lives: after a failed look it looks again. */
   async #watchRuntime(): Promise<void> {
-    const { clock, log } = this.#options;
+    const { clock } = this.#options;
     const { signal } = this.#stopped;
     try {
       await this.#containers.watch(signal, () => this.#onListed());
     } catch (error) {
       // A runtime that restarts answers some calls and fails others; none of that is the end.
-      log.warn(`the runtime is looked at again soon: ${messageChainOf(error)}`);
+      this.#watchTrouble.note(`the runtime is looked at again soon: ${messageChainOf(error)}`);
     }
     if (signal.aborted) return;
     this.#watchRetry = clock.after(WATCH_RETRY_MS, () => void this.#watchRuntime());
   }
 
   #onListed(): void {
+    this.#watchTrouble.over();
     this.#grants.sweep((taskId) => {
       const isKnown = this.#worker.assignment(taskId) !== undefined;
       return isKnown || this.#containers.get(taskId) !== undefined;

@@ -2,6 +2,7 @@ import type { Clock, Timer } from "../lib/clock.ts";
 import { messageChainOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { equalJson } from "../lib/order.ts";
+import { Trouble } from "../lib/trouble.ts";
 import { portOfCounter, portsAnswered } from "../core/network/endpoint-rules.ts";
 import { mtuOf } from "../core/network/links.ts";
 import { type BridgeState, ipv6Rules, nodeRules } from "../core/network/node-rules.ts";
@@ -81,7 +82,8 @@ export class DataPlane {
   #linkProblems: string[] = [];
   #firewalls: string[] = [];
   #notes: string[] = [];
-  #trouble: string | undefined;
+  readonly #trouble: Trouble;
+  readonly #lookTrouble: Trouble;
   #retry: Timer | undefined;
   #timer: Timer | undefined;
   /** Moments of the monotonic clock; the first look finds everything due. */
@@ -96,7 +98,10 @@ export class DataPlane {
   #isActive = true;
 
   constructor(options: DataPlaneOptions) {
+    const { log } = options;
     this.#options = options;
+    this.#trouble = new Trouble(log, "the node's network is as it should be", "error");
+    this.#lookTrouble = new Trouble(log, "the node's network is looked at again");
     this.#checkedAt = options.clock.monotonicNow();
     this.#unsubscribe = options.source.subscribe(() => void this.keepUp());
   }
@@ -139,13 +144,9 @@ export class DataPlane {
     try {
       await this.refresh();
       this.#retry?.cancel();
-      if (this.#trouble !== undefined)
-        this.#options.log.info("the node's network is as it should be");
-      this.#trouble = undefined;
+      this.#trouble.over();
     } catch (error) {
-      const text = messageChainOf(error);
-      if (text !== this.#trouble) this.#options.log.error(`the node's network lags: ${text}`);
-      this.#trouble = text;
+      this.#trouble.note(`the node's network lags: ${messageChainOf(error)}`);
       this.#retry?.cancel();
       if (!this.#isActive) return;
       this.#retry = this.#options.clock.after(RETRY_MS, () => void this.keepUp());
@@ -291,13 +292,14 @@ export class DataPlane {
 
   /** Whether somebody else has changed what was made here; then it is made again. */
   async #look(): Promise<void> {
-    const { clock, log, kernel } = this.#options;
+    const { clock, kernel } = this.#options;
     this.#isLooking = true;
     this.#isRung = false;
     try {
       await this.#consider(clock.monotonicNow());
+      this.#lookTrouble.over();
     } catch (error) {
-      log.warn(`the node's network was not looked at: ${messageChainOf(error)}`);
+      this.#lookTrouble.note(`the node's network was not looked at: ${messageChainOf(error)}`);
     }
     this.#isLooking = false;
     if (!this.#isActive) return kernel.close();
@@ -322,7 +324,7 @@ export class DataPlane {
     }
     if (now - this.#firewallsAt >= FIREWALLS_EVERY_MS) await this.#lookAtFirewalls(now);
     // After trouble the next try has its time already, unless somebody has just done something.
-    if (this.#trouble !== undefined && !isForeign && !links) return;
+    if (this.#trouble.isThere && !isForeign && !links) return;
     if (this.#linked === undefined || this.#applied === undefined) await this.keepUp();
   }
 

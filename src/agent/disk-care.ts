@@ -3,6 +3,7 @@ import type { Clock, Timer } from "../lib/clock.ts";
 import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { formatBytes } from "../lib/text.ts";
+import { Trouble } from "../lib/trouble.ts";
 import { type DiskSpace, formatDisk, levelOfDisks, type NodeDisk } from "../model/disk.ts";
 import type { Upkeep } from "../runtime/driver.ts";
 
@@ -31,12 +32,14 @@ export interface DiskCareOptions {
  */
 export class DiskCare {
   readonly #options: DiskCareOptions;
+  readonly #trouble: Trouble;
   #disk: NodeDisk;
   #timer: Timer | undefined;
   #isClosed = false;
 
   constructor(options: DiskCareOptions, disk: NodeDisk = { level: "roomy" }) {
     this.#options = options;
+    this.#trouble = new Trouble(options.log, "the disk is looked after again");
     this.#disk = disk;
   }
 
@@ -84,9 +87,10 @@ export class DiskCare {
       await upkeep?.keepLogs(this.#options.containerIds());
       if (!(await this.#isRoomy())) await upkeep?.dropOldLogs(this.#options.containerIds());
       if (!(await this.#isRoomy())) await upkeep?.removeUnnamedImages();
+      this.#trouble.over();
     } catch (error) {
       // A runtime that restarts: the next look comes soon.
-      log.warn(`the disk is not looked after now: ${messageChainOf(error)}`);
+      this.#trouble.note(`the disk is not looked after now: ${messageChainOf(error)}`);
     }
     const disk = await this.#measured();
     if (this.#isClosed) return;

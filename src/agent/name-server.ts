@@ -2,6 +2,7 @@ import type { Clock, Timer } from "../lib/clock.ts";
 import { messageChainOf, OrchdError, systemCodeOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
+import { Trouble } from "../lib/trouble.ts";
 import { Zone, type Question, type ZoneAnswer } from "../core/network/zone.ts";
 import { ZONE } from "../core/network/zone-names.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
@@ -59,11 +60,13 @@ export class NameServer {
   #nextZoneAt = 0;
   #listening: Listening | undefined;
   #retry: Timer | undefined;
-  #trouble: string | undefined;
+  readonly #trouble: Trouble;
   #isClosed = false;
 
   constructor(options: NameServerOptions) {
     this.#options = options;
+    const overText = "tasks find each other by name from now on";
+    this.#trouble = new Trouble(options.log, overText, "error");
     const { clock, now, random, source, resolvConf } = options;
     this.#file = resolvConf ?? new ResolvConfFile(now);
     this.#forwarder = new Forwarder({ clock, now });
@@ -130,17 +133,14 @@ export class NameServer {
   }
 
   async #listen(bind: () => Promise<Listening>): Promise<void> {
-    const { log, clock } = this.#options;
+    const { clock } = this.#options;
     try {
       const listening = await bind();
       if (this.#isClosed) return listening.close();
       this.#listening = listening;
-      if (this.#trouble !== undefined) log.info("tasks find each other by name from now on");
-      this.#trouble = undefined;
+      this.#trouble.over();
     } catch (error) {
-      const trouble = messageChainOf(this.#explain(error));
-      if (trouble !== this.#trouble) log.error(`tasks find no names: ${trouble}`);
-      this.#trouble = trouble;
+      this.#trouble.note(`tasks find no names: ${messageChainOf(this.#explain(error))}`);
       if (this.#isClosed) return;
       // With the first container the runtime makes the bridge.
       const again = () => void this.#listen(() => this.#bind());

@@ -2,6 +2,7 @@ import type { Clock, Timer } from "../lib/clock.ts";
 import { messageChainOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { equalJson } from "../lib/order.ts";
+import { Trouble } from "../lib/trouble.ts";
 import { mergeMap, type OwnTask } from "../core/network/merge-map.ts";
 import { formatNotice, newsBetween, NOTICE_TASKS_MAX } from "../core/network/task-notice.ts";
 import { parseNotice, type TaskNews } from "../core/network/task-notice.ts";
@@ -64,11 +65,13 @@ export class NetworkTable {
   #merged: NetworkMap | undefined;
   readonly #listeners = new Set<() => void>();
   #isTelling = false;
+  readonly #trouble: Trouble;
   #save: { timer: Timer; isSoon: boolean } | undefined;
   #isClosed = false;
 
   constructor(options: NetworkTableOptions) {
     this.#options = options;
+    this.#trouble = new Trouble(options.log, "the network's map is on disk again");
     const saved = options.memory.networkMap();
     this.#map =
       saved === undefined
@@ -199,14 +202,15 @@ export class NetworkTable {
   }
 
   #saveNow(): void {
-    const { memory, log } = this.#options;
+    const { memory } = this.#options;
     this.#save?.timer.cancel();
     this.#save = undefined;
     try {
       memory.saveNetworkMap(this.#map.toMap());
+      this.#trouble.over();
     } catch (error) {
       // A full disk passes; a start without a server would know an older map until then.
-      log.warn(`the network's map is not on disk: ${messageChainOf(error)}`);
+      this.#trouble.note(`the network's map is not on disk: ${messageChainOf(error)}`);
       this.#saveLater(false);
     }
   }

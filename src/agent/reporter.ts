@@ -1,6 +1,7 @@
 import type { Clock, Timer } from "../lib/clock.ts";
 import { messageChainOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
+import { Trouble } from "../lib/trouble.ts";
 import type { TaskId } from "../model/ids.ts";
 import { rankOf, type TaskStatus } from "../model/task.ts";
 
@@ -24,12 +25,16 @@ export class Reporter {
   readonly #options: ReporterOptions;
   readonly #unsent = new Map<TaskId, TaskStatus>();
   readonly #unsaved = new Map<TaskId, TaskStatus>();
+  readonly #saveTrouble: Trouble;
+  readonly #sendTrouble: Trouble;
   #sending = false;
   #retry: Timer | undefined;
   #closed = false;
 
   constructor(options: ReporterOptions) {
     this.#options = options;
+    this.#saveTrouble = new Trouble(options.log, "statuses are on disk again", "error");
+    this.#sendTrouble = new Trouble(options.log, "the server takes statuses again");
   }
 
   /**
@@ -71,15 +76,17 @@ export class Reporter {
     try {
       this.#options.save([...this.#unsaved.values()]);
       this.#unsaved.clear();
+      this.#saveTrouble.over();
     } catch (error) {
       // A full disk: what is known stays in memory and is saved with the next batch that fits.
-      this.#options.log.error(`statuses are not on disk yet: ${messageChainOf(error)}`);
+      this.#saveTrouble.note(`statuses are not on disk yet: ${messageChainOf(error)}`);
       this.#retryLater();
     }
   }
 
   #sent(): void {
     this.#sending = false;
+    this.#sendTrouble.over();
     this.flush();
   }
 
@@ -89,7 +96,7 @@ export class Reporter {
     for (const status of batch) {
       if (!this.#unsent.has(status.taskId)) this.#unsent.set(status.taskId, status);
     }
-    this.#options.log.warn(`statuses wait for the server: ${messageChainOf(error)}`);
+    this.#sendTrouble.note(`statuses wait for the server: ${messageChainOf(error)}`);
     this.#retryLater();
   }
 

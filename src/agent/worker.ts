@@ -1,6 +1,7 @@
 import type { Clock, Timer } from "../lib/clock.ts";
 import { messageChainOf, OrchdError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
+import { Trouble } from "../lib/trouble.ts";
 import { awaitedPorts, type FoundContainer, planStep, type Step } from "../core/task/step.ts";
 import type { Assignment, AssignmentSet } from "../model/assignment.ts";
 import type { ImagePin, Limits } from "../model/container.ts";
@@ -38,6 +39,7 @@ interface Runner {
   dirty: boolean;
   retryMs: number;
   retry: Timer | undefined;
+  trouble: Trouble;
 }
 
 /**
@@ -126,7 +128,7 @@ export class Worker {
   /** Takes the steps that are open for a task, unless somebody is at it already. */
   poke(taskId: TaskId): void {
     if (this.#closed || !this.#options.containers.isListed) return;
-    const runner = this.#runners.get(taskId) ?? newRunner();
+    const runner = this.#runners.get(taskId) ?? newRunner(this.#options.log, taskId);
     this.#runners.set(taskId, runner);
     runner.dirty = true;
     if (!runner.running) void this.#run(taskId, runner);
@@ -146,8 +148,9 @@ export class Worker {
       try {
         if (this.#options.containers.isDoubtful(taskId)) await this.#options.executor.look(taskId);
         step = this.#nextStep(taskId);
+        if (step !== undefined) await this.#take(taskId, step);
+        runner.trouble.over();
         if (step === undefined) continue;
-        await this.#take(taskId, step);
         runner.retryMs = 0;
         runner.dirty = true;
       } catch (error) {
@@ -234,7 +237,7 @@ export class Worker {
    * policy; a stop or removal is tried until it succeeds.
    */
   #onFailure(taskId: TaskId, runner: Runner, step: Step | undefined, error: unknown): void {
-    const { clock, log } = this.#options;
+    const { clock } = this.#options;
     const final = step?.type === "create" || step?.type === "start";
     if (final && !(error instanceof OrchdError && error.code === "unreachable")) {
       this.#setStatus(this.#rejection(taskId, error));
@@ -245,7 +248,8 @@ export class Worker {
     const what = step?.type ?? "look";
     // A task may wait for weeks, as for a secret of a server that is away: that is logged once.
     const isKnown = final && this.#statuses.get(taskId)?.message === formatTrouble(error);
-    if (!isKnown) log.warn(`task ${taskId}: ${what} is tried again: ${messageChainOf(error)}`);
+    const trouble = `task ${taskId}: ${what} is tried again: ${messageChainOf(error)}`;
+    if (!isKnown) runner.trouble.note(trouble);
     if (final) this.#tellWhatItWaitsFor(taskId, error);
     runner.retry?.cancel();
     if (!this.#closed) runner.retry = clock.after(runner.retryMs, () => this.poke(taskId));
@@ -337,6 +341,7 @@ function formatTrouble(error: unknown): string {
   return messageChainOf(error).slice(0, 1000);
 }
 
-function newRunner(): Runner {
-  return { running: false, dirty: false, retryMs: 0, retry: undefined };
+function newRunner(log: Log, taskId: TaskId): Runner {
+  const trouble = new Trouble(log, `task ${taskId} goes on`);
+  return { running: false, dirty: false, retryMs: 0, retry: undefined, trouble };
 }

@@ -32,12 +32,14 @@ import type {
   TaskSummary,
   VersionInfo,
 } from "../model/summary.ts";
-import type { Consistency, MoveProgress, VolumeContents, VolumeSummary } from "../model/volume.ts";
+import type { MoveProgress, VolumeSummary } from "../model/volume.ts";
 import { BundleCalls } from "./client-bundles.ts";
 import { openExec } from "./client-exec.ts";
-import { openForward } from "./client-forward.ts";
+import { openByteStream } from "./client-byte-stream.ts";
+import { queryOf, segmentOf } from "./client-query.ts";
 import type { TlsServer } from "./client-tls.ts";
 import { UpgradeCalls } from "./client-upgrade.ts";
+import { VolumeFileCalls } from "./client-volume-files.ts";
 import { UnixTransport, type Transport } from "./client-transport.ts";
 
 /** What a name that a person typed stands for. */
@@ -78,6 +80,7 @@ const CALL_TIMEOUT_MS = 60_000;
 export class ApiClient {
   readonly bundles: BundleCalls;
   readonly upgrade: UpgradeCalls;
+  readonly volumeFiles: VolumeFileCalls;
   readonly #transport: Transport;
   readonly #timeoutMs: number;
 
@@ -86,6 +89,7 @@ export class ApiClient {
     this.#transport = transport;
     this.bundles = new BundleCalls(transport);
     this.upgrade = new UpgradeCalls(transport);
+    this.volumeFiles = new VolumeFileCalls(transport);
     this.#timeoutMs = timeoutMs;
   }
 
@@ -113,18 +117,18 @@ export class ApiClient {
     spec: StackSpec,
     options: { dryRun?: boolean; prune?: boolean } = {},
   ): Promise<ApplyResult> {
-    const path = `/v1/stacks/${encodeURIComponent(stack)}${queryOf(options)}`;
+    const path = `/v1/stacks/${segmentOf(stack)}${queryOf(options)}`;
     return this.#call("PUT", path, spec);
   }
 
   /** Begins the removal; it is done when the stack's progress says so. */
   async remove(stack: string, options: { volumes?: boolean } = {}): Promise<void> {
-    await this.#call("DELETE", `/v1/stacks/${encodeURIComponent(stack)}${queryOf(options)}`);
+    await this.#call("DELETE", `/v1/stacks/${segmentOf(stack)}${queryOf(options)}`);
   }
 
   /** How far the stack is: now, and at each change until it is removed. */
   progress(stack: string, signal: AbortSignal): AsyncGenerator<Progress> {
-    return this.#stream(`/v1/stacks/${encodeURIComponent(stack)}/progress`, signal);
+    return this.#stream(`/v1/stacks/${segmentOf(stack)}/progress`, signal);
   }
 
   services(stack?: string): Promise<ServiceSummary[]> {
@@ -153,13 +157,13 @@ export class ApiClient {
 
   /** What the stack was made to be lately, the newest first. */
   sets(stack: string): Promise<AppliedSetSummary[]> {
-    return this.#get(`/v1/stacks/${encodeURIComponent(stack)}/sets`);
+    return this.#get(`/v1/stacks/${segmentOf(stack)}/sets`);
   }
 
   /** Makes the stack be what it was made to be before, or in the set of that number. */
   undoStack(stack: string, to?: number): Promise<ApplyResult> {
     const body = to === undefined ? {} : { to };
-    return this.#call("POST", `/v1/stacks/${encodeURIComponent(stack)}/undo`, body);
+    return this.#call("POST", `/v1/stacks/${segmentOf(stack)}/undo`, body);
   }
 
   restart(stack: string, service: string): Promise<ServiceSummary> {
@@ -198,7 +202,7 @@ export class ApiClient {
   /** Connects to a TCP port of a running task; resolves once the connection is there. */
   async forward(task: string, port: number): Promise<ByteStream> {
     const socket = await this.#transport.webSocket(`/v1/forward${queryOf({ task, port })}`);
-    return openForward(socket, (error) => this.#transport.explain(error));
+    return openByteStream(socket, (error) => this.#transport.explain(error));
   }
 
   events(options: EventOptions, signal: AbortSignal): AsyncGenerator<Event> {
@@ -219,7 +223,7 @@ export class ApiClient {
 
   /** Fails with `notFound` and a suggestion. */
   network(name: string): Promise<NetworkInspection> {
-    return this.#get(`/v1/networks/${encodeURIComponent(name)}`);
+    return this.#get(`/v1/networks/${segmentOf(name)}`);
   }
 
   tokens(): Promise<TokenSummary[]> {
@@ -233,11 +237,11 @@ export class ApiClient {
 
   /** A new secret for the same token; the old one opens nothing from then on. */
   rotateToken(id: string): Promise<NewToken> {
-    return this.#call("POST", `/v1/tokens/${encodeURIComponent(id)}/rotate`);
+    return this.#call("POST", `/v1/tokens/${segmentOf(id)}/rotate`);
   }
 
   async revokeToken(id: string): Promise<void> {
-    await this.#call("DELETE", `/v1/tokens/${encodeURIComponent(id)}`);
+    await this.#call("DELETE", `/v1/tokens/${segmentOf(id)}`);
   }
 
   /** The keys of the cluster's gossip. @param show whether the keys themselves are told */
@@ -251,11 +255,11 @@ export class ApiClient {
   }
 
   async useKey(fingerprint: string): Promise<void> {
-    await this.#call("POST", `/v1/keyring/${encodeURIComponent(fingerprint)}/use`);
+    await this.#call("POST", `/v1/keyring/${segmentOf(fingerprint)}/use`);
   }
 
   async removeKey(fingerprint: string): Promise<void> {
-    await this.#call("DELETE", `/v1/keyring/${encodeURIComponent(fingerprint)}`);
+    await this.#call("DELETE", `/v1/keyring/${segmentOf(fingerprint)}`);
   }
 
   /** Sends a content, to be used within minutes by the id that this answers. */
@@ -403,32 +407,12 @@ export class ApiClient {
   }
 
   volume(name: string): Promise<VolumeSummary[]> {
-    const path = `/v1/volumes/${encodeURIComponent(name)}`;
+    const path = `/v1/volumes/${segmentOf(name)}`;
     return this.#transport.call({ method: "GET", path }) as Promise<VolumeSummary[]>;
   }
 
   async removeVolume(name: string, node?: string): Promise<void> {
-    await this.#call("DELETE", `/v1/volumes/${encodeURIComponent(name)}${queryOf({ node })}`);
-  }
-
-  /** The files of a volume; its end tells whether all of it came. */
-  readVolume(
-    name: string,
-    options: { node?: string | undefined; how: Consistency },
-    signal: AbortSignal,
-  ): AsyncGenerator<Uint8Array> {
-    const path = `/v1/volumes/${encodeURIComponent(name)}/archive${queryOf(options)}`;
-    return this.#transport.download({ method: "GET", path }, signal);
-  }
-
-  writeVolume(
-    name: string,
-    archive: Blob | ReadableStream<Uint8Array>,
-    options: { node?: string | undefined; stop: boolean },
-  ): Promise<VolumeContents> {
-    const path = `/v1/volumes/${encodeURIComponent(name)}/archive${queryOf(options)}`;
-    const request = { method: "PUT", path, upload: archive } as const;
-    return this.#transport.call(request) as Promise<VolumeContents>;
+    await this.#call("DELETE", `/v1/volumes/${segmentOf(name)}${queryOf({ node })}`);
   }
 
   /** Moves volumes with the tasks that use them; ends when they may start there. */
@@ -474,23 +458,13 @@ export class ApiClient {
 }
 
 function nodePath(node: string): string {
-  return `/v1/nodes/${encodeURIComponent(node)}`;
+  return `/v1/nodes/${segmentOf(node)}`;
 }
 
 function itemPath(kind: ItemKind, name: string): string {
-  return `/v1/${kind}s/${encodeURIComponent(name)}`;
+  return `/v1/${kind}s/${segmentOf(name)}`;
 }
 
 function servicePath(stack: string, service: string): string {
-  return `/v1/services/${encodeURIComponent(stack)}/${encodeURIComponent(service)}`;
-}
-
-/** `?a=1&b=true`; what is undefined or false is left out. */
-function queryOf(values: Record<string, string | number | boolean | undefined>): string {
-  const query = new URLSearchParams();
-  for (const [key, value] of Object.entries(values)) {
-    if (value !== undefined && value !== false) query.set(key, String(value));
-  }
-  const text = query.toString();
-  return text === "" ? "" : `?${text}`;
+  return `/v1/services/${segmentOf(stack)}/${segmentOf(service)}`;
 }

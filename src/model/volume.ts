@@ -63,6 +63,8 @@ export interface VolumeHold {
 export interface VolumeCalls {
   /** All of them, or those of these names; sizes are measured now where they are asked for. */
   list(options: { names?: readonly string[] | undefined; sizes: boolean }): Promise<NodeVolume[]>;
+  /** Where a volume's files are; absent for a node that is another machine. */
+  place?(name: string): Promise<VolumePlace>;
   /**
    * The files of a volume as an archive (src/core/archive); `held` while a hold lasts. What stands
    * still for it goes on when the stream has ended or was given up.
@@ -82,8 +84,17 @@ export interface VolumeCalls {
   hold(name: string): Promise<VolumeHold>;
 }
 
+/** The directory of a volume's files, for those who may read them right there. */
+export const volumePlaceSchema = z.object({
+  path: z.string(),
+  /** Which directory of which machine that is, since others may have one by that path as well. */
+  identity: z.string(),
+});
+export type VolumePlace = z.infer<typeof volumePlaceSchema>;
+
 /** An archive on its way out; to be closed in any case. */
 export interface VolumeReading {
+  /** Each is good until the next one is asked for. */
   pieces: AsyncIterable<Uint8Array>;
   close(): Promise<void>;
 }

@@ -2,6 +2,7 @@ import type { Clock, Timer } from "../lib/clock.ts";
 import { messageChainOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { plural } from "../lib/text.ts";
+import { Trouble } from "../lib/trouble.ts";
 import { decideScale, type Recommendation } from "../core/reconcile/autoscale.ts";
 import { measurementsOf, type Measurement } from "../core/reconcile/measurements.ts";
 import { put } from "../model/change.ts";
@@ -42,11 +43,13 @@ export class Autoscaler {
   readonly #services = new Map<ServiceId, Memory>();
   readonly #rates = new UsageRates();
   readonly #unwatch: () => void;
+  readonly #trouble: Trouble;
   #timer: Timer | undefined;
   #closed = false;
 
   constructor(options: AutoscalerOptions) {
     this.#options = options;
+    this.#trouble = new Trouble(options.log, "replicas follow what is measured again");
     this.#unwatch = options.store.watch(({ applied }) => {
       for (const one of applied) {
         if (one.kind === "service") this.#note(one.after ?? one.before, one.after !== undefined);
@@ -88,9 +91,10 @@ export class Autoscaler {
     try {
       await this.#measure();
       for (const id of this.#services.keys()) await this.#scale(id);
+      this.#trouble.over();
     } catch (error) {
       // What was measured is gone in a moment; the next look measures anew.
-      this.#options.log.warn(`replicas stay as they are for now: ${messageChainOf(error)}`);
+      this.#trouble.note(`replicas stay as they are for now: ${messageChainOf(error)}`);
     }
     this.#timer = undefined;
     this.#schedule();

@@ -1,6 +1,7 @@
 import type { Clock, Timer } from "../lib/clock.ts";
 import { messageChainOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
+import { Trouble } from "../lib/trouble.ts";
 
 /** What a controller wants after one look at a key. */
 export interface Outcome {
@@ -37,7 +38,8 @@ export class Controller<Key> {
   readonly #waiting = new Set<Key>();
   readonly #working = new Set<Key>();
   readonly #timers = new Map<Key, Timer>();
-  readonly #failures = new Map<Key, number>();
+  /** Keys whose last look failed: how often in a row, and why. */
+  readonly #failures = new Map<Key, { count: number; trouble: Trouble }>();
   /** Keys of which the last look was a dear one. */
   readonly #dear = new Set<Key>();
   /** The latest dear look: when it ended, and what it took. */
@@ -117,6 +119,7 @@ export class Controller<Key> {
     this.#working.add(key);
     try {
       const { wakeAt } = await this.#options.work(key);
+      this.#failures.get(key)?.trouble.over();
       this.#failures.delete(key);
       if (wakeAt !== undefined) this.#touchAfter(key, wakeAt - this.#options.clock.now());
     } catch (error) {
@@ -129,12 +132,15 @@ export class Controller<Key> {
 
   /** A full disk or a busy store passes: what was to do is still to do. */
   #retry(key: Key, error: unknown): void {
-    const failures = (this.#failures.get(key) ?? 0) + 1;
-    this.#failures.set(key, failures);
-    const delayMs = Math.min(RETRY_FIRST_MS * 2 ** (failures - 1), RETRY_MAX_MS);
-    this.#options.log.warn(
-      `${this.#options.name} ${String(key)} is tried again: ${messageChainOf(error)}`,
-    );
+    const { name, log } = this.#options;
+    const what = `${name} ${String(key)}`;
+    const { count, trouble } = this.#failures.get(key) ?? {
+      count: 0,
+      trouble: new Trouble(log, `${what} is as it should be again`),
+    };
+    this.#failures.set(key, { count: count + 1, trouble });
+    const delayMs = Math.min(RETRY_FIRST_MS * 2 ** count, RETRY_MAX_MS);
+    trouble.note(`${what} is tried again: ${messageChainOf(error)}`);
     this.#touchAfter(key, delayMs);
   }
 

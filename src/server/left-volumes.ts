@@ -1,6 +1,7 @@
 import type { Clock } from "../lib/clock.ts";
 import { messageChainOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
+import { Trouble } from "../lib/trouble.ts";
 import { volumesHeldOn, withoutVolumesToRemove } from "../core/reconcile/node.ts";
 import { put } from "../model/change.ts";
 import type { NodeId } from "../model/ids.ts";
@@ -31,6 +32,7 @@ export interface LeftVolumesOptions {
 export class LeftVolumes {
   readonly #options: LeftVolumesOptions;
   readonly #nodes: Controller<NodeId>;
+  readonly #troubles = new Map<NodeId, Trouble>();
 
   constructor(options: LeftVolumesOptions) {
     const { clock, log } = options;
@@ -85,10 +87,18 @@ export class LeftVolumes {
     if (names.length === 0) return true;
     const late = Promise.withResolvers<boolean>();
     const timer = clock.after(ANSWER_WITHIN_MS, () => late.resolve(false));
+    const { nodeId } = session;
     const removed = session.removeVolumes(names).then(
-      () => true,
+      () => {
+        this.#troubles.get(nodeId)?.over();
+        this.#troubles.delete(nodeId);
+        return true;
+      },
       (error: unknown) => {
-        log.warn(`node ${session.nodeId} keeps volumes for now: ${messageChainOf(error)}`);
+        const trouble =
+          this.#troubles.get(nodeId) ?? new Trouble(log, `node ${nodeId} keeps none any more`);
+        trouble.note(`node ${nodeId} keeps volumes for now: ${messageChainOf(error)}`);
+        this.#troubles.set(nodeId, trouble);
         return false;
       },
     );

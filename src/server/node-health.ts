@@ -1,6 +1,7 @@
 import type { Clock, Timer } from "../lib/clock.ts";
 import { messageChainOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
+import { Trouble } from "../lib/trouble.ts";
 import {
   nodeHealthOf,
   PROBE_MS,
@@ -50,6 +51,7 @@ interface News {
   isProbing: boolean;
   isWriting: boolean;
   wake: Timer | undefined;
+  trouble: Trouble;
 }
 
 /**
@@ -198,6 +200,7 @@ export class NodeHealth {
       isProbing: false,
       isWriting: false,
       wake: undefined,
+      trouble: new Trouble(this.#options.log, `the health of node ${nodeId} is written again`),
     };
     this.#news.set(nodeId, news);
     return news;
@@ -253,13 +256,14 @@ export class NodeHealth {
     this.#write(nodeId).then(
       () => {
         news.isWriting = false;
+        news.trouble.over();
         const isDown = store.view().nodes.get(nodeId)?.health === "down";
         if (isDown && news.session.state === "connected") this.#options.endSession(nodeId);
         this.#assess(nodeId);
       },
       (error: unknown) => {
         news.isWriting = false;
-        log.warn(`node ${nodeId} is looked at again: ${messageChainOf(error)}`);
+        news.trouble.note(`node ${nodeId} is looked at again: ${messageChainOf(error)}`);
         this.#wakeAfter(nodeId, news, RETRY_MS);
       },
     );

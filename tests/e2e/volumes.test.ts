@@ -137,6 +137,15 @@ describe("volumes of two machines", () => {
     expect(await volumesOn("h2")).toEqual([VOLUME]);
   });
 
+  test("come whole from another machine as well", async () => {
+    const before = await content();
+    await h1.must("volume", "backup", VOLUME, archive);
+    await inTask("rm -r /data/d /data/hard");
+    await h1.must("volume", "restore", VOLUME, archive, "--stop");
+    await h1.waitFor("the task is ready again", async () => (await task()).ready);
+    expect(await content()).toBe(before);
+  });
+
   test("stay where they are when the server is killed in the midst of a move", async () => {
     await inTask("head -c 400000000 /dev/urandom > /data/huge");
     const [before, was] = [await content(), await task()];

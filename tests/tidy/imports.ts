@@ -43,9 +43,13 @@ export const BANDS: Band[] = [
     ours: ["api/", "store/store.ts", "pki/digest.ts", ...CORE],
     packages: ["hono", "hono-openapi", "zod", ...BUILTINS],
   },
+  { band: "tree/", ours: ["tree/", ...CORE], packages: BUILTINS },
   {
     band: "agent/",
-    ours: ["agent/", CLIENT, "session/", "store/", "runtime/", "images/", "net/", "pki/", ...CORE],
+    ours: [
+      ...["agent/", CLIENT, "session/", "store/", "runtime/", "images/", "net/", "pki/", "tree/"],
+      ...CORE,
+    ],
     packages: ["zod", ...BUILTINS],
   },
   {
@@ -59,7 +63,7 @@ export const BANDS: Band[] = [
   {
     band: "cli/",
     ours: [
-      ...["cli/", CLIENT, "core/compose/", "core/archive/", "core/oci/", "core/upgrade/"],
+      ...["cli/", CLIENT, "core/compose/", "core/archive/", "core/oci/", "core/upgrade/", "tree/"],
       // A bundle is made where its signing key is; neither that nor a plain secret leaves there.
       ...["pki/release-key.ts", "pki/box.ts", "model/", "lib/"],
     ],

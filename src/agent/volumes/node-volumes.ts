@@ -8,15 +8,17 @@ import type {
   VolumeCalls,
   VolumeContents,
   VolumeHold,
+  VolumePlace,
   VolumeReading,
   WriteVolumeOptions,
 } from "../../model/volume.ts";
 import type { Runtime } from "../../runtime/driver.ts";
-import { measureTree } from "../tree/measure-tree.ts";
-import { OpenDirectory } from "../tree/open-directory.ts";
-import { readTree } from "../tree/read-tree.ts";
-import { finishRestoreAt, RestoreArea } from "../tree/restore-area.ts";
-import { writeTree } from "../tree/write-tree.ts";
+import { measureTree } from "../../tree/measure-tree.ts";
+import { OpenDirectory } from "../../tree/open-directory.ts";
+import { placeOf } from "../../tree/place.ts";
+import { readTree } from "../../tree/read-tree.ts";
+import { finishRestoreAt, RestoreArea } from "../../tree/restore-area.ts";
+import { writeTree } from "../../tree/write-tree.ts";
 import type { Interruption, Interruptions } from "./interruptions.ts";
 
 const ENTRIES_MAX = 10_000_000;
@@ -75,6 +77,10 @@ export class NodeVolumes implements VolumeCalls {
     }
   }
 
+  async place(name: string): Promise<VolumePlace> {
+    return placeOf(await this.#options.runtime.volumePath(name));
+  }
+
   /**
    * The volume's files as an archive.
    * @throws OrchdError `notFound`, `conflict` while somebody else reads or writes it
@@ -82,19 +88,22 @@ export class NodeVolumes implements VolumeCalls {
   async read(name: string, how: Consistency | "held"): Promise<VolumeReading> {
     const path = await this.#options.runtime.volumePath(name);
     const free = how === "held" ? () => {} : this.#take(name, how === "live");
+    let interruption = NOBODY;
     try {
-      const interruption = await this.#interrupt(name, how);
-      const pieces = archiveOf(path);
-      const close = once(async () => {
-        await pieces.return(undefined);
-        await interruption.end();
-        free();
-      });
-      return { pieces, close };
+      interruption = await this.#interrupt(name, how);
+      await finishRestoreAt(path);
     } catch (error) {
+      await interruption.end();
       free();
       throw error;
     }
+    const pieces = readTree(path);
+    const close = once(async () => {
+      await pieces.return(undefined);
+      await interruption.end();
+      free();
+    });
+    return { pieces, close };
   }
 
   /**
@@ -193,11 +202,6 @@ export class NodeVolumes implements VolumeCalls {
   }
 }
 
-async function* archiveOf(path: string): AsyncGenerator<Uint8Array> {
-  await finishRestoreAt(path);
-  yield* readTree(path, newHasher());
-}
-
 async function fill(path: string, archive: AsyncIterable<Uint8Array>): Promise<VolumeContents> {
   const { bavail, bsize, ffree } = await statfs(path);
   const limits = {
@@ -210,7 +214,7 @@ async function fill(path: string, archive: AsyncIterable<Uint8Array>): Promise<V
     const fresh = area.openNew();
     let contents: VolumeContents;
     try {
-      contents = await writeTree(fresh, archive, limits, newHasher());
+      contents = await writeTree(fresh, archive, limits);
       await syncFiles(path);
     } catch (error) {
       await area.discard();
@@ -241,12 +245,4 @@ function plainMount(volume: string): VolumeMount {
 function once(run: () => Promise<void>): () => Promise<void> {
   let running: Promise<void> | undefined;
   return () => (running ??= run());
-}
-
-function newHasher() {
-  const hasher = new Bun.CryptoHasher("sha256");
-  return {
-    update: (bytes: Uint8Array) => void hasher.update(bytes),
-    digest: () => hasher.digest("hex"),
-  };
 }

@@ -4,7 +4,7 @@ import { agentOf, runningTask } from "../agents.ts";
 import type { ApiDeps } from "../deps.ts";
 import { describe } from "../describe.ts";
 import type { ApiEnv } from "../env.ts";
-import { ForwardSocket } from "../forward-socket.ts";
+import { StreamSocket } from "../stream-socket.ts";
 import { nameText, validQuery } from "../validation.ts";
 import { upgrade } from "../web-socket.ts";
 
@@ -29,7 +29,7 @@ export function forwardRoutes(deps: ApiDeps): Hono<ApiEnv> {
         const task = runningTask(deps, name, "ports are forwarded to");
         return agentOf(deps, task).forward(task.id, port);
       };
-      return upgrade(c, new ForwardSocket({ clock, log, start }));
+      return upgrade(c, new StreamSocket({ clock, log, start }));
     },
   );
 }

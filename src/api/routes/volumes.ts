@@ -6,6 +6,7 @@ import {
   consistencySchema,
   moveProgressSchema,
   volumeContentsSchema,
+  volumePlaceSchema,
   type VolumeReading,
   volumeSummarySchema,
 } from "../../model/volume.ts";
@@ -17,6 +18,7 @@ import type { ApiEnv } from "../env.ts";
 import { agentWithVolume, findVolumes } from "../locate-volume.ts";
 import { resolveTarget } from "../read/target.ts";
 import { mountNamed } from "../read/volume-summary.ts";
+import { StreamSocket } from "../stream-socket.ts";
 import { streamLines } from "../stream.ts";
 import {
   flagSchema,
@@ -26,6 +28,8 @@ import {
   validParam,
   validQuery,
 } from "../validation.ts";
+import { holdStream } from "../volume-hold.ts";
+import { upgrade } from "../web-socket.ts";
 
 const volumeName = z
   .string()
@@ -41,7 +45,10 @@ const moveBody = z.object({
 });
 
 export function volumeRoutes(deps: ApiDeps): Hono<ApiEnv> {
-  return new Hono<ApiEnv>().route("/", lookRoutes(deps)).route("/", archiveRoutes(deps));
+  return new Hono<ApiEnv>()
+    .route("/", lookRoutes(deps))
+    .route("/", archiveRoutes(deps))
+    .route("/", placeRoutes(deps));
 }
 
 /** What there is, and what goes. */
@@ -141,6 +148,44 @@ function archiveRoutes(deps: ApiDeps): Hono<ApiEnv> {
     );
 }
 
+/** For those on the server's machine, who read the files where they are. */
+function placeRoutes(deps: ApiDeps): Hono<ApiEnv> {
+  return new Hono<ApiEnv>()
+    .get(
+      "/volumes/:volume/place",
+      describe({
+        summary: "Where the files of a volume are on the server's machine; null for other nodes",
+        answer: volumePlaceSchema.nullable(),
+      }),
+      validParam(volumeParam),
+      validQuery(nodeQuery),
+      async (c) => {
+        const { volume } = c.req.valid("param");
+        const agent = await agentWithVolume(deps, volume, c.req.valid("query").node);
+        return c.json((await agent.volumes.place?.(volume)) ?? null);
+      },
+    )
+    .get(
+      "/volumes/:volume/hold",
+      describe({
+        summary: "A WebSocket while which tasks of a volume stand still, see src/api/README.md",
+        status: 101,
+      }),
+      validParam(volumeParam),
+      validQuery(readQuery),
+      (c) => {
+        const { volume } = c.req.valid("param");
+        const { node, how } = c.req.valid("query");
+        const { clock, log } = deps;
+        const start = async () => {
+          const agent = await agentWithVolume(deps, volume, node);
+          return holdStream(await agent.volumes.read(volume, how), log);
+        };
+        return upgrade(c, new StreamSocket({ clock, log, start }));
+      },
+    );
+}
+
 async function moveOf(deps: ApiDeps, names: readonly string[], node: string): Promise<Move> {
   const target = resolveTarget(deps.store.view(), node, ["node"]);
   if (target.kind !== "node") throw new OrchdError("notFound", `${node} is not a node`);
@@ -180,7 +225,8 @@ function streamOf(
       async pull(controller) {
         try {
           const next = await iterator.next();
-          if (next.done !== true) return controller.enqueue(next.value);
+          // Whoever sends it keeps it for a while.
+          if (next.done !== true) return controller.enqueue(next.value.slice());
           await close();
           controller.close();
         } catch (error) {

@@ -9,6 +9,8 @@ import { pathFrom, usageError } from "../context.ts";
 import type { Io } from "../io.ts";
 
 const WRITE_BEHIND_BYTES = 32 * 1024 * 1024;
+/** Larger ones take the kernel several times as long while it brings earlier ones to the disk. */
+const WRITE_BYTES = 64 * 1024;
 const fdatasync = promisify(fs.fdatasync);
 
 /** Watches an archive that passes by, and tells what it was when it was whole. */
@@ -33,7 +35,8 @@ export function saveArchive(
 
 /**
  * Saves an archive as it comes, for its owner's eyes alone, and in its place only when all of it
- * came. `-` is standard output, where whoever reads has to look at the exit code.
+ * came. `-` is standard output, where whoever reads has to look at the exit code. Each piece of the
+ * stream need only be good until the next one is asked for.
  * @throws OrchdError `damaged` when it is not whole
  */
 export async function saveChecked<T>(
@@ -80,7 +83,11 @@ function standardOutput(io: Io): Target {
   if (io.stdout.isTerminal) {
     throw usageError("standard output is a terminal: send it to a file, or name one");
   }
-  return { write: (bytes) => io.stdout.write(bytes), complete: () => {}, discard: () => {} };
+  return {
+    write: (bytes) => io.stdout.write(bytes.slice()),
+    complete: () => {},
+    discard: () => {},
+  };
 }
 
 function draftOf(path: string): Target {
@@ -95,7 +102,10 @@ function draftOf(path: string): Target {
   return {
     write: (bytes) =>
       attempt(path, () => {
-        for (let at = 0; at < bytes.length;) at += fs.writeSync(descriptor, bytes, at);
+        for (let at = 0; at < bytes.length;) {
+          const length = Math.min(WRITE_BYTES, bytes.length - at);
+          at += fs.writeSync(descriptor, bytes, at, length);
+        }
         behind.note(bytes.length);
       }),
     async complete() {

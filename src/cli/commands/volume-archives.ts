@@ -6,6 +6,7 @@ import type { Consistency } from "../../model/volume.ts";
 import { ByteProgress } from "../archives/byte-progress.ts";
 import { archiveFromStdin, watched } from "../archives/read-archive.ts";
 import { saveArchive } from "../archives/save-archive.ts";
+import { volumeArchive } from "../archives/volume-archive.ts";
 import { connect, newRemoteCommand, pathFrom, printJson } from "../context.ts";
 import { usageError, type Context, type RemoteOptions } from "../context.ts";
 import type { Io } from "../io.ts";
@@ -60,7 +61,11 @@ async function backUp(
   const stop = new AbortController();
   const end = io.onInterrupt(() => stop.abort());
   try {
-    const stream = client.readVolume(name, { node: options.node, how }, stop.signal);
+    const stream = volumeArchive(
+      client.volumeFiles,
+      { name, node: options.node, how },
+      stop.signal,
+    );
     const contents = await saveArchive(io, file, stream, (bytes) => progress.add(bytes));
     await progress.end();
     if (options.json === true) {
@@ -123,7 +128,7 @@ async function restore(
   const client = await connect(context, options);
   try {
     const asked = { node: options.node, stop: options.stop === true };
-    const contents = await client.writeVolume(name, archive, asked);
+    const contents = await client.volumeFiles.write(name, archive, asked);
     await progress.end();
     if (options.json === true) {
       await printJson(io, { volume: name, ...contents });

@@ -67,9 +67,7 @@ async function readPlain(
   const path = join(directory, MANIFEST_NAME);
   // A later format may look in any way: its number comes first.
   const { format } = readJson(path, z.object({ format: z.int().min(1) }));
-  if (format > BACKUP_FORMAT) {
-    throw new OrchdError("invalid", "the backup was made by a newer orchd: use that version");
-  }
+  if (format > BACKUP_FORMAT) throw newerBackup();
   const manifest = readJson(path, manifestSchema);
   const { files } = manifest;
   const isAll = files.length === digests.size - 1;
@@ -194,6 +192,10 @@ function roomIn(directory: string): number {
 function refusalOf(problem: string): OrchdError {
   const isForeign = /^this is no|newer orchd|^the archive is a /.test(problem);
   return new OrchdError(isForeign ? "invalid" : "damaged", `the backup is refused: ${problem}`);
+}
+
+export function newerBackup(): OrchdError {
+  return new OrchdError("invalid", "the backup was made by a newer orchd: use that version");
 }
 
 function altered(): OrchdError {

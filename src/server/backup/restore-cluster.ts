@@ -6,10 +6,10 @@ import { put } from "../../model/change.ts";
 import { revisionAfterRestore } from "../../model/cluster.ts";
 import { isInUse } from "../../store/database-file.ts";
 import { makePrivateDirectory } from "../../store/private-directory.ts";
-import { openSqliteStore } from "../../store/sqlite/sqlite-store.ts";
+import { openSqliteStore, type SqliteStore } from "../../store/sqlite/sqlite-store.ts";
 import { clusterIn } from "../cluster-keys.ts";
 import { DATABASE_NAME, KEY_NAMES, type Manifest } from "./manifest.ts";
-import { readBackup } from "./read-backup.ts";
+import { newerBackup, readBackup } from "./read-backup.ts";
 
 /** What belongs to one database alone. */
 const DATABASE_PARTS = [`${DATABASE_NAME}-wal`, `${DATABASE_NAME}-mark`];
@@ -69,7 +69,7 @@ export async function restoreCluster(options: RestoreOptions): Promise<Restored>
 
 /** Opens the database as a server would, and lets it count from where no node has been yet. */
 async function beginAnew(path: string, now: number): Promise<void> {
-  const store = await openSqliteStore(path);
+  const store = await openRestored(path);
   try {
     const view = store.view();
     const to = revisionAfterRestore(view.version, now);
@@ -77,6 +77,16 @@ async function beginAnew(path: string, now: number): Promise<void> {
     await store.leapTo(to, [put.cluster({ ...clusterIn(view), restored })]);
   } finally {
     await store.close();
+  }
+}
+
+/** Its path, which is gone soon, is nothing to tell of. */
+async function openRestored(path: string): Promise<SqliteStore> {
+  try {
+    return await openSqliteStore(path);
+  } catch (error) {
+    if (error instanceof OrchdError && error.code === "invalid") throw newerBackup();
+    throw error;
   }
 }
 

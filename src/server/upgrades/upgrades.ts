@@ -10,6 +10,7 @@ import { newId } from "../../lib/ids.ts";
 import type { Log } from "../../lib/log.ts";
 import { equalJson } from "../../lib/order.ts";
 import type { Random } from "../../lib/random.ts";
+import { Trouble } from "../../lib/trouble.ts";
 import { put } from "../../model/change.ts";
 import type { NodeId } from "../../model/ids.ts";
 import type { AgentSession } from "../../model/session.ts";
@@ -39,6 +40,7 @@ export interface UpgradesOptions {
 export class Upgrades {
   readonly #options: UpgradesOptions;
   readonly #calling = new Set<NodeId>();
+  readonly #trouble: Trouble;
   #unwatch = () => {};
   #again: Timer | undefined;
   #isLooking = false;
@@ -47,6 +49,7 @@ export class Upgrades {
 
   constructor(options: UpgradesOptions) {
     this.#options = options;
+    this.#trouble = new Trouble(options.log, "the upgrade goes on");
   }
 
   /** The server decides from now on. */
@@ -89,8 +92,9 @@ export class Upgrades {
       this.#isDirty = false;
       try {
         await this.#step();
+        this.#trouble.over();
       } catch (error) {
-        this.#options.log.warn(`the upgrade is looked at again soon: ${messageChainOf(error)}`);
+        this.#trouble.note(`the upgrade is looked at again soon: ${messageChainOf(error)}`);
         this.#lookIn(RETRY_MS);
       }
     }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { Reporter } from "../../../src/agent/reporter.ts";
-import { silentLog } from "../../../src/lib/log.ts";
+import { lineLog } from "../../../src/lib/log.ts";
 import type { TaskState, TaskStatus } from "../../../src/model/task.ts";
 import { aStatus } from "../../builders.ts";
 import { settled, VirtualClock } from "../../sim/virtual-clock.ts";
@@ -8,12 +8,21 @@ import { settled, VirtualClock } from "../../sim/virtual-clock.ts";
 /** A reporter with a disk and a server that can be out of order. */
 function aReporter() {
   const clock = new VirtualClock(0);
-  const world = { full: false, away: false, saved: [] as string[], sent: [] as string[] };
+  const world = {
+    full: false,
+    away: false,
+    saved: [] as string[],
+    sent: [] as string[],
+    said: [] as string[],
+  };
   const told = (statuses: TaskStatus[]) =>
     statuses.map((s) => `${s.taskId[0]} ${s.state}`).join(", ");
   const reporter = new Reporter({
     clock,
-    log: silentLog,
+    log: lineLog(
+      (line) => void world.said.push(line.trim()),
+      () => String(clock.now()),
+    ),
     save: (statuses) => {
       if (world.full) throw new Error("the disk is full");
       world.saved.push(told(statuses));
@@ -82,6 +91,23 @@ describe("statuses", () => {
     world.full = false;
     await pass(1000);
     expect(world.saved).toEqual(["a running"]);
+  });
+
+  test("that wait for long are told of once, and when they wait no more", async () => {
+    const { world, pass, report } = aReporter();
+    world.full = true;
+    world.away = true;
+    report("a", "running");
+    await pass(60_500);
+    world.full = false;
+    world.away = false;
+    await pass(1000);
+    expect(world.said).toEqual([
+      "0 error statuses are not on disk yet: the disk is full",
+      "0 warn  statuses wait for the server: the server is away",
+      "61000 info  statuses are on disk again",
+      "61000 info  the server takes statuses again",
+    ]);
   });
 
   test("that are not on disk yet get there when the agent stops", async () => {

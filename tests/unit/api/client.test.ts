@@ -77,6 +77,27 @@ describe("calls", () => {
     ]);
   });
 
+  test("names that would be another path are asked for nowhere", async () => {
+    const seen: string[] = [];
+    serve((request) => {
+      seen.push(request.url);
+      return Response.json([]);
+    });
+    for (const name of [".", ".."]) {
+      const calls = [
+        async () => client.removeVolume(name),
+        async () => client.volumeFiles.place(name, undefined),
+        async () => client.remove(name),
+        async () => client.removeNode(name),
+        async () => client.restart("shop", name),
+      ];
+      for (const call of calls) {
+        expect(await call().catch(String)).toContain("is not a name");
+      }
+    }
+    expect(seen).toEqual([]);
+  });
+
   test("an error of the server keeps its code, sentence and details", async () => {
     const error = { code: "conflict", message: "port 80 is taken", details: ["by blog/web"] };
     serve(() => Response.json({ error }, { status: 409 }));

@@ -47,6 +47,31 @@ describe("stacks", () => {
     expect(calls).toEqual([]);
   });
 
+  test("are refused with owners and modes of secrets that make no sense", async () => {
+    const { app, calls } = await anApi();
+    const grant = { kind: "secret", name: "a", target: "/a", uid: 0, gid: 0, mode: 0o444 };
+    const wrong = [
+      { uid: -1 },
+      { uid: 0xffff_ffff },
+      { gid: -1 },
+      { gid: 1.5 },
+      { mode: 0o1000 },
+      { mode: -1 },
+      { mode: "0444" },
+    ];
+    for (const over of wrong) {
+      const container = { ...aSpec().container, grants: [{ ...grant, ...over }] };
+      const body = { services: { web: { ...aSpec(), container } }, volumes: [] };
+      const response = await app.request("/v1/stacks/shop", json("PUT", body));
+      const { error } = (await response.json()) as Refusal;
+      const [field] = Object.keys(over);
+      expect(error.details).toEqual([
+        expect.stringContaining(`services.web.container.grants.0.${field}: `),
+      ]);
+    }
+    expect(calls).toEqual([]);
+  });
+
   test("may not have a name that is a path", async () => {
     const { app, calls } = await anApi();
     for (const name of ["..%2F..%2Fetc", "a%00b", "-rf", "A", "x".repeat(64), "%ff"]) {

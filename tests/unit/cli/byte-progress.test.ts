@@ -17,6 +17,7 @@ const clock = new FakeClock();
 beforeEach(() => {
   directory = fs.mkdtempSync(join(tmpdir(), "orchd-progress-"));
   server = new FakeServer({
+    "GET /v1/volumes/shop_data/place": () => null,
     "GET /v1/volumes/shop_data/archive": () => new Response(archiveOverTime()),
   });
 });

@@ -14,7 +14,7 @@ export interface Request {
 export type Reply = unknown;
 export type Routes = Record<string, (request: Request) => Reply>;
 
-const SOCKETS = new Set(["/v1/exec", "/v1/forward"]);
+const SOCKETS = /^\/v1\/(exec|forward|volumes\/[^/]+\/hold)$/;
 
 /** A server at the HTTP edge: canned answers, by `METHOD /path` without its query. */
 export class FakeServer {
@@ -40,7 +40,7 @@ export class FakeServer {
     const path = `${pathname}${search}`;
     const came = { method: request.method, path, body: await request.text() };
     this.requests.push(came);
-    if (SOCKETS.has(pathname) && server.upgrade(request)) return undefined;
+    if (SOCKETS.test(pathname) && server.upgrade(request)) return undefined;
     const route = routes[`${request.method} ${decodeURIComponent(pathname)}`];
     if (route === undefined) return problem("notFound", `there is no ${path}`);
     const reply = route(came);

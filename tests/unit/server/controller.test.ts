@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { silentLog } from "../../../src/lib/log.ts";
+import { lineLog, silentLog } from "../../../src/lib/log.ts";
 import { Controller, type Outcome } from "../../../src/server/controller.ts";
 import { settled, VirtualClock } from "../../sim/virtual-clock.ts";
 
@@ -7,10 +7,14 @@ import { settled, VirtualClock } from "../../sim/virtual-clock.ts";
 function aController(work: (key: string, now: number) => Promise<Outcome> = async () => ({})) {
   const clock = new VirtualClock(0);
   const looks: string[] = [];
+  const said: string[] = [];
   const controller = new Controller<string>({
     name: "test",
     clock,
-    log: silentLog,
+    log: lineLog(
+      (line) => void said.push(line.trim()),
+      () => String(clock.now()),
+    ),
     work: (key) => {
       looks.push(`${key} at ${clock.now()}`);
       return work(key, clock.now());
@@ -21,7 +25,7 @@ function aController(work: (key: string, now: number) => Promise<Outcome> = asyn
     const until = clock.now() + ms;
     while (await clock.step(until));
   };
-  return { controller, looks, pass };
+  return { controller, looks, said, pass };
 }
 
 describe("a key that is touched", () => {
@@ -109,6 +113,18 @@ describe("a look that fails", () => {
     await pass(250);
     expect(looks.slice(3)).toEqual(["a at 1000", "a at 1200"]);
   });
+});
+
+test("a look that fails again and again is told once, and so is that it worked", async () => {
+  const { controller, said, pass } = aController((_, now) =>
+    now < 100_000 ? Promise.reject(new Error("disk full")) : Promise.resolve({}),
+  );
+  controller.touch("a");
+  await pass(200_000);
+  expect(said).toEqual([
+    "0 warn  test a is tried again: disk full",
+    "111000 info  test a is as it should be again",
+  ]);
 });
 
 test("a closed controller looks at nothing any more", async () => {

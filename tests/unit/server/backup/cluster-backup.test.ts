@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { Database } from "bun:sqlite";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -48,6 +49,12 @@ async function backUp(passphrase?: string): Promise<Uint8Array> {
   backup.discard();
   expect(bytes.length).toBe(backup.bytes);
   return bytes;
+}
+
+async function manifestOf(bytes: Uint8Array): Promise<object> {
+  fs.writeFileSync(join(dir, "b.tar"), bytes);
+  const shown = Bun.spawnSync(["tar", "-xOf", join(dir, "b.tar"), "manifest.json"]);
+  return JSON.parse(shown.stdout.toString()) as object;
 }
 
 /** Restores these bytes into a fresh directory, or the named one. */
@@ -144,6 +151,29 @@ describe("a backup of the cluster", () => {
     const members = [memberOf("manifest.json", text), memberOf("server.db", text)];
     const newer = await collect(writeFlatArchive("cluster backup", members, NOW));
     expect(await refusalOf(restore(newer))).toMatch(/^invalid: .*newer orchd/);
+  });
+
+  test("whose state a newer orchd wrote is refused", async () => {
+    const { dataDir } = await restore(await backUp());
+    const path = join(dataDir, "server.db");
+    const later = "INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('later', ?)";
+    using database = new Database(path);
+    database.run(later, [Number.MAX_SAFE_INTEGER]);
+    database.run("PRAGMA wal_checkpoint(TRUNCATE)");
+    const state = new Uint8Array(fs.readFileSync(path));
+    const sha256 = new Bun.CryptoHasher("sha256").update(state).digest("hex");
+    const files = [{ name: "server.db", bytes: state.length, sha256 }];
+    const manifest = { ...(await manifestOf(await backUp())), files };
+    const members = [
+      memberOf("manifest.json", new TextEncoder().encode(JSON.stringify(manifest))),
+      memberOf("server.db", state),
+    ];
+    const newer = await collect(writeFlatArchive("cluster backup", members, NOW));
+    const fresh = fs.mkdtempSync(join(dir, "fresh-"));
+    expect(await refusalOf(restore(newer, { to: fresh }))).toBe(
+      "invalid: the backup was made by a newer orchd: use that version",
+    );
+    expect(fs.readdirSync(fresh)).toEqual([]);
   });
 
   test("with a file that belongs into none is refused", async () => {

@@ -1,5 +1,5 @@
-import { systemCodeOf } from "../../lib/errors.ts";
-import { DEPTH_MAX } from "../../core/archive/entry.ts";
+import { systemCodeOf } from "../lib/errors.ts";
+import { DEPTH_MAX } from "../core/archive/entry.ts";
 import { OpenDirectory } from "./open-directory.ts";
 
 /** After so many names whoever else waits has a turn. */

@@ -1,5 +1,5 @@
 import * as fs from "node:fs";
-import { byteStringOf, bytesOf } from "../../core/archive/bytes.ts";
+import { byteStringOf, bytesOf } from "../core/archive/bytes.ts";
 
 const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = fs.constants;
 

@@ -1,5 +1,5 @@
-import type { ExtendedAttribute } from "../../core/archive/entry.ts";
-import { byteStringOf, bytesOf } from "../../core/archive/bytes.ts";
+import type { ExtendedAttribute } from "../core/archive/entry.ts";
+import { byteStringOf, bytesOf } from "../core/archive/bytes.ts";
 
 /** What Node's own file functions do not have. */
 export interface SystemCalls {

@@ -1,10 +1,10 @@
 /**
- * Makes pieces of one size of many small ones. What comes out is the caller's own: nothing that was
- * put in is kept or handed on.
+ * Makes pieces of one size of many small ones, all of them in the same memory: fresh memory for
+ * each takes longer than to read it full. A piece is good until more is put in.
  */
 export class Gathering {
   readonly #size: number;
-  #piece: Uint8Array;
+  readonly #piece: Uint8Array;
   #filled = 0;
 
   constructor(size: number) {
@@ -31,16 +31,13 @@ export class Gathering {
   *filled(length: number): Generator<Uint8Array, void, void> {
     this.#filled += length;
     if (this.#filled < this.#size) return;
-    const full = this.#piece;
-    this.#piece = new Uint8Array(this.#size);
     this.#filled = 0;
-    yield full;
+    yield this.#piece;
   }
 
   /** What is left at the end. */
   *rest(): Generator<Uint8Array, void, void> {
-    const { length } = this.#piece.subarray(0, this.#filled);
-    if (length > 0) yield this.#piece.slice(0, length);
+    if (this.#filled > 0) yield this.#piece.subarray(0, this.#filled);
     this.#filled = 0;
   }
 }

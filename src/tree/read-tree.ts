@@ -1,12 +1,12 @@
 import * as fs from "node:fs";
 import { promisify } from "node:util";
-import type { Hasher } from "../../core/archive/archive-reader.ts";
-import { ArchiveWriter } from "../../core/archive/archive-writer.ts";
-import { byteStringOf } from "../../core/archive/bytes.ts";
-import { type ArchiveEntry, DEPTH_MAX, type EntryKind } from "../../core/archive/entry.ts";
+import { ArchiveWriter } from "../core/archive/archive-writer.ts";
+import { byteStringOf } from "../core/archive/bytes.ts";
+import { type ArchiveEntry, DEPTH_MAX, type EntryKind } from "../core/archive/entry.ts";
 import { Gathering } from "./gathering.ts";
 import { OpenDirectory } from "./open-directory.ts";
 import { RESTORE_AREA } from "./restore-area.ts";
+import { newSha256 } from "./sha256.ts";
 import { loadSystemCalls, type SystemCalls } from "./system-calls.ts";
 
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants;
@@ -21,15 +21,16 @@ const read = promisify(fs.read);
 type Pieces = AsyncGenerator<Uint8Array, void, void>;
 
 /**
- * A directory tree as a volume archive, piece by piece; never more of it in memory than one piece
- * and the names of the directories that are open. Other file systems that are mounted in the tree
- * are left out, and so are sockets and devices. A file that changes while it is read has the size
- * that it had at first; the end of the archive tells how many there were.
+ * A directory tree as a volume archive, piece by piece, each good until the next one is asked for;
+ * never more of it in memory than one piece and the names of the directories that are open. Other
+ * file systems that are mounted in the tree are left out, and so are sockets and devices. A file
+ * that changes while it is read has the size that it had at first; the end of the archive tells how
+ * many there were.
  */
-export async function* readTree(path: string, hasher: Hasher): Pieces {
+export async function* readTree(path: string): Pieces {
   const top = OpenDirectory.top(path);
   try {
-    const reading = new TreeReading(top, hasher, await loadSystemCalls());
+    const reading = new TreeReading(top, await loadSystemCalls());
     yield* reading.archive();
   } finally {
     top.close();
@@ -48,10 +49,10 @@ class TreeReading {
   #skipped = 0;
   #entries = 0;
 
-  constructor(top: OpenDirectory, hasher: Hasher, calls: SystemCalls) {
+  constructor(top: OpenDirectory, calls: SystemCalls) {
     this.#top = top;
     this.#device = fs.fstatSync(top.descriptor, { bigint: true }).dev;
-    this.#writer = new ArchiveWriter("volume archive", hasher);
+    this.#writer = new ArchiveWriter("volume archive", newSha256());
     this.#calls = calls;
   }
 

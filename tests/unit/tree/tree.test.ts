@@ -2,19 +2,16 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { measureTree } from "../../../../src/agent/tree/measure-tree.ts";
-import { OpenDirectory } from "../../../../src/agent/tree/open-directory.ts";
-import { readTree } from "../../../../src/agent/tree/read-tree.ts";
-import {
-  RESTORE_AREA,
-  RestoreArea,
-  finishRestoreAt,
-} from "../../../../src/agent/tree/restore-area.ts";
-import { writeTree } from "../../../../src/agent/tree/write-tree.ts";
-import { ArchiveWriter } from "../../../../src/core/archive/archive-writer.ts";
-import { joined } from "../../../../src/core/archive/bytes.ts";
-import type { ArchiveEntry } from "../../../../src/core/archive/entry.ts";
-import { OrchdError } from "../../../../src/lib/errors.ts";
+import { measureTree } from "../../../src/tree/measure-tree.ts";
+import { OpenDirectory } from "../../../src/tree/open-directory.ts";
+import { readTree } from "../../../src/tree/read-tree.ts";
+import { RESTORE_AREA, RestoreArea, finishRestoreAt } from "../../../src/tree/restore-area.ts";
+import { newSha256 } from "../../../src/tree/sha256.ts";
+import { writeTree } from "../../../src/tree/write-tree.ts";
+import { ArchiveWriter } from "../../../src/core/archive/archive-writer.ts";
+import { joined } from "../../../src/core/archive/bytes.ts";
+import type { ArchiveEntry } from "../../../src/core/archive/entry.ts";
+import { OrchdError } from "../../../src/lib/errors.ts";
 
 const LIMITS = { entriesMax: 1000, bytesMax: 10_000_000 };
 
@@ -27,23 +24,15 @@ beforeEach(() => {
 });
 afterEach(() => fs.rmSync(dir, { recursive: true }));
 
-function newHasher() {
-  const hasher = new Bun.CryptoHasher("sha256");
-  return {
-    update: (bytes: Uint8Array) => void hasher.update(bytes),
-    digest: () => hasher.digest("hex"),
-  };
-}
-
 async function archiveOf(path: string): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
-  for await (const bytes of readTree(path, newHasher())) parts.push(bytes.slice());
+  for await (const bytes of readTree(path)) parts.push(bytes.slice());
   return joined(parts);
 }
 
 /** An archive with these members, whatever they are. */
 function anArchive(...members: (Partial<ArchiveEntry> & { content?: string })[]): Uint8Array {
-  const writer = new ArchiveWriter("volume archive", newHasher());
+  const writer = new ArchiveWriter("volume archive", newSha256());
   const parts = [writer.begin()];
   for (const { content = "", ...over } of members) {
     const bytes = Buffer.from(content);
@@ -61,7 +50,7 @@ async function restore(archive: Uint8Array, to = volume): Promise<void> {
   const area = await RestoreArea.begin(top);
   const fresh = area.openNew();
   try {
-    await writeTree(fresh, pieces(archive), LIMITS, newHasher());
+    await writeTree(fresh, pieces(archive), LIMITS);
     await area.commit();
   } catch (error) {
     await area.discard();
@@ -152,7 +141,7 @@ describe("the tree of a volume", () => {
   test("tells of files that were cut short while they were read", async () => {
     fs.writeFileSync(join(volume, "f"), new Uint8Array(3_000_000).fill(1));
     const parts: Uint8Array[] = [];
-    for await (const bytes of readTree(volume, newHasher())) {
+    for await (const bytes of readTree(volume)) {
       if (parts.length === 0) fs.truncateSync(join(volume, "f"), 300_000);
       parts.push(bytes.slice());
     }

@@ -10,7 +10,7 @@ import { parseMessage, SocketSender } from "./web-socket.ts";
 /** Beside binary messages, which are the connection's bytes: no more of them follows. */
 const eofSchema = z.object({ type: z.literal("eof") });
 
-interface ForwardSocketDeps {
+interface StreamSocketDeps {
   clock: Clock;
   log: Log;
   /** Connects; throws what is to be told to the client. */
@@ -18,11 +18,12 @@ interface ForwardSocketDeps {
 }
 
 /**
- * The server's end of one connection to a task's port: bytes both ways, each side waiting while the
- * other is slow. Each way ends with `eof`; the socket closes after both, or with an `error`.
+ * The server's end of one stream, such as a connection to a task's port: bytes both ways, each side
+ * waiting while the other is slow. Each way ends with `eof`; the socket closes after both, or with
+ * an `error`.
  */
-export class ForwardSocket implements ApiSocket {
-  readonly #deps: ForwardSocketDeps;
+export class StreamSocket implements ApiSocket {
+  readonly #deps: StreamSocketDeps;
   readonly #stream = Promise.withResolvers<ByteStream>();
   #ws: ApiWebSocket | undefined;
   #inbox: SocketInbox | undefined;
@@ -30,7 +31,7 @@ export class ForwardSocket implements ApiSocket {
   readonly #open = { inward: true, outward: true };
   #ended = false;
 
-  constructor(deps: ForwardSocketDeps) {
+  constructor(deps: StreamSocketDeps) {
     this.#deps = deps;
     // It is told to the client by whoever starts it.
     this.#stream.promise.catch(() => {});

@@ -1,6 +1,6 @@
 import * as fs from "node:fs";
 import { rm } from "node:fs/promises";
-import { systemCodeOf } from "../../lib/errors.ts";
+import { systemCodeOf } from "../lib/errors.ts";
 import { OpenDirectory } from "./open-directory.ts";
 
 /**

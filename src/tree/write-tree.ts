@@ -1,12 +1,12 @@
 import * as fs from "node:fs";
 import { promisify } from "node:util";
-import { ArchiveReader, type ArchiveLimits } from "../../core/archive/archive-reader.ts";
-import type { Hasher } from "../../core/archive/archive-reader.ts";
-import { shownName } from "../../core/archive/bytes.ts";
-import type { ArchiveEntry } from "../../core/archive/entry.ts";
-import type { Contents } from "../../core/archive/seal.ts";
-import { OrchdError, systemCodeOf } from "../../lib/errors.ts";
+import { ArchiveReader, type ArchiveLimits } from "../core/archive/archive-reader.ts";
+import { shownName } from "../core/archive/bytes.ts";
+import type { ArchiveEntry } from "../core/archive/entry.ts";
+import type { Contents } from "../core/archive/seal.ts";
+import { OrchdError, systemCodeOf } from "../lib/errors.ts";
 import type { OpenDirectory } from "./open-directory.ts";
+import { newSha256 } from "./sha256.ts";
 import { loadSystemCalls, type SystemCalls } from "./system-calls.ts";
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = fs.constants;
@@ -25,9 +25,8 @@ export async function writeTree(
   top: OpenDirectory,
   archive: AsyncIterable<Uint8Array>,
   limits: ArchiveLimits,
-  hasher: Hasher,
 ): Promise<Contents> {
-  const reader = new ArchiveReader("volume archive", hasher, limits);
+  const reader = new ArchiveReader("volume archive", newSha256(), limits);
   const writing = new TreeWriting(top, await loadSystemCalls());
   try {
     for await (const chunk of archive) {

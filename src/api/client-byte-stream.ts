@@ -6,10 +6,11 @@ import { damaged, errorOf, parseServerMessage, written } from "./client-socket.t
 const UNREAD_BYTES_MAX = 1024 * 1024;
 
 /**
- * A connection to a task's port over a WebSocket that is connecting; resolves once it is there.
+ * A stream over a WebSocket that is connecting, such as a connection to a task's port; resolves
+ * once it is there.
  * @param explain what an error of the connection means to a person
  */
-export async function openForward(
+export async function openByteStream(
   socket: WebSocket,
   explain: (error: unknown) => OrchdError,
 ): Promise<ByteStream> {
