@@ -1,9 +1,10 @@
-import { statSync, writeFileSync } from "node:fs";
+import { existsSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { NetworkInspection } from "../../src/model/network-summary.ts";
 import { HELLO_IMAGE } from "../image.ts";
 import { Host } from "../lab/host.ts";
+import { waitUntil } from "../lab/lab.ts";
 import { median, type Figure } from "./figure.ts";
 import { Knocker, type Failure } from "./knocker.ts";
 
@@ -15,6 +16,7 @@ const TURN_MS = 25;
 /** Clients are refused for so long before the task is ready, and ask for so long afterwards. */
 const BEFORE_MS = 300;
 const AFTER_MS = 1500;
+const TOLD_WITHIN_MS = 20_000;
 /** What the probe asks: it notes, in a file's time of change, when it first said yes. */
 const CHECK = `#!/bin/sh
 if [ ! -e /flags/$NAME/ready ]; then printf 'Status: 503 not yet\\r\\n\\r\\n'; exit; fi
@@ -54,8 +56,10 @@ async function makeReady(directory: string, clients: Clients, name: string): Pro
   clients.ask(name);
   await pause(BEFORE_MS);
   writeFileSync(join(directory, "ready"), "");
+  const told = join(directory, "told");
+  await waitUntil(`${name} says that it is ready`, TOLD_WITHIN_MS, () => existsSync(told));
   await pause(AFTER_MS);
-  return statSync(join(directory, "told")).mtimeMs;
+  return statSync(told).mtimeMs;
 }
 
 /** Clients of one service at a time: on the machine, and in a task of the same stack. */
@@ -130,7 +134,7 @@ function stack(names: readonly string[]): string {
     configs: [{ source: check, target: /www/cgi-bin/check, mode: 0555 }]
     stop_grace_period: 0s
     x-orchd:
-      probes: { ready: { http: { path: /cgi-bin/check, port: 8080 }, interval: 200ms, retries: 1 } }
+      probes: { ready: { http: { path: /cgi-bin/check, port: 8080 }, interval: 1s, retries: 1 } }
 `,
   );
   return `name: bench
