@@ -326,10 +326,11 @@ export class Draft {
       await requireRoom();
       this.#unlooked = 0;
     }
-    this.#hash.update(bytes);
     for (let at = 0; at < bytes.length;) {
       const rest = bytes.length - at;
       const { bytesWritten } = await attempt(() => file.write(bytes, at, rest, this.#bytes));
+      // Only what is there: whoever goes on after a full disk goes on behind that.
+      this.#hash.update(bytes.subarray(at, at + bytesWritten));
       at += bytesWritten;
       this.#bytes += bytesWritten;
     }
@@ -347,7 +348,8 @@ export class Draft {
     const digest = `sha256:${this.#hash.digest("hex")}`;
     try {
       if (expected !== undefined && digest !== expected) {
-        throw new OrchdError("damaged", `what came is ${digest}, and not ${expected}`);
+        const what = `what came is ${digest}, ${this.#bytes} bytes`;
+        throw new OrchdError("damaged", `${what}, and not ${expected}`);
       }
       await attempt(() => file.sync());
       const place = placeOf(digest);

@@ -137,7 +137,7 @@ export class Mirror implements Elsewhere {
   }
 
   async #bring(repository: string, digest: string): Promise<void> {
-    const { store, source } = this.#options;
+    const { store, source, log } = this.#options;
     for (let tries = 1; (await store.sizeOf(digest)) === undefined; tries++) {
       try {
         return await this.#bringOnce(repository, digest);
@@ -145,6 +145,7 @@ export class Mirror implements Elsewhere {
         const isWrong = error instanceof OrchdError && error.code === "damaged";
         if (isWrong) {
           this.#damages += 1;
+          log.warn(messageChainOf(error));
           source.blame?.(digest);
         }
         if (!isWrong || tries === TRIES_OF_WRONG_BYTES) throw error;

@@ -1,6 +1,8 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
+import { Draft } from "../../../src/images/blob-store.ts";
 import { ImageStore } from "../../../src/images/image-store.ts";
 import { messageOf } from "../../../src/lib/errors.ts";
 import { VirtualClock } from "../../sim/virtual-clock.ts";
@@ -97,6 +99,27 @@ describe("the image store", () => {
     withStore(async (_, dir) => {
       const full = await openStore(dir, Number.MAX_SAFE_INTEGER);
       expect(await full.blobs.draft().catch(messageOf)).toContain("the disk has no room");
+    }));
+
+  test("goes on with a blob behind what is there of it, after a write that failed", () =>
+    withStore(async (_, dir) => {
+      const path = join(dir, "draft");
+      const file = await open(path, "wx+");
+      const draft = new Draft({
+        file,
+        path,
+        stays: false,
+        requireRoom: async () => {},
+        onWritten: () => {},
+        placeOf: () => join(dir, "blob"),
+        attempt: (work) => work(),
+      });
+      const isFull = spyOn(file, "write").mockRejectedValue(new Error("the disk is full"));
+      const blob = Buffer.from("a blob");
+      expect(await draft.write(blob).catch(messageOf)).toBe("the disk is full");
+      isFull.mockRestore();
+      await draft.write(blob.subarray(draft.bytes));
+      expect(await draft.commit()).toEqual({ digest: sha256(blob), size: blob.length });
     }));
 });
 
