@@ -96,9 +96,9 @@ async function endLeftBehind(
 }
 
 /** The command's group, and daemons of other sessions by the variable that they have from it. */
-function endAll(pid: number, mark: string): void {
+function endAll(pid: number, mark: string): Promise<void> {
   endGroup(pid);
-  endMarked(mark, pid);
+  return endMarked(mark, pid);
 }
 
 /** Docker names the process a moment after it has begun. */
@@ -112,7 +112,7 @@ async function endCommand(
     const { Pid, Running } = await look();
     if (Pid > 1) {
       endSession(Pid);
-      endAll(Pid, mark);
+      await endAll(Pid, mark);
     }
     if (Pid > 1 || !Running || clock.monotonicNow() > giveUpAt) return;
     await waitFor(clock, LOOK_MS);
@@ -128,7 +128,8 @@ async function ended(
   const giveUpAt = clock.monotonicNow() + END_TIMEOUT_MS;
   for (;;) {
     const state = await look();
-    if (state.Pid > 1 && !existsSync(`/proc/${state.Pid}`)) endAll(state.Pid, mark);
+    const hasEnded = !state.Running || !existsSync(`/proc/${state.Pid}`);
+    if (state.Pid > 1 && hasEnded) await endAll(state.Pid, mark);
     if (!state.Running) return state;
     if (clock.monotonicNow() > giveUpAt) {
       throw new OrchdError("timedOut", "Docker does not say how the command has ended");

@@ -2,6 +2,11 @@ import { readdirSync, readFileSync } from "node:fs";
 
 /** One that goes on starting others while they are being ended is looked at so often. */
 const ROUNDS = 5;
+/** Longer than a process takes from one program to the next. */
+const EXEC_MS = 10;
+
+/** The parent of the kernel's own threads. */
+const KERNEL_THREADS = 2;
 
 /** Ends every process of a group; nothing when there is none. */
 export function endGroup(leader: number): void {
@@ -25,11 +30,14 @@ export function endSession(root: number): void {
  * Ends every process that has this among its variables, whoever its parent is by now.
  * @param older a process that is older than all of them, and may have ended
  */
-export function endMarked(mark: string, older: number): void {
+export async function endMarked(mark: string, older: number): Promise<void> {
   for (let round = 0; round < ROUNDS; round++) {
-    const found = processesAfter(older).filter((pid) => hasVariable(pid, mark));
-    if (found.length === 0) return;
+    const all = Map.groupBy(processesAfter(older), (pid) => hasVariable(pid, mark));
+    const [found, unclear] = [all.get("yes") ?? [], all.get("unclear") ?? []];
     for (const pid of found) endOne(pid);
+    if (found.length > 0) continue;
+    if (unclear.length === 0) return;
+    await Bun.sleep(EXEC_MS);
   }
 }
 
@@ -42,13 +50,22 @@ function processesAfter(older: number): number[] {
     .filter((pid) => pid > least);
 }
 
-function hasVariable(pid: number, variable: string): boolean {
+/** A process that is just going from one program to the next shows no variables. */
+function hasVariable(pid: number, variable: string): "yes" | "no" | "unclear" {
   try {
-    return readFileSync(`/proc/${pid}/environ`, "latin1").split("\0").includes(variable);
+    const variables = readFileSync(`/proc/${pid}/environ`, "latin1");
+    if (variables === "") return isProgram(pid) ? "unclear" : "no";
+    return variables.split("\0").includes(variable) ? "yes" : "no";
   } catch {
     // It has ended meanwhile.
-    return false;
+    return "no";
   }
+}
+
+/** Whether it is neither a thread of the kernel nor has ended. */
+function isProgram(pid: number): boolean {
+  const stat = statOf(String(pid));
+  return stat !== undefined && stat.parent !== KERNEL_THREADS && stat.state !== "Z";
 }
 
 /** A process with everything that it has started, and all that shares a session with that. */
@@ -71,13 +88,21 @@ function descendantsOf(known: ReadonlySet<number>): number[] {
   return [...found];
 }
 
+interface Stat {
+  pid: number;
+  /** `Z` of one that has ended. */
+  state: string | undefined;
+  parent: number;
+  session: number;
+}
+
 /** `pid (name) state ppid pgrp session …`, proc(5); the name may hold anything. */
-function statOf(entry: string): { pid: number; parent: number; session: number } | undefined {
+function statOf(entry: string): Stat | undefined {
   if (!/^\d+$/.test(entry)) return undefined;
   try {
     const text = readFileSync(`/proc/${entry}/stat`, "utf8");
-    const [, parent, , session] = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    return { pid: Number(entry), parent: Number(parent), session: Number(session) };
+    const [state, parent, , session] = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return { pid: Number(entry), state, parent: Number(parent), session: Number(session) };
   } catch {
     // It has ended meanwhile.
     return undefined;

@@ -84,9 +84,9 @@ export async function followCommand(
   /** What it left in the background would be one process more at each check. */
   const endLeft = (pid: number) => {
     endGroup(pid);
-    endMarked(`${COMMAND_VARIABLE}=${id}`, child.pid);
+    return endMarked(`${COMMAND_VARIABLE}=${id}`, child.pid);
   };
-  const watch = setInterval(() => whenEnded(pidFile, endLeft), LEFT_BEHIND_CHECK_MS);
+  const watch = setInterval(() => void whenEnded(pidFile, endLeft), LEFT_BEHIND_CHECK_MS);
   signal.addEventListener("abort", onAbort);
   if (signal.aborted) onAbort();
   const onFlood = () => end("flooded");
@@ -94,7 +94,7 @@ export async function followCommand(
   try {
     const exitCode = await child.exited;
     const pid = readPid(pidFile);
-    if (pid !== undefined) endLeft(pid);
+    if (pid !== undefined) await endLeft(pid);
     await Promise.race([Promise.all(streams.map(({ done }) => done)), Bun.sleep(AFTERWORD_MS)]);
     if (gaveUp !== undefined) return { end: gaveUp, output: tail.text() };
     if (pid === undefined) return notStarted(tail.text());
@@ -117,9 +117,9 @@ function notStarted(output: string): CommandResult {
 }
 
 /** The runtime waits for whoever still has the command's output open, when that has ended. */
-function whenEnded(pidFile: string, endLeft: (pid: number) => void): void {
+async function whenEnded(pidFile: string, endLeft: (pid: number) => Promise<void>): Promise<void> {
   const pid = readPid(pidFile);
-  if (pid !== undefined && !existsSync(`/proc/${pid}`)) endLeft(pid);
+  if (pid !== undefined && !existsSync(`/proc/${pid}`)) await endLeft(pid);
 }
 
 function readPid(path: string): number | undefined {
