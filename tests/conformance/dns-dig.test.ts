@@ -8,15 +8,14 @@ import { seededRandom } from "../../src/lib/random.ts";
 import type { NetworkMap } from "../../src/model/network-map.ts";
 import { ResolvConfFile } from "../../src/net/dns/resolv-conf.ts";
 import { aMap, aMapService, aMapTask, anId, aPort } from "../builders.ts";
+import { skipSuite } from "./skip-suite.ts";
 
 const SUITE = "the name server as dig sees it";
 
 function hasDig(): boolean {
   if (Bun.which("dig") !== null) return true;
   const reason = "dig is not installed (apt install bind9-dnsutils)";
-  console.error(`\n*** SKIPPED: ${SUITE}: ${reason}.\n`);
-  test.skip(`${SUITE} (skipped: ${reason})`, () => {});
-  return false;
+  return skipSuite(SUITE, reason);
 }
 
 /** `web` has a virtual address and a port; `many` has no virtual address and 200 tasks. */

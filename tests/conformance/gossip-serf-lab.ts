@@ -1,4 +1,3 @@
-import { test } from "bun:test";
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomInt } from "node:crypto";
 import type { Member } from "../../src/core/gossip/member.ts";
@@ -14,6 +13,7 @@ import {
 import { Keyring } from "../../src/net/gossip/keyring.ts";
 import { GOSSIP_PORT } from "../../src/net/gossip/transport.ts";
 import { until } from "./runtime-until.ts";
+import { skipSuite } from "./skip-suite.ts";
 
 const RPC_PORT = 7373;
 /** serf gives up a member after some 4 s; a loaded machine takes its time. */
@@ -26,9 +26,7 @@ const DEADLINE_MS = 40_000;
 export function hasSerf(suite: string): boolean {
   if (Bun.which("serf") !== null) return true;
   const reason = "serf is not installed (apt install serf)";
-  console.error(`\n*** SKIPPED: ${suite}: ${reason}.\n`);
-  test.skip(`${suite} (skipped: ${reason})`, () => {});
-  return false;
+  return skipSuite(suite, reason);
 }
 
 export interface LabOptions {

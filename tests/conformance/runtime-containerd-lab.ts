@@ -1,4 +1,3 @@
-import { test } from "bun:test";
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { existsSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,6 +10,7 @@ import { ContainerdRuntime } from "../../src/runtime/containerd/containerd-runti
 import type { RuntimeLab } from "./runtime.ts";
 import { takeArchive } from "./runtime-take.ts";
 import { until } from "./runtime-until.ts";
+import { skipSuite } from "./skip-suite.ts";
 
 export const CONFORMANCE_IMAGE = "localhost/orchd-conformance:1";
 const APPLETS =
@@ -28,9 +28,7 @@ const GROUP = "root:x:0:\nweb:x:1001:\naudio:x:29:web\n";
 export function hasContainerd(suite: string): boolean {
   const reason = whyNoContainerd();
   if (reason === undefined) return true;
-  console.error(`\n*** SKIPPED: ${suite}: ${reason}.\n`);
-  test.skip(`${suite} (skipped: ${reason})`, () => {});
-  return false;
+  return skipSuite(suite, reason);
 }
 
 function whyNoContainerd(): string | undefined {

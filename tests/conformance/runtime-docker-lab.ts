@@ -1,4 +1,3 @@
-import { test } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -12,6 +11,7 @@ import { CONFORMANCE_IMAGE, ContainerdProcess, makeArchive } from "./runtime-con
 import type { RuntimeLab } from "./runtime.ts";
 import { takeArchive } from "./runtime-take.ts";
 import { until } from "./runtime-until.ts";
+import { skipSuite } from "./skip-suite.ts";
 
 const PROGRAMS = [
   ["dockerd", "docker.io"],
@@ -24,9 +24,7 @@ const PROGRAMS = [
 export function hasDocker(suite: string): boolean {
   const reason = whyNot();
   if (reason === undefined) return true;
-  console.error(`\n*** SKIPPED: ${suite}: ${reason}.\n`);
-  test.skip(`${suite} (skipped: ${reason})`, () => {});
-  return false;
+  return skipSuite(suite, reason);
 }
 
 function whyNot(): string | undefined {

@@ -1,10 +1,10 @@
-import { test } from "bun:test";
 import { systemClock } from "../../src/lib/clock.ts";
 import { seededRandom } from "../../src/lib/random.ts";
 import { FakeRuntime } from "../../src/runtime/fake/fake-runtime.ts";
 import { dockerArchive } from "../unit/images/rig.ts";
 import { CANNOT, FAKE_IS_MEMORY } from "./runtime-cannot.ts";
 import { runtimeConformance } from "./runtime.ts";
+import { skipSuite } from "./skip-suite.ts";
 
 runtimeConformance(
   "fake",
@@ -31,6 +31,5 @@ runtimeConformance(
 );
 
 for (const suite of ["what a container sees of its settings", "health checks"]) {
-  console.error(`*** SKIPPED for fake: ${suite}: ${FAKE_IS_MEMORY}.`);
-  test.skip(`${suite} (skipped: ${FAKE_IS_MEMORY})`, () => {});
+  skipSuite(`${suite}, with the fake`, FAKE_IS_MEMORY);
 }

@@ -1,4 +1,3 @@
-import { test } from "bun:test";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -9,6 +8,7 @@ import { systemRandom } from "../../src/lib/random.ts";
 import type { NodeId, TaskId } from "../../src/model/ids.ts";
 import { PodmanRuntime } from "../../src/runtime/podman/podman-runtime.ts";
 import type { RuntimeLab } from "./runtime.ts";
+import { skipSuite } from "./skip-suite.ts";
 
 const IMAGE = "localhost/orchd-conformance:1";
 const APPLETS = [
@@ -33,9 +33,7 @@ const APPLETS = [
 export function hasPodman(suite: string): boolean {
   const reason = whyNoPodman();
   if (reason === undefined) return true;
-  console.error(`\n*** SKIPPED: ${suite}: ${reason}.\n`);
-  test.skip(`${suite} (skipped: ${reason})`, () => {});
-  return false;
+  return skipSuite(suite, reason);
 }
 
 /** Why a real Podman can't be tested here; undefined when it can. */

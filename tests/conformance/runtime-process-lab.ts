@@ -1,4 +1,3 @@
-import { test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,14 +8,13 @@ import { systemRandom } from "../../src/lib/random.ts";
 import type { NodeId, TaskId } from "../../src/model/ids.ts";
 import { ProcessRuntime } from "../../src/runtime/process/process-runtime.ts";
 import type { RuntimeLab } from "./runtime.ts";
+import { skipSuite } from "./skip-suite.ts";
 
 /** Whether suites of processes can run here; where not it says why. */
 export function hasProcesses(suite: string): boolean {
   const reason = whyNot();
   if (reason === undefined) return true;
-  console.error(`\n*** SKIPPED: ${suite}: ${reason}.\n`);
-  test.skip(`${suite} (skipped: ${reason})`, () => {});
-  return false;
+  return skipSuite(suite, reason);
 }
 
 function whyNot(): string | undefined {

@@ -205,7 +205,7 @@ describe("an image that is copied", () => {
       const name = await copy(store, `reg.example/web@${digest}`, ["amd64"]);
       expect(name).toBe(`reg.example/web:${digest.replace(":", "-")}`);
       await store.collect({ digests: new Set() });
-      expect(store.find("reg.example/web", digest)).toBeDefined();
+      expect(store.find("reg.example/web", digest)).toMatchObject({ digest });
     }));
 
   test("that is not there, or lacks a part, is told, and nothing has its name", () =>
