@@ -1,4 +1,5 @@
 import { test } from "bun:test";
+import { registerSkipped } from "./skip-suite.ts";
 
 /** What a driver can't do, by the title of the case, with the reason. */
 export type Cannot = Readonly<Record<string, string>>;
@@ -11,6 +12,6 @@ export function casesOf(driver: string, cannot: Cannot): Case {
     const reason = cannot[title];
     if (reason === undefined) return test(title, run, timeoutMs);
     console.error(`*** SKIPPED for ${driver}: ${title}: ${reason}.`);
-    test.skip(`${title} (skipped: ${reason})`, () => {});
+    registerSkipped(title, reason);
   };
 }
