@@ -68,6 +68,12 @@ export class ServerConnection implements ServerSession {
   readonly #dial: Dial;
   readonly #instance: string;
   #servers: string[];
+  /** What the latest search found; tried after the known ones. */
+  #found: readonly string[] = [];
+  #searchProblems: readonly unknown[] = [];
+  #isSearching = false;
+  /** Tries in a row that reached nobody. */
+  #failed = 0;
   #hello: { agent: AgentSession; facts: NodeFacts; events: SessionEvents | undefined } | undefined;
   #end: AgentEnd | undefined;
   readonly #taken = Promise.withResolvers<void>();
@@ -175,23 +181,19 @@ export class ServerConnection implements ServerSession {
   /** The first address that takes the agent goes to the front; what went wrong with the others. */
   async #connect(): Promise<{ link: Link; address: string } | { problems: unknown[] }> {
     const problems: unknown[] = [];
-    const tried = new Set<string>();
-    const tryAll = async (addresses: readonly string[]) => {
-      for (const address of addresses) {
-        if (tried.has(address) || this.#closed) continue;
-        tried.add(address);
-        const link = await this.#try(address).catch((error: unknown) => {
-          problems.push(named(address, error));
-        });
-        if (link !== undefined) return { link, address };
-      }
-      return undefined;
-    };
-    const known = await tryAll([...this.#servers]);
-    if (known !== undefined) return known;
+    for (const address of new Set([...this.#servers, ...this.#found])) {
+      if (this.#closed) break;
+      const link = await this.#try(address).catch((error: unknown) => {
+        problems.push(named(address, error));
+      });
+      if (link === undefined) continue;
+      this.#failed = 0;
+      return { link, address };
+    }
+    this.#failed += 1;
     // A server that restarts is back in a moment: nobody needs to look for another at once.
-    if (this.#tries % 2 === 0 && this.#servers.length > 0) return { problems };
-    return (await tryAll(await this.#find(problems))) ?? { problems };
+    if (this.#failed % 2 === 0 || this.#servers.length === 0) void this.#search();
+    return { problems: [...problems, ...this.#searchProblems] };
   }
 
   /** Connects, with a new certificate if that is what it takes. */
@@ -206,12 +208,22 @@ export class ServerConnection implements ServerSession {
     }
   }
 
-  async #find(problems: unknown[]): Promise<string[]> {
+  /** Looks for servers beside the tries: it takes seconds, and a known one may be back before. */
+  async #search(): Promise<void> {
+    if (this.#isSearching) return;
+    this.#isSearching = true;
     try {
-      return (await this.#options.findServers?.()) ?? [];
+      const found = (await this.#options.findServers?.()) ?? [];
+      const isNews = found.some(
+        (one) => !this.#servers.includes(one) && !this.#found.includes(one),
+      );
+      this.#found = found;
+      this.#searchProblems = [];
+      if (isNews) this.#wake();
     } catch (error) {
-      problems.push(error);
-      return [];
+      this.#searchProblems = [error];
+    } finally {
+      this.#isSearching = false;
     }
   }
 

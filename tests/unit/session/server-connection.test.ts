@@ -25,7 +25,7 @@ class AgentRig extends Rig {
   renewed = 0;
   /** What each address answers; absent is down. */
   readonly answers = new Map<string, "up" | Error>([["192.0.2.1:6770", "up"]]);
-  found: string[] = [];
+  found: string[] | Promise<string[]> = [];
   searches = 0;
   readonly connection: ServerConnection;
 
@@ -237,6 +237,19 @@ describe("an agent without a server in reach", () => {
     await rig.pass(5000);
     expect([rig.searches, rig.connection.isConnected]).toEqual([1, true]);
     expect(rig.logged.at(-1)).toBe("connected to the server at 198.51.100.7:6770");
+  });
+
+  test("goes on trying the known address while it looks for others", async () => {
+    const rig = new AgentRig();
+    await rig.begin();
+    rig.answers.clear();
+    rig.found = new Promise(() => {});
+    rig.links[0]?.terminate();
+    await rig.pass(5000);
+    expect(rig.searches).toBe(1);
+    rig.answers.set("192.0.2.1:6770", "up");
+    await rig.pass(5000);
+    expect(rig.connection.isConnected).toBe(true);
   });
 
   test("looks at once without an address, and tries at once when it is told one", async () => {
