@@ -131,6 +131,21 @@ describe("the network of three machines", () => {
     expect(flows).toInclude(`src=${h1.address} dst=${h2.address}`);
   });
 
+  test("has an answer sent again that came unfit, instead of breaking the connection", async () => {
+    const [h1, h2] = [server(), fleet.host("h2")];
+    const { address } = await containerOf(h2, "shop");
+    const rule = `ip saddr ${address} tcp sport 8080 tcp flags & psh == psh`;
+    const once = "limit rate 1/day burst 1 packets counter tcp flags set syn | fin | ack";
+    const chain = `chain sent { type filter hook postrouting priority 300; ${rule} ${once}\n}`;
+    await run(h2, "nft", `table ip forger {\n${chain}\n}`);
+    try {
+      expect(await answers(h1, "http://127.0.0.1:8080/", 40)).not.toContain("nobody");
+      expect(await run(h2, "nft", "list", "table", "ip", "forger")).toInclude("packets 1 ");
+    } finally {
+      await run(h2, "nft", "delete", "table", "ip", "forger");
+    }
+  });
+
   test("makes its rules again when somebody flushes all of them", async () => {
     const [h1, h3] = [server(), fleet.host("h3")];
     await run(h3, "nft", "flush", "ruleset");

@@ -152,11 +152,18 @@ function filters(place: Place): Map<string, Chain> {
   const isIn = "type filter hook input priority filter - 5; policy accept;";
   const isOut = "type filter hook output priority filter - 5; policy accept;";
   const isRaw = "type filter hook prerouting priority raw; policy accept;";
+  const isTracked = "type filter hook prerouting priority mangle; policy accept;";
   const fromTunnel = tunnel === undefined ? [] : [`"${tunnel}"`];
   const inside = [`"${bridge}"`, ...fromTunnel].join(", ");
   return new Map<string, Chain>([
     // Loopback addresses are routed here for published ports: nobody else may use that.
     ["guard", { hook: isRaw, rules: [`ip daddr 127.0.0.0/8 iifname != "lo" drop`] }],
+    // What fits no connection is not translated: the machine, taking it for its own, would end the
+    // connection with a reset. Dropped, it is sent again.
+    [
+      "unfit",
+      { hook: isTracked, rules: [`ct state invalid ip saddr ${range} meta l4proto tcp drop`] },
+    ],
     [
       "forward",
       {

@@ -38,6 +38,14 @@ describe("the rules of a node", () => {
     ]);
   });
 
+  test("drop what of a task's TCP fits no connection, before it is for anybody", () => {
+    const { table, chain } = rulesOf();
+    expect(table.chains.get("unfit")?.hook).toContain("prerouting priority mangle");
+    expect(chain("unfit")).toEqual([
+      "ct state invalid ip saddr 10.210.0.0/16 meta l4proto tcp drop",
+    ]);
+  });
+
   test("change a client's address only where an answer would not find the way", () => {
     expect(rulesOf().chain("postrouting")).toEqual([
       "ip saddr . ip daddr @selves snat to 10.210.1.1",
