@@ -490,9 +490,12 @@ export class LineReader {
   }
 }
 
-/** Waits until `isSo`; fails after a second. */
+/** Against what hangs: less than the time of a test, so that it is told what was waited for. */
+const HANGS_MS = 10_000;
+
+/** Waits until `isSo`. */
 export async function until(isSo: () => boolean): Promise<void> {
-  for (const deadline = Date.now() + 1000; !isSo();) {
+  for (const deadline = Date.now() + HANGS_MS; !isSo();) {
     if (Date.now() > deadline) throw new Error(`waited in vain for ${isSo.toString()}`);
     await new Promise((resolve) => setImmediate(resolve));
   }
