@@ -12,6 +12,8 @@ import type { RuntimeLab } from "./runtime.ts";
 import { takeArchive } from "./runtime-take.ts";
 import { until } from "./runtime-until.ts";
 import { skipSuite } from "./skip-suite.ts";
+import { containerNameOf } from "../../src/model/assignment.ts";
+import { SocketWire } from "./runtime-wire.ts";
 
 const PROGRAMS = [
   ["dockerd", "docker.io"],
@@ -83,6 +85,20 @@ export async function makeDockerLab(bridge: string, subnet: string): Promise<Doc
       await call("DELETE", `/containers/${await idOf(runtime, taskId)}?force=true&v=true`);
     },
     interrupt: () => service.interrupt(),
+    wired: async () => {
+      const wire = await SocketWire.lay(join(dir, "wire.sock"), socketPath, "http");
+      const through = await DockerRuntime.open({ ...options(), socket: wire.path });
+      return { runtime: through, wire, close: () => wire.cut() };
+    },
+    stranger: async (assignment) => {
+      const name = containerNameOf(assignment);
+      const body = { Image: CONFORMANCE_IMAGE, Cmd: ["true"] };
+      await call("POST", `/containers/create?name=${name}`, body);
+      return {
+        isThere: async () => (await call("GET", "/containers/json?all=true")).includes(name),
+        remove: async () => void (await call("DELETE", `/containers/${name}`)),
+      };
+    },
     close: async () => {
       for (const { taskId } of await runtime.list()) await runtime.remove(taskId);
       await runtime.removeNetwork(bridge);

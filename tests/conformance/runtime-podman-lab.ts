@@ -9,6 +9,8 @@ import type { NodeId, TaskId } from "../../src/model/ids.ts";
 import { PodmanRuntime } from "../../src/runtime/podman/podman-runtime.ts";
 import type { RuntimeLab } from "./runtime.ts";
 import { skipSuite } from "./skip-suite.ts";
+import { containerNameOf } from "../../src/model/assignment.ts";
+import { SocketWire } from "./runtime-wire.ts";
 
 const IMAGE = "localhost/orchd-conformance:1";
 const APPLETS = [
@@ -106,6 +108,20 @@ export async function makePodmanLab(bridge: string, subnet: string): Promise<Pod
     },
     interrupt: async () => {
       process.kill(await servicePid(socketPath), "SIGKILL");
+    },
+    wired: async () => {
+      const wire = await SocketWire.lay(join(dir, "wire.sock"), socketPath, "http");
+      const { flags: _, ...others } = options();
+      const through = await PodmanRuntime.open({ ...others, socket: wire.path });
+      return { runtime: through, wire, close: () => wire.cut() };
+    },
+    stranger: async (assignment) => {
+      const name = containerNameOf(assignment);
+      await podman("create", "--network", "none", "--name", name, IMAGE, "true");
+      return {
+        isThere: async () => (await podman("ps", "--all", "--format", "{{.Names}}")) === name,
+        remove: async () => void (await podman("rm", name)),
+      };
     },
     close,
   };

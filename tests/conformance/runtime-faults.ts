@@ -1,0 +1,174 @@
+import { expect } from "bun:test";
+import { OrchdError } from "../../src/lib/errors.ts";
+import type { Runtime, RuntimeEvent } from "../../src/runtime/driver.ts";
+import type { RuntimeLab, Tools } from "./runtime.ts";
+import { failureOf, until } from "./runtime-until.ts";
+import type { Wire } from "./runtime-wire.ts";
+
+/** What is done, and answered as an error. */
+export function lostAnswerCases({ lab, assign, run, test }: Tools): void {
+  test("whatever answer is lost, a task is made once, starts once, and is gone at last", () =>
+    disturbed(lab(), async (runtime, wire) => {
+      const assignment = assign({ prints: ["begun"], exitAfterMs: 0, exitCode: 3 });
+      const { taskId } = assignment;
+      await despite(wire, () => runtime.create({ assignment }));
+      expect(await runtime.list()).toMatchObject([{ taskId, state: "created" }]);
+      await despite(wire, () => runtime.start(taskId));
+      const isOver = async () => (await runtime.inspect(taskId))?.state === "exited";
+      await until("its end", isOver);
+      await despite(wire, () => runtime.stop(taskId, 1000));
+      expect(await runtime.list()).toMatchObject([{ taskId, state: "exited", exitCode: 3 }]);
+      const texts: string[] = [];
+      const { signal } = new AbortController();
+      for await (const { text } of runtime.logs(taskId, { follow: true }, signal)) texts.push(text);
+      expect(texts).toEqual(["begun"]);
+      await despite(wire, () => runtime.remove(taskId));
+      expect(await runtime.list()).toEqual([]);
+      expect(await lab().runtime.list()).toEqual([]);
+    }));
+
+  test("whatever answer is lost, a task that runs is stopped, or removed as it is", () =>
+    disturbed(lab(), async (runtime, wire) => {
+      const [stopped, removed] = [await run(), await run()];
+      await despite(wire, () => runtime.stop(stopped, 10_000));
+      expect(await runtime.inspect(stopped)).toMatchObject({ state: "exited" });
+      await despite(wire, () => runtime.remove(removed));
+      expect(await runtime.list()).toMatchObject([{ taskId: stopped }]);
+    }));
+}
+
+/** A runtime that is not there for a while, or says nothing. */
+export function outageCases({ lab, assign, run, test }: Tools): void {
+  test("a runtime that is away is told by every call, and what runs is there afterwards", () =>
+    disturbed(lab(), async (runtime, wire) => {
+      const taskId = await run();
+      const before = await runtime.inspect(taskId);
+      const assignment = assign();
+      const command = { command: ["true"], tty: false, stdin: false, environment: {} };
+      await wire.cut();
+      const calls: Record<string, () => Promise<unknown>> = {
+        list: () => runtime.list(),
+        inspect: () => runtime.inspect(taskId),
+        create: () => runtime.create({ assignment }),
+        start: () => runtime.start(taskId),
+        stop: () => runtime.stop(taskId, 0),
+        remove: () => runtime.remove(taskId),
+        exec: () => runtime.exec(taskId, command),
+      };
+      for (const [name, call] of Object.entries(calls)) {
+        const { code, retryable } = await failureOf(call());
+        expect({ name, code, retryable }).toEqual({ name, code: "unreachable", retryable: true });
+      }
+      await wire.mend();
+      await until("the runtime", () => runtime.list().then(Boolean, () => false));
+      expect(await runtime.list()).toEqual(before === undefined ? [] : [before]);
+    }));
+
+  test("a runtime that hangs for a while has then done what it was asked for, once", () =>
+    disturbed(lab(), async (runtime, wire) => {
+      const assignment = assign();
+      const { taskId } = assignment;
+      for (const call of [
+        () => runtime.create({ assignment }),
+        () => runtime.start(taskId),
+        () => runtime.remove(taskId),
+      ]) {
+        wire.hold();
+        const done = call();
+        await until("a call on its way", () => wire.holds);
+        wire.release();
+        await done;
+      }
+      expect(await runtime.list()).toEqual([]);
+    }));
+
+  test("what happened while no events came is there after the resync that follows", () =>
+    disturbed(lab(), async (runtime, wire) => {
+      const taskId = await run();
+      await runtime.list();
+      const enough = new AbortController();
+      const seen: RuntimeEvent[] = [];
+      const reading = (async () => {
+        for await (const event of runtime.events(enough.signal)) seen.push(event);
+      })();
+      const resyncs = () => seen.filter(({ type }) => type === "resync").length;
+      await until("the first resync", () => resyncs() === 1);
+      await wire.cut();
+      await lab().crash(taskId);
+      await until("its end", async () => {
+        return (await lab().runtime.inspect(taskId))?.state === "exited";
+      });
+      await wire.mend();
+      await until("the second resync", () => resyncs() === 2);
+      expect(await runtime.list()).toMatchObject([{ taskId, state: "exited", exitCode: 137 }]);
+      enough.abort();
+      await reading;
+    }));
+}
+
+/** What others do to containers. */
+export function strangerCases({ lab, assign, create, test }: Tools): void {
+  test("a container that vanished is told by every call on it, and can be made anew", async () => {
+    const { runtime } = lab();
+    const assignment = await create();
+    const { taskId } = assignment;
+    await lab().removeBehindBack(taskId);
+    const command = { command: ["true"], tty: false, stdin: false, environment: {} };
+    for (const call of [
+      () => runtime.start(taskId),
+      () => runtime.stop(taskId, 0),
+      () => runtime.exec(taskId, command),
+    ]) {
+      expect((await failureOf(call())).code).toBe("notFound");
+    }
+    await runtime.remove(taskId);
+    await runtime.create({ assignment });
+    await runtime.start(taskId);
+    expect(await runtime.list()).toMatchObject([{ taskId, state: "running" }]);
+  });
+
+  test("a stranger's container that has our name is in the way, and is left alone", async () => {
+    const { runtime } = lab();
+    const assignment = assign();
+    const stranger = await lab().stranger(assignment);
+    try {
+      expect(await runtime.list()).toEqual([]);
+      const error = await failureOf(runtime.create({ assignment }));
+      expect(error.code).toBe("conflict");
+      expect(error.message).toMatch(/^a container named \S+ .* is in the way; remove/);
+      await runtime.remove(assignment.taskId);
+      expect(await stranger.isThere()).toBe(true);
+    } finally {
+      await stranger.remove();
+    }
+    await runtime.create({ assignment });
+    await runtime.remove(assignment.taskId);
+  });
+}
+
+/** Runs `use` with a driver of its own, whose way to the runtime can be disturbed. */
+async function disturbed(
+  lab: RuntimeLab,
+  use: (runtime: Runtime, wire: Wire) => Promise<void>,
+): Promise<void> {
+  const way = await lab.wired();
+  try {
+    await use(way.runtime, way.wire);
+  } finally {
+    await way.close();
+  }
+}
+
+/** Has a call tried again until it loses no answer, each time with the loss of a later one. */
+async function despite(wire: Wire, call: () => Promise<unknown>): Promise<void> {
+  for (let nth = 1; ; nth++) {
+    wire.loseAnswer(nth);
+    try {
+      await call();
+      if (!wire.hasLost) break;
+    } catch (error) {
+      if (!(error instanceof OrchdError) || !error.retryable) throw error;
+    }
+  }
+  wire.loseAnswer(0);
+}
