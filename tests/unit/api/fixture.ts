@@ -490,12 +490,9 @@ export class LineReader {
   }
 }
 
-/** Against what hangs: less than the time of a test, so that it is told what was waited for. */
-const HANGS_MS = 10_000;
-
-/** Waits until `isSo`. */
+/** Waits until `isSo`; fails after ten seconds, before the test itself does. */
 export async function until(isSo: () => boolean): Promise<void> {
-  for (const deadline = Date.now() + HANGS_MS; !isSo();) {
+  for (const deadline = Date.now() + 10_000; !isSo();) {
     if (Date.now() > deadline) throw new Error(`waited in vain for ${isSo.toString()}`);
     await new Promise((resolve) => setImmediate(resolve));
   }
