@@ -10,6 +10,9 @@ const LOST_RUNNING = "whatever answer is lost, a task that runs is stopped, or r
 const HANGS = "a runtime that hangs for a while has then done what it was asked for, once";
 const MISSED = "what happened while no events came is there after the resync that follows";
 const STRANGER = "a stranger's container that has our name is in the way, and is left alone";
+const KILLED_STARTING =
+  "killed between any two calls of a start it leaves nothing that the next one does not know";
+const KILLED_REMOVING = "killed between any two calls of a removal it leaves nothing either";
 const WITHIN = "its answers come within the process: none is lost or late";
 const NO_SERVICE = "there is no service between it and the kernel";
 
@@ -17,6 +20,8 @@ const FAKE: Cannot = {
   [LOST_ONCE]: WITHIN,
   [LOST_RUNNING]: WITHIN,
   [HANGS]: WITHIN,
+  [KILLED_STARTING]: WITHIN,
+  [KILLED_REMOVING]: WITHIN,
   [MISSED]: "it is away for everybody at once, and nobody could look meanwhile",
   [STRANGER]: "nobody else has containers in its memory",
   "of a log that is full the end is kept, of 10 MB three times, without a gap":
@@ -27,6 +32,9 @@ const PROCESS: Cannot = {
   [LOST_ONCE]: NO_SERVICE,
   [LOST_RUNNING]: NO_SERVICE,
   [HANGS]: NO_SERVICE,
+  [KILLED_STARTING]: "it makes no calls, and a test of its own kills it at each moment of a start",
+  [KILLED_REMOVING]: NO_SERVICE,
+  "begun anew, as its runtime was, it adopts what runs, which has gone on": NO_SERVICE,
   "a runtime that is away is told by every call, and what runs is there afterwards": NO_SERVICE,
   [MISSED]: NO_SERVICE,
   [STRANGER]: "a process is known by a directory of orchd's own, and has no name to take",

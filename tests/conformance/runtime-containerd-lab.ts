@@ -10,6 +10,7 @@ import {
   type ContainerdOptions,
   ContainerdRuntime,
 } from "../../src/runtime/containerd/containerd-runtime.ts";
+import { taskIdsOf } from "./runtime-task.ts";
 import type { RuntimeLab, Stranger, Wired } from "./runtime.ts";
 import { takeArchive } from "./runtime-take.ts";
 import { until } from "./runtime-until.ts";
@@ -111,6 +112,14 @@ export async function makeContainerdLab(bridge: string, subnet: string): Promise
       await service.resume();
     },
     wired: () => wiredBy(options()),
+    remains: async () => {
+      const lists = ["container list --quiet", "task list --quiet", "snapshot list"];
+      const listed = await Promise.all(lists.map((words) => ctr(...words.split(" "))));
+      const names = listed.flatMap((text) => text.split("\n").map((line) => line.split(/\s/)[0]));
+      const path = join(dir, "data", "containerd", "containers");
+      const directories = existsSync(path) ? readdirSync(path) : [];
+      return taskIdsOf([...names.map((name) => name ?? ""), ...directories]);
+    },
     stranger: ({ taskId }) => strangerBy(ctr, taskId),
     halt: () => service.halt(),
     resume: () => service.resume(),

@@ -8,6 +8,7 @@ import { systemRandom } from "../../src/lib/random.ts";
 import type { NodeId, TaskId } from "../../src/model/ids.ts";
 import { DockerRuntime } from "../../src/runtime/docker/docker-runtime.ts";
 import { CONFORMANCE_IMAGE, ContainerdProcess, makeArchive } from "./runtime-containerd-lab.ts";
+import { taskIdsOf } from "./runtime-task.ts";
 import type { RuntimeLab } from "./runtime.ts";
 import { takeArchive } from "./runtime-take.ts";
 import { until } from "./runtime-until.ts";
@@ -89,6 +90,11 @@ export async function makeDockerLab(bridge: string, subnet: string): Promise<Doc
       const wire = await SocketWire.lay(join(dir, "wire.sock"), socketPath, "http");
       const through = await DockerRuntime.open({ ...options(), socket: wire.path });
       return { runtime: through, wire, close: () => wire.cut() };
+    },
+    remains: async () => {
+      const listed = await call("GET", "/containers/json?all=true");
+      const labelled = [...listed.matchAll(/"orchd\.task":"(\w+)"/g)].map(([, id = ""]) => id);
+      return taskIdsOf([...labelled, ...readdirSync(join(dir, "data", "docker", "etc"))]);
     },
     stranger: async (assignment) => {
       const name = containerNameOf(assignment);

@@ -43,6 +43,7 @@ runtimeConformance(
       },
       wired: () =>
         Promise.resolve({ runtime, wire: wireOf(runtime), close: () => Promise.resolve() }),
+      remains: async () => (await runtime.list()).map(({ taskId }) => taskId),
       stranger: () => Promise.reject(new Error("nobody else has containers in its memory")),
       close: () => runtime.close(),
     };

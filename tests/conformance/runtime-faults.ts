@@ -1,9 +1,13 @@
 import { expect } from "bun:test";
 import { OrchdError } from "../../src/lib/errors.ts";
+import type { Assignment } from "../../src/model/assignment.ts";
 import type { Runtime, RuntimeEvent } from "../../src/runtime/driver.ts";
 import type { RuntimeLab, Tools } from "./runtime.ts";
 import { failureOf, until } from "./runtime-until.ts";
 import type { Wire } from "./runtime-wire.ts";
+
+/** Against what hangs: a task is made and removed for each call that a driver makes. */
+const CRASHES_MS = 180_000;
 
 /** What is done, and answered as an error. */
 export function lostAnswerCases({ lab, assign, run, test }: Tools): void {
@@ -35,6 +39,77 @@ export function lostAnswerCases({ lab, assign, run, test }: Tools): void {
       await despite(wire, () => runtime.remove(removed));
       expect(await runtime.list()).toMatchObject([{ taskId: stopped }]);
     }));
+}
+
+/** What an orchd that is killed after any of its calls leaves to the next one. */
+export function crashCases({ lab, assign, create, test }: Tools): void {
+  /** Has `use` cut off after its nth call, whatever n is, and another driver take over each time. */
+  const cutOff = async (
+    use: (runtime: Runtime, assignment: Assignment) => Promise<void>,
+    given: () => Promise<Assignment> | Assignment,
+    takeOver: (next: Runtime, assignment: Assignment) => Promise<void>,
+  ) => {
+    for (let nth = 1, wasLost = true; wasLost; nth++) {
+      const assignment = await given();
+      await disturbed(lab(), async (runtime, wire) => {
+        wire.loseAnswer(nth);
+        await use(runtime, assignment).catch(expectLost);
+        wasLost = wire.hasLost;
+      });
+      const next = await lab().reopen();
+      const known = (await next.list()).map(({ taskId }) => taskId);
+      expect(await lab().remains()).toEqual(known);
+      await takeOver(next, assignment);
+      await next.remove(assignment.taskId);
+      expect(await lab().remains()).toEqual([]);
+    }
+  };
+
+  test("killed between any two calls of a start it leaves nothing that the next one does not know", () =>
+    cutOff(
+      async (runtime, assignment) => {
+        await runtime.create({ assignment });
+        await runtime.start(assignment.taskId);
+      },
+      () => assign({ prints: ["begun"] }),
+      async (next, assignment) => {
+        const { taskId } = assignment;
+        await next.create({ assignment });
+        await next.start(taskId);
+        expect(await next.list()).toMatchObject([{ taskId, state: "running" }]);
+      },
+    ));
+
+  test(
+    "killed between any two calls of a removal it leaves nothing either",
+    () =>
+      cutOff(
+        (runtime, { taskId }) => runtime.remove(taskId),
+        async () => {
+          const assignment = await create();
+          await lab().runtime.start(assignment.taskId);
+          return assignment;
+        },
+        () => Promise.resolve(),
+      ),
+    CRASHES_MS,
+  );
+
+  test("begun anew, as its runtime was, it adopts what runs, which has gone on", async () => {
+    const { taskId } = await create();
+    await lab().runtime.start(taskId);
+    const before = await lab().runtime.inspect(taskId);
+    await lab().interrupt();
+    await until("the runtime", () =>
+      lab()
+        .runtime.list()
+        .then(Boolean, () => false),
+    );
+    const next = await lab().reopen();
+    expect(await next.list()).toEqual(before === undefined ? [] : [before]);
+    await next.stop(taskId, 5000);
+    expect(await next.inspect(taskId)).toMatchObject({ state: "exited" });
+  });
 }
 
 /** A runtime that is not there for a while, or says nothing. */
@@ -159,6 +234,11 @@ async function disturbed(
   }
 }
 
+/** A failure that the loss of an answer explains. */
+function expectLost(error: unknown): void {
+  if (!(error instanceof OrchdError) || !error.retryable) throw error;
+}
+
 /** Has a call tried again until it loses no answer, each time with the loss of a later one. */
 async function despite(wire: Wire, call: () => Promise<unknown>): Promise<void> {
   for (let nth = 1; ; nth++) {
@@ -167,7 +247,7 @@ async function despite(wire: Wire, call: () => Promise<unknown>): Promise<void> 
       await call();
       if (!wire.hasLost) break;
     } catch (error) {
-      if (!(error instanceof OrchdError) || !error.retryable) throw error;
+      expectLost(error);
     }
   }
   wire.loseAnswer(0);

@@ -7,6 +7,7 @@ import { newId } from "../../src/lib/ids.ts";
 import { systemRandom } from "../../src/lib/random.ts";
 import type { NodeId, TaskId } from "../../src/model/ids.ts";
 import { PodmanRuntime } from "../../src/runtime/podman/podman-runtime.ts";
+import { taskIdsOf } from "./runtime-task.ts";
 import type { RuntimeLab } from "./runtime.ts";
 import { skipSuite } from "./skip-suite.ts";
 import { containerNameOf } from "../../src/model/assignment.ts";
@@ -114,6 +115,10 @@ export async function makePodmanLab(bridge: string, subnet: string): Promise<Pod
       const { flags: _, ...others } = options();
       const through = await PodmanRuntime.open({ ...others, socket: wire.path });
       return { runtime: through, wire, close: () => wire.cut() };
+    },
+    remains: async () => {
+      const format = '{{index .Labels "orchd.task"}}';
+      return taskIdsOf((await podman("ps", "--all", "--format", format)).split("\n"));
     },
     stranger: async (assignment) => {
       const name = containerNameOf(assignment);

@@ -94,6 +94,7 @@ export async function makeProcessLab(bridge: string, subnet: string): Promise<Pr
     interrupt: () => Promise.resolve(),
     wired: nobody,
     stranger: nobody,
+    remains: nobody,
     close: async () => {
       for (const { taskId } of await runtime.list()) await runtime.remove(taskId);
       await runtime.removeNetwork(bridge);

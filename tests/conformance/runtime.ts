@@ -5,7 +5,7 @@ import type { TaskId } from "../../src/model/ids.ts";
 import type { BridgeNetwork, Runtime } from "../../src/runtime/driver.ts";
 import { type Cannot, type Case, casesOf } from "./runtime-cases.ts";
 import { eventCases } from "./runtime-events.ts";
-import { lostAnswerCases, outageCases, strangerCases } from "./runtime-faults.ts";
+import { crashCases, lostAnswerCases, outageCases, strangerCases } from "./runtime-faults.ts";
 import { imageCases, networkCases, volumeCases } from "./runtime-images.ts";
 import { adoptionCases, failureCases, preparationCases } from "./runtime-life.ts";
 import { stateCases, stopCases } from "./runtime-life.ts";
@@ -32,6 +32,8 @@ export interface RuntimeLab {
   wired(): Promise<Wired>;
   /** Makes somebody else's container that has the name of this task's. */
   stranger(assignment: Assignment): Promise<Stranger>;
+  /** The tasks of which anything is there: a container, a file system, a directory. */
+  remains(): Promise<TaskId[]>;
   close(): Promise<void>;
 }
 
@@ -115,6 +117,7 @@ export function runtimeCases(tools: Tools): void {
   failureCases(tools);
   eventCases(tools);
   lostAnswerCases(tools);
+  crashCases(tools);
   outageCases(tools);
   strangerCases(tools);
   logCases(tools);
