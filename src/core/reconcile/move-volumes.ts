@@ -119,7 +119,7 @@ function withoutComing(node: Node, names: readonly string[]): Node {
   return left.length === 0 ? rest : { ...rest, volumesComing: left };
 }
 
-/** A service with those of its slots on a node that use some of the volumes, and which these are. */
+/** A service, with those of its slots on a node that use some of the volumes, and those volumes. */
 interface User {
   service: Service;
   slots: string[];

@@ -183,7 +183,9 @@ function refuseFullNetwork({ spec }: Candidate, _: Node, load: NodeLoad): string
 function refuseOldVolume({ task, spec }: Candidate, node: Node): string | undefined {
   const { volumesToRemove } = node;
   if (volumesToRemove === undefined) return undefined;
-  const old = volumesOfTask(task, spec, node).find(({ volume }) => volumesToRemove.includes(volume));
+  const old = volumesOfTask(task, spec, node).find(({ volume }) =>
+    volumesToRemove.includes(volume),
+  );
   return old && `has not yet removed the volume ${old.volume} of a stack that was taken down`;
 }
 

@@ -117,7 +117,8 @@ export class Volumes {
   }
 
   #pathOf(name: string): string {
-    if (!VOLUME_NAME.test(name)) throw new OrchdError("invalid", `"${name}" can't be a volume's name`);
+    if (!VOLUME_NAME.test(name))
+      throw new OrchdError("invalid", `"${name}" can't be a volume's name`);
     return join(this.#directory, name);
   }
 }
