@@ -7,6 +7,7 @@ import { messageChainOf, OrchdError, systemCodeOf } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
 import { equalJson } from "../../lib/order.ts";
 import { formatBytes } from "../../lib/text.ts";
+import { Trouble } from "../../lib/trouble.ts";
 import type { Assignment } from "../../model/assignment.ts";
 import { parseCron } from "../../model/cron.ts";
 import type { Happening } from "../../model/event.ts";
@@ -34,6 +35,7 @@ export interface VolumeBackupsOptions {
 interface Plan {
   backup: VolumeBackup;
   timer: Timer | undefined;
+  readonly trouble: Trouble;
 }
 
 /**
@@ -45,6 +47,8 @@ export class VolumeBackups {
   readonly #plans = new Map<string, Plan>();
   /** One after the other: each of them is busy with the same disk. */
   readonly #turn = new Limit(1);
+  /** In names of drafts, beside those of other nodes: what goes wrong with one reads the same. */
+  readonly #draftId = randomUUID();
   #isClosed = false;
 
   constructor(options: VolumeBackupsOptions) {
@@ -65,9 +69,11 @@ export class VolumeBackups {
       timer?.cancel();
       this.#plans.delete(volume);
     }
+    const { log } = this.#options;
     for (const [volume, backup] of wanted) {
       if (this.#plans.has(volume)) continue;
-      const plan: Plan = { backup, timer: undefined };
+      const trouble = new Trouble(log, `volume ${volume} is backed up again`, "error");
+      const plan: Plan = { backup, timer: undefined, trouble };
       this.#plans.set(volume, plan);
       this.#waitFrom(plan, this.#latestOf(backup) ?? this.#options.clock.now());
     }
@@ -101,13 +107,14 @@ export class VolumeBackups {
   }
 
   async #run(plan: Plan): Promise<void> {
-    const { backup } = plan;
+    const { backup, trouble } = plan;
     const { clock, log, onHappening } = this.#hooks();
     if (this.#isClosed || this.#plans.get(backup.volume) !== plan) return;
     const name = backup.volume;
     try {
       const { path, bytes } = await this.#make(backup);
       prune(this.#directoryOf(backup), backup);
+      trouble.over();
       log.info(`volume ${name} is backed up to ${path}`);
       onHappening({
         kind: "volume",
@@ -118,8 +125,9 @@ export class VolumeBackups {
       this.#waitFrom(plan, clock.now());
     } catch (error) {
       const message = messageChainOf(error).slice(0, 900);
-      log.error(`the backup of volume ${name} failed: ${message}`);
-      onHappening({ kind: "volume", action: "backup failed", name, message });
+      if (trouble.note(`the backup of volume ${name} failed: ${message}`)) {
+        onHappening({ kind: "volume", action: "backup failed", name, message });
+      }
       this.#waitUntil(plan, clock.now() + RETRY_MS);
     }
   }
@@ -136,7 +144,7 @@ export class VolumeBackups {
     fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
     removeDrafts(directory, backup.volume);
     const reading = await this.#options.volumes.read(backup.volume, backup.how);
-    const draft = join(directory, `${DRAFT_PREFIX}${backup.volume}-${randomUUID()}`);
+    const draft = join(directory, `${DRAFT_PREFIX}${backup.volume}-${this.#draftId}`);
     let file: FileHandle | undefined;
     let bytes = 0;
     try {

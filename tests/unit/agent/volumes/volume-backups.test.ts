@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { VolumeBackups } from "../../../../src/agent/volumes/volume-backups.ts";
 import { OrchdError } from "../../../../src/lib/errors.ts";
-import { silentLog } from "../../../../src/lib/log.ts";
+import { lineLog } from "../../../../src/lib/log.ts";
 import type { Happening } from "../../../../src/model/event.ts";
 import type { VolumeBackup } from "../../../../src/model/volume-backup.ts";
 import type { VolumeCalls } from "../../../../src/model/volume.ts";
@@ -27,6 +27,7 @@ let clock: VirtualClock;
 let backups: VolumeBackups;
 const told: Happening[] = [];
 const read: string[] = [];
+const said: string[] = [];
 let failure: Error | undefined;
 
 beforeEach(() => {
@@ -34,6 +35,7 @@ beforeEach(() => {
   clock = new VirtualClock(NOON);
   told.length = 0;
   read.length = 0;
+  said.length = 0;
   failure = undefined;
   backups = newBackups();
 });
@@ -57,7 +59,10 @@ function newBackups(): VolumeBackups {
   };
   return new VolumeBackups({
     clock,
-    log: silentLog,
+    log: lineLog(
+      (line) => void said.push(line.trim()),
+      () => "now",
+    ),
     volumes,
     directory: dir,
     checkDirectory(path) {
@@ -73,8 +78,9 @@ const kept = (directory = join(dir, "data")) =>
 
 /** Whether a backup is on its way: its files are real, and so is the time that they take. */
 function isBusy(): boolean {
-  const begun = read.filter((line) => line !== "closed").length;
-  return begun > told.filter(({ name }) => name === "data").length;
+  const closed = read.filter((line) => line === "closed").length;
+  const files = fs.readdirSync(dir, { recursive: true, encoding: "utf8" });
+  return read.length > 2 * closed || files.some((name) => name.includes(".draft-"));
 }
 
 /** Time passes, and stands still while a backup is made. */
@@ -136,10 +142,14 @@ describe("backups of a volume that its node makes", () => {
     await pass(60_000);
     expect(told.at(-1)).toMatchObject({ action: "backup failed", message: "the disk is bad" });
     expect(kept()).toEqual(["data-20261120T030000Z.tar", "data-20261121T030000Z.tar"]);
+    await pass(3 * 600_000);
+    expect(read.filter((line) => line !== "closed")).toHaveLength(4);
+    expect([told.length, said.length]).toEqual([1, 1]);
     failure = undefined;
     await pass(600_000);
     expect(told.at(-1)?.action).toBe("backup");
-    expect(kept()).toEqual(["data-20261121T030000Z.tar", "data-20261127T121000Z.tar"]);
+    expect(said[1]).toBe("now info  volume data is backed up again");
+    expect(kept()).toEqual(["data-20261121T030000Z.tar", "data-20261127T124000Z.tar"]);
   });
 
   test("lie where it was asked for, and nowhere that the node does not give", async () => {
