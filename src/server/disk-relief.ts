@@ -3,6 +3,7 @@ import { messageChainOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { Trouble } from "../lib/trouble.ts";
 import type { NodeId } from "../model/ids.ts";
+import { pinnedNameOf } from "../model/image-pin.ts";
 import type { Node } from "../model/node.ts";
 import type { AgentSession } from "../model/session.ts";
 import type { View } from "../model/view.ts";
@@ -70,7 +71,7 @@ export class DiskRelief {
     const session = this.#options.session(nodeId);
     if (session === undefined) return { wakeAt: clock.now() + SESSION_SOON_MS };
     try {
-      const removed = await session.pruneImages(neededImages(store.view()));
+      const removed = await session.pruneImages(imagesToKeep(store.view()));
       this.#over(nodeId);
       if (removed.length > 0) {
         log.info(`node ${node.hostname} removed images to make room: ${removed.join(", ")}`);
@@ -88,6 +89,15 @@ export class DiskRelief {
     this.#troubles.get(nodeId)?.over();
     this.#troubles.delete(nodeId);
   }
+}
+
+/** What nodes keep: by its names, and by what revisions are pinned to, whatever has that name now. */
+export function imagesToKeep(view: View): string[] {
+  const revisions = [...view.services.values()].flatMap((service) => service.revisions);
+  const pinned = revisions.flatMap(({ spec, pins }) =>
+    Object.values(pins ?? {}).flatMap((pin) => [pin.id, pinnedNameOf(spec.container.image, pin)]),
+  );
+  return [...new Set([...neededImages(view), ...pinned])].sort();
 }
 
 /** Images of every revision that is kept, of any service. */
