@@ -82,10 +82,11 @@ export class AgentVolumes {
 
   /** Whether a task holds the volume, or may do so since nothing but its container is known. */
   mayHold(volume: string): boolean {
-    const { containers, worker } = this.#options;
+    const { containers } = this.#options;
+    const worker = this.#options.worker();
     if (!containers.isListed) return true;
     return [...containers.all()].some(({ taskId }) => {
-      const assignment = worker().assignment(taskId);
+      const assignment = worker.assignment(taskId);
       if (assignment === undefined) return true;
       return this.calls.namesOf(assignment).includes(volume);
     });
@@ -97,8 +98,8 @@ export class AgentVolumes {
   }
 
   #planBackups(): void {
-    const { worker, node } = this.#options;
-    const called = [...worker().assignments()].map((assignment) => {
+    const { node } = this.#options;
+    const called = [...this.#options.worker().assignments()].map((assignment) => {
       return { ...assignment, backups: backupsOfAssignment(assignment, node) };
     });
     this.#backups.plan(called);
