@@ -27,9 +27,9 @@ export interface DiskCareOptions {
 
 /**
  * Looks at how full the disks are. Where there is too little room it removes, in this order and no
- * more than it takes: parts of logs that were rotated out, and then, when the server has said what is
- * still needed, copies of images for others, images without a name and other images. What has lost
- * its name may be what a revision is pinned to, which the server alone knows. Never a volume.
+ * more than it takes: parts of logs that were rotated out, and then, when the server has said what
+ * is still needed, copies of images for others, images without a name and other images. What has
+ * lost its name may be what a revision is pinned to, which the server alone knows. Never a volume.
  */
 export class DiskCare {
   readonly #options: DiskCareOptions;

@@ -91,7 +91,7 @@ export class DiskRelief {
   }
 }
 
-/** What nodes keep: by its names, and by what revisions are pinned to, whatever has that name now. */
+/** What nodes keep: by names, and by what revisions are pinned to, whatever has the name now. */
 export function imagesToKeep(view: View): string[] {
   const revisions = [...view.services.values()].flatMap((service) => service.revisions);
   const pinned = revisions.flatMap(({ spec, pins }) =>

@@ -73,7 +73,7 @@ describe("the disk of a node", () => {
     expect(told).toEqual([]);
   });
 
-  test("loses nothing else before the server has said what is needed: it is told to be low", async () => {
+  test("loses nothing else before the server has said what is needed, and is low", async () => {
     const { care, done, told } = aMachine(1, { logs: 0.1 });
     await care.look();
     expect(done.slice(1)).toEqual(["drop old logs"]);
