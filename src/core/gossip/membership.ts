@@ -35,7 +35,10 @@ export class Membership {
     this.#prober = new Prober(context, (target) => this.#suspect(target));
     this.#relays = new Relays(context);
     const refutation = new Refutation(context);
-    this.#rules = new Rules(context, refutation, (name) => this.#prober.hasten(name));
+    this.#rules = new Rules(context, refutation, {
+      onSuspected: (name) => this.#prober.hasten(name),
+      onFarAhead: (name) => this.#exchanges.askItself(name),
+    });
     this.#exchanges = new Exchanges(context, this.#rules);
   }
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { INCARNATION_JUMP_MAX } from "../../../src/core/gossip/limits.ts";
 import { PRESETS, suspicionMinMs } from "../../../src/core/gossip/tuning.ts";
 import { newId } from "../../../src/lib/ids.ts";
 import { systemRandom } from "../../../src/lib/random.ts";
@@ -123,6 +124,30 @@ describe("a slow member that is free for a moment", () => {
   test("calls others dead when it can't read all that waited, acks among it", () => {
     expect(wrongWith(0)).toBe(0);
     expect(wrongWith(0.2)).toBeGreaterThan(10);
+  });
+});
+
+describe("an accusation that one member alone hears", () => {
+  test("as far ahead as it may be, parts it from nobody", () => {
+    const options = { seed: "accused", members: 16, tuning: PRESETS.orchd };
+    const world = new GossipWorld(options);
+    world.run(2000);
+    const [victim, liar] = world.members;
+    if (victim === undefined || liar === undefined) throw new Error("there are sixteen");
+    const accuse = (jump: number) => {
+      const { incarnation } = victim.membership.self;
+      const accusation = { type: "dead", node: victim.name, from: liar.name } as const;
+      const messages = [{ ...accusation, incarnation: incarnation + jump }];
+      world.give(victim, { type: "packet", from: liar.address, messages });
+    };
+    for (let i = 0; i < 3; i++) accuse(INCARNATION_JUMP_MAX);
+    world.run(20_000);
+    const { incarnation } = victim.membership.self;
+    expect(incarnation).toBeGreaterThan(3 * INCARNATION_JUMP_MAX);
+    const known = world.members.map(({ membership }) => membership.member(victim.name));
+    expect(known.map((one) => `${one?.state} ${one?.incarnation}`)).toEqual(
+      known.map(() => `alive ${incarnation}`),
+    );
   });
 });
 
