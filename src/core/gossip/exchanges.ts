@@ -71,9 +71,9 @@ export class Exchanges {
    * it alone, and so pushed its incarnation beyond what the others follow.
    */
   askItself(name: string): void {
-    const { now, roster, tuning, self } = this.#context;
+    const { now, roster, tuning, self, hasLeft } = this.#context;
     const known = roster.get(name);
-    if (known === undefined || name === self.node || now < this.#asksFrom) return;
+    if (hasLeft || known === undefined || name === self.node || now < this.#asksFrom) return;
     this.#asksFrom = now + tuning.probeIntervalMs;
     this.#open(known.address, false);
   }
