@@ -54,7 +54,7 @@ describe("a cluster of a node with Podman and one with containerd", () => {
     expect(stdout.match(/Hello from/g)).toHaveLength(4);
   });
 
-  test("keeps the volume that a task with containerd has, until the stack goes with it", async () => {
+  test("keeps a volume of a task with containerd until the stack goes with it", async () => {
     const h1 = fleet.host("h1");
     const service = `command: ["sleep", "1000000"]
 stop_grace_period: 0s
