@@ -59,6 +59,7 @@ export class AgentVolumes {
       log,
       volumes: this.calls,
       directory: dataDir === undefined ? undefined : join(dataDir, "volume-backups"),
+      hostname: node.hostname,
       checkDirectory: (path) => requireAllowed(path, binds),
       onHappening: (happening) => options.onHappening(happening),
     });

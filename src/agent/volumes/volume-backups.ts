@@ -27,6 +27,8 @@ export interface VolumeBackupsOptions {
   volumes: VolumeCalls;
   /** Where backups are kept that name no directory; undefined: such fail. */
   directory: string | undefined;
+  /** The node's host name. */
+  hostname: string;
   /** @throws OrchdError `forbidden` for a directory that the node does not give */
   checkDirectory(path: string): void;
   onHappening(happening: Happening): void;
@@ -47,7 +49,7 @@ export class VolumeBackups {
   readonly #plans = new Map<string, Plan>();
   /** One after the other: each of them is busy with the same disk. */
   readonly #turn = new Limit(1);
-  /** In names of drafts, beside those of other nodes: what goes wrong with one reads the same. */
+  /** In names of drafts: what goes wrong with one reads the same each time. */
   readonly #draftId = randomUUID();
   #isClosed = false;
 
@@ -113,7 +115,7 @@ export class VolumeBackups {
     const name = backup.volume;
     try {
       const { path, bytes } = await this.#make(backup);
-      prune(this.#directoryOf(backup), backup);
+      prune(this.#directoryOf(backup), this.#stemOf(backup), backup.keep);
       trouble.over();
       log.info(`volume ${name} is backed up to ${path}`);
       onHappening({
@@ -142,9 +144,10 @@ export class VolumeBackups {
     const directory = this.#directoryOf(backup);
     if (backup.to !== undefined) this.#options.checkDirectory(backup.to);
     fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
-    removeDrafts(directory, backup.volume);
+    const stem = this.#stemOf(backup);
+    removeDrafts(directory, stem);
     const reading = await this.#options.volumes.read(backup.volume, backup.how);
-    const draft = join(directory, `${DRAFT_PREFIX}${backup.volume}-${this.#draftId}`);
+    const draft = join(directory, `${DRAFT_PREFIX}${stem}-${this.#draftId}`);
     let file: FileHandle | undefined;
     let bytes = 0;
     try {
@@ -157,7 +160,7 @@ export class VolumeBackups {
       await reading.close();
       await file.sync();
       await file.close();
-      const path = join(directory, nameFor(backup.volume, this.#options.clock.now()));
+      const path = join(directory, nameFor(stem, this.#options.clock.now()));
       fs.renameSync(draft, path);
       return { path, bytes };
     } catch (error) {
@@ -176,10 +179,18 @@ export class VolumeBackups {
     throw new OrchdError("invalid", "the node keeps no backups: name a directory with `to`");
   }
 
+  /**
+   * How names of its backups begin. A directory that was named may be one that nodes share, and each
+   * of them may have a volume of that name: the node's name keeps theirs apart.
+   */
+  #stemOf({ to, volume }: VolumeBackup): string {
+    return to === undefined ? volume : `${volume}@${this.#options.hostname}`;
+  }
+
   /** When the newest backup that is there was made. */
   #latestOf(backup: VolumeBackup): number | undefined {
     try {
-      const [newest] = backupsIn(this.#directoryOf(backup), backup.volume);
+      const [newest] = backupsIn(this.#directoryOf(backup), this.#stemOf(backup));
       return newest === undefined ? undefined : timeOf(newest);
     } catch {
       // No directory yet: nor is there a backup.
@@ -189,25 +200,25 @@ export class VolumeBackups {
 }
 
 /** Never anything that this did not make. */
-function prune(directory: string, { volume, keep }: VolumeBackup): void {
-  for (const name of backupsIn(directory, volume).slice(keep)) fs.rmSync(join(directory, name));
+function prune(directory: string, stem: string, keep: number): void {
+  for (const name of backupsIn(directory, stem).slice(keep)) fs.rmSync(join(directory, name));
 }
 
 /** The newest first: their names are their times. */
-function backupsIn(directory: string, volume: string): string[] {
+function backupsIn(directory: string, stem: string): string[] {
   const isOurs = (name: string) =>
-    name.startsWith(`${volume}-`) && /^\d{8}T\d{6}Z\.tar$/.test(name.slice(volume.length + 1));
+    name.startsWith(`${stem}-`) && /^\d{8}T\d{6}Z\.tar$/.test(name.slice(stem.length + 1));
   return fs.readdirSync(directory).filter(isOurs).sort().reverse();
 }
 
-function removeDrafts(directory: string, volume: string): void {
+function removeDrafts(directory: string, stem: string): void {
   for (const name of fs.readdirSync(directory)) {
-    if (name.startsWith(`${DRAFT_PREFIX}${volume}-`)) fs.rmSync(join(directory, name));
+    if (name.startsWith(`${DRAFT_PREFIX}${stem}-`)) fs.rmSync(join(directory, name));
   }
 }
 
-function nameFor(volume: string, at: number): string {
-  return `${volume}-${new Date(at).toISOString().replace(/[-:]|\.\d+/g, "")}.tar`;
+function nameFor(stem: string, at: number): string {
+  return `${stem}-${new Date(at).toISOString().replace(/[-:]|\.\d+/g, "")}.tar`;
 }
 
 function timeOf(name: string): number {

@@ -44,7 +44,7 @@ afterEach(() => {
   fs.rmSync(dir, { recursive: true, force: true });
 });
 
-function newBackups(): VolumeBackups {
+function newBackups(hostname = "h1"): VolumeBackups {
   const volumes: VolumeCalls = {
     ...NO_VOLUMES,
     async read(name, how) {
@@ -65,6 +65,7 @@ function newBackups(): VolumeBackups {
     ),
     volumes,
     directory: dir,
+    hostname,
     checkDirectory(path) {
       if (path === "/etc") throw new OrchdError("forbidden", "/etc is given to nobody");
     },
@@ -158,9 +159,19 @@ describe("backups of a volume that its node makes", () => {
     fs.mkdirSync(to);
     fs.writeFileSync(join(to, "data-notes.tar"), "somebody's");
     await pass(DAY_MS);
-    expect(kept(to)).toEqual(["data-20261128T030000Z.tar", "data-notes.tar"]);
+    expect(kept(to)).toEqual(["data-notes.tar", "data@h1-20261128T030000Z.tar"]);
     expect(told.map(({ name, action }) => `${name} ${action}`).sort()).toContain(
       "logs backup failed",
     );
+  });
+
+  test("of nodes that share a directory leave each other's alone", async () => {
+    const to = join(dir, "shared");
+    const others = newBackups("h2");
+    for (const each of [backups, others]) each.plan(asking({ ...DAILY, keep: 1, to }));
+    await pass(2 * DAY_MS);
+    others.close();
+    const names = ["data@h1-20261129T030000Z.tar", "data@h2-20261129T030000Z.tar"];
+    expect(kept(to)).toEqual(names);
   });
 });
