@@ -180,8 +180,8 @@ export class VolumeBackups {
   }
 
   /**
-   * How names of its backups begin. A directory that was named may be one that nodes share, and each
-   * of them may have a volume of that name: the node's name keeps theirs apart.
+   * How names of its backups begin. A directory that was named may be one that nodes share, and
+   * each of them may have a volume of that name: the node's name keeps theirs apart.
    */
   #stemOf({ to, volume }: VolumeBackup): string {
     return to === undefined ? volume : `${volume}@${this.#options.hostname}`;
