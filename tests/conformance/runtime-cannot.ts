@@ -11,7 +11,7 @@ const HANGS = "a runtime that hangs for a while has then done what it was asked 
 const MISSED = "what happened while no events came is there after the resync that follows";
 const STRANGER = "a stranger's container that has our name is in the way, and is left alone";
 const KILLED_STARTING =
-  "killed between any two calls of a start it leaves nothing that the next one does not know";
+  "killed between any two calls of a start it leaves only what the next one knows";
 const KILLED_REMOVING = "killed between any two calls of a removal it leaves nothing either";
 const WITHIN = "its answers come within the process: none is lost or late";
 const NO_SERVICE = "there is no service between it and the kernel";

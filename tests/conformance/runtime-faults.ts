@@ -43,55 +43,40 @@ export function lostAnswerCases({ lab, assign, run, test }: Tools): void {
 
 /** What an orchd that is killed after any of its calls leaves to the next one. */
 export function crashCases({ lab, assign, create, test }: Tools): void {
-  /** Has `use` cut off after its nth call, whatever n is, and another driver take over each time. */
-  const cutOff = async (
-    use: (runtime: Runtime, assignment: Assignment) => Promise<void>,
-    given: () => Promise<Assignment> | Assignment,
-    takeOver: (next: Runtime, assignment: Assignment) => Promise<void>,
-  ) => {
-    for (let nth = 1, wasLost = true; wasLost; nth++) {
-      const assignment = await given();
-      await disturbed(lab(), async (runtime, wire) => {
-        wire.loseAnswer(nth);
-        await use(runtime, assignment).catch(expectLost);
-        wasLost = wire.hasLost;
-      });
-      const next = await lab().reopen();
-      const known = (await next.list()).map(({ taskId }) => taskId);
-      expect(await lab().remains()).toEqual(known);
-      await takeOver(next, assignment);
-      await next.remove(assignment.taskId);
-      expect(await lab().remains()).toEqual([]);
-    }
-  };
+  const isUp = () =>
+    lab()
+      .runtime.list()
+      .then(Boolean, () => false);
 
-  test("killed between any two calls of a start it leaves nothing that the next one does not know", () =>
-    cutOff(
-      async (runtime, assignment) => {
-        await runtime.create({ assignment });
-        await runtime.start(assignment.taskId);
-      },
-      () => assign({ prints: ["begun"] }),
-      async (next, assignment) => {
-        const { taskId } = assignment;
-        await next.create({ assignment });
-        await next.start(taskId);
-        expect(await next.list()).toMatchObject([{ taskId, state: "running" }]);
-      },
-    ));
+  test(
+    "killed between any two calls of a start it leaves only what the next one knows",
+    () =>
+      cutOff(lab(), {
+        given: () => Promise.resolve(assign()),
+        use: async (runtime, assignment) => {
+          await runtime.create({ assignment });
+          await runtime.start(assignment.taskId);
+        },
+        takeOver: async (next, assignment) => {
+          await next.create({ assignment });
+          await next.start(assignment.taskId);
+          expect(await next.list()).toMatchObject([{ state: "running" }]);
+        },
+      }),
+    CRASHES_MS,
+  );
 
   test(
     "killed between any two calls of a removal it leaves nothing either",
     () =>
-      cutOff(
-        (runtime, { taskId }) => runtime.remove(taskId),
-        async () => {
+      cutOff(lab(), {
+        given: async () => {
           const assignment = await create();
           await lab().runtime.start(assignment.taskId);
           return assignment;
         },
-        () => Promise.resolve(),
-      ),
+        use: (runtime, { taskId }) => runtime.remove(taskId),
+      }),
     CRASHES_MS,
   );
 
@@ -100,11 +85,7 @@ export function crashCases({ lab, assign, create, test }: Tools): void {
     await lab().runtime.start(taskId);
     const before = await lab().runtime.inspect(taskId);
     await lab().interrupt();
-    await until("the runtime", () =>
-      lab()
-        .runtime.list()
-        .then(Boolean, () => false),
-    );
+    await until("the runtime", isUp);
     const next = await lab().reopen();
     expect(await next.list()).toEqual(before === undefined ? [] : [before]);
     await next.stop(taskId, 5000);
@@ -221,14 +202,40 @@ export function strangerCases({ lab, assign, create, test }: Tools): void {
   });
 }
 
+interface CutOff {
+  given: () => Promise<Assignment>;
+  use: (runtime: Runtime, assignment: Assignment) => Promise<void>;
+  takeOver?: (next: Runtime, assignment: Assignment) => Promise<void>;
+}
+
+/** Cuts `use` off after its nth call, for every n, and has another driver take over. */
+async function cutOff(lab: RuntimeLab, { given, use, takeOver }: CutOff): Promise<void> {
+  let wasLost: boolean;
+  let nth = 1;
+  do {
+    const assignment = await given();
+    wasLost = await disturbed(lab, async (runtime, wire) => {
+      wire.loseAnswer(nth++);
+      await use(runtime, assignment).catch(expectLost);
+      return wire.hasLost;
+    });
+    const next = await lab.reopen();
+    const known = (await next.list()).map(({ taskId }) => taskId);
+    expect(await lab.remains()).toEqual(known);
+    await takeOver?.(next, assignment);
+    await next.remove(assignment.taskId);
+    expect(await lab.remains()).toEqual([]);
+  } while (wasLost);
+}
+
 /** Runs `use` with a driver of its own, whose way to the runtime can be disturbed. */
-async function disturbed(
+async function disturbed<T>(
   lab: RuntimeLab,
-  use: (runtime: Runtime, wire: Wire) => Promise<void>,
-): Promise<void> {
+  use: (runtime: Runtime, wire: Wire) => Promise<T>,
+): Promise<T> {
   const way = await lab.wired();
   try {
-    await use(way.runtime, way.wire);
+    return await use(way.runtime, way.wire);
   } finally {
     await way.close();
   }

@@ -8,7 +8,7 @@ import { systemRandom } from "../../src/lib/random.ts";
 import type { NodeId, TaskId } from "../../src/model/ids.ts";
 import { PodmanRuntime } from "../../src/runtime/podman/podman-runtime.ts";
 import { taskIdsOf } from "./runtime-task.ts";
-import type { RuntimeLab } from "./runtime.ts";
+import type { RuntimeLab, Stranger } from "./runtime.ts";
 import { skipSuite } from "./skip-suite.ts";
 import { containerNameOf } from "../../src/model/assignment.ts";
 import { SocketWire } from "./runtime-wire.ts";
@@ -120,15 +120,16 @@ export async function makePodmanLab(bridge: string, subnet: string): Promise<Pod
       const format = '{{index .Labels "orchd.task"}}';
       return taskIdsOf((await podman("ps", "--all", "--format", format)).split("\n"));
     },
-    stranger: async (assignment) => {
-      const name = containerNameOf(assignment);
-      await podman("create", "--network", "none", "--name", name, IMAGE, "true");
-      return {
-        isThere: async () => (await podman("ps", "--all", "--format", "{{.Names}}")) === name,
-        remove: async () => void (await podman("rm", name)),
-      };
-    },
+    stranger: (assignment) => strangerBy(podman, containerNameOf(assignment)),
     close,
+  };
+}
+
+async function strangerBy(podman: PodmanLab["podman"], name: string): Promise<Stranger> {
+  await podman("create", "--network", "none", "--name", name, IMAGE, "true");
+  return {
+    isThere: async () => (await podman("ps", "--all", "--format", "{{.Names}}")) === name,
+    remove: async () => void (await podman("rm", name)),
   };
 }
 

@@ -71,7 +71,7 @@ describe("five machines", () => {
   const server = () => fleet.host("h1");
 
   beforeAll(async () => {
-    fleet = await Fleet.start(5, ["podman", "containerd", "podman", "containerd"]);
+    fleet = await Fleet.start(5);
     hosts = [...fleet.hosts];
     before = await Promise.all(hosts.map((host) => stateBefore(host)));
     await server().startServer();

@@ -60,7 +60,7 @@ x-orchd:
 describe("a service that scales itself by its requests", () => {
   let fleet: Fleet;
   beforeAll(async () => {
-    fleet = await Fleet.start(2, ["podman", "containerd"]);
+    fleet = await Fleet.start(2);
     const [h1, h2] = [fleet.host("h1"), fleet.host("h2")];
     await h1.startServer();
     h2.spawnAgent([`${await h1.token()}@${h1.address}`]);
