@@ -82,8 +82,8 @@ export class AgentVolumes {
   }
 
   /**
-   * Whether somebody reads or writes the volume, a task holds it, or one may do so since nothing but
-   * its container is known.
+   * Whether somebody reads or writes the volume, a task holds it, or one may do so since nothing
+   * but its container is known.
    */
   mayHold(volume: string): boolean {
     const { containers } = this.#options;
