@@ -41,9 +41,10 @@ function secretsIn(environment: Readonly<Record<string, string>>): string[] {
 /** As they stand in what was cleaned, the longest first: one may be a part of another. */
 function spellingsOf(secrets: readonly string[]): string[] {
   return secrets
-    .map((secret) => secret.replace(/\n$/, ""))
-    .filter((secret) => secret.length >= SECRET_LENGTH_MIN)
-    .flatMap((secret) => [secret, secret.replace(CONTROLS, " ")])
+    .flatMap((text) => {
+      const secret = text.replace(/\n$/, "");
+      return secret.length < SECRET_LENGTH_MIN ? [] : [secret, secret.replace(CONTROLS, " ")];
+    })
     .sort((a, b) => b.length - a.length);
 }
 
