@@ -135,7 +135,7 @@ async function findMtu(own: OwnOrchd): Promise<MachineFacts["mtu"]> {
   const { device, mtu } = await underlayOf(own);
   const name = tunnelOf(mode)?.name;
   const tunnelMtu = name === undefined ? undefined : await deviceMtu(name);
-  const wanted = mtuOf(mode, mtu);
+  const wanted = mtuOf(own, mtu);
   const found = { mode, underlay: { device, mtu }, wanted };
   if (name === undefined || tunnelMtu === undefined) return found;
   return { ...found, tunnel: { device: name, mtu: tunnelMtu } };

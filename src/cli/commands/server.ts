@@ -14,6 +14,7 @@ interface ServerFlags extends BackupFlags, NodeFlags, UpstreamFlags {
   listen: { host: string; port: number } | "none";
   clusterRange?: string;
   network?: NetworkMode;
+  ipv6?: boolean;
   strategy: Strategy;
 }
 
@@ -43,19 +44,25 @@ export function serverCommand(context: Context): Command {
         "how tasks of one node reach those of another (default: vxlan, or as it was)",
       ).choices(networkModeSchema.options),
     )
+    .option(
+      "--ipv6",
+      "give tasks and services IPv6 addresses too, chosen when the cluster is made; " +
+        "needs vxlan or wireguard",
+    )
     .addOption(
       new Option("--strategy <name>", "how tasks are placed whose file says nothing of it")
         .choices(STRATEGIES)
         .default("spread"),
     )
     .action(async (flags: ServerFlags) => {
-      const { agent, listen, clusterRange, network, strategy, gossipPort } = flags;
+      const { agent, listen, clusterRange, network, ipv6, strategy, gossipPort } = flags;
       context.exitCode = await context.program.startServer({
         ...nodeFrom(io, flags),
         agent,
         ...(listen === "none" ? {} : { listen: { ...listen, gossipPort } }),
         ...(clusterRange === undefined ? {} : { clusterRange }),
         ...(network === undefined ? {} : { network }),
+        ...(ipv6 === undefined ? {} : { ipv6 }),
         strategy,
         ...backupsFrom(io, flags),
         ...(await upstreamFrom(io, flags)),
