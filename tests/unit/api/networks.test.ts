@@ -30,8 +30,8 @@ const world = {
   ],
 };
 
-async function ask(path: string): Promise<unknown> {
-  const { app } = await anApi(world);
+async function ask(path: string, more: object = {}): Promise<unknown> {
+  const { app } = await anApi({ ...world, ...more });
   return (await app.request(path)).json();
 }
 
