@@ -169,13 +169,12 @@ export class Agent implements AgentSession {
   }
 
   #newCare(): AgentCare {
-    const { nodeId, server } = this.#options;
     return new AgentCare({
       ...this.#options,
       containers: this.#containers,
       worker: () => this.#worker,
       onDisk: (disk) => this.#options.onFacts?.({ disk }),
-      tell: (happenings) => server.happened(nodeId, happenings),
+      tell: (happenings) => this.#options.server.happened(this.nodeId, happenings),
     });
   }
 

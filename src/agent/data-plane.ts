@@ -3,6 +3,7 @@ import { messageChainOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { equalJson } from "../lib/order.ts";
 import { Trouble } from "../lib/trouble.ts";
+import { rangesOf } from "../core/network/address6.ts";
 import { portOfCounter, portsAnswered } from "../core/network/endpoint-rules.ts";
 import { mtuOf } from "../core/network/links.ts";
 import { type BridgeState, ipv6Rules, nodeRules } from "../core/network/node-rules.ts";
@@ -334,7 +335,7 @@ export class DataPlane {
   async #lookAtFirewalls(now: number): Promise<void> {
     const { kernel, source } = this.#options;
     this.#firewallsAt = now;
-    this.#firewalls = await kernel.foreignFirewalls(source.current().range);
+    this.#firewalls = await kernel.foreignFirewalls(rangesOf(source.current()));
     this.#tell();
   }
 

@@ -88,8 +88,8 @@ export class NodeNetwork {
     return (await listRules("chain ip orchd forward")) !== undefined;
   }
 
-  foreignFirewalls(range: string): Promise<string[]> {
-    return foreignFirewalls(range);
+  foreignFirewalls(ranges: readonly string[]): Promise<string[]> {
+    return foreignFirewalls(ranges);
   }
 
   /** Packets by named counter, of both families together. */

@@ -7,8 +7,12 @@ import type { NetworkInspection } from "../../src/model/network-summary.ts";
 import type { NodeSummary } from "../../src/model/summary.ts";
 import { answers, askFrom, containerOf, run, stateBefore, stateOf } from "./network-fixtures.ts";
 
-/** A service that has a virtual address and no task. */
-const EMPTY = `  empty:
+/** A service with a task on each node, and one that has a virtual address and no task. */
+const MORE = `  peer:
+    image: ${HELLO_IMAGE}
+    pull_policy: never
+    deploy: {mode: global}
+  empty:
     image: ${HELLO_IMAGE}
     pull_policy: never
     deploy: {replicas: 0}
@@ -48,13 +52,22 @@ interface Task {
   linkAddress: string;
 }
 
-async function taskOf(host: FleetHost, stack: string): Promise<Task> {
-  const { pid } = await containerOf(host, stack);
+async function taskOf(host: FleetHost, stack: string, service = "web"): Promise<Task> {
+  const pid = await pidOf(host, stack, service);
   const ip = ["nsenter", "-t", pid, "-n", "ip", "-6", "-o", "addr", "show", "dev", "eth0"];
   const text = await run(host, ...ip);
   const of = (scope: string) =>
     new RegExp(`inet6 (\\S+)/\\d+ scope ${scope}`).exec(text)?.[1] ?? "";
   return { pid, address: of("global"), linkAddress: of("link") };
+}
+
+async function pidOf(host: FleetHost, stack: string, service: string): Promise<string> {
+  const of = { stack, service };
+  const filters = Object.entries(of).flatMap(([key, value]) => {
+    return ["--filter", `label=orchd.${key}=${value}`];
+  });
+  const id = await host.podman("ps", "--quiet", ...filters);
+  return host.podman("inspect", "--format", "{{.State.Pid}}", id.trim());
 }
 
 /** Who answers a task on a port of an address, asked often enough to hear everybody. */
@@ -111,7 +124,7 @@ describe("tasks of a cluster with IPv6", () => {
     });
     await h1().loadImage();
     await h1().mustUp(everywhere("shop", `    ports: ["8080:8080"]\n`));
-    await h1().mustUp(everywhere("other", EMPTY));
+    await h1().mustUp(everywhere("other", MORE));
   });
   afterAll(async () => fleet.stop());
 
@@ -168,6 +181,9 @@ describe("tasks of a cluster with IPv6", () => {
     for (const address of [near.address, far.address, await virtualOf("shop")]) {
       expect(await heardBy(h1(), from, address, 1)).toEqual(new Set([undefined]));
     }
+    const peer = await taskOf(h1(), "other", "peer");
+    expect(await heardBy(h1(), from, peer.address, 1)).not.toContain(undefined);
+    expect((await ping(`${peer.linkAddress}%eth0`)).code).not.toBe(0);
     expect((await ping(`${near.linkAddress}%eth0`)).code).not.toBe(0);
     expect((await ping((await taskOf(h2(), "other")).address)).code).toBe(0);
   });

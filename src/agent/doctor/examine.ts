@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { OrchdError } from "../../lib/errors.ts";
 import { judgeMachine } from "../../core/doctor/judge.ts";
 import type { MachineFacts } from "../../core/doctor/machine-facts.ts";
+import { rangesOf } from "../../core/network/address6.ts";
 import { mtuOf, tunnelOf } from "../../core/network/links.ts";
 import { findConflict } from "../../core/network/routes.ts";
 import type { Diagnosis, DoctorOptions } from "../../model/diagnosis.ts";
@@ -77,7 +78,7 @@ function probesOf(
       own.mode === "wireguard" ? { isThere: await hasWireguard() } : undefined,
     range: () => ({ range: own.range, conflict: findConflict(own.range, ownRoutes()) }),
     firewalls: async () =>
-      (await findFirewalls(own.range)).map(({ effect, remedy }) => ({
+      (await Promise.all(rangesOf(own).map(findFirewalls))).flat().map(({ effect, remedy }) => ({
         what: effect,
         why: "services here do not answer by way of other nodes",
         remedy: `allow it with: ${remedy}`,

@@ -5,6 +5,12 @@ import { bytesOfHost, textOfIpv6 } from "../../lib/ip.ts";
  * cluster in its last four bytes, so that whoever knows the one knows the other.
  */
 
+/** Of IPv4, and that in which the same has an IPv6 address, where there is one. */
+interface Ranges {
+  range: string;
+  range6?: string | undefined;
+}
+
 const PREFIX = 96;
 const BYTES = PREFIX / 8;
 /** Nobody else gives these out: 40 bits of them are drawn at random (RFC 4193, section 3.2). */
@@ -30,6 +36,11 @@ export function address6Of(range6: string, address: string): string {
 export function subnet6Of(range6: string, subnet: string): string {
   const [address = "", prefix] = subnet.split("/");
   return `${address6Of(range6, address)}/${PREFIX + Number(prefix)}`;
+}
+
+/** All addresses of a cluster's tasks and services: one network, or one of each kind. */
+export function rangesOf({ range, range6 }: Ranges): string[] {
+  return range6 === undefined ? [range] : [range, subnet6Of(range6, range)];
 }
 
 /** The IPv4 address that an IPv6 one of the cluster goes with; undefined for one of others. */

@@ -106,13 +106,12 @@ function merged<T>(maps: readonly ReadonlyMap<string, T>[]): Map<string, T> {
   return new Map(maps.flatMap((map) => [...map]));
 }
 
-function nodeSets(
-  { nodes, mode }: NetworkMap,
-  own: NodeId,
-  { name, type, address: of }: Family,
-): Map<string, NamedSet> {
+function nodeSets({ nodes, mode }: NetworkMap, own: NodeId, family: Family): Map<string, NamedSet> {
+  const { name, type } = family;
   const others = nodes.filter(({ id }) => id !== own);
-  const sets = new Map([["nodes", { type, elements: new Set(gateways(others).map(of)) }]]);
+  const sets = new Map([
+    ["nodes", { type, elements: new Set(gateways(others).map((one) => family.address(one))) }],
+  ]);
   if (mode !== "vxlan" || name === "ip6") return sets;
   const peers = others.map(({ address }) => address).filter((text) => /^[\d.]+$/.test(text));
   return sets.set("peers", { type: "ipv4_addr", elements: new Set(peers) });

@@ -137,9 +137,9 @@ function requireSame(found: z.infer<typeof linkSchema>[number], wanted: BridgeNe
   const kind = found.linkinfo?.info_kind ?? "";
   const has = found.addr_info.filter(({ local }) => local.includes("."));
   const prefix = Number(prefixOf(wanted));
-  const all = found.addr_info.map(({ local, prefixlen: length }) => `${local}/${length}`);
+  const all = new Set(found.addr_info.map((one) => `${one.local}/${one.prefixlen}`));
   const needs = [`${gateway}/${prefix}`, ...own6Of(wanted, gateway)];
-  const same = needs.every((address) => all.includes(address));
+  const same = needs.every((address) => all.has(address));
   if (kind === "bridge" && same) return;
   const is =
     has.map(({ local, prefixlen }) => subnetOf(local, prefixlen)).join(", ") || "no subnet";

@@ -3,6 +3,7 @@ import {
   address4Of,
   address6Of,
   newRange6,
+  rangesOf,
   subnet6Of,
 } from "../../../../src/core/network/address6.ts";
 
@@ -34,6 +35,12 @@ describe("an IPv6 address of the cluster", () => {
 test("a network has as many addresses as that of IPv4", () => {
   expect(subnet6Of(RANGE, "10.210.1.0/24")).toBe("fd11:2222:3333::ad2:100/120");
   expect(subnet6Of(RANGE, "10.210.240.0/20")).toBe("fd11:2222:3333::ad2:f000/116");
+});
+
+test("a cluster's addresses are one network, or one of each kind", () => {
+  expect(rangesOf({ range: "10.210.0.0/16" })).toEqual(["10.210.0.0/16"]);
+  const both = ["10.210.0.0/16", "fd11:2222:3333::ad2:0/112"];
+  expect(rangesOf({ range: "10.210.0.0/16", range6: RANGE })).toEqual(both);
 });
 
 test("a new cluster's network is one that nobody else has", () => {

@@ -82,7 +82,7 @@ function textOf(answer: ZoneAnswer): string {
 /** The name for the address of fd00::/96 that ends with these digits. */
 function reversed(end: string, begin = "fd"): string {
   const digits = `${begin}${"0".repeat(22)}${end}`;
-  return `${[...digits].reverse().join(".")}.ip6.arpa`;
+  return `${digits.split("").reverse().join(".")}.ip6.arpa`;
 }
 
 /** Who asks, what, and what is answered. */
