@@ -8,19 +8,18 @@ const EVERY_MS = 10_000;
 const MADV_DONTNEED = 4;
 
 /**
- * The executable's machine code and constants in memory: what is mapped from its file, can't be
- * written, and of which no page was changed before it was protected. Such pages, and no others, can
- * be had again from the file.
+ * The machine code and constants in memory of the executable and its libraries: what is mapped from
+ * a file, can't be written, and of which no page was changed before it was protected. Such pages,
+ * and no others, can be had again from the file.
  * @param smaps the text of /proc/self/smaps
- * @param executable path of the executable
  */
-export function unchangedRanges(smaps: string, executable: string): Range[] {
+export function unchangedRanges(smaps: string): Range[] {
   const ranges: Range[] = [];
   // A mapping's first line begins with its addresses; those of its figures follow.
   for (const mapping of smaps.split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m)) {
-    const [, start = "", end = "", path] =
-      /^([0-9a-f]+)-([0-9a-f]+) r-[x-]p [0-9a-f]+ \S+ \d+ +(.+)$/m.exec(mapping) ?? [];
-    if (path !== executable || !/^Anonymous: +0 kB$/m.test(mapping)) continue;
+    const [isOfFile, start = "", end = ""] =
+      /^([0-9a-f]+)-([0-9a-f]+) r-[x-]p [0-9a-f]+ \S+ \d+ +\/.+$/m.exec(mapping) ?? [];
+    if (isOfFile === undefined || !/^Anonymous: +0 kB$/m.test(mapping)) continue;
     const from = Number.parseInt(start, 16);
     ranges.push({ start: from, bytes: Number.parseInt(end, 16) - from });
   }
@@ -43,7 +42,7 @@ export function keepReleasingCode(clock: Clock): () => void {
     memory ??= await loadMemory();
     const smaps = readFileSync("/proc/self/smaps", "utf8");
     const { program, pageBytes } = memory;
-    const ranges = unchangedRanges(smaps, process.execPath);
+    const ranges = unchangedRanges(smaps);
     if (program !== undefined) ranges.push(...pagesAsInFile(program, pageBytes));
     for (const range of ranges) if (!memory.drop(range)) return;
     schedule();

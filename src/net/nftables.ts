@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { OrchdError } from "../lib/errors.ts";
+import { nftLibrary } from "./nft-library.ts";
 import { complaintOf, runProgram } from "./program.ts";
 
 const NFT = {
@@ -7,14 +8,28 @@ const NFT = {
   whatFor: "so no port is published and no network is kept apart (Debian: apt install nftables)",
 };
 
+/** Nothing else goes on while the library works, and it keeps the memory that it needed. */
+const SHORT_BYTES = 64 * 1024;
+/** On a kernel without nftables the library ends the process, and the program only itself. */
+let isKernelAble = false;
+
 /**
  * Runs a script of `nft`, all of it or none.
  * @throws OrchdError `runtime` when nft is not installed or refuses the script
  */
 export async function applyNftables(script: string): Promise<void> {
+  const isForLibrary = isKernelAble && script.length <= SHORT_BYTES;
+  const library = isForLibrary ? await nftLibrary() : undefined;
+  const complaint = library === undefined ? await refusalOf(script) : library.refusalOf(script);
+  isKernelAble ||= complaint === undefined;
+  if (complaint === undefined) return;
+  throw new OrchdError("runtime", `nft refused the node's rules: ${complaint}`);
+}
+
+/** What the program complains of; undefined when the kernel has the script's rules. */
+async function refusalOf(script: string): Promise<string | undefined> {
   const output = await runProgram(NFT, ["-f", "-"], script);
-  if (output.exitCode === 0) return;
-  throw new OrchdError("runtime", `nft refused the node's rules: ${complaintOf(output)}`);
+  return output.exitCode === 0 ? undefined : complaintOf(output);
 }
 
 const countersSchema = z.object({

@@ -22,6 +22,11 @@ export const BANDS: Band[] = [
     ours: ["core/archive/", "model/", "lib/"],
     packages: ["zod", "node:zlib"],
   },
+  {
+    band: "core/gossip/",
+    ours: ["core/gossip/", "model/", "lib/"],
+    packages: ["zod", "node:zlib"],
+  },
   { band: "core/", ours: ["model/", "lib/"], packages: ["zod", "yaml"] },
   { band: "store/", ours: ["store/", ...CORE], packages: ["drizzle-orm", "zod", ...BUILTINS] },
   {

@@ -10,7 +10,7 @@ function aMapping(line: string, anonymousKib: number): string {
   return [line, ...figures, ""].join("\n");
 }
 
-test("only what is mapped from the executable, protected and unchanged can be given back", () => {
+test("only what is mapped from files, protected and unchanged can be given back", () => {
   const smaps = [
     aMapping("00200000-00210000 r--p 00000000 fe:00 77                 /usr/bin/orchd", 0),
     aMapping("00210000-00240000 r-xp 00010000 fe:00 77                 /usr/bin/orchd", 0),
@@ -19,10 +19,12 @@ test("only what is mapped from the executable, protected and unchanged can be gi
     aMapping("00250000-00260000 rw-p 00050000 fe:00 77                 /usr/bin/orchd", 0),
     aMapping("7fde00000000-7fde00010000 rwxp 00000000 00:00 0 ", 64),
     aMapping("7fed00000000-7fed00010000 r-xp 00026000 fe:00 78         /usr/lib/libc.so.6", 0),
+    aMapping("7fee00000000-7fee00010000 r--p 00000000 00:00 0          [vvar]", 0),
   ].join("");
-  expect(unchangedRanges(smaps, "/usr/bin/orchd")).toEqual([
+  expect(unchangedRanges(smaps)).toEqual([
     { start: 0x200000, bytes: 0x10000 },
     { start: 0x210000, bytes: 0x30000 },
+    { start: 0x7fed00000000, bytes: 0x10000 },
   ]);
 });
 

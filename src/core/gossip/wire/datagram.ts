@@ -1,6 +1,6 @@
+import { crc32 } from "node:zlib";
 import type { Message } from "../messages.ts";
 import { compress, decompress } from "./compress.ts";
-import { crc32 } from "./crc32.ts";
 import { decrypt, encrypt, ENCRYPTION_OVERHEAD, type Cipher } from "./encryption.ts";
 import type { AddressPolicy } from "./judge.ts";
 import { acceptLabel, labelBytes, labelHeader } from "./label.ts";

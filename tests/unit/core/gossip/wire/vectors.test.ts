@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { crc32 } from "node:zlib";
 import type { Message } from "../../../../../src/core/gossip/messages.ts";
 import { compress } from "../../../../../src/core/gossip/wire/compress.ts";
-import { crc32 } from "../../../../../src/core/gossip/wire/crc32.ts";
 import {
   decodeDatagram,
   encodeDatagram,
