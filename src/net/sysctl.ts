@@ -39,13 +39,11 @@ export async function requireIpv6(): Promise<void> {
     ["all", "default"].map((device) => readSysctl(`${IPV6}/${device}/disable_ipv6`)),
   );
   if (settings.every((value) => value === "0")) return;
-  const message = settings.includes("1")
-    ? "turn it on with: sysctl net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0"
+  const remedy = settings.includes("1")
+    ? "set net.ipv6.conf.all.disable_ipv6 and net.ipv6.conf.default.disable_ipv6 to 0 by sysctl"
     : "start it without ipv6.disable=1";
-  throw new OrchdError(
-    "runtime",
-    `tasks of this cluster have IPv6 addresses, and the kernel of this machine has no IPv6: ${message}`,
-  );
+  const message = "tasks of this cluster have IPv6 addresses, and this machine's kernel has none";
+  throw new OrchdError("runtime", `${message}: ${remedy}`);
 }
 
 /** Undefined where the kernel has no such setting. */

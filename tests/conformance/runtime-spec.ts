@@ -364,7 +364,7 @@ function networkCases({ lab, inside, test }: SpecTools): void {
     );
   });
 
-  test("an IPv6 address and a way out come with it where the node's network has such", async () => {
+  test("an IPv6 address comes along where the node's network has such", async () => {
     const { gateway } = lab().network;
     const address = gateway.replace(/\.1$/, ".9");
     const script = [

@@ -1,8 +1,8 @@
 import { bytesOfHost, textOfIpv6 } from "../../lib/ip.ts";
 
 /*
- * The IPv6 addresses of a cluster. Each is the cluster's own /96 network with an IPv4 address of the
- * cluster in its last four bytes, so that whoever knows the one knows the other.
+ * The IPv6 addresses of a cluster. Each is the cluster's own /96 network with an IPv4 address of
+ * the cluster in its last four bytes, so that whoever knows the one knows the other.
  */
 
 /** Of IPv4, and that in which the same has an IPv6 address, where there is one. */

@@ -19,7 +19,7 @@ const VXLAN_OVERHEAD = 50;
 const WIREGUARD_OVERHEAD = 80;
 /** The least that an IPv4 host must take (RFC 791 asks for 576 in pieces; Linux for this). */
 const MTU_MIN = 576;
-/** And an IPv6 one. Where there is less room the tunnel's own packets travel in pieces (RFC 8200, 5). */
+/** And an IPv6 one (RFC 8200, section 5): with less room the tunnel's packets travel in pieces. */
 const MTU_MIN_IPV6 = 1280;
 /** Most routers forget a mapping for UDP after 30 s or more (RFC 4787 asks for 2 minutes). */
 const KEEPALIVE_S = 25;

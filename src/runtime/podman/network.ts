@@ -138,6 +138,7 @@ function requireSame(found: PodmanNetwork, wanted: BridgeNetwork): void {
   throw new OrchdError(
     "conflict",
     `Podman's network ${wanted.name} is not as orchd needs it (it has ` +
-      `${textOf(has) || "no subnet"}, wanted is ${textOf(needs)} without DNS); remove it with: podman network rm ${wanted.name}`,
+      `${textOf(has) || "no subnet"}, wanted is ${textOf(needs)} without DNS); ` +
+      `remove it with: podman network rm ${wanted.name}`,
   );
 }

@@ -104,7 +104,7 @@ describe("the rules of a node", () => {
     expect(nodeRules(map, OWN, options)).toBeUndefined();
   });
 
-  test("are the same for IPv6 where tasks have addresses of it, and beware of those of links", () => {
+  test("are the same for IPv6 where tasks have it, and beware of addresses of links", () => {
     const table = rules6();
     const chain = (name: string) => table.chains.get(name)?.rules ?? [];
     expect(table.name).toBe("ip6 orchd");
