@@ -70,7 +70,8 @@ function probesOf(
     programs: findPrograms,
     ports: () => findPorts(options, own, processes),
     forwarding: () => ({
-      isOn: readFileSync("/proc/sys/net/ipv4/ip_forward", "utf8").trim() === "1",
+      isOn: isOn("ipv4/ip_forward"),
+      ...(own.range6 === undefined ? {} : { isIpv6On: isOn("ipv6/conf/all/forwarding") }),
       isOrchdRunning: own.isRunning,
     }),
     kernel: () => findKernel(own),
@@ -92,6 +93,10 @@ function probesOf(
     certificates: () => findCertificates(options.dataDir),
     strangers: () => (own.ca === undefined ? undefined : findStrangers(own, options.serverPort)),
   };
+}
+
+function isOn(setting: string): boolean {
+  return readFileSync(`/proc/sys/net/${setting}`, "utf8").trim() === "1";
 }
 
 /** Undefined where this node answers for no host. */
