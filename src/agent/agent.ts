@@ -119,7 +119,7 @@ export class Agent implements AgentSession {
       log,
       runtime,
       isWanted: (volume) => this.#executor.isMaking(volume),
-      mayHold: (volume) => this.#mayHold(volume),
+      mayHold: (volume) => this.#care.mayHold(volume),
     });
     this.#readiness = new Readiness({
       clock,
@@ -350,16 +350,6 @@ export class Agent implements AgentSession {
 
   removeVolumes(names: readonly string[]): Promise<void> {
     return this.#removals.remove(names);
-  }
-
-  /** Whether a task holds the volume, or may do so since nothing but its container is known. */
-  #mayHold(volume: string): boolean {
-    if (!this.#containers.isListed) return true;
-    return [...this.#containers.all()].some(({ taskId }) => {
-      const mounts = this.#worker.assignment(taskId)?.container.mounts;
-      const isMounted = mounts?.some((one) => one.type === "volume" && one.volume === volume);
-      return isMounted ?? true;
-    });
   }
 
   async lackedContents(refs: readonly ContentRef[]): Promise<ContentRef[]> {
