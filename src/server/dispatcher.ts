@@ -125,7 +125,7 @@ export class Dispatcher implements ServerSession {
     const { nodeId } = session;
     const heardSinceRestore = cluster.restored?.to ?? 0;
     const before = this.#store.view().nodes.get(nodeId);
-    // What it was told since counts from later: an agent that says this again does not say the truth.
+    // What it was told since counts from later: an agent that says this again is not honest.
     if (before?.heardSinceRestore === heardSinceRestore) return;
     const taken = session.held().then((held) =>
       commitFresh(this.#store, (view) => {
