@@ -33,7 +33,7 @@ test("one that drops IPv6 is to be opened for the cluster's IPv6 addresses", asy
   ]);
 });
 
-test("one that drops both is to be opened for both, and one that is open for one for it", async () => {
+test("one that drops both is to be opened for each that is not open yet", async () => {
   const inet6 = "nft insert rule inet wall through ip6 daddr fd00::ad2:0/112 accept";
   expect(await toldOf(shut("inet wall", "through"))).toEqual([
     "nft insert rule inet wall through ip daddr 10.210.0.0/16 accept",

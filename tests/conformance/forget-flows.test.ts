@@ -42,7 +42,10 @@ const PROGRAM = `
         else resolve();
       });
     });
-  for (const [type, virtual, own] of [["udp4", "10.0.0.1", "10.0.0.2"], ["udp6", "fd00::1", "fd00::2"]]) {
+  for (const [type, virtual, own] of [
+    ["udp4", "10.0.0.1", "10.0.0.2"],
+    ["udp6", "fd00::1", "fd00::2"],
+  ]) {
     await send(type, 7000, virtual);
     await send(type, 53, own);
     await send(type, 54, own);
