@@ -5,7 +5,7 @@ import type { View } from "../../model/view.ts";
 import { unmetWishes } from "./affinity.ts";
 import type { Candidate } from "./candidate.ts";
 import type { ClusterLoad, LoadedNode } from "./cluster-load.ts";
-import { firstRefusal, LOAD_FILTERS, STATIC_FILTERS } from "./filters.ts";
+import { firstRefusal, loadFiltersFor, STATIC_FILTERS } from "./filters.ts";
 import type { TaskGroup } from "./group.ts";
 import { revisionKey } from "./load.ts";
 import { Scores } from "./score.ts";
@@ -57,6 +57,7 @@ export class Picker {
   readonly #seed: number;
   readonly #strategy: Strategy;
   readonly #scores: Scores;
+  readonly #loadFilters: ReturnType<typeof loadFiltersFor>;
   /** What no placement changes. */
   readonly #verdicts: Verdicts;
   /** Nodes that were the best once, and are known since. */
@@ -70,6 +71,7 @@ export class Picker {
     this.#group = group;
     this.#seed = seed;
     this.#judged = new Uint8Array(nodes);
+    this.#loadFilters = loadFiltersFor(group.spec);
     this.#strategy = group.spec.placement.strategy ?? run.knowledge.strategy ?? "spread";
     this.#scores = new Scores({
       load: run.load,
@@ -109,7 +111,7 @@ export class Picker {
       if (at === undefined || node === undefined) return false;
       if (this.#tierFor(at, node, candidate) > tier) return false;
       if (this.#staticRefusal(at, node, candidate) !== undefined) return false;
-      if (firstRefusal(LOAD_FILTERS, candidate, node, at.load) !== undefined) return false;
+      if (firstRefusal(this.#loadFilters, candidate, node, at.load) !== undefined) return false;
       const order = this.#trees[tier]?.compareGroups(at.index, best.index) ?? 0;
       return order === 0 ? this.#scores.isNoFuller(at.index, best.index) : order < 0;
     });
@@ -148,7 +150,7 @@ export class Picker {
       const at = this.#run.load.nodes[i];
       const node = at && this.#run.view.nodes.get(at.id);
       const reason =
-        node && at ? firstRefusal(LOAD_FILTERS, candidate, node, at.load) : "is not there";
+        node && at ? firstRefusal(this.#loadFilters, candidate, node, at.load) : "is not there";
       if (reason === undefined) return at;
       this.#refusals.set(i, reason);
       tree.dropBest();
