@@ -2,6 +2,8 @@ import type { Clock } from "../lib/clock.ts";
 import { messageChainOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
+import { CLUSTER_TUNINGS } from "../core/gossip/tuning.ts";
+import type { GossipPreset } from "../model/gossip-preset.ts";
 import { formatServerAddress, splitServerAddress } from "../model/server-address.ts";
 import {
   startMember,
@@ -18,6 +20,8 @@ export interface MembershipOptions {
   /** The address by which others reach this node. */
   address: string;
   bind: { host: string; port: number };
+  /** By which numbers it goes; `orchd` when absent. */
+  preset?: GossipPreset;
   /** Base 64, the primary key first. */
   gossipKeys: readonly string[];
   clock: Clock;
@@ -45,7 +49,7 @@ export class Membership {
   }
 
   static async start(options: MembershipOptions): Promise<Membership> {
-    const { name, tags, bind, address, clock, random, log } = options;
+    const { name, tags, bind, address, preset = "orchd", clock, random, log } = options;
     const [primary, ...others] = options.gossipKeys.map(decodeKey);
     if (primary === undefined) throw new Error("a cluster has a gossip key");
     const keyring = new Keyring(primary, others);
@@ -57,6 +61,7 @@ export class Membership {
         bind,
         advertise,
         keyring,
+        tuning: CLUSTER_TUNINGS[preset],
         clock,
         random,
         log,

@@ -5,9 +5,9 @@ import { equalJson } from "../lib/order.ts";
 import { Trouble } from "../lib/trouble.ts";
 import { mergeMap, type OwnTask } from "../core/network/merge-map.ts";
 import { formatNotice, newsBetween, NOTICE_TASKS_MAX } from "../core/network/task-notice.ts";
-import { parseNotice, type TaskNews } from "../core/network/task-notice.ts";
+import { NOTICE_VERSION_MAX, parseNotice, type TaskNews } from "../core/network/task-notice.ts";
 import { CLUSTER_RANGE_DEFAULT } from "../model/cluster.ts";
-import { type NodeId, nodeIdSchema } from "../model/ids.ts";
+import { type NodeId, nodeIdSchema, type TaskId } from "../model/ids.ts";
 import {
   isEmptyChange,
   MovingMap,
@@ -17,6 +17,7 @@ import {
 import type { NodeLink } from "../model/link.ts";
 import type { MapNode, NetworkMap } from "../model/network-map.ts";
 import type { MemberChange } from "../net/gossip/gossip-member.ts";
+import { Denials } from "./denials.ts";
 import { Departed } from "./departed.ts";
 import { PeerNews } from "./peer-news.ts";
 import type { AgentState } from "../store/agent-state/agent-state.ts";
@@ -60,6 +61,7 @@ export class NetworkTable {
   #own: OwnTask[] | undefined;
   readonly #gone: Departed;
   readonly #heard: PeerNews;
+  readonly #denials: Denials;
   #announcer: Announcer | undefined;
   #version = 0;
   #merged: NetworkMap | undefined;
@@ -81,6 +83,7 @@ export class NetworkTable {
     const isLed = () => options.isLed();
     this.#heard = new PeerNews({ clock, isLed, onForget: () => this.#changed() });
     this.#gone = new Departed({ clock, isLed, onChange: () => this.#changed() });
+    this.#denials = new Denials({ clock, deny: (ids, above) => this.#deny(ids, above) });
   }
 
   get nodeId(): NodeId {
@@ -139,8 +142,11 @@ export class NetworkTable {
   /** What a node told all of its own tasks. */
   hear(text: string): void {
     const notice = text.length > NOTICE_MAX ? undefined : parseNotice(text);
-    if (notice === undefined || notice.nodeId === this.nodeId) return;
-    if (this.#heard.take(notice, this.#map)) this.#changed();
+    if (notice === undefined) return;
+    if (notice.nodeId === this.nodeId) {
+      // Its own words don't come back to it: somebody else, or a former life of it, said that.
+      if (notice.version >= this.#version) this.#denials.note(notice);
+    } else if (this.#heard.take(notice, this.#map)) this.#changed();
   }
 
   /** A member that is dead or has left takes no traffic, until it is seen alive again. */
@@ -166,8 +172,16 @@ export class NetworkTable {
     this.#isClosed = true;
     if (this.#save !== undefined) this.#saveNow();
     this.#heard.close();
+    this.#denials.close();
     this.#gone.close();
     this.#listeners.clear();
+  }
+
+  /** Tells what is true of these tasks, with a higher version than the one that was heard. */
+  #deny(ids: ReadonlySet<TaskId>, above: number): void {
+    this.#version = Math.max(this.#version, above);
+    const own = new Map(newsBetween([], this.#own ?? []).map((news) => [news.id, news]));
+    this.#announce([...ids].map((id) => own.get(id) ?? { id }));
   }
 
   #announce(news: readonly TaskNews[], only?: string): void {
@@ -175,7 +189,8 @@ export class NetworkTable {
     const { clock } = this.#options;
     for (let from = 0; from < news.length; from += NOTICE_TASKS_MAX) {
       // Later lives of this node go on from the clock, which is never set back by much.
-      this.#version = Math.max(Math.floor(clock.now()), this.#version + 1);
+      const next = Math.max(Math.floor(clock.now()), this.#version + 1);
+      this.#version = Math.min(next, NOTICE_VERSION_MAX);
       const tasks = news.slice(from, from + NOTICE_TASKS_MAX);
       const notice = formatNotice({ nodeId: this.nodeId, version: this.#version, tasks });
       this.#announcer.notify(notice, only);

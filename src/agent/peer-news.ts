@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "../lib/clock.ts";
 import { isWithin, parseSubnet } from "../core/network/address.ts";
 import type { HeardNews } from "../core/network/merge-map.ts";
-import type { TaskNews, TaskNotice } from "../core/network/task-notice.ts";
+import { NOTICE_VERSION_MAX, type TaskNews, type TaskNotice } from "../core/network/task-notice.ts";
 import type { TaskId } from "../model/ids.ts";
 import type { MovingMap } from "../model/network-change.ts";
 
@@ -43,7 +43,7 @@ export class PeerNews {
     let isNew = false;
     for (const news of tasks) {
       const known = this.news.get(news.id);
-      if (known !== undefined && known.version >= version) continue;
+      if (known !== undefined && !isNewer(version, known.version)) continue;
       // A task stays on its node, in its service and with an address of its node.
       if ((known ?? map.tasks.get(news.id) ?? { nodeId }).nodeId !== nodeId) continue;
       if (!isPossible(news, map) || ("address" in news && !isWithin(subnet, news.address)))
@@ -97,6 +97,10 @@ export class PeerNews {
     this.#ageLater();
     if (this.news.size < before) this.#options.onForget();
   }
+}
+
+function isNewer(version: number, known: number): boolean {
+  return version > known || version === NOTICE_VERSION_MAX;
 }
 
 function isPossible(news: TaskNews, map: MovingMap): boolean {

@@ -5,6 +5,7 @@ import type { Log } from "../lib/log.ts";
 import { systemRandom } from "../lib/random.ts";
 import { TrustedClock } from "../lib/trusted-clock.ts";
 import type { HostCertificatesAnswer, HostCertificatesRequest, Identity } from "../model/join.ts";
+import type { GossipPreset } from "../model/gossip-preset.ts";
 import type { NodeLink } from "../model/link.ts";
 import type { MapNode } from "../model/network-map.ts";
 import { NOTES_MAX, type NodeFacts } from "../model/node.ts";
@@ -68,6 +69,7 @@ export interface AgentRoleOptions {
   advertise?: string;
   /** UDP and TCP: where it meets the other members of the cluster. */
   gossipPort: number;
+  gossipPreset?: GossipPreset;
   /** Where it takes requests for services; absent means the usual ports. */
   ingress?: IngressChoice;
   orchdVersion: string;
@@ -270,7 +272,7 @@ export class AgentRole {
   }
 
   async #begin(): Promise<void> {
-    const { advertise, gossipPort, log } = this.#options;
+    const { advertise, gossipPort, gossipPreset: preset, log } = this.#options;
     await this.#agent.takeUp();
     this.#agent.networkTable?.subscribe(() => this.#checkRange());
     this.#checkRange();
@@ -285,6 +287,7 @@ export class AgentRole {
       name: this.#identity.nodeId,
       tags: { name: this.#identity.name, role: "agent" },
       bind: { host: "0.0.0.0", port: gossipPort },
+      ...(preset && { preset }),
       address: this.#facts.address,
       gossipKeys: this.#identity.gossipKeys,
       clock: systemClock,

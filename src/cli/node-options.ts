@@ -1,8 +1,10 @@
 import { Option } from "commander";
+import type { GossipPreset } from "../model/gossip-preset.ts";
 import { collect, parseIp, pathFrom, usageError } from "./context.ts";
 import type { Io } from "./io.ts";
 import {
   gossipPortOption,
+  gossipPresetOption,
   type IngressPortFlags,
   ingressPortOptions,
   ingressPortsFrom,
@@ -17,6 +19,7 @@ export interface NodeFlags extends RuntimeFlags, IngressPortFlags {
   runDir?: string;
   advertise?: string;
   gossipPort: number;
+  gossipPreset?: GossipPreset;
   resource?: string[];
   allowBind?: string[];
   ingressLog?: boolean;
@@ -37,6 +40,7 @@ export function nodeOptions(io: Io): Option[] {
       "address by which others reach this node (default: found out)",
     ).argParser(parseIp),
     gossipPortOption(),
+    gossipPresetOption(),
     new Option(
       "--resource <kind=count>",
       "what the machine has for tasks that reserve it; can be given several times",

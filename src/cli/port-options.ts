@@ -1,4 +1,5 @@
 import { Option } from "commander";
+import { GOSSIP_PRESETS } from "../model/gossip-preset.ts";
 import { parsePort, usageError } from "./context.ts";
 
 /** Where memberlist, serf and Consul gossip too. */
@@ -14,6 +15,11 @@ export function gossipPortOption(): Option {
   return new Option("--gossip-port <port>", "where nodes tell each other that they are alive")
     .default(GOSSIP_PORT)
     .argParser(parsePort);
+}
+
+export function gossipPresetOption(): Option {
+  const about = "how soon a silent node counts as gone, the same on all machines";
+  return new Option("--gossip-preset <name>", `${about} (default: orchd)`).choices(GOSSIP_PRESETS);
 }
 
 export function ingressPortOptions(): Option[] {

@@ -1,5 +1,6 @@
 import type { Diagnosis, DoctorOptions } from "../model/diagnosis.ts";
 import type { RegistryLogin } from "../model/registry-login.ts";
+import type { GossipPreset } from "../model/gossip-preset.ts";
 import type { NodeLink } from "../model/link.ts";
 import type { NetworkMode } from "../model/network-map.ts";
 import type { Strategy } from "../model/service.ts";
@@ -45,7 +46,7 @@ export interface NodeOptions {
 export interface ServerOptions extends NodeOptions {
   agent: boolean;
   /** Where agents and other machines reach it; absent means nowhere. */
-  listen?: { host: string; port: number; gossipPort: number };
+  listen?: { host: string; port: number; gossipPort: number; gossipPreset?: GossipPreset };
   /** Backups of the cluster that it makes by itself. */
   backups?: { directory: string; everyMs: number; keep: number; passphrase?: string };
   /** Where the addresses of tasks and services are from: chosen when the cluster is made. */
@@ -69,6 +70,7 @@ export interface JoinOptions extends NodeOptions {
   link?: NodeLink;
   name: string | undefined;
   gossipPort: number;
+  gossipPreset?: GossipPreset;
 }
 
 /** What `orchd restore` was asked to put back, where no server runs. */

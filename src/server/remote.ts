@@ -7,6 +7,7 @@ import { systemRandom } from "../lib/random.ts";
 import { Membership } from "../agent/membership.ts";
 import type { ApiEnv } from "../api/env.ts";
 import { serveApi, type ApiListener } from "../api/listen.ts";
+import type { GossipPreset } from "../model/gossip-preset.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { HostCertificatesAnswer, HostCertificatesRequest } from "../model/join.ts";
 import { nodeIdSchema } from "../model/ids.ts";
@@ -39,6 +40,7 @@ export interface ListenOptions {
   port: number;
   /** UDP and TCP: the members of the cluster. */
   gossipPort: number;
+  gossipPreset?: GossipPreset;
 }
 
 export interface RemoteOptions {
@@ -186,10 +188,12 @@ export class Remote {
 
   async #gossip(): Promise<void> {
     const { self, store, log, listen } = this.#options;
+    const { gossipPreset: preset } = listen;
     this.#membership = await Membership.start({
       name: self.id,
       tags: { name: self.name, role: "server" },
       bind: { host: listen.host, port: listen.gossipPort },
+      ...(preset && { preset }),
       address: this.#address,
       gossipKeys: clusterIn(store.view()).gossipKeys,
       clock: systemClock,

@@ -3,6 +3,9 @@ import type { Explanation, NodeSummary, TaskSummary } from "../../src/model/summ
 import { Fleet, type FleetHost } from "../../scripts/lab/fleet.ts";
 import { aStack } from "../../scripts/lab/host.ts";
 
+/** A server alone waits half a minute before it believes that all others are gone. */
+const PARTITION_MS = 240_000;
+
 const SPREAD = aStack("spread", "deploy: {replicas: 6}");
 
 /** Three machines: h1 is the server, h2 and h3 have joined, one by address, one by multicast. */
@@ -93,7 +96,8 @@ describe("a fleet of three", () => {
       ]);
       return a.length + b.length === 6;
     });
-    expect(before.filter((one) => !before.includes(one))).toEqual([]);
+    const meanwhile = await containersOn(h2, "spread");
+    expect(before.filter((one) => !meanwhile.includes(one))).toEqual([]);
     const told = await h1.json<Explanation>("explain", "h3");
     expect(told.summary).toInclude("down");
     await h3.boot();
@@ -167,6 +171,36 @@ describe("a fleet of three", () => {
     const after = await Promise.all([h1, h2, h3].map((host) => containersOn(host, "spread")));
     expect(after).toEqual(before);
   });
+
+  test(
+    "goes on while its server alone is cut off, and restarts nothing when it is back",
+    async () => {
+      const [h1, h2, h3] = hostsOf(fleet);
+      const others = [h2, h3];
+      const before = await Promise.all(others.map((host) => containersOn(host, "spread")));
+      await h1.cutLink();
+      // A server that hears nobody takes its own cable for the likelier fault at first.
+      await h1.waitFor("the server suspects both", async () => {
+        const health = await Promise.all(others.map(({ name }) => healthOf(h1, name)));
+        return health.every((one) => one === "suspect");
+      });
+      await h1.waitFor("the server takes both for gone", async () => {
+        const health = await Promise.all(others.map(({ name }) => healthOf(h1, name)));
+        return health.every((one) => one === "down");
+      });
+      await h1.waitFor("it runs all that it can by itself", async () => {
+        return (await runningOn(h1, "spread", "h1")).length === 6;
+      });
+      const meanwhile = await Promise.all(others.map((host) => containersOn(host, "spread")));
+      expect(meanwhile).toEqual(before);
+      await h1.mendLink();
+      await h1.waitFor("all nodes are ready", async () => (await ready(h1)).length === 3);
+      await waitReady(fleet, "spread", 6);
+      const after = await Promise.all(others.map((host) => containersOn(host, "spread")));
+      expect(after).toEqual(before);
+    },
+    PARTITION_MS,
+  );
 
   test("takes a node whose clock says 1970, which learns the time", async () => {
     const [h1, h2, h3] = hostsOf(fleet);

@@ -41,6 +41,7 @@ export function joinCommand(context: Context): Command {
         ...linkFrom(flags),
         name: flags.name,
         gossipPort: flags.gossipPort,
+        ...(flags.gossipPreset && { gossipPreset: flags.gossipPreset }),
       });
     });
   for (const option of nodeOptions(io)) command.addOption(option);

@@ -49,11 +49,13 @@ export function serverCommand(context: Context): Command {
         .default("spread"),
     )
     .action(async (flags: ServerFlags) => {
-      const { agent, listen, clusterRange, network, strategy, gossipPort } = flags;
+      const { agent, listen, clusterRange, network, strategy } = flags;
+      const { gossipPort, gossipPreset } = flags;
+      const gossip = { gossipPort, ...(gossipPreset && { gossipPreset }) };
       context.exitCode = await context.program.startServer({
         ...nodeFrom(io, flags),
         agent,
-        ...(listen === "none" ? {} : { listen: { ...listen, gossipPort } }),
+        ...(listen === "none" ? {} : { listen: { ...listen, ...gossip } }),
         ...(clusterRange === undefined ? {} : { clusterRange }),
         ...(network === undefined ? {} : { network }),
         strategy,

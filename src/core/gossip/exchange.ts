@@ -38,7 +38,7 @@ export type Ignored =
   | "versions"
   /** An incarnation far beyond what is known. */
   | "incarnation"
-  /** More members, or more probes for others, than the limit. */
+  /** More members, more probes for others or more pings in a packet than the limit. */
   | "limit"
   /** An indirect ping to nobody that is known. */
   | "stranger"

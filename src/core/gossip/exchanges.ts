@@ -17,12 +17,13 @@ export class Exchanges {
   readonly #context: Context;
   readonly #rules: Rules;
   readonly #seeds: Address[] = [];
-  /** Exchanges that this member began, and whether it was to join. */
-  readonly #pending = new Map<number, boolean>();
+  /** Exchanges that this member began: with whom, and whether it was to join. */
+  readonly #pending = new Map<number, { to: Address; join: boolean }>();
   #userState: Uint8Array = new Uint8Array();
   #timer: Timer<() => void> | undefined;
   #isHeld = false;
   #lastId = 0;
+  #asksFrom = 0;
 
   constructor(context: Context, rules: Rules) {
     this.#context = context;
@@ -55,14 +56,26 @@ export class Exchanges {
   }
 
   onAnswer(id: number, state: PushPull): void {
-    const join = this.#pending.get(id);
-    if (join === undefined) return;
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return;
     this.#pending.delete(id);
-    this.#merge({ ...state, join }, undefined);
+    this.#merge({ ...state, join: pending.join }, undefined, pending.to);
   }
 
   onFailure(id: number): void {
     this.#pending.delete(id);
+  }
+
+  /**
+   * Asks a member where it is known to be what it says of itself. Whoever accused it may have told
+   * it alone, and so pushed its incarnation beyond what the others follow.
+   */
+  askItself(name: string): void {
+    const { now, roster, tuning, self, hasLeft } = this.#context;
+    const known = roster.get(name);
+    if (hasLeft || known === undefined || name === self.node || now < this.#asksFrom) return;
+    this.#asksFrom = now + tuning.probeIntervalMs;
+    this.#open(known.address, false);
   }
 
   /** Exchanges soon: this member has missed a while. */
@@ -123,7 +136,7 @@ export class Exchanges {
 
   #open(to: Address, join: boolean): void {
     this.#lastId += 1;
-    this.#pending.set(this.#lastId, join);
+    this.#pending.set(this.#lastId, { to, join });
     this.#context.emit({ type: "pushPull", id: this.#lastId, to, state: this.#state(join) });
   }
 
@@ -132,20 +145,23 @@ export class Exchanges {
     return { join, members, userState: this.#userState };
   }
 
-  #merge({ members, join, userState }: PushPull, from: Address | undefined): void {
-    for (const member of members) this.#mergeMember(member, from);
+  /** @param asked where the peer is that was asked */
+  #merge({ members, join, userState }: PushPull, from: Address | undefined, asked?: Address): void {
+    for (const member of members) this.#mergeMember(member, from, asked);
     if (userState.length > 0) {
       this.#context.emit({ type: "userState", payload: userState, join });
     }
   }
 
   /** What a peer calls dead is only suspected here: it may be the peer that sees nobody. */
-  #mergeMember(pushed: PushedMember, from: Address | undefined): void {
+  #mergeMember(pushed: PushedMember, from: Address | undefined, asked?: Address): void {
     const { node, incarnation, state, address, meta, versions } = pushed;
     const self = this.#context.self.node;
     if (state === "alive") {
       const message = { type: "alive", incarnation, node, address, meta, versions } as const;
-      return this.#rules.alive(message, from);
+      const known = this.#context.roster.get(node)?.address;
+      const isOwnWord = asked?.host === known?.host && asked?.port === known?.port;
+      return this.#rules.alive(message, from, isOwnWord);
     }
     if (state === "left") {
       return this.#rules.dead({ type: "dead", incarnation, node, from: node }, from);

@@ -17,11 +17,19 @@ export const INCARNATION_JUMP_MAX = 2 ** 20;
 export const INCARNATION_FIRST_MAX = 2 ** 31;
 export const INCARNATION_MAX = 2 ** 32 - 1;
 
-/** Why an alive message is not taken, whatever is known of its member. */
-export function whyRefused(context: Context, message: Alive): Ignored | undefined {
+/**
+ * Why an alive message is not taken, whatever is known of its member.
+ * @param isOwnWord whether the member itself said it, on a stream to where it is known to be
+ */
+export function whyRefused(
+  context: Context,
+  message: Alive,
+  isOwnWord: boolean,
+): Ignored | undefined {
   const { roster, tuning, self } = context;
   const known = roster.get(message.node);
-  if (isFarAhead(known, message.incarnation)) return "incarnation";
+  // As of a member that nobody knows: somebody may have pushed it to where others can't follow.
+  if (isFarAhead(isOwnWord ? undefined : known, message.incarnation)) return "incarnation";
   if (message.meta.length > META_BYTES_MAX) return "meta";
   if (!speakTogether(self.versions, message.versions)) return "versions";
   if (known === undefined) {

@@ -35,7 +35,10 @@ export class Membership {
     this.#prober = new Prober(context, (target) => this.#suspect(target));
     this.#relays = new Relays(context);
     const refutation = new Refutation(context);
-    this.#rules = new Rules(context, refutation, (name) => this.#prober.hasten(name));
+    this.#rules = new Rules(context, refutation, {
+      onSuspected: (name) => this.#prober.hasten(name),
+      onFarAhead: (name) => this.#exchanges.askItself(name),
+    });
     this.#exchanges = new Exchanges(context, this.#rules);
   }
 
@@ -143,7 +146,14 @@ export class Membership {
   #takePacket(messages: readonly Message[], from: Address): void {
     this.#rules.hear();
     for (const message of messages) if (message.type === "alive") this.#rules.alive(message, from);
-    for (const message of messages) this.#takeMessage(message, from);
+    let isAsked = false;
+    for (const message of messages) {
+      const asks = message.type === "ping" || message.type === "indirectPing";
+      // Nobody sends two in a packet, and each would be worth one that is larger than it.
+      if (asks && isAsked) this.#context.ignore("limit", from);
+      else this.#takeMessage(message, from);
+      isAsked ||= asks;
+    }
   }
 
   #takeMessage(message: Message, from: Address): void {

@@ -9,6 +9,13 @@ import { confirmationsWanted, suspicionMinMs } from "./tuning.ts";
 /** Foreign claims to this member's own name before they are called a conflict, not a memory. */
 const CLAIMS_BEFORE_CONFLICT = 3;
 
+interface RulesListener {
+  /** Somebody else suspects this member, and this one is to look for itself. */
+  onSuspected(name: string): void;
+  /** This member is said to be alive with an incarnation that can't be believed by hearsay. */
+  onFarAhead(name: string): void;
+}
+
 /**
  * What a message about a member changes (SWIM, section 4.2; memberlist, state.go). For one
  * incarnation alive gives way to suspect and that to dead or left, never back; only a higher
@@ -17,18 +24,20 @@ const CLAIMS_BEFORE_CONFLICT = 3;
 export class Rules {
   readonly #context: Context;
   readonly #refutation: Refutation;
-  readonly #onSuspected: (name: string) => void;
+  readonly #listener: RulesListener;
   #claims = 0;
 
-  constructor(context: Context, refutation: Refutation, onSuspected: (name: string) => void) {
+  constructor(context: Context, refutation: Refutation, listener: RulesListener) {
     this.#context = context;
     this.#refutation = refutation;
-    this.#onSuspected = onSuspected;
+    this.#listener = listener;
   }
 
-  alive(message: Alive, from?: Address): void {
+  /** @param isOwnWord whether the member itself said it, on a stream to where it is known to be */
+  alive(message: Alive, from?: Address, isOwnWord = false): void {
     const context = this.#context;
-    const why = whyRefused(context, message);
+    const why = whyRefused(context, message, isOwnWord);
+    if (why === "incarnation") this.#listener.onFarAhead(message.node);
     if (why !== undefined) return context.ignore(why, from);
     if (message.node === context.self.node) return this.#claimed(message);
     const known = context.roster.get(message.node);
@@ -61,7 +70,7 @@ export class Rules {
     const { confirmers } = context.tuning;
     if (confirmers === 0) return;
     if (context.random.next() * context.roster.liveCount < confirmers)
-      this.#onSuspected(known.node);
+      this.#listener.onSuspected(known.node);
   }
 
   dead(message: Dead, from?: Address): void {

@@ -1,3 +1,5 @@
+import type { GossipPreset } from "../../model/gossip-preset.ts";
+
 /**
  * Every number that shapes detection and gossip. Names and formulas follow hashicorp/memberlist
  * (config.go, util.go, suspicion.go) where it has them; README.md tells trade-offs and ranges.
@@ -110,19 +112,9 @@ const local: Tuning = {
   reapAfterMs: 15_000,
 };
 
-/** orchd's own: a lost node is known in under 4 s. */
-const orchd: Tuning = {
-  ...lan,
-  probeIntervalMs: 500,
-  probeTimeoutMs: 200,
-  suspicionMult: 2,
-  suspicionScaleMin: 2,
-  suspicionMaxMult: 10,
-  confirmations: 3,
+/** What a cluster that heals by itself needs beside memberlist's numbers, whatever its network. */
+const healing = {
   confirmsInSmallClusters: true,
-  confirmers: 4,
-  // A suspicion must reach its suspect, and the refutation all others, also where packets get lost.
-  retransmitMult: 6,
   pushPullSteadyFrom: 128,
   reapAfterMs: 24 * 3_600_000,
   reconnectIntervalMs: 15_000,
@@ -131,7 +123,31 @@ const orchd: Tuning = {
   announcesSource: false,
 };
 
+/** orchd's own: a lost node is known in under 4 s. */
+const orchd: Tuning = {
+  ...lan,
+  ...healing,
+  probeIntervalMs: 500,
+  probeTimeoutMs: 200,
+  suspicionMult: 2,
+  suspicionScaleMin: 2,
+  suspicionMaxMult: 10,
+  confirmations: 3,
+  confirmers: 4,
+  // A suspicion must reach its suspect, and the refutation all others, also where packets get lost.
+  retransmitMult: 6,
+};
+
+/** memberlist's own numbers beside orchd's: what it and serf do, to the letter. */
 export const PRESETS = { lan, wan, local, orchd } as const;
+
+/** What people choose among. */
+export const CLUSTER_TUNINGS: Readonly<Record<GossipPreset, Tuning>> = {
+  orchd,
+  lan: { ...lan, ...healing },
+  wan: { ...wan, ...healing },
+  local: { ...local, ...healing },
+};
 
 /** The least time that a suspicion lasts in a cluster of `n`. */
 export function suspicionMinMs(tuning: Tuning, n: number): number {

@@ -11,18 +11,20 @@ export type TaskNews = Told | Pick<MapTask, "id">;
 /** A node speaks of its own tasks alone. */
 export interface TaskNotice {
   nodeId: NodeId;
-  /** Grows with each notice of the node. */
+  /** Grows with each notice of the node; at most `NOTICE_VERSION_MAX`. */
   version: number;
   tasks: TaskNews[];
 }
 
 /** As many as fit into one packet. */
 export const NOTICE_TASKS_MAX = 8;
+/** A node that is pushed to this one stays there: of two with it, the later one counts. */
+export const NOTICE_VERSION_MAX = 2 ** 52;
 const SLOT_MAX = 32;
 
 const noticeSchema = z.tuple([
   nodeIdSchema,
-  z.int().min(0),
+  z.int().min(0).max(NOTICE_VERSION_MAX),
   z
     .array(
       z.union([

@@ -1,5 +1,12 @@
 import { describe, expect, test } from "bun:test";
-import { PRESETS, suspicionMinMs } from "../../../src/core/gossip/tuning.ts";
+import { INCARNATION_JUMP_MAX } from "../../../src/core/gossip/limits.ts";
+import {
+  CLUSTER_TUNINGS,
+  PRESETS,
+  suspicionMinMs,
+  type Tuning,
+} from "../../../src/core/gossip/tuning.ts";
+import { GOSSIP_PRESETS } from "../../../src/model/gossip-preset.ts";
 import { newId } from "../../../src/lib/ids.ts";
 import { systemRandom } from "../../../src/lib/random.ts";
 import { detectionBoundMs, measureCrash, measureCrashes, medianOf } from "./experiments.ts";
@@ -123,6 +130,59 @@ describe("a slow member that is free for a moment", () => {
   test("calls others dead when it can't read all that waited, acks among it", () => {
     expect(wrongWith(0)).toBe(0);
     expect(wrongWith(0.2)).toBeGreaterThan(10);
+  });
+});
+
+describe("an accusation that one member alone hears", () => {
+  test("as far ahead as it may be, parts it from nobody", () => {
+    const options = { seed: "accused", members: 16, tuning: PRESETS.orchd };
+    const world = new GossipWorld(options);
+    world.run(2000);
+    const [victim, liar] = world.members;
+    if (victim === undefined || liar === undefined) throw new Error("there are sixteen");
+    const accuse = (jump: number) => {
+      const { incarnation } = victim.membership.self;
+      const accusation = { type: "dead", node: victim.name, from: liar.name } as const;
+      const messages = [{ ...accusation, incarnation: incarnation + jump }];
+      world.give(victim, { type: "packet", from: liar.address, messages });
+    };
+    for (let i = 0; i < 3; i++) accuse(INCARNATION_JUMP_MAX);
+    world.run(20_000);
+    const { incarnation } = victim.membership.self;
+    expect(incarnation).toBeGreaterThan(3 * INCARNATION_JUMP_MAX);
+    const known = world.members.map(({ membership }) => membership.member(victim.name));
+    expect(known.map((one) => `${one?.state} ${one?.incarnation}`)).toEqual(
+      known.map(() => `alive ${incarnation}`),
+    );
+  });
+});
+
+describe("a cluster that was parted for longer than memberlist remembers the dead", () => {
+  /** How many of its members each side counts at last, and how many of all everybody does then. */
+  const partedWith = (tuning: Tuning) => {
+    const world = new GossipWorld({ seed: "parted", members: 12, tuning });
+    const counts = () => {
+      return new Set(world.members.map(({ membership }) => membership.liveCount));
+    };
+    world.run(2000);
+    for (const member of world.members.slice(0, 6)) member.side = 1;
+    world.run(600_000);
+    const parted = counts();
+    for (const member of world.members) member.side = 0;
+    world.run(900_000);
+    return { parted, together: counts() };
+  };
+
+  for (const preset of GOSSIP_PRESETS) {
+    test(`is one again, whatever people chose: ${preset}`, () => {
+      const { parted, together } = partedWith(CLUSTER_TUNINGS[preset]);
+      expect([[...parted], [...together]]).toEqual([[6], [12]]);
+    });
+  }
+
+  test("stays parted with memberlist's numbers alone", () => {
+    const { parted, together } = partedWith(PRESETS.wan);
+    expect([[...parted], [...together]]).toEqual([[6], [6]]);
   });
 });
 

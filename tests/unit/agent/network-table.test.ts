@@ -4,6 +4,7 @@ import type { OwnTask } from "../../../src/core/network/merge-map.ts";
 import type { Member } from "../../../src/core/gossip/member.ts";
 import {
   formatNotice,
+  NOTICE_VERSION_MAX,
   parseNotice,
   type TaskNews,
   type TaskNotice,
@@ -22,7 +23,7 @@ interface Disk {
   isFull?: boolean;
 }
 
-/** The table of node n1, whose own tasks the test names. */
+/** The table of a node, whose own tasks the test names. */
 class Rig {
   readonly clock = new VirtualClock(0);
   readonly table: NetworkTable;
@@ -31,10 +32,10 @@ class Rig {
   isLed = false;
   readonly disk: Disk;
 
-  constructor(disk: Disk = { map: undefined, writes: 0 }) {
+  constructor(disk: Disk = { map: undefined, writes: 0 }, name = "n1") {
     this.disk = disk;
     this.table = new NetworkTable({
-      self: aMapNode("n1"),
+      self: aMapNode(name),
       clock: this.clock,
       log: silentLog,
       memory: {
@@ -303,6 +304,64 @@ describe("what a node tells others of its tasks", () => {
     rig.isLed = true;
     rig.member("n3", "alive", "dead");
     expect(said).toEqual([undefined, anId("n2")]);
+  });
+});
+
+describe("a member that speaks in another node's name", () => {
+  const nodes = [aMapNode("n1"), aMapNode("n2")];
+  const own = () => anOwnTask("own", { address: "10.210.1.2" });
+  const lie = { id: anId<"task">("own") };
+
+  /** The node n1 with a task of its own, and n2, which hears what n1 tells after so long. */
+  function twoNodes() {
+    const [liedOf, other] = [new Rig(), new Rig(undefined, "n2")];
+    const said: TaskNotice[] = [];
+    for (const rig of [liedOf, other]) rig.take({ nodes, tasks: [aMapTask("own")] });
+    liedOf.setOwn(own());
+    liedOf.table.announceBy({
+      notify: (text) => {
+        said.push(parseNotice(text) ?? fail());
+        other.table.hear(text);
+      },
+    });
+    said.length = 0;
+    const tell = (version: number, ...tasks: TaskNews[]) => {
+      for (const rig of [liedOf, other]) rig.hear("n1", version, ...tasks);
+    };
+    return { liedOf, other, said, tell };
+  }
+
+  test("is contradicted: what it said is over in a moment", async () => {
+    const { liedOf, other, tell } = twoNodes();
+    const version = liedOf.clock.now() + 1_000_000;
+    tell(version, lie, { ...own(), id: anId("ghost"), address: "10.210.1.9" });
+    expect(other.tasks).toEqual(["ghost ready"]);
+    await liedOf.pass(1000);
+    expect(other.tasks).toEqual(["own ready"]);
+    liedOf.setOwn(anOwnTask("own", { address: "10.210.1.2", isReady: false }));
+    expect(other.tasks).toEqual(["own"]);
+  });
+
+  test("can't have the last word, whatever version it takes", async () => {
+    const { liedOf, other, tell } = twoNodes();
+    for (let i = 0; i < 3; i++) {
+      tell(NOTICE_VERSION_MAX, lie);
+      expect(other.tasks).toEqual([]);
+      await liedOf.pass(1000);
+      expect(other.tasks).toEqual(["own ready"]);
+    }
+    tell(NOTICE_VERSION_MAX + 1, lie);
+    expect(other.tasks).toEqual(["own ready"]);
+  });
+
+  test("gets few answers, however often it lies", async () => {
+    const { liedOf, said, tell } = twoNodes();
+    for (let i = 0; i < 10_000; i++) tell(1000 + i, { id: anId(`t${i}`) });
+    await liedOf.pass(1000);
+    expect(said.length).toBe(8);
+    tell(0, lie);
+    await liedOf.pass(1000);
+    expect(said.length).toBe(8);
   });
 });
 

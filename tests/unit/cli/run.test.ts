@@ -224,6 +224,15 @@ describe("orchd join", () => {
     expect(joined).toEqual([{ ...usual, token: "ORCHD-1-a", servers, labels, name: "till" }]);
   });
 
+  test("takes by which numbers the cluster gossips, as the server does", async () => {
+    const { joined } = await run(["join", "--gossip-preset", "wan"]);
+    expect(joined).toEqual([{ ...usual, gossipPreset: "wan" }]);
+    const { started } = await run(["server", "--gossip-preset", "local"]);
+    expect(started[0]?.listen).toMatchObject({ gossipPort: 7946, gossipPreset: "local" });
+    const { code, err } = await run(["join", "--gossip-preset", "moon"]);
+    expect([code, err]).toEqual([2, expect.stringContaining("orchd, lan, wan, local")]);
+  });
+
   test("takes what the machine's link may be used for", async () => {
     const { joined } = await run([
       "join",

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { addressOf, aMember, everybodyAcks, Machine } from "./machine.ts";
+import { INCARNATION_FIRST_MAX, INCARNATION_JUMP_MAX } from "../../../../src/core/gossip/limits.ts";
+import { addressOf, aMember, anAlive, everybodyAcks, Machine } from "./machine.ts";
 
 const NONE = new Uint8Array();
 
@@ -66,6 +67,40 @@ describe("a full exchange", () => {
     expect(asked.length).toBeGreaterThanOrEqual(9);
     expect(asked.length).toBeLessThanOrEqual(10);
     expect(asked.some(({ to }) => to.host === addressOf("m2").host)).toBe(false);
+  });
+});
+
+describe("a member that is said to be far ahead of what is known of it", () => {
+  const far = INCARNATION_JUMP_MAX + 2;
+  const claim = () => anAlive("m2", { incarnation: far, meta: Uint8Array.of(1) });
+
+  test("is asked where it is, once in an interval, and believed", () => {
+    const machine = new Machine();
+    machine.hear("m3", claim(), anAlive("m2", { incarnation: far + 1, address: addressOf("m9") }));
+    const [asked, ...more] = machine.effects("pushPull");
+    expect([asked?.to, more]).toEqual([addressOf("m2"), []]);
+    const members = [aMember("m2", { incarnation: far }), aMember("m4", { incarnation: far })];
+    const state = { join: false, members, userState: NONE };
+    machine.give({ type: "pushPullAnswer", id: asked?.id ?? 0, state });
+    expect(machine.membership.member("m2")?.incarnation).toBe(far);
+    expect(machine.membership.member("m4")?.incarnation).toBe(1);
+  });
+
+  test("is nobody who is unknown, nor this member itself", () => {
+    const machine = new Machine();
+    const incarnation = 2 ** 32 - 1;
+    machine.hear("m3", anAlive("m9", { incarnation }), anAlive("m1", { incarnation }));
+    expect(machine.effects("pushPull")).toEqual([]);
+  });
+
+  test("is not believed beyond what anybody may begin with", () => {
+    const machine = new Machine();
+    machine.hear("m3", claim());
+    const [asked] = machine.effects("pushPull");
+    const members = [aMember("m2", { incarnation: INCARNATION_FIRST_MAX + 1 })];
+    const state = { join: false, members, userState: NONE };
+    machine.give({ type: "pushPullAnswer", id: asked?.id ?? 0, state });
+    expect(machine.membership.member("m2")?.incarnation).toBe(1);
   });
 });
 

@@ -1,7 +1,14 @@
 import { describe, expect, test } from "bun:test";
+import type { Message } from "../../../../src/core/gossip/messages.ts";
+import { encodeMessage } from "../../../../src/core/gossip/wire/message.ts";
 import { ackOf, addressOf, everybodyAcks, Machine } from "./machine.ts";
 
 const QUIET = { pushPullIntervalMs: 1e9 };
+
+/** Asks for a ping of another member. */
+function ask(node: string, host: string): Message & { type: "indirectPing" } {
+  return { type: "indirectPing", sequence: 9, target: { host, port: 1 }, node, wantsNack: true };
+}
 
 describe("probing", () => {
   test("comes to each member once in a round, in another order each round", () => {
@@ -105,6 +112,20 @@ describe("for others a member", () => {
     expect(machine.sent("ack").map(({ to }) => to)).toEqual([addressOf("m2").host]);
   });
 
+  test("answers one ping of a packet, with no more bytes than a member's ping has", () => {
+    const machine = new Machine();
+    const ping = { type: "ping", sequence: 2 ** 32 - 1, node: "m1" } as const;
+    const others = [ask("m3", "10.0.0.3"), ask("m4", "10.0.0.4")];
+    machine.hear("m2", ...Array.from({ length: 500 }, () => ping), ...others);
+    const [packet, ...more] = machine.effects("sendPacket");
+    expect(more).toEqual([]);
+    const [ack] = packet?.messages ?? [];
+    const bytes = (message: Message | undefined) => message && encodeMessage(message).length;
+    const source = { address: addressOf("m2"), node: "m2" };
+    expect(bytes(ack)).toBeLessThanOrEqual(bytes({ ...ping, source }) ?? 0);
+    expect(machine.effects("ignored").filter(({ why }) => why === "limit").length).toBe(501);
+  });
+
   test("sends no gossip along to a stranger", () => {
     const machine = new Machine();
     machine.hear("m3", { type: "dead", node: "m2", incarnation: 1, from: "m3" });
@@ -118,15 +139,6 @@ describe("for others a member", () => {
     machine.hear("m2", { type: "ping", sequence: 7, node: "m2" });
     expect(machine.sent("ack")).toEqual([]);
   });
-
-  const ask = (node: string, host: string) =>
-    ({
-      type: "indirectPing",
-      sequence: 9,
-      target: { host, port: 1 },
-      node,
-      wantsNack: true,
-    }) as const;
 
   test("pings a member where it is known to be, and passes the ack on", () => {
     const machine = new Machine();

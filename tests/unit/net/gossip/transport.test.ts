@@ -144,6 +144,13 @@ describe("keys are rotated while packets flow", () => {
     await until("the refusal", () => a.traffic.refused.get("undecryptable") === 1);
   });
 
+  test("no two packets have one nonce, though they say the same", () => {
+    const ring = new Keyring(KEY);
+    const sealed = Array.from({ length: 10_000 }, () => ring.seal(KEY, new Uint8Array()));
+    const nonces = sealed.map((bytes) => Buffer.from(bytes.subarray(0, 12)).toString("hex"));
+    expect(new Set(nonces).size).toBe(sealed.length);
+  });
+
   test("a key of another length, an unknown one and the one in use are refused", () => {
     const ring = new Keyring(KEY);
     expect(() => new Keyring(KEY.subarray(1))).toThrow("16, 24 or 32 bytes, not 15");
