@@ -103,11 +103,11 @@ export class Picker {
    * task: one after the other, replacements would else gather where the scores were even.
    */
   #staying(candidate: Candidate, best: LoadedNode, tier: number): LoadedNode | undefined {
-    if (this.#strategy !== "spread") return undefined;
+    if (this.#strategy !== "spread" || candidate.stays.length === 0) return undefined;
     const stays = candidate.stays.map((nodeId) => this.#run.load.get(nodeId));
     if (stays.includes(best)) return undefined;
     return stays.find((at) => {
-      const node = at && this.#run.view.nodes.get(at.id);
+      const node = at?.node;
       if (at === undefined || node === undefined) return false;
       if (this.#tierFor(at, node, candidate) > tier) return false;
       if (this.#staticRefusal(at, node, candidate) !== undefined) return false;
@@ -127,7 +127,7 @@ export class Picker {
   refusals(candidate: Candidate): Map<string, number> {
     const { nodes } = this.#run.load;
     for (const at of nodes) {
-      const node = this.#judged[at.index] === 0 ? this.#run.view.nodes.get(at.id) : undefined;
+      const node = this.#judged[at.index] === 0 ? at.node : undefined;
       if (node !== undefined) this.#staticRefusal(at, node, candidate);
     }
     const counts = this.#verdicts.refusals(nodes.length);
@@ -148,7 +148,7 @@ export class Picker {
     for (let i = tree.best(); i !== undefined; i = tree.best()) {
       if (this.#judged[i] === 0 && this.#judge(tree, i, tier, candidate) === "moved") continue;
       const at = this.#run.load.nodes[i];
-      const node = at && this.#run.view.nodes.get(at.id);
+      const node = at?.node;
       const reason =
         node && at ? firstRefusal(this.#loadFilters, candidate, node, at.load) : "is not there";
       if (reason === undefined) return at;
@@ -162,7 +162,7 @@ export class Picker {
   #judge(tree: SpreadTree, i: number, tier: number, candidate: Candidate): "moved" | "stays" {
     this.#judged[i] = 1;
     const at = this.#run.load.nodes[i];
-    const node = at && this.#run.view.nodes.get(at.id);
+    const node = at?.node;
     const reason = at && node ? this.#staticRefusal(at, node, candidate) : "is not there";
     if (at === undefined || node === undefined || reason !== undefined) {
       tree.dropBest();

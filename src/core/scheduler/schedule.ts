@@ -182,7 +182,7 @@ class Placing {
 
   #place(group: TaskGroup, candidate: Candidate, at: LoadedNode): void {
     const { task } = candidate;
-    const node = this.#run.view.nodes.get(at.id);
+    const { node } = at;
     if (node === undefined) return;
     const guest = guestOf(candidate, node, at.load);
     this.#count(at, guest.task, guest.spec);
