@@ -1,7 +1,7 @@
 import type { Brand } from "../src/lib/ids.ts";
 import type { Assignment } from "../src/model/assignment.ts";
 import type { Cluster } from "../src/model/cluster.ts";
-import type { ContainerSpec, Mount } from "../src/model/container.ts";
+import type { ContainerSpec, VolumeMount } from "../src/model/container.ts";
 import { put } from "../src/model/change.ts";
 import type { IngressRule } from "../src/model/ingress-rule.ts";
 import type { NetworkChange } from "../src/model/network-change.ts";
@@ -45,7 +45,7 @@ export function aNode(name = "n1", over: Partial<Node> = {}): Node {
   };
 }
 
-export function aVolumeMount(volume: string): Mount {
+export function aVolumeMount(volume: string): VolumeMount {
   return {
     type: "volume",
     volume,

@@ -55,7 +55,7 @@ export class Agent implements AgentSession {
   readonly nodeId: NodeId;
   readonly #options: AgentOptions;
   readonly #containers: Containers;
-  readonly #ports = new PortClaims();
+  readonly #ports: PortClaims;
   readonly #shared: SharedNetworks;
   readonly #executor: Executor;
   readonly #images: ImagePlatforms;
@@ -83,6 +83,7 @@ export class Agent implements AgentSession {
     const { clock, log, random, runtime, state, server, nodeId, network, secrets } = options;
     this.nodeId = nodeId;
     this.#options = options;
+    this.#ports = new PortClaims(network?.range6 !== undefined);
     this.#saveTrouble = new Trouble(log, "assignments can be saved again", "error");
     this.#watchTrouble = new Trouble(log, "the runtime tells of containers again");
     this.#containers = new Containers(runtime, (taskId) => {
@@ -118,7 +119,7 @@ export class Agent implements AgentSession {
       log,
       runtime,
       isWanted: (volume) => this.#executor.isMaking(volume),
-      mayHold: (volume) => this.#mayHold(volume),
+      mayHold: (volume) => this.#care.mayHold(volume),
     });
     this.#readiness = new Readiness({
       clock,
@@ -168,13 +169,12 @@ export class Agent implements AgentSession {
   }
 
   #newCare(): AgentCare {
-    const { nodeId, server } = this.#options;
     return new AgentCare({
       ...this.#options,
       containers: this.#containers,
       worker: () => this.#worker,
       onDisk: (disk) => this.#options.onFacts?.({ disk }),
-      tell: (happenings) => server.happened(nodeId, happenings),
+      tell: (happenings) => this.#options.server.happened(this.nodeId, happenings),
     });
   }
 
@@ -350,16 +350,6 @@ export class Agent implements AgentSession {
 
   removeVolumes(names: readonly string[]): Promise<void> {
     return this.#removals.remove(names);
-  }
-
-  /** Whether a task holds the volume, or may do so since nothing but its container is known. */
-  #mayHold(volume: string): boolean {
-    if (!this.#containers.isListed) return true;
-    return [...this.#containers.all()].some(({ taskId }) => {
-      const mounts = this.#worker.assignment(taskId)?.container.mounts;
-      const isMounted = mounts?.some((one) => one.type === "volume" && one.volume === volume);
-      return isMounted ?? true;
-    });
   }
 
   async lackedContents(refs: readonly ContentRef[]): Promise<ContentRef[]> {

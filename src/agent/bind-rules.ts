@@ -16,6 +16,9 @@ export interface BindRules {
   options?: string;
 }
 
+/** File systems of other machines, whose names begin as paths of this one do. */
+const REMOTE_TYPES = new Set(["cifs", "smb3"]);
+
 /** Processes see the machine's own files: they are given nothing that nobody named. */
 export function bindsFor({ container }: Assignment, rules: BindRules): BindRules {
   if (container.runtime !== "process") return rules;
@@ -47,14 +50,32 @@ function allowedMount(mount: Mount, rules: BindRules): Mount {
     return rules.allowed === undefined ? mount : { ...mount, source };
   }
   if (mount.type !== "volume") return mount;
-  // A volume whose options bind a directory is a bind mount by another name.
-  const { device = "", type = "", o = "" } = mount.driverOptions;
-  const isBind = type === "none" || o.split(",").some((option) => /^r?bind$/.test(option));
-  if (!isBind || !device.startsWith("/")) return mount;
-  const source = realPathOf(device);
-  refuseForbidden(device, source, rules);
-  if (rules.allowed === undefined) return mount;
-  return { ...mount, driverOptions: { ...mount.driverOptions, device: source } };
+  const sources = machinePathsOf(mount.driverOptions);
+  for (const path of sources) refuseForbidden(path, realPathOf(path), rules);
+  const { device = "" } = mount.driverOptions;
+  if (rules.allowed === undefined || !sources.includes(device)) return mount;
+  return { ...mount, driverOptions: { ...mount.driverOptions, device: realPathOf(device) } };
+}
+
+/**
+ * What the options of a volume mount of this machine, as mount(8) reads them: a directory that is
+ * bound or laid over others, or what holds a file system, is a bind mount by another name.
+ * @throws OrchdError `invalid` for a path that depends on where the runtime was started
+ */
+function machinePathsOf({ device = "", type = "", o = "" }: Readonly<Record<string, string>>) {
+  const words = o.split(",").map((word) => word.trim());
+  const isBind = type === "none" || words.some((word) => /^r?bind$/.test(word));
+  const layers = words.flatMap((word) => {
+    const [, paths] = /^(?:lowerdir|upperdir|workdir)\+?=(.*)$/.exec(word) ?? [];
+    return paths?.split(":").filter((path) => path !== "") ?? [];
+  });
+  const isShare = REMOTE_TYPES.has(type);
+  const isHere = isBind || (device.startsWith("/") && !isShare);
+  const paths = [...(isHere && device !== "" ? [device] : []), ...layers];
+  const relative = paths.find((path) => !path.startsWith("/"));
+  if (relative === undefined) return paths;
+  const message = `a volume's options name ${JSON.stringify(relative)}: use an absolute path`;
+  throw new OrchdError("invalid", message);
 }
 
 function refuseForbidden(asked: string, real: string, rules: BindRules): void {

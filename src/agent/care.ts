@@ -2,6 +2,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import type { NodeDisk } from "../model/disk.ts";
 import type { Happening } from "../model/event.ts";
+import type { NodeId } from "../model/ids.ts";
 import type { NodeFacts } from "../model/node.ts";
 import type { VolumeCalls } from "../model/volume.ts";
 import type { Runtime } from "../runtime/driver.ts";
@@ -28,6 +29,7 @@ export interface AgentCareOptions extends KeptOnMachine {
   log: Log;
   runtime: Runtime;
   containers: Containers;
+  nodeId: NodeId;
   facts: NodeFacts;
   /** There once the agent is. */
   worker(): Worker;
@@ -44,7 +46,7 @@ export class AgentCare {
   readonly #disk: DiskCare | undefined;
 
   constructor(options: AgentCareOptions) {
-    const { clock, log, runtime, containers, dataDir, diskPaths } = options;
+    const { clock, log, runtime, containers, dataDir, diskPaths, nodeId, facts } = options;
     const { binds = { allowed: undefined, own: [] } } = options;
     this.#binds = binds;
     this.#happenings = new WaitingHappenings((all) => options.tell(all));
@@ -56,6 +58,7 @@ export class AgentCare {
       worker: () => options.worker(),
       dataDir,
       binds,
+      node: { ...facts, id: nodeId },
       onHappening: (happening) => this.#happenings.add(happening),
     });
     if (diskPaths === undefined) return;
@@ -68,12 +71,17 @@ export class AgentCare {
       imagesInUse: () => [...options.worker().assignments()].map((one) => one.container.image),
       onChange: (news: NodeDisk) => options.onDisk(news),
     };
-    this.#disk = new DiskCare(disk, options.facts.disk);
+    this.#disk = new DiskCare(disk, facts.disk);
   }
 
   /** What the server asks of volumes. */
   get volumes(): VolumeCalls {
     return this.#volumes.calls;
+  }
+
+  /** Whether a task of the node may hold the volume. */
+  mayHold(volume: string): boolean {
+    return this.#volumes.mayHold(volume);
   }
 
   /** What a task waits for, or is refused by, before its container is made. */

@@ -27,8 +27,9 @@ export interface DiskCareOptions {
 
 /**
  * Looks at how full the disks are. Where there is too little room it removes, in this order and no
- * more than it takes: parts of logs that were rotated out, images without a name, and then, when
- * the server has said which are still needed, other images. Never a volume.
+ * more than it takes: parts of logs that were rotated out, and then, when the server has said what
+ * is still needed, copies of images for others, images without a name and other images. What has
+ * lost its name may be what a revision is pinned to, which the server alone knows. Never a volume.
  */
 export class DiskCare {
   readonly #options: DiskCareOptions;
@@ -61,8 +62,8 @@ export class DiskCare {
   }
 
   /**
-   * Removes images that are not in use and not among these, the oldest first, until there is room
-   * again; none where there is. Answers what it removed.
+   * Removes images that are not in use and not among these, those without a name first and then the
+   * oldest, until there is room again; none where there is. Answers what it removed.
    * @param dropCopies makes room first with what can be had again; answers how much
    */
   async pruneImages(
@@ -86,7 +87,6 @@ export class DiskCare {
     try {
       await upkeep?.keepLogs(this.#options.containerIds());
       if (!(await this.#isRoomy())) await upkeep?.dropOldLogs(this.#options.containerIds());
-      if (!(await this.#isRoomy())) await upkeep?.removeUnnamedImages();
       this.#trouble.over();
     } catch (error) {
       // A runtime that restarts: the next look comes soon.

@@ -41,7 +41,7 @@ export interface ExecutorOptions {
   /** What of the machine tasks may mount. */
   binds: BindRules;
   /** Volumes that are being written wait, and what was left half written is settled. */
-  volumes: Pick<NodeVolumes, "whenFree" | "settle">;
+  volumes: Pick<NodeVolumes, "namesOf" | "whenFree" | "settle">;
   /** The task whose network another one is to be in; see `SharedNetworks`. */
   providerOf(assignment: Assignment): TaskId | undefined;
   /** Takes a task out of all tables, before it gets its signal. */
@@ -71,8 +71,8 @@ export class Executor {
 
   /** Whether a container is being made that mounts the volume. */
   isMaking(volume: string): boolean {
-    return [...this.#making].some(({ container }) =>
-      container.mounts.some((mount) => mount.type === "volume" && mount.volume === volume),
+    return [...this.#making].some((assignment) =>
+      this.#options.volumes.namesOf(assignment).includes(volume),
     );
   }
 
@@ -101,7 +101,7 @@ export class Executor {
     if (container.networkMode === "bridge") {
       for (const port of assignment.ports) await ports.claim(port, taskId);
     }
-    await this.#options.volumes.whenFree(container.mounts);
+    await this.#options.volumes.whenFree(given);
     await this.#starts.run(async () => {
       for (const mount of container.mounts) {
         if (mount.type !== "volume" || mount.volume === "") continue;
@@ -141,8 +141,9 @@ export class Executor {
   }
 
   /** Starts a task's container, unless an earlier call whose answer was lost has done so. */
-  async start({ taskId, container }: Assignment): Promise<void> {
-    await this.#options.volumes.whenFree(container.mounts);
+  async start(assignment: Assignment): Promise<void> {
+    const { taskId } = assignment;
+    await this.#options.volumes.whenFree(assignment);
     const { runtime, containers, clock } = this.#options;
     const hasStarted = () => containers.get(taskId)?.startedAt !== undefined;
     await this.#starts.run(async () => {

@@ -1,9 +1,10 @@
 import { OrchdError } from "../lib/errors.ts";
-import { expandContainer, templateContextOf, type TemplateNode } from "../core/task/expand.ts";
+import { expandContainer } from "../core/task/expand.ts";
 import type { Assignment } from "../model/assignment.ts";
 import type { ContainerSpec, Mount } from "../model/container.ts";
 import type { TaskId } from "../model/ids.ts";
 import { formatItem, grantAt, type Grant, type ItemKind } from "../model/item.ts";
+import { templateContextOf, type TemplateNode } from "../model/template-context.ts";
 import { expandContent, type ContentSources, type TemplateContext } from "../model/template.ts";
 import type { Contents } from "./contents.ts";
 import type { TaskFiles } from "./task-files.ts";

@@ -1,6 +1,7 @@
 import { OrchdError } from "../lib/errors.ts";
 import type { Assignment } from "../model/assignment.ts";
 import type { ImagePin } from "../model/container.ts";
+import { pinnedNameOf } from "../model/image-pin.ts";
 import type { ImageIdentity, Runtime } from "../runtime/driver.ts";
 
 /** Names that no registry has. */
@@ -41,7 +42,7 @@ export async function findPinned(
   if (isPinned(await runtime.imageIdentity(image), pin)) return image;
   // Its tag may have gone on to another image, and it be still there.
   if ((await runtime.imageIdentity(pin.id)) !== undefined) return pin.id;
-  const exact = `${withoutTag(image)}@${pin.digest}`;
+  const exact = pinnedNameOf(image, pin);
   if (isPinned(await runtime.imageIdentity(exact), pin)) return exact;
   if (pullPolicy === "never") {
     if (await fetch(exact)) return exact;
@@ -57,10 +58,4 @@ export async function findPinned(
 
 function isPinned(found: ImageIdentity | undefined, pin: ImagePin): boolean {
   return found !== undefined && (found.id === pin.id || found.digests.includes(pin.digest));
-}
-
-function withoutTag(reference: string): string {
-  const [name = ""] = reference.split("@");
-  const colon = name.lastIndexOf(":");
-  return colon > name.lastIndexOf("/") ? name.slice(0, colon) : name;
 }

@@ -21,10 +21,12 @@ export class Trouble {
     return this.#text !== undefined;
   }
 
-  /** It went wrong. */
-  note(text: string): void {
-    if (text !== this.#text) this.#log[this.#level](text);
+  /** It went wrong; answers whether that, or how, is news. */
+  note(text: string): boolean {
+    const isNews = text !== this.#text;
+    if (isNews) this.#log[this.#level](text);
     this.#text = text;
+    return isNews;
   }
 
   /** It worked. */

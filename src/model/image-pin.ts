@@ -7,6 +7,13 @@ export function platformOf(service: Service, revision: number, { platform }: Nod
   return specAt(service, revision).container.platform ?? `${platform.os}/${platform.arch}`;
 }
 
+/** The image under the name by which its registry gives that very one. */
+export function pinnedNameOf(image: string, { digest }: ImagePin): string {
+  const [name = ""] = image.split("@");
+  const colon = name.lastIndexOf(":");
+  return `${colon > name.lastIndexOf("/") ? name.slice(0, colon) : name}@${digest}`;
+}
+
 /** What the revision's image is pinned to on a node; undefined before its first task was ready. */
 export function pinOf(service: Service, revision: number, node: Node): ImagePin | undefined {
   const kept = service.revisions.find((one) => one.revision === revision);

@@ -65,6 +65,17 @@ export function templateProblem(text: string, place: TemplatePlace): string | un
   return undefined;
 }
 
+/** The same for the content of an item, which may be any bytes. */
+export function contentTemplateProblem(bytes: Uint8Array): string | undefined {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return templateProblem(text, "content");
+  } catch {
+    // Bytes that are no text.
+    return "is not text in UTF-8";
+  }
+}
+
 /** Fills in a value of a container's spec. */
 export function expandValue(text: string, context: TemplateContext): Parsed<string> {
   return expand(text, "spec", VALUE_LENGTH_MAX, (part) => valueOf(part, context));

@@ -1,6 +1,9 @@
 import { z } from "zod";
 import type { VolumeMount } from "./container.ts";
 
+/** What a volume can be called, in every runtime. */
+export const VOLUME_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/;
+
 /** What becomes of the tasks that use a volume while its files are read. */
 export const consistencySchema = z.enum([
   /** They go on: files that change meanwhile may be torn. */

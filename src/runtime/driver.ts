@@ -96,6 +96,8 @@ export interface BridgeNetwork {
   /** `10.210.1.0/24` */
   subnet: string;
   gateway: string;
+  /** The cluster's IPv6 network; absent where containers get no addresses of it. */
+  range6?: string;
   /** The largest packet that gets through to other nodes; absent leaves it to the runtime. */
   mtu?: number;
 }
@@ -189,11 +191,9 @@ export interface Upkeep {
   keepLogs(containerIds: readonly string[]): Promise<void>;
   /** Removes those parts; the logs themselves stay. */
   dropOldLogs(containerIds: readonly string[]): Promise<void>;
-  /** Removes images without a name that no container uses. */
-  removeUnnamedImages(): Promise<void>;
   /**
-   * Removes images that none of these names means and no container uses, the oldest first, until
-   * there is enough room. Answers their names.
+   * Removes images that none of these names, digests and ids means and no container uses, those
+   * without a name first and then the oldest, until there is enough room. Answers what went.
    */
   removeImages(keep: readonly string[], isEnough: () => Promise<boolean>): Promise<string[]>;
 }

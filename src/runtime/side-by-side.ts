@@ -200,7 +200,6 @@ function upkeepOf(containers: Upkeep | undefined, processes: Upkeep | undefined)
       await containers.dropOldLogs(ids);
       await processes.dropOldLogs(ids);
     },
-    removeUnnamedImages: () => containers.removeUnnamedImages(),
     removeImages: (keep: readonly string[], isEnough: () => Promise<boolean>) =>
       containers.removeImages(keep, isEnough),
   };

@@ -1,7 +1,9 @@
 import type { Clock } from "../lib/clock.ts";
 import { messageChainOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
+import { Trouble } from "../lib/trouble.ts";
 import type { NodeId } from "../model/ids.ts";
+import { pinnedNameOf } from "../model/image-pin.ts";
 import type { Node } from "../model/node.ts";
 import type { AgentSession } from "../model/session.ts";
 import type { View } from "../model/view.ts";
@@ -27,6 +29,8 @@ export interface DiskReliefOptions {
 export class DiskRelief {
   readonly #options: DiskReliefOptions;
   readonly #nodes: Controller<NodeId>;
+  /** Of nodes that could not make room when they were asked last. */
+  readonly #troubles = new Map<NodeId, Trouble>();
   readonly #unwatch: () => void;
 
   constructor(options: DiskReliefOptions) {
@@ -61,20 +65,39 @@ export class DiskRelief {
     const { store, clock, log } = this.#options;
     const node = store.view().nodes.get(nodeId);
     const isShort = node?.disk !== undefined && node.disk.level !== "roomy";
+    if (!isShort) this.#over(nodeId);
     // Its return is a change of the node.
     if (!isShort || node.health !== "ready") return {};
     const session = this.#options.session(nodeId);
     if (session === undefined) return { wakeAt: clock.now() + SESSION_SOON_MS };
     try {
-      const removed = await session.pruneImages(neededImages(store.view()));
+      const removed = await session.pruneImages(imagesToKeep(store.view()));
+      this.#over(nodeId);
       if (removed.length > 0) {
         log.info(`node ${node.hostname} removed images to make room: ${removed.join(", ")}`);
       }
     } catch (error) {
-      log.warn(`node ${node.hostname} made no room: ${messageChainOf(error)}`);
+      const trouble =
+        this.#troubles.get(nodeId) ?? new Trouble(log, `node ${node.hostname} makes room again`);
+      this.#troubles.set(nodeId, trouble);
+      trouble.note(`node ${node.hostname} made no room: ${messageChainOf(error)}`);
     }
     return { wakeAt: clock.now() + AGAIN_MS };
   }
+
+  #over(nodeId: NodeId): void {
+    this.#troubles.get(nodeId)?.over();
+    this.#troubles.delete(nodeId);
+  }
+}
+
+/** What nodes keep: by names, and by what revisions are pinned to, whatever has the name now. */
+export function imagesToKeep(view: View): string[] {
+  const revisions = [...view.services.values()].flatMap((service) => service.revisions);
+  const pinned = revisions.flatMap(({ spec, pins }) =>
+    Object.values(pins ?? {}).flatMap((pin) => [pin.id, pinnedNameOf(spec.container.image, pin)]),
+  );
+  return [...new Set([...neededImages(view), ...pinned])].sort();
 }
 
 /** Images of every revision that is kept, of any service. */

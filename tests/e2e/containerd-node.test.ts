@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { NodeSummary, TaskSummary } from "../../src/model/summary.ts";
 import { Fleet } from "../../scripts/lab/fleet.ts";
-import { HELLO, Host } from "../../scripts/lab/host.ts";
+import { aStack, HELLO, Host } from "../../scripts/lab/host.ts";
 import { root } from "../../scripts/project.ts";
 
 const STACK = HELLO.replace("replicas: 3", "replicas: 4");
@@ -52,6 +52,25 @@ describe("a cluster of a node with Podman and one with containerd", () => {
       .orchd("exec", there?.name ?? "", "--", "sh", "-c", script);
     expect(code).toBe(0);
     expect(stdout.match(/Hello from/g)).toHaveLength(4);
+  });
+
+  test("keeps a volume of a task with containerd until the stack goes with it", async () => {
+    const h1 = fleet.host("h1");
+    const service = `command: ["sleep", "1000000"]
+stop_grace_period: 0s
+volumes: ["data:/data"]
+deploy: { placement: { constraints: ["node.hostname == h2"] } }`;
+    const read = () => h1.must("exec", "kept/app.1", "--", "cat", "/data/file");
+    await h1.mustUp(`${aStack("kept", service)}volumes: { data: {} }\n`);
+    await h1.must("exec", "kept/app.1", "--", "sh", "-c", "echo kept > /data/file");
+    const refused = await h1.orchd("volume", "rm", "kept_data");
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("in use") });
+    expect(await read()).toBe("kept\n");
+    await h1.must("down", "kept", "--volumes");
+    await h1.waitFor(
+      "it is gone",
+      async () => (await h1.json<unknown[]>("volume", "ls")).length === 0,
+    );
   });
 });
 

@@ -102,24 +102,25 @@ volumes: ["data:/data"]`;
     expect(await images()).toHaveLength(3);
   });
 
-  test("loses images without a name next", async () => {
+  test("tells that it has little room, and loses images without a name next", async () => {
+    expect(await diskEvents()).toEqual([]);
     await leaveFree(LITTLE_MIB);
     await waitForImages(2);
     expect((await images()).every((name) => name.includes("unused"))).toBeTrue();
-    expect(await diskEvents()).toEqual([]);
-  });
-
-  test("tells that it has little room, and loses images that nobody needs", async () => {
-    await leaveFree(LITTLE_MIB);
     await host.waitFor("there is room", async () => (await diskEvents()).length === 2);
     expect(await diskEvents()).toEqual(["disk low", "disk roomy"]);
+  });
+
+  test("loses images that nobody needs next", async () => {
+    await leaveFree(LITTLE_MIB);
+    await host.waitFor("there is room", async () => (await diskEvents()).length === 4);
     expect(await images()).toHaveLength(1);
     await leaveFree(LITTLE_MIB);
     await waitForImages(0);
   });
 
   test("keeps what runs, what can be gone back to and what volumes hold", async () => {
-    await host.waitFor("there is room", async () => (await diskEvents()).length === 4);
+    await host.waitFor("there is room", async () => (await diskEvents()).length === 6);
     await leaveFree(LITTLE_MIB);
     await host.waitFor("it is told", async () => (await diskEvents()).at(-1) === "disk low");
     await leaveFree(NONE_MIB);

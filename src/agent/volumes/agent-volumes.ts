@@ -2,6 +2,8 @@ import { join } from "node:path";
 import type { Clock } from "../../lib/clock.ts";
 import type { Log } from "../../lib/log.ts";
 import type { Happening } from "../../model/event.ts";
+import { backupsOfAssignment } from "../../model/task-volumes.ts";
+import type { TemplateNode } from "../../model/template-context.ts";
 import type { Runtime } from "../../runtime/driver.ts";
 import { type BindRules, requireAllowed } from "../bind-rules.ts";
 import type { Containers } from "../containers.ts";
@@ -20,6 +22,7 @@ export interface AgentVolumesOptions {
   /** Where the agent keeps what survives it; undefined where there is no such place. */
   dataDir: string | undefined;
   binds: BindRules;
+  node: TemplateNode;
   onHappening(happening: Happening): void;
 }
 
@@ -32,13 +35,14 @@ export class AgentVolumes {
   readonly #backups: VolumeBackups;
 
   constructor(options: AgentVolumesOptions) {
-    const { clock, log, runtime, containers, dataDir, binds } = options;
+    const { clock, log, runtime, containers, dataDir, binds, node } = options;
     this.#options = options;
     this.#interruptions = new Interruptions({
       clock,
       log,
       runtime,
       containers,
+      node,
       tasks: {
         assignment: (taskId) => options.worker().assignment(taskId),
         assignments: () => options.worker().assignments(),
@@ -49,12 +53,13 @@ export class AgentVolumes {
         failHeld: (taskId, message) => options.worker().failHeld(taskId, message),
       },
     });
-    this.calls = new NodeVolumes({ log, runtime, interruptions: this.#interruptions });
+    this.calls = new NodeVolumes({ log, runtime, interruptions: this.#interruptions, node });
     this.#backups = new VolumeBackups({
       clock,
       log,
       volumes: this.calls,
       directory: dataDir === undefined ? undefined : join(dataDir, "volume-backups"),
+      hostname: node.hostname,
       checkDirectory: (path) => requireAllowed(path, binds),
       onHappening: (happening) => options.onHappening(happening),
     });
@@ -62,7 +67,7 @@ export class AgentVolumes {
 
   /** The node's own disk told what is assigned. */
   onRestored(): void {
-    this.#backups.plan(this.#options.worker().assignments());
+    this.#planBackups();
   }
 
   /** What is there was looked at: tasks that an earlier life let stand still go on. */
@@ -73,11 +78,31 @@ export class AgentVolumes {
   /** A set of this generation is assigned. */
   onSet(generation: number): void {
     this.#interruptions.onSet(generation);
-    this.#backups.plan(this.#options.worker().assignments());
+    this.#planBackups();
+  }
+
+  /** Whether a task holds the volume, or may do so since nothing but its container is known. */
+  mayHold(volume: string): boolean {
+    const { containers } = this.#options;
+    const worker = this.#options.worker();
+    if (!containers.isListed) return true;
+    return [...containers.all()].some(({ taskId }) => {
+      const assignment = worker.assignment(taskId);
+      if (assignment === undefined) return true;
+      return this.calls.namesOf(assignment).includes(volume);
+    });
   }
 
   close(): void {
     this.#interruptions.close();
     this.#backups.close();
+  }
+
+  #planBackups(): void {
+    const { node } = this.#options;
+    const called = [...this.#options.worker().assignments()].map((assignment) => {
+      return { ...assignment, backups: backupsOfAssignment(assignment, node) };
+    });
+    this.#backups.plan(called);
   }
 }

@@ -3,7 +3,9 @@ import { messageChainOf } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
 import type { Assignment } from "../../model/assignment.ts";
 import type { TaskId } from "../../model/ids.ts";
+import { volumesOfAssignment } from "../../model/task-volumes.ts";
 import { isTerminal, type TaskStatus } from "../../model/task.ts";
+import type { TemplateNode } from "../../model/template-context.ts";
 import type { Runtime } from "../../runtime/driver.ts";
 import type { Containers } from "../containers.ts";
 
@@ -35,6 +37,7 @@ export interface InterruptionsOptions {
   runtime: Runtime;
   containers: Containers;
   tasks: HeldTasks;
+  node: TemplateNode;
 }
 
 /** Tasks that stand still for a while. */
@@ -66,11 +69,11 @@ export class Interruptions {
 
   /** Tasks of this node that run and use the volume. */
   usersOf(volume: string): Assignment[] {
-    const { tasks } = this.#options;
+    const { tasks, node } = this.#options;
     return [...tasks.assignments()].filter(
-      ({ taskId, container }) =>
-        tasks.status(taskId)?.state === "running" &&
-        container.mounts.some((mount) => mount.type === "volume" && mount.volume === volume),
+      (assignment) =>
+        tasks.status(assignment.taskId)?.state === "running" &&
+        volumesOfAssignment(assignment, node).some((mount) => mount.volume === volume),
     );
   }
 

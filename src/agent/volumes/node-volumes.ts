@@ -1,7 +1,10 @@
 import { statfs } from "node:fs/promises";
 import { messageChainOf, OrchdError } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
-import type { Mount, VolumeMount } from "../../model/container.ts";
+import type { Assignment } from "../../model/assignment.ts";
+import type { VolumeMount } from "../../model/container.ts";
+import { volumesOfAssignment } from "../../model/task-volumes.ts";
+import type { TemplateNode } from "../../model/template-context.ts";
 import type {
   Consistency,
   NodeVolume,
@@ -30,6 +33,7 @@ export interface NodeVolumesOptions {
   log: Log;
   runtime: Runtime;
   interruptions: Interruptions;
+  node: TemplateNode;
 }
 
 /** The volumes of this node: what is there, their files out and in. */
@@ -55,11 +59,15 @@ export class NodeVolumes implements VolumeCalls {
     return measured;
   }
 
-  /** Resolves once nobody reads or writes these while they must not be used. */
-  async whenFree(mounts: readonly Mount[]): Promise<void> {
-    for (const mount of mounts) {
-      if (mount.type !== "volume" || mount.volume === "") continue;
-      while (this.#busy.has(mount.volume)) await this.#busy.get(mount.volume)?.promise;
+  /** The named volumes that a task mounts. */
+  namesOf(assignment: Assignment): string[] {
+    return volumesOfAssignment(assignment, this.#options.node).map(({ volume }) => volume);
+  }
+
+  /** Resolves once nobody reads or writes the task's volumes while they must not be used. */
+  async whenFree(assignment: Assignment): Promise<void> {
+    for (const volume of this.namesOf(assignment)) {
+      while (this.#busy.has(volume)) await this.#busy.get(volume)?.promise;
     }
   }
 

@@ -7,6 +7,7 @@ import { messageChainOf, OrchdError, systemCodeOf } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
 import { equalJson } from "../../lib/order.ts";
 import { formatBytes } from "../../lib/text.ts";
+import { Trouble } from "../../lib/trouble.ts";
 import type { Assignment } from "../../model/assignment.ts";
 import { parseCron } from "../../model/cron.ts";
 import type { Happening } from "../../model/event.ts";
@@ -26,6 +27,8 @@ export interface VolumeBackupsOptions {
   volumes: VolumeCalls;
   /** Where backups are kept that name no directory; undefined: such fail. */
   directory: string | undefined;
+  /** The node's host name. */
+  hostname: string;
   /** @throws OrchdError `forbidden` for a directory that the node does not give */
   checkDirectory(path: string): void;
   onHappening(happening: Happening): void;
@@ -34,6 +37,7 @@ export interface VolumeBackupsOptions {
 interface Plan {
   backup: VolumeBackup;
   timer: Timer | undefined;
+  readonly trouble: Trouble;
 }
 
 /**
@@ -45,6 +49,8 @@ export class VolumeBackups {
   readonly #plans = new Map<string, Plan>();
   /** One after the other: each of them is busy with the same disk. */
   readonly #turn = new Limit(1);
+  /** In names of drafts: what goes wrong with one reads the same each time. */
+  readonly #draftId = randomUUID();
   #isClosed = false;
 
   constructor(options: VolumeBackupsOptions) {
@@ -65,9 +71,11 @@ export class VolumeBackups {
       timer?.cancel();
       this.#plans.delete(volume);
     }
+    const { log } = this.#options;
     for (const [volume, backup] of wanted) {
       if (this.#plans.has(volume)) continue;
-      const plan: Plan = { backup, timer: undefined };
+      const trouble = new Trouble(log, `volume ${volume} is backed up again`, "error");
+      const plan: Plan = { backup, timer: undefined, trouble };
       this.#plans.set(volume, plan);
       this.#waitFrom(plan, this.#latestOf(backup) ?? this.#options.clock.now());
     }
@@ -101,13 +109,14 @@ export class VolumeBackups {
   }
 
   async #run(plan: Plan): Promise<void> {
-    const { backup } = plan;
+    const { backup, trouble } = plan;
     const { clock, log, onHappening } = this.#hooks();
     if (this.#isClosed || this.#plans.get(backup.volume) !== plan) return;
     const name = backup.volume;
     try {
       const { path, bytes } = await this.#make(backup);
-      prune(this.#directoryOf(backup), backup);
+      prune(this.#directoryOf(backup), this.#stemOf(backup), backup.keep);
+      trouble.over();
       log.info(`volume ${name} is backed up to ${path}`);
       onHappening({
         kind: "volume",
@@ -118,8 +127,9 @@ export class VolumeBackups {
       this.#waitFrom(plan, clock.now());
     } catch (error) {
       const message = messageChainOf(error).slice(0, 900);
-      log.error(`the backup of volume ${name} failed: ${message}`);
-      onHappening({ kind: "volume", action: "backup failed", name, message });
+      if (trouble.note(`the backup of volume ${name} failed: ${message}`)) {
+        onHappening({ kind: "volume", action: "backup failed", name, message });
+      }
       this.#waitUntil(plan, clock.now() + RETRY_MS);
     }
   }
@@ -134,9 +144,10 @@ export class VolumeBackups {
     const directory = this.#directoryOf(backup);
     if (backup.to !== undefined) this.#options.checkDirectory(backup.to);
     fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
-    removeDrafts(directory, backup.volume);
+    const stem = this.#stemOf(backup);
+    removeDrafts(directory, stem);
     const reading = await this.#options.volumes.read(backup.volume, backup.how);
-    const draft = join(directory, `${DRAFT_PREFIX}${backup.volume}-${randomUUID()}`);
+    const draft = join(directory, `${DRAFT_PREFIX}${stem}-${this.#draftId}`);
     let file: FileHandle | undefined;
     let bytes = 0;
     try {
@@ -149,7 +160,7 @@ export class VolumeBackups {
       await reading.close();
       await file.sync();
       await file.close();
-      const path = join(directory, nameFor(backup.volume, this.#options.clock.now()));
+      const path = join(directory, nameFor(stem, this.#options.clock.now()));
       fs.renameSync(draft, path);
       return { path, bytes };
     } catch (error) {
@@ -168,10 +179,18 @@ export class VolumeBackups {
     throw new OrchdError("invalid", "the node keeps no backups: name a directory with `to`");
   }
 
+  /**
+   * How names of its backups begin. A directory that was named may be one that nodes share, and
+   * each of them may have a volume of that name: the node's name keeps theirs apart.
+   */
+  #stemOf({ to, volume }: VolumeBackup): string {
+    return to === undefined ? volume : `${volume}@${this.#options.hostname}`;
+  }
+
   /** When the newest backup that is there was made. */
   #latestOf(backup: VolumeBackup): number | undefined {
     try {
-      const [newest] = backupsIn(this.#directoryOf(backup), backup.volume);
+      const [newest] = backupsIn(this.#directoryOf(backup), this.#stemOf(backup));
       return newest === undefined ? undefined : timeOf(newest);
     } catch {
       // No directory yet: nor is there a backup.
@@ -181,25 +200,25 @@ export class VolumeBackups {
 }
 
 /** Never anything that this did not make. */
-function prune(directory: string, { volume, keep }: VolumeBackup): void {
-  for (const name of backupsIn(directory, volume).slice(keep)) fs.rmSync(join(directory, name));
+function prune(directory: string, stem: string, keep: number): void {
+  for (const name of backupsIn(directory, stem).slice(keep)) fs.rmSync(join(directory, name));
 }
 
 /** The newest first: their names are their times. */
-function backupsIn(directory: string, volume: string): string[] {
+function backupsIn(directory: string, stem: string): string[] {
   const isOurs = (name: string) =>
-    name.startsWith(`${volume}-`) && /^\d{8}T\d{6}Z\.tar$/.test(name.slice(volume.length + 1));
+    name.startsWith(`${stem}-`) && /^\d{8}T\d{6}Z\.tar$/.test(name.slice(stem.length + 1));
   return fs.readdirSync(directory).filter(isOurs).sort().reverse();
 }
 
-function removeDrafts(directory: string, volume: string): void {
+function removeDrafts(directory: string, stem: string): void {
   for (const name of fs.readdirSync(directory)) {
-    if (name.startsWith(`${DRAFT_PREFIX}${volume}-`)) fs.rmSync(join(directory, name));
+    if (name.startsWith(`${DRAFT_PREFIX}${stem}-`)) fs.rmSync(join(directory, name));
   }
 }
 
-function nameFor(volume: string, at: number): string {
-  return `${volume}-${new Date(at).toISOString().replace(/[-:]|\.\d+/g, "")}.tar`;
+function nameFor(stem: string, at: number): string {
+  return `${stem}-${new Date(at).toISOString().replace(/[-:]|\.\d+/g, "")}.tar`;
 }
 
 function timeOf(name: string): number {

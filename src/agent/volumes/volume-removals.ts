@@ -38,19 +38,19 @@ export class VolumeRemovals {
 
   async #remove(name: string): Promise<void> {
     const { runtime, log } = this.#options;
-    if (this.#options.isWanted(name)) throw inUse(name);
+    // Not every runtime knows who uses a volume: some have only its directory.
+    if (this.#options.isWanted(name) || this.#options.mayHold(name)) throw inUse(name);
     try {
       await runtime.removeVolume(name);
     } catch (error) {
       if (!(error instanceof OrchdError) || error.code !== "conflict") throw error;
-      if (this.#options.mayHold(name)) throw inUse(name, error);
       // It belongs to somebody else, or somebody else uses it: then it is not ours to remove.
       log.warn(`a volume stays: ${messageChainOf(error)}`);
     }
   }
 }
 
-function inUse(name: string, cause?: OrchdError): OrchdError {
+function inUse(name: string): OrchdError {
   const message = `the volume ${name} may still be in use by a task here`;
-  return new OrchdError("conflict", message, { retryable: true, ...(cause && { cause }) });
+  return new OrchdError("conflict", message, { retryable: true });
 }

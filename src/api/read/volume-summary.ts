@@ -1,21 +1,23 @@
 import { compareText } from "../../lib/order.ts";
 import type { VolumeMount } from "../../model/container.ts";
 import type { NodeId } from "../../model/ids.ts";
+import type { Node } from "../../model/node.ts";
 import { specAt, specOf, type Service } from "../../model/service.ts";
+import { volumesOfSlot, volumesOfTask } from "../../model/task-volumes.ts";
 import { formatTaskName, isTerminal, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import type { NodeVolume, VolumeSummary } from "../../model/volume.ts";
 
-/** The named volumes that a service's tasks mount. */
-export function volumeMountsOf(service: Service): VolumeMount[] {
-  return namedIn(specOf(service).container.mounts);
-}
-
 /** How the volume is mounted by whoever uses it; undefined where nobody does. */
 export function mountNamed(view: View, name: string): VolumeMount | undefined {
+  for (const node of view.nodes.values()) {
+    const use = usesOn(view, node).get(name);
+    if (use !== undefined) return use.mount;
+  }
   for (const service of view.services.values()) {
-    const mount = volumeMountsOf(service).find(({ volume }) => volume === name);
-    if (mount !== undefined) return mount;
+    const { mounts } = specOf(service).container;
+    const found = mounts.find((mount) => mount.type === "volume" && mount.volume === name);
+    if (found?.type === "volume") return found;
   }
   return undefined;
 }
@@ -28,8 +30,9 @@ export function volumeSummaries(
   view: View,
   found: ReadonlyMap<NodeId, readonly NodeVolume[]>,
 ): VolumeSummary[] {
-  const summaries = [...view.nodes.values()].flatMap(({ id, hostname }) => {
-    const uses = usesOn(view, id);
+  const summaries = [...view.nodes.values()].flatMap((node) => {
+    const { id, hostname } = node;
+    const uses = usesOn(view, node);
     const told = found.get(id);
     if (told === undefined) {
       return [...uses].map(([name, use]): VolumeSummary => {
@@ -58,7 +61,7 @@ function ofUse(use: Use | undefined): Pick<VolumeSummary, "stack" | "usedBy"> {
 }
 
 /** By the volume's name: tasks on the node that have not ended, and homes of slots. */
-function usesOn(view: View, nodeId: NodeId): Map<string, Use> {
+function usesOn(view: View, node: Node): Map<string, Use> {
   const uses = new Map<string, Use>();
   const note = (service: Service, mounts: readonly VolumeMount[], task?: Task) => {
     for (const mount of mounts) {
@@ -68,17 +71,14 @@ function usesOn(view: View, nodeId: NodeId): Map<string, Use> {
     }
   };
   for (const service of view.services.values()) {
-    const isHome = Object.values(service.homes ?? {}).includes(nodeId);
-    if (isHome) note(service, volumeMountsOf(service));
+    for (const [slot, home] of Object.entries(service.homes ?? {})) {
+      if (home === node.id) note(service, volumesOfSlot(service, slot, node));
+    }
   }
-  for (const task of view.tasksOn(nodeId)) {
+  for (const task of view.tasksOn(node.id)) {
     const service = view.services.get(task.serviceId);
     if (service === undefined || isTerminal(task.state)) continue;
-    note(service, namedIn(specAt(service, task.revision).container.mounts), task);
+    note(service, volumesOfTask(task, specAt(service, task.revision), node), task);
   }
   return uses;
-}
-
-function namedIn(mounts: ReturnType<typeof specOf>["container"]["mounts"]): VolumeMount[] {
-  return mounts.flatMap((mount) => (mount.type === "volume" && mount.volume !== "" ? [mount] : []));
 }

@@ -5,6 +5,7 @@ import { OrchdError } from "../../lib/errors.ts";
 import {
   consistencySchema,
   moveProgressSchema,
+  VOLUME_NAME,
   volumeContentsSchema,
   volumePlaceSchema,
   type VolumeReading,
@@ -31,9 +32,7 @@ import {
 import { holdStream } from "../volume-hold.ts";
 import { upgrade } from "../web-socket.ts";
 
-const volumeName = z
-  .string()
-  .regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/, "is not a name of a volume");
+const volumeName = z.string().regex(VOLUME_NAME, "is not a name of a volume");
 const volumeParam = z.object({ volume: volumeName });
 const nodeQuery = z.object({ node: nameText.optional() });
 const listQuery = z.object({ sizes: flagSchema });

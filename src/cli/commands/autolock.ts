@@ -53,7 +53,9 @@ function onCommand(context: Context): Command {
 function offCommand(context: Context): Command {
   return newRemoteCommand({
     name: "off",
-    description: "Lets a new key file beside the server's state open the secrets by itself.",
+    description:
+      "Lets a new key file beside the server's state open the secrets by itself, in place of the " +
+      "passphrase or of the key file of before.",
     examples: ["orchd autolock off"],
   })
     .name("off")

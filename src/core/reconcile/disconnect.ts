@@ -3,6 +3,7 @@ import { acceptsTasks } from "../../model/node.ts";
 import { isGlobal, specOf, tieOf, type Service, type ServiceSpec } from "../../model/service.ts";
 import { baseOfSlot, runOfSlot } from "../../model/slot-name.ts";
 import { isOutOfReach } from "../../model/serving.ts";
+import { volumesOfTask } from "../../model/task-volumes.ts";
 import { isLive, isTerminal, type Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { keeperOf, tasksIn, type Slot } from "./slot.ts";
@@ -82,11 +83,11 @@ function mayHaveStarted(view: View, task: Task, kept: ReadonlySet<string>): bool
 }
 
 /** Whether the volume that ties the task is on another node by now, for which it ends. */
-function hasMovedFrom(view: View, { container }: ServiceSpec, { nodeId }: Task): boolean {
-  const moved = (nodeId === undefined ? undefined : view.nodes.get(nodeId))?.volumesMoved ?? [];
-  return container.mounts.some(
-    (mount) => mount.type === "volume" && moved.some(({ name }) => name === mount.volume),
-  );
+function hasMovedFrom(view: View, spec: ServiceSpec, task: Task): boolean {
+  const node = task.nodeId === undefined ? undefined : view.nodes.get(task.nodeId);
+  if (node?.volumesMoved === undefined) return false;
+  const moved = new Set(node.volumesMoved.map(({ name }) => name));
+  return volumesOfTask(task, spec, node).some(({ volume }) => moved.has(volume));
 }
 
 function runOf(task: Task): number {

@@ -30,6 +30,8 @@ import type { View } from "../../model/view.ts";
 export interface NewContent {
   sizeBytes: number;
   digest: string;
+  /** What is wrong with it as a template, in words that follow it; undefined for nothing. */
+  templateProblem(): string | undefined;
   /** Seals it for one version of one item. */
   seal(contentId: string): string;
 }
@@ -114,7 +116,7 @@ function ownItem(
     refuse(`the content of ${formatItem(declared)} did not arrive: try again`);
     return undefined;
   }
-  const problem = sizeProblem(kind, content.sizeBytes);
+  const problem = contentProblem({ kind, isTemplate }, content);
   if (problem !== undefined) {
     refuse(`${formatItem(declared)}: ${problem}`);
     return undefined;
@@ -126,6 +128,16 @@ function ownItem(
     plan.changes.push(put.item(item));
   }
   return item;
+}
+
+/** Why a content can't be one of the item's, in one sentence without its full stop. */
+function contentProblem(
+  { kind, isTemplate }: Pick<Item, "kind" | "isTemplate">,
+  content: NewContent,
+): string | undefined {
+  const problem = isTemplate ? content.templateProblem() : undefined;
+  const fault = problem && `its content is a template that ${problem}`;
+  return sizeProblem(kind, content.sizeBytes) ?? fault;
 }
 
 function isPutOf(change: Change, item: Item): boolean {
@@ -297,7 +309,7 @@ function withNewContent(
   content: NewContent,
   now: number,
 ): ItemChange {
-  const problem = sizeProblem(plan.item.kind, content.sizeBytes);
+  const problem = contentProblem(plan.item, content);
   if (problem !== undefined) plan.problems.push(problem);
   else plan.item = withContent(plan.changes, plan.item, content, now);
   plan.problems.push(...roomProblems(view, plan.changes));

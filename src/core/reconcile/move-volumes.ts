@@ -8,6 +8,7 @@ import { acceptsTasks, type Node } from "../../model/node.ts";
 import { isGlobal, specAt, specOf, type Service } from "../../model/service.ts";
 import { isServing } from "../../model/serving.ts";
 import { baseOfSlot } from "../../model/slot-name.ts";
+import { volumesOfSlot, volumesOfTask } from "../../model/task-volumes.ts";
 import type { Task } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 import { withVolumesToRemove } from "./node.ts";
@@ -28,8 +29,8 @@ export function whyNoMove(view: View, { names, from, to }: Move): string | undef
   if (target.volumesToRemove?.some((name) => names.includes(name)) === true) {
     return `node ${target.hostname} still has to remove what was there before: try again`;
   }
-  for (const service of usersOn(view, from, names)) {
-    const why = whyStays(service, names, target);
+  for (const user of usersOn(view, source, names)) {
+    const why = whyStays(user, { names, source, target });
     if (why !== undefined) return why;
   }
   return undefined;
@@ -45,13 +46,13 @@ export function moveChanges(view: View, { names, from, to }: Move, now: number):
   if (source === undefined || target === undefined) return [];
   const message = `its volume ${names.join(", ")} moved to node ${target.hostname}`;
   const changes: Change[] = [];
-  for (const service of usersOn(view, from, names)) {
-    const tasks = view.tasksOf(service.id).filter((task) => task.nodeId === from);
+  for (const { service, slots } of usersOn(view, source, names)) {
     const homes = { ...service.homes };
-    for (const slot of slotsOn(service, from, tasks)) homes[slot] = to;
+    for (const slot of slots) homes[slot] = to;
     changes.push(put.service({ ...service, homes }));
-    for (const task of tasks) {
-      if (task.desired === "removed") continue;
+    for (const task of tasksOn(view, service, from)) {
+      const isUser = slots.includes(baseOfSlot(task.slot)) || uses(service, task, source, names);
+      if (!isUser || task.desired === "removed") continue;
       const said = task.desired === "running" ? { message, since: now } : {};
       changes.push(put.task({ ...task, desired: "removed", ...said }));
     }
@@ -80,7 +81,7 @@ export function withBrokenOff(node: Node, names: readonly string[]): Node {
  */
 export function withMovedToRemove(view: View, node: Node): Node {
   const { volumesMoved = [], ...rest } = node;
-  const done = volumesMoved.filter(({ name, to }) => isUsedAt(view, node.id, name, to));
+  const done = volumesMoved.filter(({ name, to }) => isUsedAt(view, node, name, to));
   if (done.length === 0) return node;
   const left = volumesMoved.filter((one) => !done.includes(one));
   const next = withVolumesToRemove(
@@ -92,23 +93,22 @@ export function withMovedToRemove(view: View, node: Node): Node {
 
 /** Whether every slot whose volume came to the node has a task there that serves. */
 export function servesAt(view: View, names: readonly string[], to: NodeId): boolean {
-  return usersOn(view, to, names).every((service) => {
-    const homes = Object.entries(service.homes ?? {}).filter(([, home]) => home === to);
-    return homes.every(([slot]) =>
-      view
-        .tasksOf(service.id)
-        .some(
-          (task) => baseOfSlot(task.slot) === slot && task.nodeId === to && isServing(view, task),
-        ),
+  const target = view.nodes.get(to);
+  if (target === undefined) return true;
+  return usersOn(view, target, names).every(({ service, slots }) => {
+    const homes = slots.filter((slot) => service.homes?.[slot] === to);
+    const tasks = tasksOn(view, service, to);
+    return homes.every((slot) =>
+      tasks.some((task) => baseOfSlot(task.slot) === slot && isServing(view, task)),
     );
   });
 }
 
-function isUsedAt(view: View, from: NodeId, name: string, to: NodeId): boolean {
-  const isHeld = view.tasksOn(from).some((task) => {
+function isUsedAt(view: View, from: Node, name: string, to: NodeId): boolean {
+  const isHeld = view.tasksOn(from.id).some((task) => {
     const service = view.services.get(task.serviceId);
     if (service === undefined || task.state === "removed") return false;
-    return namedMounts(specAt(service, task.revision)).some(({ volume }) => volume === name);
+    return uses(service, task, from, [name]);
   });
   return !isHeld && servesAt(view, [name], to);
 }
@@ -119,29 +119,68 @@ function withoutComing(node: Node, names: readonly string[]): Node {
   return left.length === 0 ? rest : { ...rest, volumesComing: left };
 }
 
-/** Services that mount one of the volumes and have slots, or tasks that run, on the node. */
-function usersOn(view: View, nodeId: NodeId, names: readonly string[]): Service[] {
-  return [...view.services.values()].filter((service) => {
-    if (!namedMounts(specOf(service)).some(({ volume }) => names.includes(volume))) return false;
-    const tasks = view.tasksOf(service.id).filter((task) => task.nodeId === nodeId);
-    return slotsOn(service, nodeId, tasks).length > 0;
+/** A service, with those of its slots on a node that use some of the volumes, and those volumes. */
+interface User {
+  service: Service;
+  slots: string[];
+  volumes: Set<string>;
+}
+
+function usersOn(view: View, node: Node, names: readonly string[]): User[] {
+  return [...view.services.values()].flatMap((service) => {
+    const tasks = tasksOn(view, service, node.id);
+    const volumes = new Set<string>();
+    const slots = slotsOn(service, node.id, tasks).filter((slot) => {
+      const holders = tasks.filter((task) => baseOfSlot(task.slot) === slot && isWanted(task));
+      const used = [
+        ...volumesOfSlot(service, slot, node),
+        ...holders.flatMap((task) => volumesOf(service, task, node)),
+      ].filter(({ volume }) => names.includes(volume));
+      for (const { volume } of used) volumes.add(volume);
+      return used.length > 0;
+    });
+    return slots.length === 0 ? [] : [{ service, slots, volumes }];
   });
+}
+
+function tasksOn(view: View, service: Service, nodeId: NodeId): Task[] {
+  return view.tasksOf(service.id).filter((task) => task.nodeId === nodeId);
+}
+
+function volumesOf(service: Service, task: Task, node: Node): VolumeMount[] {
+  return volumesOfTask(task, specAt(service, task.revision), node);
+}
+
+/** Whether the task mounts one of the volumes. */
+function uses(service: Service, task: Task, node: Node, names: readonly string[]): boolean {
+  return volumesOf(service, task, node).some(({ volume }) => names.includes(volume));
+}
+
+function isWanted(task: Task): boolean {
+  return task.desired === "running";
 }
 
 /** Slots without their run: those at home on the node, and those with a task there. */
 function slotsOn(service: Service, nodeId: NodeId, tasks: readonly Task[]): string[] {
   const homes = Object.entries(service.homes ?? {}).filter(([, home]) => home === nodeId);
-  const held = tasks
-    .filter((task) => task.desired === "running")
-    .map(({ slot }) => baseOfSlot(slot));
+  const held = tasks.filter(isWanted).map(({ slot }) => baseOfSlot(slot));
   return [...new Set([...homes.map(([slot]) => slot), ...held])];
 }
 
-function whyStays(service: Service, names: readonly string[], target: Node): string | undefined {
+function whyStays(
+  { service, slots, volumes }: User,
+  { names, source, target }: { names: readonly string[]; source: Node; target: Node },
+): string | undefined {
   const spec = specOf(service);
   const name = `service ${formatServiceName(service.stack, service.name)}`;
   if (isGlobal(spec)) return `${name} is ${spec.mode}: each node has a volume of its own`;
-  const other = namedMounts(spec).find(
+  const here = slots.flatMap((slot) => volumesOfSlot(service, slot, source));
+  const there = slots.flatMap((slot) => volumesOfSlot(service, slot, target));
+  const lost = [...volumes].find((one) => !there.some(({ volume }) => volume === one));
+  if (lost !== undefined) {
+    return `${name} would have another volume than ${lost} there: its name goes by node or task`;
+  }
+  const other = here.find(
     ({ volume, driverOptions }) =>
       !names.includes(volume) && Object.keys(driverOptions).length === 0,
   );
@@ -153,10 +192,4 @@ function whyStays(service: Service, names: readonly string[], target: Node): str
   }
   const device = spec.container.devices.find(({ source }) => !hasDevice(target, source));
   return device && `${name} needs the device ${device.source}, which node ${target.hostname} lacks`;
-}
-
-function namedMounts(spec: ReturnType<typeof specOf>): VolumeMount[] {
-  return spec.container.mounts.flatMap((mount) =>
-    mount.type === "volume" && mount.volume !== "" ? [mount] : [],
-  );
 }

@@ -3,6 +3,7 @@ import { put, remove, type Change } from "../../model/change.ts";
 import { type Node, VOLUMES_TO_REMOVE_MAX } from "../../model/node.ts";
 import type { NodeId } from "../../model/ids.ts";
 import { specAt } from "../../model/service.ts";
+import { volumesOfTask } from "../../model/task-volumes.ts";
 import { isTerminal } from "../../model/task.ts";
 import type { View } from "../../model/view.ts";
 
@@ -73,11 +74,12 @@ export function withoutVolumesToRemove(node: Node, names: readonly string[]): No
 /** The volumes that tasks of a node hold, those included that have ended and keep their log. */
 export function volumesHeldOn(view: View, nodeId: NodeId): Set<string> {
   const held = new Set<string>();
+  const node = view.nodes.get(nodeId);
   for (const task of view.tasksOn(nodeId)) {
     const service = view.services.get(task.serviceId);
-    if (service === undefined || task.state === "removed") continue;
-    for (const mount of specAt(service, task.revision).container.mounts) {
-      if (mount.type === "volume") held.add(mount.volume);
+    if (node === undefined || service === undefined || task.state === "removed") continue;
+    for (const { volume } of volumesOfTask(task, specAt(service, task.revision), node)) {
+      held.add(volume);
     }
   }
   return held;

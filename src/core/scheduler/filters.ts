@@ -4,6 +4,7 @@ import { type Node, PROCESS_RUNTIME } from "../../model/node.ts";
 import { formatBytes } from "../../lib/text.ts";
 import { isGlobal, tieOf, usesDevices, type Port, type ServiceSpec } from "../../model/service.ts";
 import { baseOfSlot } from "../../model/slot-name.ts";
+import { volumesOfTask } from "../../model/task-volumes.ts";
 import { refusalOfBond } from "./affinity.ts";
 import type { Candidate } from "./candidate.ts";
 import { giveDevices } from "./devices.ts";
@@ -197,13 +198,13 @@ function refuseFullNetwork(_: Candidate, __: Node, load: NodeLoad): string | und
 }
 
 /** What is there under the volume's name belongs to a stack that was removed with its data. */
-function refuseOldVolume({ spec }: Candidate, node: Node): string | undefined {
-  if (node.volumesToRemove === undefined) return undefined;
-  for (const mount of spec.container.mounts) {
-    if (mount.type !== "volume" || !node.volumesToRemove.includes(mount.volume)) continue;
-    return `has not yet removed the volume ${mount.volume} of a stack that was taken down`;
-  }
-  return undefined;
+function refuseOldVolume({ task, spec }: Candidate, node: Node): string | undefined {
+  const { volumesToRemove } = node;
+  if (volumesToRemove === undefined) return undefined;
+  const old = volumesOfTask(task, spec, node).find(({ volume }) =>
+    volumesToRemove.includes(volume),
+  );
+  return old && `has not yet removed the volume ${old.volume} of a stack that was taken down`;
 }
 
 /** Near to the tasks of another service, or apart from them, where that is a must. */

@@ -1,33 +1,8 @@
 import { hasActions } from "../../lib/go-template.ts";
 import type { Parsed } from "../../lib/parsed.ts";
-import type { Assignment } from "../../model/assignment.ts";
-import type { ContainerSpec, Mount } from "../../model/container.ts";
-import type { NodeId } from "../../model/ids.ts";
-import { baseOfSlot } from "../../model/slot-name.ts";
+import type { ContainerSpec } from "../../model/container.ts";
+import { expandMount, templatesIn } from "../../model/mount-templates.ts";
 import { expandValue, type TemplateContext } from "../../model/template.ts";
-
-/** As much of a node as templates are told. */
-export interface TemplateNode {
-  id: NodeId;
-  hostname: string;
-  platform: { os: string; arch: string };
-}
-
-/** Architectures as Swarm names them in templates: the kernel's words, not those of images. */
-const KERNEL_WORDS: Readonly<Record<string, string>> = { amd64: "x86_64", arm64: "aarch64" };
-
-/** What templates are told of a task. A service is named as in Swarm: `shop_web`. */
-export function templateContextOf(assignment: Assignment, node: TemplateNode): TemplateContext {
-  const { serviceId, stack, service, taskId, serviceLabels = {} } = assignment;
-  const slot = baseOfSlot(assignment.slot);
-  const name = `${stack}_${service}`;
-  const { os, arch } = node.platform;
-  return {
-    service: { id: serviceId, name, labels: serviceLabels },
-    node: { id: node.id, hostname: node.hostname, os, architecture: KERNEL_WORDS[arch] ?? arch },
-    task: { id: taskId, name: `${name}.${slot}.${taskId}`, slot },
-  };
-}
 
 /** Whether anything of the container, or of what it reads, is filled in for each task. */
 export function isFilledIn({ environment, hostname, mounts, grants = [] }: ContainerSpec): boolean {
@@ -35,13 +10,8 @@ export function isFilledIn({ environment, hostname, mounts, grants = [] }: Conta
     grants.some(({ isTemplate }) => isTemplate === true) ||
     hasActions(hostname ?? "") ||
     Object.values(environment).some(hasActions) ||
-    mounts.some((mount) => hasActions(mount.target) || hasActions(sourceOf(mount)))
+    mounts.some((mount) => templatesIn(mount).some(hasActions))
   );
-}
-
-function sourceOf(mount: Mount): string {
-  if (mount.type === "tmpfs") return "";
-  return mount.type === "bind" ? mount.source : mount.volume;
 }
 
 /** The container as it is for one task: environment, host name and mounts are filled in. */
@@ -69,16 +39,4 @@ export function expandContainer(
     mounts: container.mounts.map((mount) => expandMount(mount, fill)),
   };
   return problem === undefined ? { ok: true, value } : { ok: false, problem };
-}
-
-function expandMount(mount: Mount, fill: (place: string, text: string) => string): Mount {
-  const target = fill("a mount's target", mount.target);
-  switch (mount.type) {
-    case "tmpfs":
-      return { ...mount, target };
-    case "bind":
-      return { ...mount, target, source: fill("a mount's source", mount.source) };
-    case "volume":
-      return { ...mount, target, volume: fill("a volume's name", mount.volume) };
-  }
 }

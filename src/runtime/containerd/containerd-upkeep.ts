@@ -46,10 +46,6 @@ export class ContainerdUpkeep implements Upkeep {
   }
 
   /** What has no name is collected by containerd itself. */
-  removeUnnamedImages(): Promise<void> {
-    return Promise.resolve();
-  }
-
   async removeImages(keep: readonly string[], isEnough: () => Promise<boolean>): Promise<string[]> {
     const { containers } = await this.#grpc.call(METHODS.listContainers, {});
     const inUse = new Set(containers.map(({ image }) => image));

@@ -4,13 +4,11 @@ import { z } from "zod";
 import { OrchdError } from "../../lib/errors.ts";
 import type { VolumeMount } from "../../model/container.ts";
 import type { NodeId } from "../../model/ids.ts";
-import type { NodeVolume } from "../../model/volume.ts";
+import { VOLUME_NAME, type NodeVolume } from "../../model/volume.ts";
 import { LABELS } from "../driver.ts";
 import type { SnapshotMount } from "./methods.ts";
 import { bind, type OciMount } from "./oci-mounts.ts";
 import { openBelow, withRootfs } from "./rootfs.ts";
-
-const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$/;
 
 const volumeSchema = z.object({
   driver: z.string(),
@@ -60,7 +58,7 @@ export class Volumes {
   list(): NodeVolume[] {
     if (!fs.existsSync(this.#directory)) return [];
     return fs.readdirSync(this.#directory).flatMap((name) => {
-      const found = NAME.test(name) ? this.#find(name) : undefined;
+      const found = VOLUME_NAME.test(name) ? this.#find(name) : undefined;
       if (found === undefined) return [];
       const { driver, labels, createdAt } = found;
       return [{ name, driver, labels, createdAt, isOurs: labels[LABELS.owner] === this.#nodeId }];
@@ -119,7 +117,8 @@ export class Volumes {
   }
 
   #pathOf(name: string): string {
-    if (!NAME.test(name)) throw new OrchdError("invalid", `"${name}" can't be a volume's name`);
+    if (!VOLUME_NAME.test(name))
+      throw new OrchdError("invalid", `"${name}" can't be a volume's name`);
     return join(this.#directory, name);
   }
 }

@@ -3,7 +3,7 @@ import { OrchdError } from "../../lib/errors.ts";
 import type { Upkeep } from "../driver.ts";
 import type { PodmanHttp } from "../podman/http.ts";
 import { dropRotated } from "../podman/kept-logs.ts";
-import { isNeeded } from "../podman/needed-images.ts";
+import { isNeeded, unnamedFirst } from "../podman/needed-images.ts";
 import type { OpenedDocker } from "./docker-service.ts";
 import { listedImageSchema, namesIn } from "./docker-images.ts";
 
@@ -35,20 +35,16 @@ export class DockerUpkeep implements Upkeep {
     }
   }
 
-  async removeUnnamedImages(): Promise<void> {
-    for (const image of await this.#images()) {
-      if (image.references.length === 0) await this.#remove([...image.digests, image.id]);
-    }
-  }
-
   async removeImages(keep: readonly string[], isEnough: () => Promise<boolean>): Promise<string[]> {
     const removed: string[] = [];
-    for (const image of await this.#images()) {
+    for (const image of unnamedFirst(await this.#images())) {
       if (await isEnough()) break;
       if (isNeeded(image, keep)) continue;
-      removed.push(...(await this.#remove(image.references)));
+      const isUnnamed = image.references.length === 0;
+      const names = isUnnamed ? [...image.digests, image.id] : image.references;
+      removed.push(...(await this.#remove(names)));
       // Where it is from is a name as well, and would keep it.
-      if (image.references.length > 0) await this.#remove(image.digests);
+      if (!isUnnamed) await this.#remove(image.digests);
     }
     return removed;
   }

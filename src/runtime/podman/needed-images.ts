@@ -15,6 +15,12 @@ export function isNeeded(image: KnownImage, names: readonly string[]): boolean {
   return names.some((name) => spellingsOf(name).some((spelling) => known.has(spelling)));
 }
 
+/** In the same order otherwise. Names go on to newer images, and leave the older ones without. */
+export function unnamedFirst(images: readonly KnownImage[]): KnownImage[] {
+  const rankOf = ({ references }: KnownImage) => (references.length === 0 ? 0 : 1);
+  return images.toSorted((a, b) => rankOf(a) - rankOf(b));
+}
+
 /** A name, the whole of it, with its tag where it has none, and without its tag before a digest. */
 function spellingsOf(name: string): string[] {
   const whole = qualifiedNameOf(name);

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { OrchdError } from "../../lib/errors.ts";
 import type { Upkeep } from "../driver.ts";
 import type { PodmanHttp } from "./http.ts";
-import { isNeeded, type KnownImage } from "./needed-images.ts";
+import { isNeeded, unnamedFirst, type KnownImage } from "./needed-images.ts";
 import { dropRotated, keepRotated } from "./kept-logs.ts";
 
 const infoSchema = z.object({ store: z.object({ graphRoot: z.string() }) });
@@ -41,19 +41,13 @@ export class PodmanUpkeep implements Upkeep {
     for (const path of await this.#pathsOf(containerIds)) dropRotated(path);
   }
 
-  async removeUnnamedImages(): Promise<void> {
-    for (const image of await this.#images()) {
-      if (image.references.length === 0) await this.#remove(image.id);
-    }
-  }
-
   async removeImages(keep: readonly string[], isEnough: () => Promise<boolean>): Promise<string[]> {
     const removed: string[] = [];
-    for (const image of await this.#images()) {
+    for (const image of unnamedFirst(await this.#images())) {
       if (await isEnough()) break;
       if (isNeeded(image, keep)) continue;
-      for (const reference of image.references) {
-        if (await this.#remove(reference)) removed.push(reference);
+      for (const name of image.references.length > 0 ? image.references : [image.id]) {
+        if (await this.#remove(name)) removed.push(name);
       }
     }
     return removed;

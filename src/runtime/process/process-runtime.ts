@@ -431,7 +431,6 @@ function upkeepOf(directory: string, files: ProcessFiles): Upkeep {
           if (ids.includes(taskId)) dropRotated(logPathOf(files.pathOf(taskId)));
         }
       }),
-    removeUnnamedImages: () => Promise.resolve(),
     removeImages: () => Promise.resolve([]),
   };
 }

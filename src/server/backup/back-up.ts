@@ -45,14 +45,19 @@ export interface Backup {
  * Makes a copy of the cluster's whole state as of this moment, while the server works on. Its copy
  * of the database lies in the data directory until it is discarded.
  * @param passphrase absent: whoever has the backup can read it
+ * @param draftId names that copy, for as long as nobody else does
  * @throws OrchdError `noSpace`, `forbidden`, `invalid`
  */
-export async function backUpCluster(source: BackupSource, passphrase?: string): Promise<Backup> {
+export async function backUpCluster(
+  source: BackupSource,
+  passphrase?: string,
+  draftId: string = randomUUID(),
+): Promise<Backup> {
   if (passphrase !== undefined && passphrase.length < PASSPHRASE_MIN) {
     const message = `a passphrase has at least ${PASSPHRASE_MIN} characters: choose a longer one`;
     throw new OrchdError("invalid", message);
   }
-  const draft = join(source.dataDir, `${DRAFT_PREFIX}${randomUUID()}`);
+  const draft = join(source.dataDir, `${DRAFT_PREFIX}${draftId}`);
   const discard = () => fs.rmSync(draft, { force: true });
   try {
     const view = source.store.view();

@@ -5,6 +5,7 @@ import type { Clock, Timer } from "../../lib/clock.ts";
 import { messageChainOf, OrchdError } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
 import { formatBytes } from "../../lib/text.ts";
+import { Trouble } from "../../lib/trouble.ts";
 import type { ClusterBackupStatus } from "../../model/cluster-backup.ts";
 import type { Happening } from "../../model/event.ts";
 import { type BackupSource, backUpCluster, removeDrafts } from "./back-up.ts";
@@ -33,6 +34,9 @@ export interface ClusterBackupsOptions {
 /** Makes backups of the cluster, when people ask and by a schedule, and knows how that went. */
 export class ClusterBackups {
   readonly #options: ClusterBackupsOptions;
+  readonly #trouble: Trouble;
+  /** In the names of drafts: what goes wrong with it reads the same each time. */
+  readonly #draftId = randomUUID();
   readonly #status: Pick<ClusterBackupStatus, "last" | "failure"> = {};
   #timer: Timer | undefined;
   #nextAt = 0;
@@ -40,6 +44,7 @@ export class ClusterBackups {
 
   constructor(options: ClusterBackupsOptions) {
     this.#options = options;
+    this.#trouble = new Trouble(options.log, "the cluster is backed up again", "error");
   }
 
   /** @throws OrchdError `forbidden`, `invalid` when the directory of the schedule can't be had */
@@ -98,25 +103,27 @@ export class ClusterBackups {
 
   /** Makes the one that is due; for tests and the timer. */
   async runScheduled(): Promise<void> {
-    const { schedule, clock, log } = this.#options;
+    const { schedule, clock } = this.#options;
     if (schedule === undefined || this.#isClosed) return;
     try {
       await this.#write(schedule);
       prune(schedule);
+      this.#trouble.over();
       this.#waitUntil(clock.now() + schedule.everyMs);
     } catch (error) {
       const message = messageChainOf(error);
-      log.error(`the scheduled backup of the cluster failed: ${message}`);
       this.#status.failure = { at: clock.now(), message };
-      this.#tell("backup failed", message);
+      if (this.#trouble.note(`the scheduled backup of the cluster failed: ${message}`)) {
+        this.#tell("backup failed", message);
+      }
       this.#waitUntil(clock.now() + Math.min(RETRY_MS, schedule.everyMs));
     }
   }
 
   async #write({ directory, passphrase }: BackupSchedule): Promise<void> {
     const { source, log } = this.#options;
-    const backup = await backUpCluster(source, passphrase);
-    const draft = join(directory, `.draft-${randomUUID()}`);
+    const backup = await backUpCluster(source, passphrase, this.#draftId);
+    const draft = join(directory, `.draft-${this.#draftId}`);
     try {
       const at = backup.manifest.createdAt;
       const path = join(directory, nameFor(at, passphrase !== undefined));

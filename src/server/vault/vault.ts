@@ -10,6 +10,7 @@ import {
   type Vault as VaultObject,
   type VaultStatus,
 } from "../../model/vault.ts";
+import { contentTemplateProblem } from "../../model/template.ts";
 import type { View } from "../../model/view.ts";
 import {
   derivedKey,
@@ -171,6 +172,7 @@ export class Vault {
     return {
       sizeBytes: bytes.length,
       digest,
+      templateProblem: () => contentTemplateProblem(bytes),
       seal: (contentId) => seal(this.#required().contents, contentId, bytes),
     };
   }

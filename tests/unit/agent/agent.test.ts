@@ -327,13 +327,8 @@ test("a task in no network of orchd's claims no port", async () => {
 test("a volume that a task on its way out holds is not given up", async () => {
   const rig = new Rig();
   let removed = 0;
-  let isHeld = true;
-  const used = new OrchdError("conflict", "volume is being used");
   const methods = withMethods(() => ({
-    removeVolume: async () => {
-      if (isHeld) throw used;
-      removed += 1;
-    },
+    removeVolume: async () => void (removed += 1),
   }));
   await rig.start(methods);
   await rig.assign(task("t", { container: { ...steady(), mounts: [aVolumeMount("data")] } }));
@@ -342,8 +337,7 @@ test("a volume that a task on its way out holds is not given up", async () => {
     await rig.pass(100);
     return answer;
   };
-  expect(await tries()).toMatchObject({ code: "conflict", retryable: true, cause: used });
+  expect(await tries()).toMatchObject({ code: "conflict", retryable: true });
   await rig.assign();
-  isHeld = false;
   expect([await tries(), removed]).toEqual([undefined, 1]);
 });

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type BindRules, withAllowedBinds } from "../../../src/agent/bind-rules.ts";
 import type { Mount } from "../../../src/model/container.ts";
-import { aContainer, anAssignment } from "../../builders.ts";
+import { aContainer, anAssignment, aVolumeMount } from "../../builders.ts";
 
 let dir: string;
 beforeEach(() => {
@@ -100,5 +100,43 @@ describe("a bind mount on a node that lists what it gives", () => {
     };
     expect(() => check(at("etc"))).toThrow("may not be mounted");
     expect(check(at("srv/data")).container.mounts).toEqual([volume(at("srv/data"))]);
+  });
+
+  describe("is refused as a volume", () => {
+    const of = (driverOptions: Record<string, string>, allowed = [at("srv")]) => {
+      const mounts = [{ ...aVolumeMount("data"), driverOptions }];
+      const assignment = anAssignment("t", { container: aContainer({ mounts }) });
+      return withAllowedBinds(assignment, { allowed, own: [at("orchd")] }).container.mounts;
+    };
+    const layers = () => `lowerdir=${at("srv")}:${at("etc")},upperdir=${at("srv/data")}`;
+    const refused: [string, () => Record<string, string>][] = [
+      ["that lays a directory over others", () => ({ type: "overlay", o: layers() })],
+      ["of what a device holds", () => ({ type: "ext4", device: "/dev/sda1" })],
+      ["that binds all that is below", () => ({ o: `ro, rbind`, device: at("etc") })],
+      ["that binds through a link", () => ({ type: "none", o: "bind", device: at("srv/link") })],
+    ];
+    for (const [what, options] of refused) {
+      test(what, () => {
+        fs.symlinkSync(at("etc"), at("srv/link"));
+        expect(() => of(options())).toThrow("may not be mounted on this node");
+      });
+    }
+
+    test("whose path depends on where the runtime was started", () => {
+      for (const device of ["etc", "../etc"]) {
+        expect(() => of({ type: "none", o: "bind", device })).toThrow("use an absolute path");
+      }
+      expect(() => of({ type: "overlay", o: "lowerdir=etc" })).toThrow("use an absolute path");
+    });
+
+    test("unless it is in memory, or of another machine", () => {
+      for (const options of [
+        { type: "tmpfs", device: "tmpfs", o: "size=1m" },
+        { type: "nfs", device: ":/export", o: "addr=10.0.0.1" },
+        { type: "cifs", device: "//10.0.0.1/share", o: "guest" },
+      ]) {
+        expect(of(options)).toMatchObject([{ driverOptions: options }]);
+      }
+    });
   });
 });

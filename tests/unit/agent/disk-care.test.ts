@@ -8,10 +8,7 @@ import { VirtualClock } from "../../sim/virtual-clock.ts";
 const GIB = 1024 ** 3;
 
 /** A machine with a disk of 16 GiB; each step of making room frees what it is told to. */
-function aMachine(
-  freeGib: number,
-  frees: { logs?: number; unnamed?: number; image?: number } = {},
-) {
+function aMachine(freeGib: number, frees: { logs?: number; copies?: number; image?: number } = {}) {
   let free = freeGib;
   const done: string[] = [];
   const told: NodeDisk[] = [];
@@ -22,15 +19,12 @@ function aMachine(
       done.push("drop old logs");
       free += frees.logs ?? 0;
     },
-    async removeUnnamedImages() {
-      done.push("remove unnamed images");
-      free += frees.unnamed ?? 0;
-    },
     async removeImages(keep, isEnough) {
       const removed: string[] = [];
       for (const name of ["old:1", "old:2", "web:1"]) {
         if (keep.includes(name) || (await isEnough())) continue;
         removed.push(name);
+        done.push(`remove ${name}`);
         free += frees.image ?? 0;
       }
       return removed;
@@ -46,8 +40,14 @@ function aMachine(
     onChange: (disk) => void told.push(disk),
     measure: async () => [{ path: "/storage", freeBytes: free * GIB, totalBytes: 16 * GIB }],
   });
+  const dropCopies = async () => {
+    done.push("drop copies");
+    free += frees.copies ?? 0;
+    return 1;
+  };
   return {
     care,
+    dropCopies,
     done,
     told,
     fill: (gib: number) => {
@@ -73,13 +73,21 @@ describe("the disk of a node", () => {
     expect(told).toEqual([]);
   });
 
-  test("loses images without a name next, and then is told to be low", async () => {
-    const { care, done, told } = aMachine(1, { logs: 0.1, unnamed: 0.1 });
+  test("loses nothing else before the server has said what is needed, and is low", async () => {
+    const { care, done, told } = aMachine(1, { logs: 0.1 });
     await care.look();
-    expect(done.slice(1)).toEqual(["drop old logs", "remove unnamed images"]);
+    expect(done.slice(1)).toEqual(["drop old logs"]);
     expect(told).toMatchObject([{ level: "low", path: "/storage" }]);
     await care.look();
     expect(told).toHaveLength(1);
+  });
+
+  test("loses copies of images for others next, and images only then", async () => {
+    const enough = aMachine(1, { copies: 2 });
+    expect(await enough.care.pruneImages([], enough.dropCopies)).toEqual([]);
+    const { care, done, dropCopies } = aMachine(1, { image: 2 });
+    expect(await care.pruneImages([], dropCopies)).toEqual(["old:1"]);
+    expect(done.slice(0, 2)).toEqual(["drop copies", "remove old:1"]);
   });
 
   test("loses other images by the server's list, none in use, no more than it takes", async () => {

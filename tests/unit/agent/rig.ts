@@ -38,6 +38,8 @@ export class Rig {
   secrets: AgentOptions["secrets"];
   /** What of the machine its tasks may mount; everything where this is absent. */
   binds: AgentOptions["binds"];
+  /** Where it keeps what survives it; no such place where this is absent. */
+  dataDir: AgentOptions["dataDir"];
   /** Whether a server decides. */
   isLed = true;
   #generation = 0;
@@ -100,6 +102,7 @@ export class Rig {
       network: undefined,
       ...(this.secrets === undefined ? {} : { secrets: this.secrets }),
       ...(this.binds === undefined ? {} : { binds: this.binds }),
+      ...(this.dataDir === undefined ? {} : { dataDir: this.dataDir }),
     });
     await this.agent.start();
     await this.pass(1000);

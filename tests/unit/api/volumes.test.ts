@@ -40,8 +40,8 @@ function agentWith(nodeName: string, ...volumes: NodeVolume[]): FakeAgent {
   return agent;
 }
 
-function aWorld() {
-  const service = aService({ container: aContainer({ mounts: [aVolumeMount("data")] }) });
+function aWorld(volume = "data") {
+  const service = aService({ container: aContainer({ mounts: [aVolumeMount(volume)] }) });
   const nodes = [aNode("n1", { hostname: "h1" }), aNode("n2", { hostname: "h2" })];
   return { nodes, services: [service], tasks: [aTask(service, "t")] };
 }
@@ -65,6 +65,19 @@ describe("the volumes of the cluster", () => {
     expect(await (await app.request("/v1/volumes")).json()).toMatchObject([
       { name: "data", node: "h1", isReached: false, usedBy: ["shop/web.1"] },
     ]);
+  });
+
+  test("have their users also where a template calls them", async () => {
+    const { app } = await anApi(aWorld("data-{{.Task.Slot}}"), [
+      agentWith("n1", aNodeVolume("data-1"), aNodeVolume("data-2")),
+    ]);
+    const listed = await (await app.request("/v1/volumes")).json();
+    expect(listed).toMatchObject([
+      { name: "data-1", stack: "shop", usedBy: ["shop/web.1"] },
+      { name: "data-2", usedBy: [] },
+    ]);
+    await app.request("/v1/volumes/data-1/archive", { method: "PUT", body: "x" });
+    expect(asked).toEqual(["n1 write data-1 1 stop=false mount=/data"]);
   });
 
   test("that nobody has are told so, with a name that is near", async () => {

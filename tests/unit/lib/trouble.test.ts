@@ -13,7 +13,8 @@ function aTrouble(level?: "warn" | "error") {
 
 test("trouble that lasts is told when it begins, when it changes and when it is over", () => {
   const { said, trouble } = aTrouble();
-  for (let i = 0; i < 3; i++) trouble.note("the disk is full");
+  const isNews = [1, 2, 3].map(() => trouble.note("the disk is full"));
+  expect(isNews).toEqual([true, false, false]);
   expect(trouble.isThere).toBeTrue();
   for (let i = 0; i < 3; i++) trouble.note("the disk is gone");
   for (let i = 0; i < 3; i++) trouble.over();

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { isNeeded } from "../../../src/runtime/podman/needed-images.ts";
+import { isNeeded, unnamedFirst } from "../../../src/runtime/podman/needed-images.ts";
 
 const DIGEST = `sha256:${"a".repeat(64)}`;
 const IMAGE = {
@@ -26,4 +26,11 @@ test("an image is needed by every spelling of one of its names", () => {
 test("an image is not needed by another name", () => {
   const others = ["nginx:1", "web:1", "registry.example:5000/web", `web@${DIGEST}`, "", ":1"];
   expect(isNeeded(IMAGE, others)).toBe(false);
+});
+
+test("images that have lost their name come first, and otherwise in their order", () => {
+  const unnamed = { ...IMAGE, id: "c", references: [] };
+  const others = ["x", "y"].map((id) => ({ ...IMAGE, id }));
+  const ids = unnamedFirst([...others, unnamed]).map(({ id }) => id);
+  expect(ids).toEqual(["c", "x", "y"]);
 });

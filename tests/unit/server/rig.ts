@@ -41,6 +41,10 @@ export class Rig {
   volumes: VolumeCalls = NO_VOLUMES;
   /** Images that were to be kept, each time that others were to go. */
   readonly pruned: string[][] = [];
+  pruneImages = async (keep: readonly string[]): Promise<string[]> => {
+    this.pruned.push([...keep]);
+    return [];
+  };
 
   constructor() {
     const random = seededRandom("rig");
@@ -117,10 +121,7 @@ export class Rig {
     return {
       nodeId: anId("n1"),
       volumes: this.volumes,
-      pruneImages: async (keep) => {
-        this.pruned.push([...keep]);
-        return [];
-      },
+      pruneImages: (keep) => this.pruneImages(keep),
       generation: () => this.generation,
       held: async () => this.held,
       successors: () => [],

@@ -251,6 +251,14 @@ describe("what people send", () => {
     expect(await codeOf(items.create("config", request(large)))).toBe("done");
   });
 
+  test("is refused as a template where nothing could be filled in", async () => {
+    const template = (content: Uint8Array) =>
+      items.create("config", { ...request(items.upload(content)), isTemplate: true });
+    expect(template(bytes("{{.Node.Nothing}}"))).rejects.toThrow(/names \.Node\.Nothing, which/);
+    expect(template(new Uint8Array([0xff]))).rejects.toThrow(/is not text in UTF-8/);
+    expect(await codeOf(template(bytes("{{.Node.Hostname}}")))).toBe("done");
+  });
+
   test("makes room for what is sent after it", async () => {
     const first = items.upload(new Uint8Array(1_000_000).fill(1));
     for (let i = 0; i < 70; i++) items.upload(new Uint8Array(1_000_000));

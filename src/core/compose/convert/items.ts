@@ -9,7 +9,7 @@ import {
   type ItemKind,
   type StackItem,
 } from "../../../model/item.ts";
-import { templateProblem } from "../../../model/template.ts";
+import { contentTemplateProblem } from "../../../model/template.ts";
 import { quoted } from "../problem.ts";
 import type { Loader } from "../read/loader.ts";
 import type { Cursor } from "./cursor.ts";
@@ -191,18 +191,8 @@ function contentOf({ item, source }: ItemDefinition, loader: Loader): Uint8Array
   if (bytes === undefined) return undefined;
   const problem = sizeProblem(item.kind, bytes.length);
   if (problem !== undefined) return source.at.error(`holds ${bytes.length} bytes: ${problem}`);
-  const fault = item.isTemplate ? faultOf(bytes) : undefined;
+  const fault = item.isTemplate ? contentTemplateProblem(bytes) : undefined;
   return fault === undefined ? bytes : source.at.error(`is a template that ${fault}`);
-}
-
-function faultOf(bytes: Uint8Array): string | undefined {
-  try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    return templateProblem(text, "content");
-  } catch {
-    // Bytes that are no text.
-    return "is not text in UTF-8";
-  }
 }
 
 function bytesOf({ from, at }: Source, loader: Loader): Uint8Array | undefined {

@@ -1,4 +1,5 @@
 import type { Mount } from "../../../model/container.ts";
+import { templatesIn } from "../../../model/mount-templates.ts";
 import { templateProblem } from "../../../model/template.ts";
 import type { Cursor } from "./cursor.ts";
 
@@ -22,8 +23,7 @@ export function refuseTemplates(
       refuse(written.get(key) ?? service.get("env_file") ?? service, problem);
   }
   for (const mount of mounts) {
-    const texts = [mount.target, mount.type === "bind" ? mount.source : ""];
-    for (const text of texts) {
+    for (const text of templatesIn(mount)) {
       const problem = templateProblem(text, "spec");
       if (problem !== undefined) refuse(service.get("volumes") ?? service, problem);
     }

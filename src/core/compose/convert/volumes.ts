@@ -3,6 +3,7 @@ import { joinPath } from "../../../lib/path.ts";
 import { nearest } from "../../../lib/text.ts";
 import type { Mount } from "../../../model/container.ts";
 import type { VolumeBackup } from "../../../model/volume-backup.ts";
+import { VOLUME_NAME } from "../../../model/volume.ts";
 import { VOLUMES_MAX } from "../limits.ts";
 import { quoted } from "../problem.ts";
 import { withoutUndefined, type Cursor } from "./cursor.ts";
@@ -28,7 +29,6 @@ export interface Volumes {
   keys: ReadonlySet<string>;
 }
 
-const VOLUME_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/;
 const VOLUME_RULE =
   "is no name for a volume: use letters, digits, '_', '.' or '-', with a letter or digit first";
 

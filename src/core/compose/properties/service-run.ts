@@ -142,7 +142,7 @@ export const runProperties: Readonly<Record<string, Property>> = {
   healthcheck: honoured(healthcheck),
   develop: warned("has no effect: orchd watches no source files", develop),
   logging: warned(
-    "has no effect: the node's runtime keeps the logs, at most 10 MiB for each task",
+    "has no effect: each node keeps three files of 10 MiB of each task's log",
     mapping("logging", {
       ...parts({
         driver: text,

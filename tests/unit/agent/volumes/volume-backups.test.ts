@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { VolumeBackups } from "../../../../src/agent/volumes/volume-backups.ts";
 import { OrchdError } from "../../../../src/lib/errors.ts";
-import { silentLog } from "../../../../src/lib/log.ts";
+import { lineLog } from "../../../../src/lib/log.ts";
 import type { Happening } from "../../../../src/model/event.ts";
 import type { VolumeBackup } from "../../../../src/model/volume-backup.ts";
 import type { VolumeCalls } from "../../../../src/model/volume.ts";
@@ -27,6 +27,7 @@ let clock: VirtualClock;
 let backups: VolumeBackups;
 const told: Happening[] = [];
 const read: string[] = [];
+const said: string[] = [];
 let failure: Error | undefined;
 
 beforeEach(() => {
@@ -34,6 +35,7 @@ beforeEach(() => {
   clock = new VirtualClock(NOON);
   told.length = 0;
   read.length = 0;
+  said.length = 0;
   failure = undefined;
   backups = newBackups();
 });
@@ -42,7 +44,7 @@ afterEach(() => {
   fs.rmSync(dir, { recursive: true, force: true });
 });
 
-function newBackups(): VolumeBackups {
+function newBackups(hostname = "h1"): VolumeBackups {
   const volumes: VolumeCalls = {
     ...NO_VOLUMES,
     async read(name, how) {
@@ -57,9 +59,13 @@ function newBackups(): VolumeBackups {
   };
   return new VolumeBackups({
     clock,
-    log: silentLog,
+    log: lineLog(
+      (line) => void said.push(line.trim()),
+      () => "now",
+    ),
     volumes,
     directory: dir,
+    hostname,
     checkDirectory(path) {
       if (path === "/etc") throw new OrchdError("forbidden", "/etc is given to nobody");
     },
@@ -73,8 +79,9 @@ const kept = (directory = join(dir, "data")) =>
 
 /** Whether a backup is on its way: its files are real, and so is the time that they take. */
 function isBusy(): boolean {
-  const begun = read.filter((line) => line !== "closed").length;
-  return begun > told.filter(({ name }) => name === "data").length;
+  const closed = read.filter((line) => line === "closed").length;
+  const files = fs.readdirSync(dir, { recursive: true, encoding: "utf8" });
+  return read.length > 2 * closed || files.some((name) => name.includes(".draft-"));
 }
 
 /** Time passes, and stands still while a backup is made. */
@@ -136,10 +143,14 @@ describe("backups of a volume that its node makes", () => {
     await pass(60_000);
     expect(told.at(-1)).toMatchObject({ action: "backup failed", message: "the disk is bad" });
     expect(kept()).toEqual(["data-20261120T030000Z.tar", "data-20261121T030000Z.tar"]);
+    await pass(3 * 600_000);
+    expect(read.filter((line) => line !== "closed")).toHaveLength(4);
+    expect([told.length, said.length]).toEqual([1, 1]);
     failure = undefined;
     await pass(600_000);
     expect(told.at(-1)?.action).toBe("backup");
-    expect(kept()).toEqual(["data-20261121T030000Z.tar", "data-20261127T121000Z.tar"]);
+    expect(said[1]).toBe("now info  volume data is backed up again");
+    expect(kept()).toEqual(["data-20261121T030000Z.tar", "data-20261127T124000Z.tar"]);
   });
 
   test("lie where it was asked for, and nowhere that the node does not give", async () => {
@@ -148,9 +159,19 @@ describe("backups of a volume that its node makes", () => {
     fs.mkdirSync(to);
     fs.writeFileSync(join(to, "data-notes.tar"), "somebody's");
     await pass(DAY_MS);
-    expect(kept(to)).toEqual(["data-20261128T030000Z.tar", "data-notes.tar"]);
+    expect(kept(to)).toEqual(["data-notes.tar", "data@h1-20261128T030000Z.tar"]);
     expect(told.map(({ name, action }) => `${name} ${action}`).sort()).toContain(
       "logs backup failed",
     );
+  });
+
+  test("of nodes that share a directory leave each other's alone", async () => {
+    const to = join(dir, "shared");
+    const others = newBackups("h2");
+    for (const each of [backups, others]) each.plan(asking({ ...DAILY, keep: 1, to }));
+    await pass(2 * DAY_MS);
+    others.close();
+    const names = ["data@h1-20261129T030000Z.tar", "data@h2-20261129T030000Z.tar"];
+    expect(kept(to)).toEqual(names);
   });
 });

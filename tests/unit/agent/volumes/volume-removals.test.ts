@@ -40,6 +40,21 @@ test("a volume stays while a container with it is being made, wanted or not", as
   expect([await removal(rig), rig.machine.volumes.size]).toEqual(["gone", 0]);
 });
 
+test("a volume of a task that runs stays, also where the runtime would remove it", async () => {
+  const rig = new Rig();
+  const orders: string[] = [];
+  await rig.start((runtime) =>
+    wrap<Runtime>(runtime, { removeVolume: async (name) => void orders.push(name) }),
+  );
+  await rig.assign(anAssignment("t", { container: steady }));
+  expect([await removal(rig), orders]).toEqual([
+    expect.stringContaining("the volume data may still be in use"),
+    [],
+  ]);
+  await rig.assign({ ...anAssignment("t", { container: steady }), desired: "removed" });
+  expect([await removal(rig), orders]).toEqual(["gone", ["data"]]);
+});
+
 test("an order to remove a volume that is under way is waited for, not given again", async () => {
   const rig = new Rig();
   const slow = Promise.withResolvers<void>();

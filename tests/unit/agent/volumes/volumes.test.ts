@@ -10,13 +10,13 @@ import { aContainer, anAssignment, anId, aVolumeMount } from "../../../builders.
 import { Rig } from "../rig.ts";
 
 const TASK = anId<"task">("t");
-const assignment = (name = "t") =>
+const assignment = (name = "t", volume = "data") =>
   anAssignment(name, {
     container: aContainer({
       image: "steady:1",
       networkMode: "none",
       stopGraceMs: 500,
-      mounts: [aVolumeMount("data")],
+      mounts: [aVolumeMount(volume)],
     }),
   });
 
@@ -170,6 +170,53 @@ describe("a volume that is read while its task stands still", () => {
       expect(rig.disk.statuses.get(TASK)).not.toHaveProperty("held");
     }
     expect(calls).toEqual(["start again", "freeze", "thaw"]);
+  });
+});
+
+describe("a volume that is called by the slot of its task", () => {
+  const [NAME, CALLED] = ["data-1", "data-{{.Task.Slot}}"];
+  beforeEach(() => rig.assign(assignment("t", CALLED)));
+
+  test("is read from that task while it is frozen, and written while it is stopped", async () => {
+    const reading = await within(volumes().read(NAME, "freeze"));
+    expect(calls).toEqual(["freeze"]);
+    const saved = await collect(reading);
+    const refused = volumes().write(NAME, archive(saved), { stop: false });
+    expect(refused).rejects.toThrow("is in use by shop/web.1: add --stop");
+    await refused.catch(() => {});
+    await really(volumes().write(NAME, archive(saved), { stop: true }));
+    expect(calls).toEqual(["freeze", "thaw", "start again"]);
+  });
+
+  test("lets no other task of that name begin meanwhile", async () => {
+    const reading = await within(volumes().read(NAME, "freeze"));
+    await rig.assign(assignment("t", CALLED), assignment("u", CALLED));
+    expect(rig.container("u")).toBeUndefined();
+    await within(reading.close());
+    await rig.pass(5000);
+    expect(rig.container("u")?.state).toBe("running");
+  });
+
+  test("is backed up by its node under that name", async () => {
+    const kept = fs.mkdtempSync(join(tmpdir(), "orchd-kept-"));
+    rig.kill();
+    rig.dataDir = kept;
+    await rig.start(withVolume);
+    const backup = { volume: CALLED, cron: "* * * * *", timeZone: "UTC", keep: 1 };
+    await rig.assign({ ...assignment("t", CALLED), backups: [{ ...backup, how: "live" }] });
+    const deadline = performance.now() + 4000;
+    while (rig.happenings.length === 0 && performance.now() < deadline) {
+      await really(rig.pass(10_000));
+    }
+    expect(rig.happenings[0]).toMatchObject({ action: "backup", name: NAME });
+    expect(fs.readdirSync(join(kept, "volume-backups"))).toEqual([NAME]);
+    fs.rmSync(kept, { recursive: true });
+  });
+
+  test("is not removed while that task is there", async () => {
+    const removal = rig.agent?.removeVolumes([NAME]);
+    expect(removal).rejects.toThrow("may still be in use");
+    await removal?.catch(() => {});
   });
 });
 

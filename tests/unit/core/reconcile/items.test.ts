@@ -31,7 +31,12 @@ import {
 
 /** A content whose digest is made of one letter; sealing it says for what. */
 function sent(letter: string, sizeBytes = 3): NewContent {
-  return { sizeBytes, digest: letter.repeat(52), seal: (id) => `${letter}${id.replace(".", "/")}` };
+  return {
+    sizeBytes,
+    digest: letter.repeat(52),
+    templateProblem: () => (letter === "z" ? "makes no sense" : undefined),
+    seal: (id) => `${letter}${id.replace(".", "/")}`,
+  };
 }
 
 const declared: StackItem = {
@@ -222,6 +227,19 @@ describe("a secret of the cluster", () => {
     expect(
       planItemCreate(view, { ...described, kind: "config" }, sent("b"), options).problems,
     ).toEqual([]);
+  });
+
+  test("is refused where its content is no good template, by whatever way it comes", () => {
+    const told = [expect.stringContaining("is a template that makes no sense")];
+    const template = { ...described, isTemplate: true };
+    const made = planItemCreate(aView({}), template, sent("z"), options);
+    expect(made).toMatchObject({ changes: [], problems: told });
+    expect(planItemCreate(aView({}), described, sent("z"), options).problems).toEqual([]);
+    const view = aView({ items: [anItem({ isTemplate: true })] });
+    const changed = planItemUpdate(view, itemIn(view), sent("z"), 5);
+    expect(changed).toMatchObject({ changes: [], problems: told });
+    const stack = spec([{ ...declared, isTemplate: true }]);
+    expect(apply(aView({}), "z", stack)).toMatchObject({ changes: [], problems: told });
   });
 
   test("with a new content rolls every service that uses it, and no other", () => {

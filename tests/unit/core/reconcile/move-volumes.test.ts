@@ -75,6 +75,22 @@ describe("volumes that move", () => {
     expect([after.volumesComing, after.volumesToRemove]).toEqual([undefined, ["data"]]);
   });
 
+  test("leave other slots alone where each slot has a volume of its own", () => {
+    const container = aContainer({ mounts: [aVolumeMount("data-{{.Task.Slot}}")] });
+    const homes = { "1": MOVE.from, "2": MOVE.from };
+    const service = aService({ container, replicas: 2 }, { homes });
+    const tasks = ["1", "2"].map((slot) => aTask(service, `t${slot}`, { slot }));
+    const view = aView({ nodes: [aNode("n1"), aNode("n2")], services: [service], tasks });
+    const move = { ...MOVE, names: ["data-2"] };
+    expect(whyNoMove(view, move)).toBeUndefined();
+    view.apply(moveChanges(view, move, 5000), 2);
+    expect(view.services.get(service.id)?.homes).toEqual({ "1": MOVE.from, "2": MOVE.to });
+    expect(tasks.map(({ id }) => view.tasks.get(id)?.desired)).toEqual(["running", "removed"]);
+    const source = () => view.nodes.get(MOVE.from) ?? aNode("n1");
+    expect(withMovedToRemove(view, source())).toBe(source());
+    expect(servesAt(view, move.names, MOVE.to)).toBe(false);
+  });
+
   const refusals: [string, string | undefined, ReturnType<typeof aWorld>["view"]][] = [
     ["to a node that takes no tasks", "takes no tasks", drained()],
     ["of a global service", "each node has a volume of its own", aWorld({ mode: "global" }).view],
@@ -100,6 +116,16 @@ describe("volumes that move", () => {
       expect(whyNoMove(view, MOVE)).toContain(why ?? "");
     });
   }
+
+  test("stay where they are when they are called by their node or task", () => {
+    for (const [name, called] of [
+      ["n1", "{{.Node.Hostname}}"],
+      [`of-${anId("t")}`, "of-{{.Task.ID}}"],
+    ] as const) {
+      const { view } = aWorld({}, [aVolumeMount(called)]);
+      expect(whyNoMove(view, { ...MOVE, names: [name] })).toContain("goes by node or task");
+    }
+  });
 
   test("stay where they are when that is where they are to be", () => {
     expect(whyNoMove(aWorld().view, { ...MOVE, to: MOVE.from })).toContain("already");

@@ -41,7 +41,8 @@ function commit(view: MemoryView, changes: readonly Change[]): void {
 
 /** Applies the file with contents that this letter stands for, and pins what its images are. */
 function up(view: MemoryView, image: string, letter: string): void {
-  const upload = () => ({ sizeBytes: 3, digest: letter.repeat(52), seal: (id: string) => id });
+  const content = { sizeBytes: 3, digest: letter.repeat(52), templateProblem: () => undefined };
+  const upload = () => ({ ...content, seal: (id: string) => id });
   const options = { prune: true, now: 1000, random: seededRandom("undo"), upload };
   const plan = planApply(view, "shop", file(image), options);
   expect(plan.problems).toEqual([]);

@@ -1,10 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { contentsNeeded } from "../../../../src/core/task/contents.ts";
-import {
-  expandContainer,
-  isFilledIn,
-  templateContextOf,
-} from "../../../../src/core/task/expand.ts";
+import { expandContainer, isFilledIn } from "../../../../src/core/task/expand.ts";
+import { templateContextOf } from "../../../../src/model/template-context.ts";
 import {
   aContainer,
   aGrant,
@@ -79,7 +76,13 @@ describe("a container that is filled in", () => {
       environment: { A: "{{.Task.Slot}}", B: "plain" },
       hostname: "web-{{.Task.Slot}}",
       command: ["{{.Task.Slot}}"],
-      mounts: [aVolumeMount("data-{{.Task.Slot}}")],
+      mounts: [
+        {
+          ...aVolumeMount("data-{{.Task.Slot}}"),
+          driverOptions: { device: "/srv/{{.Node.Hostname}}" },
+          labels: { owner: "{{.Service.Name}}" },
+        },
+      ],
     });
     const after = expandContainer(before, context);
     expect(after).toEqual({
@@ -88,7 +91,13 @@ describe("a container that is filled in", () => {
         ...before,
         environment: { A: "3", B: "plain" },
         hostname: "web-3",
-        mounts: [aVolumeMount("data-3")],
+        mounts: [
+          {
+            ...aVolumeMount("data-3"),
+            driverOptions: { device: "/srv/pi-1" },
+            labels: { owner: "shop_web" },
+          },
+        ],
       },
     });
     expect([isFilledIn(before), isFilledIn(aContainer())]).toEqual([true, false]);

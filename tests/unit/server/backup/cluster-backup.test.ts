@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { joined } from "../../../../src/core/archive/bytes.ts";
 import { OrchdError } from "../../../../src/lib/errors.ts";
-import { silentLog } from "../../../../src/lib/log.ts";
+import { lineLog } from "../../../../src/lib/log.ts";
 import { put } from "../../../../src/model/change.ts";
 import { isLostRevision } from "../../../../src/model/cluster.ts";
 import type { Happening } from "../../../../src/model/event.ts";
@@ -226,15 +226,19 @@ describe("a sealed backup", () => {
 describe("scheduled backups of the cluster", () => {
   function backups(clock: VirtualClock, keep = 2) {
     const told: Happening[] = [];
+    const said: string[] = [];
     const directory = join(dir, "kept");
     const made = new ClusterBackups({
       source: { ...source, now: () => clock.now() },
       schedule: { directory, everyMs: 3_600_000, keep },
       clock,
-      log: silentLog,
+      log: lineLog(
+        (line) => void said.push(line.trim()),
+        () => "now",
+      ),
       onHappening: (happening) => void told.push(happening),
     });
-    return { made, told, directory };
+    return { made, told, said, directory };
   }
 
   test("are made when they are due, and the latest are kept", async () => {
@@ -272,6 +276,25 @@ describe("scheduled backups of the cluster", () => {
     expect(made.status().schedule?.nextAt).toBe(NOW + 600_000);
     expect(fs.readdirSync(`${directory}-away`)).toHaveLength(1);
     made.close();
+  });
+
+  test("that fail again and again are told of once, and once when one is good again", async () => {
+    const clock = new VirtualClock(NOW);
+    const { made, directory, told, said } = backups(clock);
+    made.start();
+    fs.renameSync(directory, `${directory}-away`);
+    fs.writeFileSync(directory, "in the way");
+    for (let i = 0; i < 3; i++) await made.runScheduled();
+    fs.rmSync(directory);
+    fs.renameSync(`${directory}-away`, directory);
+    await made.runScheduled();
+    made.close();
+    expect(told.map(({ action }) => action)).toEqual(["backup failed", "backup"]);
+    expect(said.map((line) => line.split(":")[0])).toEqual([
+      "now error the scheduled backup of the cluster failed",
+      `now info  the cluster is backed up to ${made.status().last?.path}`,
+      "now info  the cluster is backed up again",
+    ]);
   });
 });
 
