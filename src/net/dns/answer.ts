@@ -66,14 +66,18 @@ export function encodeFound(
 /** The usual answer, without the library's detours: see `npm run bench -- dns`. */
 function encodeAddresses(query: Query, all: readonly AddressRecord[], limit: number): Buffer {
   const room = limit - HEADER_BYTES - query.question.length - (query.edns === undefined ? 0 : 11);
-  const lengths = all.map(({ type }) => RECORD_HEAD_BYTES + ADDRESS[type].bytes);
-  let [count, length] = [0, 0];
-  while (count < all.length && length + (lengths[count] ?? 0) <= room) {
-    length += lengths[count++] ?? 0;
+  let count = 0;
+  let length = 0;
+  for (const { type } of all) {
+    const next = length + RECORD_HEAD_BYTES + ADDRESS[type].bytes;
+    if (next > room) break;
+    length = next;
+    count++;
   }
   const records = Buffer.alloc(length);
   let at = 0;
-  for (const { type, address } of all.slice(0, count)) {
+  for (let i = 0; i < count; i++) {
+    const { type = "A", address = "" } = all[i] ?? {};
     const { number, bytes } = ADDRESS[type];
     at = records.writeUInt16BE(QUESTION_NAME, at);
     at = records.writeUInt16BE(number, at);
