@@ -55,7 +55,7 @@ export class Agent implements AgentSession {
   readonly nodeId: NodeId;
   readonly #options: AgentOptions;
   readonly #containers: Containers;
-  readonly #ports = new PortClaims();
+  readonly #ports: PortClaims;
   readonly #shared: SharedNetworks;
   readonly #executor: Executor;
   readonly #images: ImagePlatforms;
@@ -83,6 +83,7 @@ export class Agent implements AgentSession {
     const { clock, log, random, runtime, state, server, nodeId, network, secrets } = options;
     this.nodeId = nodeId;
     this.#options = options;
+    this.#ports = new PortClaims(network?.range6 !== undefined);
     this.#saveTrouble = new Trouble(log, "assignments can be saved again", "error");
     this.#watchTrouble = new Trouble(log, "the runtime tells of containers again");
     this.#containers = new Containers(runtime, (taskId) => {
@@ -120,15 +121,7 @@ export class Agent implements AgentSession {
       isWanted: (volume) => this.#executor.isMaking(volume),
       mayHold: (volume) => this.#care.mayHold(volume),
     });
-    this.#readiness = new Readiness({
-      clock,
-      random,
-      runtime,
-      containers: this.#containers,
-      assignment: (taskId) => this.#worker.assignment(taskId),
-      status: (taskId) => this.#worker.status(taskId),
-      onNews: (taskId, news) => this.#worker.setHealth(taskId, news.health, news),
-    });
+    this.#readiness = this.#newReadiness();
     this.#worker = this.#newWorker();
     this.#successors = new Successors({
       clock,
@@ -147,6 +140,17 @@ export class Agent implements AgentSession {
       send: (statuses) => server.report(nodeId, statuses),
     });
     this.#network = network && this.#newNetwork(network);
+  }
+
+  #newReadiness(): Readiness {
+    return new Readiness({
+      ...this.#options,
+      containers: this.#containers,
+      assignment: (taskId) => this.#worker.assignment(taskId),
+      status: (taskId) => this.#worker.status(taskId),
+      secretsOf: (assignment) => this.#grants.secretsOf(assignment),
+      onNews: (taskId, news) => this.#worker.setHealth(taskId, news.health, news),
+    });
   }
 
   #newExecutor(): Executor {
@@ -168,13 +172,12 @@ export class Agent implements AgentSession {
   }
 
   #newCare(): AgentCare {
-    const { nodeId, server } = this.#options;
     return new AgentCare({
       ...this.#options,
       containers: this.#containers,
       worker: () => this.#worker,
       onDisk: (disk) => this.#options.onFacts?.({ disk }),
-      tell: (happenings) => server.happened(nodeId, happenings),
+      tell: (happenings) => this.#options.server.happened(this.nodeId, happenings),
     });
   }
 

@@ -3,6 +3,7 @@ import { messageChainOf } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { equalJson } from "../lib/order.ts";
 import { Trouble } from "../lib/trouble.ts";
+import { rangesOf } from "../core/network/address6.ts";
 import { portOfCounter, portsAnswered } from "../core/network/endpoint-rules.ts";
 import { mtuOf } from "../core/network/links.ts";
 import { type BridgeState, ipv6Rules, nodeRules } from "../core/network/node-rules.ts";
@@ -72,10 +73,10 @@ export class DataPlane {
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
   /** What the links were last made from; undefined when nobody knows how they stand. */
-  #linked: Pick<NetworkMap, "nodes" | "mode" | "range"> | undefined;
+  #linked: Pick<NetworkMap, "nodes" | "mode" | "range" | "range6"> | undefined;
   #bridge: BridgeState = { isFiltered: true, isTight: false };
-  /** What the kernel's table holds; undefined when nobody knows. */
-  #applied: RuleTable | undefined;
+  /** What the kernel's tables hold; undefined when nobody knows. */
+  #applied: readonly RuleTable[] | undefined;
   #appliedMap: NetworkMap | undefined;
   /** Transactions of ours that the kernel has yet to tell of. */
   #transactions = 0;
@@ -109,7 +110,7 @@ export class DataPlane {
   /** The largest packet between tasks of this node, whose address it is, and others. */
   async taskMtu(address: string): Promise<number> {
     const { mtu } = await this.#options.kernel.readUnderlay(address);
-    return mtuOf(this.#options.source.current().mode, mtu);
+    return mtuOf(this.#options.source.current(), mtu);
   }
 
   /** Begins to notice when somebody else changes what was made here. */
@@ -207,9 +208,9 @@ export class DataPlane {
   }
 
   async #applyLinks(map: NetworkMap): Promise<void> {
-    const { nodes, mode, range } = map;
+    const { nodes, mode, range, range6 } = map;
     const { kernel, nodeId } = this.#options;
-    const wanted = { nodes, mode, range };
+    const wanted = { nodes, mode, range, ...(range6 === undefined ? {} : { range6 }) };
     if (equalJson(this.#linked, wanted) && !this.#hasNewPort(map)) return;
     this.#linked = undefined;
     const { problems, ...state } = await kernel.setLinks(map, nodeId);
@@ -263,19 +264,22 @@ export class DataPlane {
     await ports.hold(portsAnswered(map, nodeId));
     this.#tell();
     const isHeld = ports.isHeld.bind(ports);
-    const table = nodeRules(map, nodeId, { bridge, isHeld, ...this.#bridge });
-    if (table === undefined) return;
+    const options = { bridge, isHeld, ...this.#bridge };
+    const [inet, inet6] = [nodeRules(map, nodeId, options), ipv6Rules(map, nodeId, options)];
+    if (inet === undefined || inet6 === undefined) return;
+    const tables = [inet, inet6];
     const had = this.#applied;
-    const script =
-      had === undefined
-        ? formatWhole(table) + formatWhole(ipv6Rules(bridge))
-        : formatChange(had, table);
+    const scripts = tables.map((table, i) => {
+      const before = had?.[i];
+      return before === undefined ? formatWhole(table) : formatChange(before, table);
+    });
+    const script = scripts.join("");
     if (script !== "") {
       this.#applied = undefined;
       await kernel.setRules(script);
       this.#transactions++;
     }
-    this.#applied = table;
+    this.#applied = tables;
     const stale = staleFlows(this.#appliedMap, map, nodeId);
     this.#appliedMap = map;
     if (stale !== undefined) await this.#forgetFlows(stale);
@@ -331,7 +335,7 @@ export class DataPlane {
   async #lookAtFirewalls(now: number): Promise<void> {
     const { kernel, source } = this.#options;
     this.#firewallsAt = now;
-    this.#firewalls = await kernel.foreignFirewalls(source.current().range);
+    this.#firewalls = await kernel.foreignFirewalls(rangesOf(source.current()));
     this.#tell();
   }
 

@@ -155,7 +155,11 @@ function derOf(pem: string): Uint8Array {
   }
 }
 
-/** An absent subnet is not there, rather than undefined. */
-function withoutUndefined({ subnet, ...always }: Identity): Identity {
-  return subnet === undefined ? always : { ...always, subnet };
+/** What is absent is not there, rather than undefined. */
+function withoutUndefined({ subnet, range6, ...always }: Identity): Identity {
+  return {
+    ...always,
+    ...(subnet === undefined ? {} : { subnet }),
+    ...(range6 === undefined ? {} : { range6 }),
+  };
 }

@@ -143,7 +143,7 @@ export class AgentRole {
       onWelcome: (welcome) => this.#onWelcome(welcome),
       onTime: (serverTime, roundTripMs) => clock.learn(serverTime + roundTripMs / 2),
     });
-    const { subnet } = identity;
+    const { subnet, range6 } = identity;
     this.#agent = new Agent({
       nodeId: identity.nodeId,
       clock,
@@ -160,7 +160,12 @@ export class AgentRole {
       network:
         subnet === undefined
           ? undefined
-          : { interfaceName: NODE_BRIDGE, subnet, ...(kernel && { kernel }) },
+          : {
+              interfaceName: NODE_BRIDGE,
+              subnet,
+              ...(range6 === undefined ? {} : { range6 }),
+              ...(kernel && { kernel }),
+            },
       ingress: {
         choice: options.ingress ?? INGRESS_CHOICE_DEFAULT,
         certificatesPath: join(options.dataDir, HOST_CERTIFICATES),

@@ -7,7 +7,7 @@ import type { OwnTask } from "../core/network/merge-map.ts";
 import type { NodeId, TaskId } from "../model/ids.ts";
 import type { NodeFacts } from "../model/node.ts";
 import type { PortClaims } from "../net/ports.ts";
-import { forwardPackets } from "../net/sysctl.ts";
+import { forwardIpv6, forwardPackets, requireIpv6 } from "../net/sysctl.ts";
 import type { Resolver, Runtime } from "../runtime/driver.ts";
 import { DataPlane, type PlaneKernel } from "./data-plane.ts";
 import { HeldPorts } from "./held-ports.ts";
@@ -18,6 +18,8 @@ import { NetworkTable, type NetworkTableOptions } from "./network-table.ts";
 export interface AgentNetwork {
   interfaceName: string;
   subnet: string;
+  /** The cluster's IPv6 network; absent where tasks have no addresses of it. */
+  range6?: string;
   /** What carries packets; absent for a runtime whose tasks send none and ask for no names. */
   kernel?: PlaneKernel;
 }
@@ -89,12 +91,17 @@ export class TaskNetwork {
   /** Makes the bridge, and begins to carry packets and to answer to names. */
   async prepare(): Promise<void> {
     const { network, runtime, facts } = this.#options;
-    const { interfaceName: name, subnet } = network;
+    const { interfaceName: name, subnet, range6 } = network;
     const mtu = await this.#plane?.taskMtu(facts.address);
-    const room = mtu === undefined ? {} : { mtu };
-    await runtime.ensureNetwork({ name, subnet, gateway: gatewayOf(this.subnet), ...room });
+    const more = {
+      ...(range6 === undefined ? {} : { range6 }),
+      ...(mtu === undefined ? {} : { mtu }),
+    };
+    if (range6 !== undefined && this.#plane !== undefined) await requireIpv6();
+    await runtime.ensureNetwork({ name, subnet, gateway: gatewayOf(this.subnet), ...more });
     if (this.#plane === undefined) return;
     await forwardPackets();
+    if (range6 !== undefined) await forwardIpv6();
     this.#names ??= this.#newNames();
     await this.#names.start();
     this.#plane.start();

@@ -82,3 +82,31 @@ export function isMappedIpv4(bytes: Uint8Array): boolean {
     bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 255 && bytes[11] === 255
   );
 }
+
+/** The 16 bytes as text, as RFC 5952 says. */
+export function textOfIpv6(bytes: Uint8Array): string {
+  const words = Array.from({ length: 8 }, (_, i) => wordAt(bytes, i));
+  const zeros = longestZeros(words);
+  const hex = (from: number, to: number) =>
+    words
+      .slice(from, to)
+      .map((word) => word.toString(16))
+      .join(":");
+  if (zeros.length < 2) return hex(0, 8);
+  return `${hex(0, zeros.start)}::${hex(zeros.start + zeros.length, 8)}`;
+}
+
+function wordAt(bytes: Uint8Array, index: number): number {
+  return (bytes[2 * index] ?? 0) * 256 + (bytes[2 * index + 1] ?? 0);
+}
+
+/** The first of the longest runs of zero words. */
+function longestZeros(words: readonly number[]): { start: number; length: number } {
+  let best = { start: 0, length: 0 };
+  for (let start = 0; start < words.length; start++) {
+    let length = 0;
+    while (words[start + length] === 0) length++;
+    if (length > best.length) best = { start, length };
+  }
+  return best;
+}

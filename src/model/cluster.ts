@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { networkModeSchema } from "./network-map.ts";
+import { networkModeSchema, range6Schema } from "./network-map.ts";
 
 /** The key of the one object of its kind. */
 export const CLUSTER_ID = "cluster";
@@ -26,6 +26,8 @@ export const clusterSchema = z.object({
   gossipKeys: gossipKeysSchema,
   /** The addresses of all tasks and services, chosen at the first start. */
   range: z.cidrv4().default(CLUSTER_RANGE_DEFAULT),
+  /** The same for IPv6, chosen with it; absent means that tasks have IPv4 addresses alone. */
+  range6: range6Schema.optional(),
   /** How tasks of one node reach those of another. */
   networkMode: networkModeSchema.default("vxlan"),
   createdAt: z.int(),

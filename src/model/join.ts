@@ -2,6 +2,7 @@ import { z } from "zod";
 import { gossipKeysSchema, pemSchema } from "./cluster.ts";
 import { nodeIdSchema } from "./ids.ts";
 import { nodeLinkSchema } from "./link.ts";
+import { range6Schema } from "./network-map.ts";
 import { nodeFactsSchema, nodeLabelsSchema } from "./node.ts";
 
 /** What machines are called: letters, digits and inner `.`, `-`, `_`. */
@@ -44,6 +45,8 @@ export const joinAnswerSchema = z.object({
   gossipKeys: gossipKeysSchema,
   /** Absent where the runtime gives tasks no network. */
   subnet: z.cidrv4().optional(),
+  /** Absent where tasks have no IPv6 addresses. */
+  range6: range6Schema.optional(),
   /** `host:port` of every server. */
   servers: serversSchema,
 });

@@ -17,7 +17,7 @@ export const MAP_NODES_MAX = 65_536;
 export const MAP_SERVICES_MAX = 65_536;
 export const MAP_TASKS_MAX = 262_144;
 
-const { generation, mode, range } = networkMapSchema.shape;
+const { generation, mode, range, range6 } = networkMapSchema.shape;
 
 /** What turns a map into a newer one, or a whole one. */
 export const networkChangeSchema = z.object({
@@ -26,6 +26,7 @@ export const networkChangeSchema = z.object({
   base: generation.optional(),
   mode,
   range,
+  range6,
   /** Those that are new or different. */
   nodes: z.array(mapNodeSchema).max(MAP_NODES_MAX),
   services: z.array(mapServiceSchema).max(MAP_SERVICES_MAX),
@@ -53,13 +54,15 @@ export class MovingMap {
   generation = 0;
   mode: NetworkMap["mode"];
   range: string;
+  range6: string | undefined;
   readonly nodes = new Map<NodeId, MapNode>();
   readonly services = new Map<ServiceId, MapService>();
   readonly tasks = new Map<TaskId, MapTask>();
 
-  constructor(of: Pick<NetworkMap, "mode" | "range">) {
+  constructor(of: Pick<NetworkMap, "mode" | "range" | "range6">) {
     this.mode = of.mode;
     this.range = of.range;
+    this.range6 = of.range6;
   }
 
   static of(map: NetworkMap): MovingMap {
@@ -74,6 +77,7 @@ export class MovingMap {
     this.generation = change.generation;
     this.mode = change.mode;
     this.range = change.range;
+    this.range6 = change.range6;
     const tables = [this.nodes, this.services, this.tasks];
     if (base === undefined) for (const table of tables) table.clear();
     for (const id of removed.nodes) this.nodes.delete(id);
@@ -85,11 +89,12 @@ export class MovingMap {
   }
 
   toMap(): NetworkMap {
-    const { generation, mode, range } = this;
+    const { generation, mode, range, range6 } = this;
     return {
       generation,
       mode,
       range,
+      ...(range6 === undefined ? {} : { range6 }),
       nodes: [...this.nodes.values()],
       services: [...this.services.values()],
       tasks: [...this.tasks.values()],

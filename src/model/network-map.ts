@@ -10,6 +10,9 @@ import { PORTS_MAX, portSchema } from "./service.ts";
 export const networkModeSchema = z.enum(["vxlan", "host-gw", "wireguard"]);
 export type NetworkMode = z.infer<typeof networkModeSchema>;
 
+/** The IPv6 network of a cluster: what is before the 32 bits of an IPv4 address. */
+export const range6Schema = z.cidrv6().endsWith("/96");
+
 /** A node whose tasks have addresses. */
 export const mapNodeSchema = z.object({
   id: nodeIdSchema,
@@ -70,6 +73,8 @@ export const networkMapSchema = z.object({
   mode: networkModeSchema,
   /** The addresses of all tasks and services: `10.210.0.0/16`. */
   range: z.cidrv4(),
+  /** Their IPv6 addresses, each with one of IPv4 at its end; absent means that they have none. */
+  range6: range6Schema.optional(),
   nodes: z.array(mapNodeSchema),
   services: z.array(mapServiceSchema),
   tasks: z.array(mapTaskSchema),

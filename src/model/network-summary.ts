@@ -21,6 +21,8 @@ export const endpointSummarySchema = z.object({
   /** `shop/web.1` */
   task: z.string(),
   address: z.string().optional(),
+  /** That of IPv6, where the cluster has such. */
+  address6: z.string().optional(),
   /** Host name. */
   node: z.string().optional(),
   state: taskStateSchema,
@@ -42,6 +44,7 @@ export const networkInspectionSchema = networkSummarySchema.extend({
       endpointMode: z.enum(["vip", "dnsrr"]),
       /** Stands for all its tasks; absent with `dnsrr`. */
       virtualIp: z.string().optional(),
+      virtualIp6: z.string().optional(),
       endpoints: z.array(endpointSummarySchema),
     }),
   ),

@@ -1,6 +1,8 @@
 import { OrchdError } from "../lib/errors.ts";
 import type { StaleFlows } from "../core/network/stale-flows.ts";
+import { textOfIpv6 } from "../lib/ip.ts";
 import { attributesOf, formatMessage, NETLINK_NETFILTER, openNetlink } from "./netlink.ts";
+import type { NetlinkSocket } from "./netlink.ts";
 
 /** Of `nfnetlink_conntrack.h`. */
 const CT_NEW = 1 << 8;
@@ -10,8 +12,9 @@ const TUPLE_ORIGINAL = 1;
 const TUPLE_REPLY = 2;
 const TUPLE_IP = 1;
 const TUPLE_PROTOCOL = 2;
-const IP_SOURCE = 1;
-const IP_DESTINATION = 2;
+/** Those of IPv4 and of IPv6. */
+const IP_SOURCE = [1, 3] as const;
+const IP_DESTINATION = [2, 4] as const;
 const PROTOCOL_NUMBER = 1;
 const PROTOCOL_DESTINATION_PORT = 3;
 const FILTER = 25;
@@ -25,8 +28,9 @@ const NESTED = 0x8000;
 const DONE = 3;
 
 const UDP = 17;
-/** `struct nfgenmsg` for IPv4. */
+/** `struct nfgenmsg` for IPv4, and for IPv6. */
 const IPV4_HEAD = Uint8Array.of(2, 0, 0, 0);
+const IPV6_HEAD = Uint8Array.of(10, 0, 0, 0);
 
 /**
  * Makes the kernel choose again for flows of UDP. It remembers one for as long as its client goes
@@ -38,24 +42,33 @@ const IPV4_HEAD = Uint8Array.of(2, 0, 0, 0);
 export async function forgetFlows(stale: StaleFlows): Promise<number> {
   const socket = await openNetlink(NETLINK_NETFILTER, 0);
   try {
-    socket.send(formatMessage(CT_GET, REQUEST | DUMP, question()));
-    // A dump goes on with each read, and has ended when there is nothing more to read.
-    const answer = socket.receive() ?? [];
-    if (answer.at(-1)?.type !== DONE) {
-      throw new OrchdError("runtime", "the kernel does not tell which flows of UDP it remembers");
+    let count = 0;
+    for (const head of stale.hasIpv6 ? [IPV4_HEAD, IPV6_HEAD] : [IPV4_HEAD]) {
+      count += forgetOf(socket, head, stale);
     }
-    const originals = answer
-      .filter(({ type }) => type === CT_NEW)
-      .map(({ body }) => attributesOf(body, 4))
-      .filter((flow) => isStale(flow, stale))
-      .flatMap((flow) => flow.get(TUPLE_ORIGINAL) ?? []);
-    for (const tuple of originals) {
-      socket.send(formatMessage(CT_DELETE, REQUEST, deletion(tuple)));
-    }
-    return originals.length;
+    return count;
   } finally {
     socket.close();
   }
+}
+
+/** Those of one kind of addresses. */
+function forgetOf(socket: NetlinkSocket, head: Uint8Array, stale: StaleFlows): number {
+  socket.send(formatMessage(CT_GET, REQUEST | DUMP, question(head)));
+  // A dump goes on with each read, and has ended when there is nothing more to read.
+  const answer = socket.receive() ?? [];
+  if (answer.at(-1)?.type !== DONE) {
+    throw new OrchdError("runtime", "the kernel does not tell which flows of UDP it remembers");
+  }
+  const originals = answer
+    .filter(({ type }) => type === CT_NEW)
+    .map(({ body }) => attributesOf(body, 4))
+    .filter((flow) => isStale(flow, stale))
+    .flatMap((flow) => flow.get(TUPLE_ORIGINAL) ?? []);
+  for (const tuple of originals) {
+    socket.send(formatMessage(CT_DELETE, REQUEST, deletion(head, tuple)));
+  }
+  return originals.length;
 }
 
 function isStale(flow: ReadonlyMap<number, Uint8Array>, stale: StaleFlows): boolean {
@@ -72,22 +85,22 @@ function isStale(flow: ReadonlyMap<number, Uint8Array>, stale: StaleFlows): bool
 
 const NOTHING = new Uint8Array(0);
 
-function addressOf(tuple: Uint8Array, which: number): string {
-  return (
-    attributesOf(attributesOf(tuple, 0).get(TUPLE_IP) ?? NOTHING, 0).get(which) ?? NOTHING
-  ).join(".");
+function addressOf(tuple: Uint8Array, [inet, inet6]: readonly [number, number]): string {
+  const addresses = attributesOf(attributesOf(tuple, 0).get(TUPLE_IP) ?? NOTHING, 0);
+  const bytes = addresses.get(inet6);
+  return bytes === undefined ? (addresses.get(inet) ?? NOTHING).join(".") : textOfIpv6(bytes);
 }
 
 /** Asks for flows of UDP. An older kernel does not know the filter, and tells of all. */
-function question(): Uint8Array {
+function question(head: Uint8Array): Uint8Array {
   const protocol = attribute(PROTOCOL_NUMBER, Uint8Array.of(UDP));
   const tuple = attribute(TUPLE_ORIGINAL | NESTED, attribute(TUPLE_PROTOCOL | NESTED, protocol));
   const filter = attribute(FILTER | NESTED, attribute(FILTER_ORIGINAL, FILTER_BY_PROTOCOL));
-  return Buffer.concat([IPV4_HEAD, tuple, filter]);
+  return Buffer.concat([head, tuple, filter]);
 }
 
-function deletion(tuple: Uint8Array): Uint8Array {
-  return Buffer.concat([IPV4_HEAD, attribute(TUPLE_ORIGINAL | NESTED, tuple)]);
+function deletion(head: Uint8Array, tuple: Uint8Array): Uint8Array {
+  return Buffer.concat([head, attribute(TUPLE_ORIGINAL | NESTED, tuple)]);
 }
 
 function attribute(type: number, content: Uint8Array): Uint8Array {

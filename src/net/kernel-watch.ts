@@ -12,7 +12,7 @@ import {
 import { ROUTE_PROTOCOL } from "../core/network/links.ts";
 
 /** Of `rtnetlink.h`: groups, then messages. */
-const LINKS_AND_ROUTES = 0x1 | 0x40;
+const LINKS_AND_ROUTES = 0x1 | 0x40 | 0x400;
 const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
 const RTM_DELROUTE = 25;

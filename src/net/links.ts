@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { OrchdError } from "../lib/errors.ts";
 import type { FoundLinks, LinkChange } from "../core/network/link-change.ts";
-import { ROUTE_PROTOCOL, tunnelOf, type Tunnel, type Underlay } from "../core/network/links.ts";
+import { ROUTE_PROTOCOL, tunnelOf } from "../core/network/links.ts";
+import type { Route, Tunnel, Underlay } from "../core/network/links.ts";
 import { complaintOf, runProgram, type ProgramOutput } from "./program.ts";
 
 const whatFor = "so tasks on other nodes are not reached (Debian: apt install iproute2)";
@@ -38,6 +39,7 @@ const routeSchema = z.object({
   gateway: z.string().optional(),
   dev: z.string().optional(),
   prefsrc: z.string().optional(),
+  type: z.string().optional(),
 });
 const neighbourSchema = z.object({
   dst: z.string(),
@@ -67,25 +69,31 @@ export interface FoundNetwork {
 
 /**
  * What is there of a node's links.
+ * @param hasIpv6 whether some of them may be of IPv6
  * @throws OrchdError `runtime` when iproute2 is not installed or can't tell
  */
-export async function readNetwork(bridge: string): Promise<FoundNetwork> {
+export async function readNetwork(bridge: string, hasIpv6: boolean): Promise<FoundNetwork> {
   const names = [...TUNNELS.map(({ name }) => name), bridge];
   const ours = `proto ${ROUTE_PROTOCOL}`;
   // What is not there is told on the side, and what is there all the same.
   const words = ["-4", "-j", "-d", "-force"];
-  const [inet, ports] = await Promise.all([
+  const [inet, inet6, ports] = await Promise.all([
     run(IP, words, [
       `route show ${ours}`,
       "neigh show nud permanent",
       `route show table local ${ours}`,
       ...names.map((name) => `link show dev ${name}`),
     ]),
+    hasIpv6 ? readIpv6() : { routed: [], neighbours: [] },
     run(BRIDGE, ["-j", "-d", "-force"], ["link show", `fdb show dev ${TUNNELS[0]?.name ?? ""}`]),
   ]);
   const [routed, neighbours, ...rest] = documentsOf(inet);
   const [bridged, forwarding] = documentsOf(ports);
   if (neighbours === undefined) throw failed("can't be looked at", inet);
+  const [allRouted, allNeighbours] = [
+    z.array(z.unknown()).parse(routed).concat(inet6.routed),
+    z.array(z.unknown()).parse(neighbours).concat(inet6.neighbours),
+  ];
   const others = rest.flatMap((one) => z.array(z.unknown()).parse(one));
   const found = others.flatMap((one) => linkSchema.safeParse(one).data ?? []);
   const locals = others.flatMap((one) => routeSchema.safeParse(one).data ?? []);
@@ -93,13 +101,21 @@ export async function readNetwork(bridge: string): Promise<FoundNetwork> {
     links: {
       tunnels: found.flatMap(asTunnel),
       addresses: locals.map(({ dst }) => dst),
-      ...mapsOf(routed, neighbours, forwarding),
+      ...mapsOf(allRouted, allNeighbours, forwarding),
     },
     bridge: bridgeOf(
       found.find(({ ifname }) => ifname === bridge),
       bridged,
     ),
   };
+}
+
+/** A kernel without IPv6 tells of none. */
+async function readIpv6(): Promise<{ routed: unknown[]; neighbours: unknown[] }> {
+  const lines = [`route show table all proto ${ROUTE_PROTOCOL}`, "neigh show nud permanent"];
+  const all = documentsOf(await run(IP, ["-6", "-j", "-d", "-force"], lines));
+  const [routed = [], neighbours = []] = all.map((one) => z.array(z.unknown()).parse(one));
+  return { routed, neighbours };
 }
 
 /**
@@ -174,6 +190,16 @@ function asTunnel({ ifname, mtu = 0, address, linkinfo }: z.infer<typeof linkSch
   return [{ ...known, mtu, ...mac, ...(local === undefined ? {} : { local }) }];
 }
 
+function asRoute({ dst, gateway, dev, prefsrc, type }: z.infer<typeof routeSchema>): Route {
+  return {
+    to: dst,
+    device: dev ?? "",
+    ...(gateway === undefined ? {} : { via: gateway }),
+    ...(prefsrc === undefined ? {} : { source: prefsrc }),
+    ...(type === "local" ? { isLocal: true } : {}),
+  };
+}
+
 function mapsOf(routes: unknown, neighbours: unknown, forwarding: unknown) {
   const vxlan = TUNNELS[0]?.name;
   return {
@@ -181,10 +207,7 @@ function mapsOf(routes: unknown, neighbours: unknown, forwarding: unknown) {
       z
         .array(routeSchema)
         .parse(routes)
-        .map(({ dst: to, gateway, dev, prefsrc = "" }) => {
-          const via = gateway === undefined ? {} : { via: gateway };
-          return [to, { to, device: dev ?? "", source: prefsrc, ...via }];
-        }),
+        .map((route) => [route.dst, asRoute(route)]),
     ),
     neighbours: new Map(
       z

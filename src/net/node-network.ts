@@ -65,9 +65,9 @@ export class NodeNetwork {
     const node = map.nodes.find(({ id }) => id === own);
     const underlay = await readUnderlay(node?.address ?? "");
     const { links, problems } = wantedLinks(map, own, underlay);
-    const found = await this.#settle(links);
+    const found = await this.#settle(links, map.range6 !== undefined);
     const isFiltered = await this.#filterBridge(found);
-    const isTight = (found.bridge?.mtu ?? 0) > mtuOf(map.mode, underlay.mtu);
+    const isTight = (found.bridge?.mtu ?? 0) > mtuOf(map, underlay.mtu);
     const devices = [
       this.#options.bridge,
       ...(links.tunnel === undefined ? [] : [links.tunnel.name]),
@@ -88,13 +88,15 @@ export class NodeNetwork {
     return (await listRules("chain ip orchd forward")) !== undefined;
   }
 
-  foreignFirewalls(range: string): Promise<string[]> {
-    return foreignFirewalls(range);
+  foreignFirewalls(ranges: readonly string[]): Promise<string[]> {
+    return foreignFirewalls(ranges);
   }
 
-  /** Packets by named counter. */
-  counters(): Promise<Map<string, number>> {
-    return readCounters("ip orchd");
+  /** Packets by named counter, of both families together. */
+  async counters(): Promise<Map<string, number>> {
+    const [sums, more] = await Promise.all([readCounters("ip orchd"), readCounters("ip6 orchd")]);
+    for (const [name, packets] of more) sums.set(name, (sums.get(name) ?? 0) + packets);
+    return sums;
   }
 
   async forgetFlows(stale: StaleFlows): Promise<void> {
@@ -127,7 +129,7 @@ export class NodeNetwork {
    */
   async remove(): Promise<void> {
     await applyNftables(TABLES.map(formatRemoval).join(""));
-    await this.#settle(NO_LINKS);
+    await this.#settle(NO_LINKS, true);
   }
 
   close(): void {
@@ -137,16 +139,16 @@ export class NodeNetwork {
     this.#bell = undefined;
   }
 
-  async #settle(links: Links): Promise<FoundNetwork> {
+  async #settle(links: Links, hasIpv6: boolean): Promise<FoundNetwork> {
     const { bridge, wireguardKeyPath } = this.#options;
-    let found = await readNetwork(bridge);
+    let found = await readNetwork(bridge, hasIpv6);
     const { tunnel, peers } = links;
     if (tunnel?.kind === "wireguard") {
       const isThere = found.links.tunnels.some(({ name }) => name === tunnel.name);
       await ensureWireguard(tunnel, wireguardKeyPath, isThere);
       await applyPeers(tunnel.name, peers, isThere ? this.#peers : new Map());
       this.#peers = peers;
-      if (!isThere) found = await readNetwork(bridge);
+      if (!isThere) found = await readNetwork(bridge, hasIpv6);
     }
     await applyLinks(planLinks(found.links, links));
     return found;

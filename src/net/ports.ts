@@ -14,7 +14,13 @@ interface Claim {
  * when another program was first, and refuses connections while no task is ready.
  */
 export class PortClaims {
+  readonly #hasIpv6: boolean;
   readonly #claims = new Map<string, Promise<Claim>>();
+
+  /** @param hasIpv6 whether tasks are reached by the node's IPv6 addresses too */
+  constructor(hasIpv6 = false) {
+    this.#hasIpv6 = hasIpv6;
+  }
 
   /**
    * Takes the port for `holder`; several holders share a claim.
@@ -24,7 +30,7 @@ export class PortClaims {
     const key = keyOfPort(port);
     let pending = this.#claims.get(key);
     if (pending === undefined) {
-      pending = open(port);
+      pending = open(port, this.#hasIpv6);
       this.#claims.set(key, pending);
       pending.catch(() => this.#claims.delete(key));
     }
@@ -61,12 +67,21 @@ export function keyOfPort(port: Port): string {
   return `${port.hostIp ?? "*"}:${port.published}/${port.protocol}`;
 }
 
-async function open(port: Port): Promise<Claim> {
+async function open(port: Port, hasIpv6: boolean): Promise<Claim> {
+  const { protocol, published, hostIp = "0.0.0.0" } = port;
+  const sockets: (Server | Socket)[] = [];
+  const close = () => {
+    for (const socket of sockets) socket.close();
+  };
   try {
-    const socket = port.protocol === "tcp" ? await openTcp(port) : await openUdp(port);
-    return { holders: new Set(), close: () => void socket.close() };
+    for (const host of hasIpv6 && port.hostIp === undefined ? [hostIp, "::"] : [hostIp]) {
+      const openOne = protocol === "tcp" ? openTcp : openUdp;
+      sockets.push(await openOne(published, host));
+    }
+    return { holders: new Set(), close };
   } catch (cause) {
-    const where = `port ${port.published}/${port.protocol}`;
+    close();
+    const where = `port ${published}/${protocol}`;
     if (systemCodeOf(cause) === "EADDRINUSE") {
       const message = `${where} is in use by another program here: stop it or publish another port`;
       throw new OrchdError("conflict", message, { cause });
@@ -75,22 +90,23 @@ async function open(port: Port): Promise<Claim> {
   }
 }
 
-function openTcp(port: Port): Promise<Server> {
+function openTcp(port: number, host: string): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer((socket) => socket.resetAndDestroy());
     server.once("error", reject);
-    server.listen({ port: port.published, host: port.hostIp ?? "0.0.0.0" }, () => {
+    server.listen({ port, host, ipv6Only: host === "::" }, () => {
       server.unref();
       resolve(server);
     });
   });
 }
 
-function openUdp(port: Port): Promise<Socket> {
+function openUdp(port: number, host: string): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = createSocket("udp4");
+    const socket =
+      host === "::" ? createSocket({ type: "udp6", ipv6Only: true }) : createSocket("udp4");
     socket.once("error", reject);
-    socket.bind(port.published, port.hostIp ?? "0.0.0.0", () => {
+    socket.bind(port, host, () => {
       // Without a listener an ICMP answer to a datagram would end the process.
       socket.on("error", () => undefined);
       socket.unref();

@@ -96,6 +96,8 @@ export interface BridgeNetwork {
   /** `10.210.1.0/24` */
   subnet: string;
   gateway: string;
+  /** The cluster's IPv6 network; absent where containers get no addresses of it. */
+  range6?: string;
   /** The largest packet that gets through to other nodes; absent leaves it to the runtime. */
   mtu?: number;
 }

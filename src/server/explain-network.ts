@@ -1,3 +1,4 @@
+import { address6Of } from "../core/network/address6.ts";
 import { sortedBy } from "../lib/order.ts";
 import { plural } from "../lib/text.ts";
 import { type Endpoint, endpointsOf } from "../model/endpoint.ts";
@@ -23,7 +24,7 @@ export function networkFacts(view: View, service: Service): Facts {
     return `${[service.name, ...aliases].join(", ")} in ${network}${kind}`;
   });
   const address = wantsVirtualIp(service)
-    ? (service.virtualIp ?? "none yet")
+    ? virtualAddress(view, service)
     : "none: its name stands for the addresses of its tasks";
   const endpoints = sortedBy(endpointsOf(view, service), ({ task }) => task.slot.padStart(20, "0"));
   const ready = endpoints.filter(({ out }) => out === undefined);
@@ -46,6 +47,12 @@ export function networkFacts(view: View, service: Service): Facts {
       ? [{ label: "nor to", value: plural(out.length - OUT_SHOWN, "further task") }]
       : []),
   ];
+}
+
+function virtualAddress({ cluster }: View, { virtualIp }: Service): string {
+  if (virtualIp === undefined) return "none yet";
+  const range6 = cluster?.range6;
+  return range6 === undefined ? virtualIp : `${virtualIp}, ${address6Of(range6, virtualIp)}`;
 }
 
 /** Where people find it by host and path, and which nodes can't take their requests. */

@@ -2,6 +2,7 @@ import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
 import type { Random } from "../lib/random.ts";
+import { newRange6, UNIQUE_BYTES } from "../core/network/address6.ts";
 import { parseRange, RANGE_RULE } from "../core/network/subnets.ts";
 import { OrchdError } from "../lib/errors.ts";
 import { put } from "../model/change.ts";
@@ -23,23 +24,27 @@ export interface NetworkWish {
   /** The addresses of all tasks and services: only a new cluster can be given another range. */
   range?: string | undefined;
   mode?: NetworkMode | undefined;
+  /** Whether tasks have IPv6 addresses too: only of a new cluster. */
+  ipv6?: boolean | undefined;
 }
 
 /**
  * Makes what makes a cluster at its first start: its authority, its gossip key and its range.
- * @throws OrchdError `invalid` for a range that is none, `conflict` for another one than it has
+ * @throws OrchdError `invalid` for a range that is none or a mode that can't carry IPv6, `conflict`
+ * for what a cluster can't be given later
  */
 export async function ensureCluster(
   store: Store,
   clock: Clock,
   wish: NetworkWish = {},
 ): Promise<void> {
-  const { range, mode } = wish;
+  const { range, mode, ipv6 = false } = wish;
   if (range !== undefined && parseRange(range) === undefined) {
     throw new OrchdError("invalid", `--cluster-range ${RANGE_RULE}`);
   }
   const known = store.view().cluster;
   if (known !== undefined) return changeNetwork(store, known, wish);
+  if (ipv6) refuseWithoutTunnel(mode);
   const ca = await newAuthority();
   const cluster: Cluster = {
     id: CLUSTER_ID,
@@ -47,6 +52,7 @@ export async function ensureCluster(
     caKey: ca.key,
     gossipKeys: [newGossipKey()],
     range: range ?? CLUSTER_RANGE_DEFAULT,
+    ...(ipv6 ? { range6: newRange6(crypto.getRandomValues(new Uint8Array(UNIQUE_BYTES))) } : {}),
     networkMode: mode ?? "vxlan",
     createdAt: clock.now(),
     version: 0,
@@ -64,9 +70,24 @@ async function changeNetwork(store: Store, known: Cluster, wish: NetworkWish): P
       `it: start without --cluster-range, or with another --data-dir for a new cluster`;
     throw new OrchdError("conflict", message);
   }
+  if (wish.ipv6 === true && known.range6 === undefined) {
+    const message =
+      "the cluster's tasks have IPv4 addresses alone since it was made: start without --ipv6, or " +
+      "with another --data-dir for a new cluster";
+    throw new OrchdError("conflict", message);
+  }
   if (mode === known.networkMode) return;
+  if (known.range6 !== undefined) refuseWithoutTunnel(mode);
   const { ok } = await store.commit([put.cluster({ ...known, networkMode: mode })]);
   assert(ok, "nobody else writes before the server has started");
+}
+
+/** Other nodes are next hops by their IPv4 addresses there, which no packet of IPv6 can go by. */
+function refuseWithoutTunnel(mode: NetworkMode | undefined): void {
+  if (mode !== "host-gw") return;
+  const message =
+    "IPv6 of tasks needs a tunnel between nodes: start with --network vxlan or wireguard";
+  throw new OrchdError("invalid", message);
 }
 
 /**

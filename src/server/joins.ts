@@ -76,6 +76,7 @@ export class Joins {
       caCertificate: cluster.caCertificate,
       gossipKeys: cluster.gossipKeys,
       ...(subnet === undefined ? {} : { subnet }),
+      ...(cluster.range6 === undefined ? {} : { range6: cluster.range6 }),
       servers: servers(),
     };
   }

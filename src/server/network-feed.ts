@@ -39,7 +39,8 @@ export class NetworkFeed {
     const { store } = options;
     const view = store.view();
     const { networkMode: mode = "vxlan", range = CLUSTER_RANGE_DEFAULT } = view.cluster ?? {};
-    this.#map = new MapBuilder({ mode, range });
+    const { range6 } = view.cluster ?? {};
+    this.#map = new MapBuilder({ mode, range, ...(range6 === undefined ? {} : { range6 }) });
     const known = (kind: Applied["kind"], values: Iterable<unknown>) =>
       [...values].map((after) => ({ kind, before: undefined, after }) as Applied);
     const nodes = known("node", view.nodes.values());

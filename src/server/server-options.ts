@@ -31,6 +31,8 @@ export interface ServerOptions {
   backups?: BackupSchedule;
   /** Where the addresses of tasks and services are from: chosen when the cluster is made. */
   clusterRange?: string;
+  /** Whether tasks have IPv6 addresses too: chosen when the cluster is made; absent means as is. */
+  ipv6?: boolean;
   /** How tasks of one node reach those of another; absent means as it was. */
   network?: NetworkMode;
   /** Where this machine takes requests for services; absent means the usual ports. */

@@ -156,8 +156,8 @@ export class Server {
     try {
       server.#care.start();
       server.#checkRange();
-      const { clusterRange: range, network: mode } = options;
-      await ensureCluster(server.#store, systemClock, { range, mode });
+      const { clusterRange: range, network: mode, ipv6 } = options;
+      await ensureCluster(server.#store, systemClock, { range, mode, ipv6 });
       await server.#listen(await server.#openSite());
     } catch (error) {
       // Whoever tries again, with another port, finds the state free.
@@ -290,9 +290,15 @@ export class Server {
     const { processes } = this.#options;
     const kind = chooseRuntime(this.#options.runtime, sockets, processes);
     if (this.#options.runtime === "auto") log.info(`tasks are run by ${kind}`);
-    const subnet = serverSubnet(clusterIn(this.#store.view()).range);
+    const { range, range6 } = clusterIn(this.#store.view());
+    const subnet = serverSubnet(range);
     const kernel = isReal(kind) ? NodeNetwork.of(dataDir) : undefined;
-    const network = kernel && { interfaceName: NODE_BRIDGE, subnet, kernel };
+    const network = kernel && {
+      interfaceName: NODE_BRIDGE,
+      subnet,
+      ...(range6 === undefined ? {} : { range6 }),
+      kernel,
+    };
     if (network !== undefined) this.#lock = await lockNetwork(NODE_BRIDGE);
     const state = openAgentState(join(dataDir, "agent.db"));
     const nodeId = ownNodeId(this.#store.view(), state, log);

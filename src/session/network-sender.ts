@@ -97,7 +97,7 @@ function framesOf(change: NetworkChange): string[] {
 }
 
 function formatFrame(
-  head: Pick<NetworkFrame, "generation" | "base" | "mode" | "range">,
+  head: Pick<NetworkFrame, "generation" | "base" | "mode" | "range" | "range6">,
   items: readonly Item[],
   more: boolean,
 ): string {

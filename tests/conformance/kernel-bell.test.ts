@@ -40,8 +40,10 @@ describe("the kernel rings when somebody changes", () => {
       await rung("a device");
       sh("ip route add 10.9.0.0/24 dev orchd0");
       await rung("a route");
+      sh("ip -6 route add fd00:9::/64 dev orchd0");
+      await rung("a route of IPv6");
       bell.close();`);
-    expect(heard).toEqual(["a table", "a flush", "a device", "a route"]);
+    expect(heard).toEqual(["a table", "a flush", "a device", "a route", "a route of IPv6"]);
   });
 
   test("so much at once that news are lost, and goes on with that", async () => {

@@ -4,6 +4,8 @@ import { mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { withDevices } from "../../src/agent/give-devices.ts";
+import { address6Of } from "../../src/core/network/address6.ts";
+import { bytesOfHost } from "../../src/lib/ip.ts";
 import type { Assignment } from "../../src/model/assignment.ts";
 import type { ContainerSpec } from "../../src/model/container.ts";
 import type { RuntimeLab } from "./runtime.ts";
@@ -21,6 +23,9 @@ const LIMITS = [
   "cat cpu/cpu.cfs_quota_us || cut -d' ' -f1 cpu.max",
   "cat pids/pids.max || cat pids.max",
 ].join("; ");
+
+/** Of the node's network in every suite: a random one (RFC 4193). */
+const RANGE6 = "fd5c:1e90:7a3b::/96";
 
 /** A lab with a directory for what its containers mount. */
 export interface SpecLab extends RuntimeLab {
@@ -59,7 +64,7 @@ export function specConformance(
 
   beforeAll(async () => {
     current = await makeLab();
-    await current.runtime.ensureNetwork(current.network);
+    await current.runtime.ensureNetwork({ ...current.network, range6: RANGE6 });
   }, TIMEOUT_MS);
 
   afterAll(async () => {
@@ -316,6 +321,10 @@ function securityCases({ name, lab, inside, test }: SpecTools): void {
   });
 }
 
+function digitsOf(address: string): string {
+  return Buffer.from(bytesOfHost(address) ?? []).toString("hex");
+}
+
 function networkCases({ lab, inside, test }: SpecTools): void {
   test("address, hosts, name servers and sysctls are as given on the node's network", async () => {
     const { gateway } = lab().network;
@@ -353,6 +362,21 @@ function networkCases({ lab, inside, test }: SpecTools): void {
         "search shop.internal",
       ].toSorted(),
     );
+  });
+
+  test("an IPv6 address comes along where the node's network has such", async () => {
+    const { gateway } = lab().network;
+    const address = gateway.replace(/\.1$/, ".9");
+    const script = [
+      "grep -w eth0 /proc/net/if_inet6 | grep ^fd | cut -d' ' -f1,3,5",
+      "grep -w eth0 /proc/net/ipv6_route | grep '^0*  *00 ' | cut -d' ' -f5",
+    ].join("; ");
+    const [own = "", ...ways] = await inside(script, { networkMode: "bridge" }, {}, address);
+    const [digits, length, flags] = own.split(" ");
+    expect([digits, length]).toEqual([digitsOf(address6Of(RANGE6, address)), "78"]);
+    // Nobody is asked whether they have it (IFA_F_TENTATIVE): a program can use it at once.
+    expect(Number.parseInt(flags ?? "", 16) & 0x40).toBe(0);
+    expect(ways).toContain(digitsOf(address6Of(RANGE6, gateway)));
   });
 
   test("the node's own network, processes and host name can be shared", async () => {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { OrchdError } from "../../lib/errors.ts";
 import { judgeMachine } from "../../core/doctor/judge.ts";
 import type { MachineFacts } from "../../core/doctor/machine-facts.ts";
+import { rangesOf } from "../../core/network/address6.ts";
 import { mtuOf, tunnelOf } from "../../core/network/links.ts";
 import { findConflict } from "../../core/network/routes.ts";
 import type { Diagnosis, DoctorOptions } from "../../model/diagnosis.ts";
@@ -69,7 +70,8 @@ function probesOf(
     programs: findPrograms,
     ports: () => findPorts(options, own, processes),
     forwarding: () => ({
-      isOn: readFileSync("/proc/sys/net/ipv4/ip_forward", "utf8").trim() === "1",
+      isOn: isOn("ipv4/ip_forward"),
+      ...(own.range6 === undefined ? {} : { isIpv6On: isOn("ipv6/conf/all/forwarding") }),
       isOrchdRunning: own.isRunning,
     }),
     kernel: () => findKernel(own),
@@ -77,7 +79,7 @@ function probesOf(
       own.mode === "wireguard" ? { isThere: await hasWireguard() } : undefined,
     range: () => ({ range: own.range, conflict: findConflict(own.range, ownRoutes()) }),
     firewalls: async () =>
-      (await findFirewalls(own.range)).map(({ effect, remedy }) => ({
+      (await Promise.all(rangesOf(own).map(findFirewalls))).flat().map(({ effect, remedy }) => ({
         what: effect,
         why: "services here do not answer by way of other nodes",
         remedy: `allow it with: ${remedy}`,
@@ -91,6 +93,10 @@ function probesOf(
     certificates: () => findCertificates(options.dataDir),
     strangers: () => (own.ca === undefined ? undefined : findStrangers(own, options.serverPort)),
   };
+}
+
+function isOn(setting: string): boolean {
+  return readFileSync(`/proc/sys/net/${setting}`, "utf8").trim() === "1";
 }
 
 /** Undefined where this node answers for no host. */
@@ -135,7 +141,7 @@ async function findMtu(own: OwnOrchd): Promise<MachineFacts["mtu"]> {
   const { device, mtu } = await underlayOf(own);
   const name = tunnelOf(mode)?.name;
   const tunnelMtu = name === undefined ? undefined : await deviceMtu(name);
-  const wanted = mtuOf(mode, mtu);
+  const wanted = mtuOf(own, mtu);
   const found = { mode, underlay: { device, mtu }, wanted };
   if (name === undefined || tunnelMtu === undefined) return found;
   return { ...found, tunnel: { device: name, mtu: tunnelMtu } };

@@ -13,6 +13,7 @@ export interface OwnOrchd {
   /** Of the cluster; those that a new one would have where there is none. */
   mode: NetworkMode;
   range: string;
+  range6?: string;
   /** This node; absent while it has heard of no map. */
   self: MapNode | undefined;
   others: MapNode[];
@@ -36,6 +37,7 @@ export function findOwnOrchd(dataDir: string, processes: readonly FoundProcess[]
     isRunning: processes.some(hasAgent),
     mode: map?.mode ?? "vxlan",
     range: map?.range ?? CLUSTER_RANGE_DEFAULT,
+    ...(map?.range6 === undefined ? {} : { range6: map.range6 }),
     self,
     others: map?.nodes.filter(({ id }) => id !== nodeId) ?? [],
     bridgeAddress: subnet === undefined ? undefined : gatewayOf(subnet),

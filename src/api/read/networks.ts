@@ -1,3 +1,4 @@
+import { address6Of } from "../../core/network/address6.ts";
 import { OrchdError } from "../../lib/errors.ts";
 import { sortedBy } from "../../lib/order.ts";
 import { nearest } from "../../lib/text.ts";
@@ -44,14 +45,19 @@ export function networkInspection(view: View, name: string): NetworkInspection {
       service: service.name,
       aliases: attachment.aliases,
       endpointMode: specOf(service).endpointMode ?? "vip",
-      ...(wantsVirtualIp(service) && service.virtualIp !== undefined
-        ? { virtualIp: service.virtualIp }
-        : {}),
+      ...virtualOf(view, service),
       endpoints: sortedBy(endpointsOf(view, service, name), ({ task }) => orderOf(task.slot)).map(
         (endpoint) => endpointSummary(view, endpoint),
       ),
     })),
   };
+}
+
+function virtualOf(view: View, service: Service) {
+  const { virtualIp } = service;
+  if (virtualIp === undefined || !wantsVirtualIp(service)) return {};
+  const virtualIp6 = inet6Of(view, virtualIp);
+  return { virtualIp, ...(virtualIp6 === undefined ? {} : { virtualIp6 }) };
 }
 
 function membersByNetwork(view: View): Map<string, Member[]> {
@@ -81,16 +87,25 @@ function summaryOf(view: View, name: string, members: readonly Member[]): Networ
 function endpointSummary(view: View, { task, out }: Endpoint): EndpointSummary {
   const node = hostnameOf(view, task);
   const { id, address, state, health } = task;
+  const address6 = inet6Of(view, address);
   return {
     taskId: id,
     task: formatTaskName(task, node),
     ...(address === undefined ? {} : { address }),
+    ...(address6 === undefined ? {} : { address6 }),
     ...(node === undefined ? {} : { node }),
     state,
     health,
     ready: out === undefined,
     reason: out === undefined ? "" : `it ${out}`,
   };
+}
+
+/** The IPv6 address that goes with one of IPv4, where the cluster has such. */
+function inet6Of({ cluster }: View, address: string | undefined): string | undefined {
+  const range6 = cluster?.range6;
+  if (range6 === undefined || address === undefined) return undefined;
+  return address6Of(range6, address);
 }
 
 /** Numbers sort as numbers: `web.2` comes before `web.10`. */

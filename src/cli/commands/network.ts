@@ -73,21 +73,27 @@ function formatNetwork(network: NetworkInspection, paint: Paint): string[] {
   const head = `${plural(services, "service")}, ${ready} of ${plural(tasks, "task")} ready`;
   const lines = [`${paint("bold", cleanText(`${kind} ${name}`))}: ${head}`];
   for (const member of members) {
-    const { stack, service, aliases, endpointMode, virtualIp, endpoints } = member;
+    const { stack, service, aliases, endpointMode, endpoints } = member;
     const also = aliases.length === 0 ? "" : `, also ${aliases.join(", ")}`;
-    const where =
-      endpointMode === "dnsrr" ? "addresses of its tasks" : (virtualIp ?? "no address yet");
+    const virtual = [member.virtualIp ?? "no address yet", member.virtualIp6 ?? []].flat();
+    const where = endpointMode === "dnsrr" ? "addresses of its tasks" : virtual.join(", ");
     lines.push("", cleanText(`${stack}/${service}${also}: ${where}`));
     lines.push(...(endpoints.length === 0 ? ["  no task"] : endpointLines(endpoints, paint)));
   }
   return lines;
 }
 
+const INET6_COLUMN = {
+  title: "IPV6 ADDRESS",
+  cell: (row: EndpointSummary) => row.address6 ?? "-",
+};
+
 function endpointLines(endpoints: readonly EndpointSummary[], paint: Paint): string[] {
   const table = formatTable(
     [
       { title: "TASK", cell: (row) => row.task },
       { title: "ADDRESS", cell: (row) => row.address ?? "-" },
+      ...(endpoints.some(({ address6 }) => address6 !== undefined) ? [INET6_COLUMN] : []),
       { title: "NODE", cell: (row) => row.node ?? "-" },
       {
         title: "READY",

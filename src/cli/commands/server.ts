@@ -14,6 +14,7 @@ interface ServerFlags extends BackupFlags, NodeFlags, UpstreamFlags {
   listen: { host: string; port: number } | "none";
   clusterRange?: string;
   network?: NetworkMode;
+  ipv6?: boolean;
   strategy: Strategy;
 }
 
@@ -43,13 +44,18 @@ export function serverCommand(context: Context): Command {
         "how tasks of one node reach those of another (default: vxlan, or as it was)",
       ).choices(networkModeSchema.options),
     )
+    .option(
+      "--ipv6",
+      "give tasks and services IPv6 addresses too, chosen when the cluster is made; " +
+        "needs vxlan or wireguard",
+    )
     .addOption(
       new Option("--strategy <name>", "how tasks are placed whose file says nothing of it")
         .choices(STRATEGIES)
         .default("spread"),
     )
     .action(async (flags: ServerFlags) => {
-      const { agent, listen, clusterRange, network, strategy } = flags;
+      const { agent, listen, clusterRange, network, ipv6, strategy } = flags;
       const { gossipPort, gossipPreset } = flags;
       const gossip = { gossipPort, ...(gossipPreset && { gossipPreset }) };
       context.exitCode = await context.program.startServer({
@@ -58,6 +64,7 @@ export function serverCommand(context: Context): Command {
         ...(listen === "none" ? {} : { listen: { ...listen, ...gossip } }),
         ...(clusterRange === undefined ? {} : { clusterRange }),
         ...(network === undefined ? {} : { network }),
+        ...(ipv6 === undefined ? {} : { ipv6 }),
         strategy,
         ...backupsFrom(io, flags),
         ...(await upstreamFrom(io, flags)),

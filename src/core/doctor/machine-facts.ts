@@ -59,7 +59,12 @@ export interface RunningOrchd {
 export interface MachineFacts {
   ports?: PortFact[];
   /** Whether the kernel passes packets on, and whether orchd, which asks for it, runs. */
-  forwarding?: { isOn: boolean; isOrchdRunning: boolean };
+  forwarding?: {
+    isOn: boolean;
+    /** The same of IPv6; absent where tasks have none. */
+    isIpv6On?: boolean;
+    isOrchdRunning: boolean;
+  };
   /** Programs that orchd runs, and are not there. */
   programs?: { missing: string[] };
   /** What the kernel complained of when it was to make one, to try it; absent where it can. */

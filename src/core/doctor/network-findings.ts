@@ -6,17 +6,18 @@ type Judged = Omit<Finding, "check">[];
 type Facts<Check extends keyof MachineFacts> = NonNullable<MachineFacts[Check]>;
 
 /** While orchd does not run nobody has asked for it yet. */
-export function judgeForwarding({ isOn, isOrchdRunning }: Facts<"forwarding">): Judged {
-  if (isOn || !isOrchdRunning) return [];
-  return [
-    {
-      level: "fault",
-      what: "the kernel does not pass packets on (net.ipv4.ip_forward is 0)",
-      why: "published ports, other nodes and the world are not reached by tasks here",
-      remedy:
-        "sysctl -w net.ipv4.ip_forward=1, and look below /etc/sysctl.d for what switched it off",
-    },
+export function judgeForwarding(facts: Facts<"forwarding">): Judged {
+  if (!facts.isOrchdRunning) return [];
+  const off = [
+    ...(facts.isOn ? [] : ["net.ipv4.ip_forward"]),
+    ...(facts.isIpv6On === false ? ["net.ipv6.conf.all.forwarding"] : []),
   ];
+  return off.map((setting) => ({
+    level: "fault",
+    what: `the kernel does not pass packets on (${setting} is 0)`,
+    why: "published ports, other nodes and the world are not reached by tasks here",
+    remedy: `sysctl -w ${setting}=1, and look below /etc/sysctl.d for what switched it off`,
+  }));
 }
 
 export function judgeKernel({ nftables, vxlan, bridgeFilter }: Facts<"kernel">): Judged {

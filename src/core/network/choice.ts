@@ -1,3 +1,5 @@
+import { IPV4, type Family } from "./family.ts";
+
 /**
  * So many parts are the clients of a sticky service divided into. It is the same on every node and
  * however many tasks there are, so that a client means the same task everywhere.
@@ -13,15 +15,25 @@ const MANY = 64;
  * and nothing has to be remembered of any client.
  * @param targets at least one, each an address or `10.210.1.2 . 80`; in an order of their own
  */
-export function formatChoice(targets: readonly string[], isSticky: boolean): string {
+export function formatChoice(
+  targets: readonly string[],
+  isSticky: boolean,
+  family: Family = IPV4,
+): string {
   const [only = ""] = targets;
-  // Without a map the port is behind a colon.
-  if (targets.length === 1) return only.replace(" . ", ":");
+  if (targets.length === 1) return formatOnly(only);
   if (!isSticky) return `numgen random mod ${targets.length} map ${formatMap(targets)}`;
   const parts = targets.length > MANY ? PARTS_OF_MANY : PARTS;
   const chosen = chooseForParts(targets, parts);
   // The kernel would draw a seed of its own for each rule.
-  return `jhash ip saddr mod ${parts} seed 0x6f726368 map ${formatMap(chosen)}`;
+  return `jhash ${family.name} saddr mod ${parts} seed 0x6f726368 map ${formatMap(chosen)}`;
+}
+
+/** Without a map the port is behind a colon. */
+function formatOnly(target: string): string {
+  const [address = "", port] = target.split(" . ");
+  if (port === undefined) return address;
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 function formatMap(values: readonly string[]): string {

@@ -3,6 +3,7 @@ import type { NodeId, ServiceId } from "../../model/ids.ts";
 import type { MapService, MapTask, NetworkMap } from "../../model/network-map.ts";
 import type { Port } from "../../model/service.ts";
 import { formatChoice } from "./choice.ts";
+import { IPV4, type Family } from "./family.ts";
 import type { Chain, NamedSet } from "./rule-table.ts";
 
 /** What spreads the connections to services over their tasks; parts of one table. */
@@ -10,6 +11,11 @@ export interface EndpointRules {
   counters: Set<string>;
   sets: Map<string, NamedSet>;
   chains: Map<string, Chain>;
+}
+
+/** Where rules are added. */
+interface Rules extends EndpointRules {
+  family: Family;
 }
 
 /** A port as one task publishes it. */
@@ -40,8 +46,9 @@ export function endpointRules(
   map: NetworkMap,
   own: NodeId,
   isHeld: (port: Port) => boolean,
+  family: Family = IPV4,
 ): EndpointRules {
-  const rules: EndpointRules = { counters: new Set(), sets: new Map(), chains: new Map() };
+  const rules: Rules = { counters: new Set(), sets: new Map(), chains: new Map(), family };
   const ready = map.tasks.filter((task) => task.isReady);
   addVirtual(
     rules,
@@ -50,9 +57,15 @@ export function endpointRules(
   );
   addPublished(
     rules,
-    publishedBy(map, ready, own).filter(({ port }) => isHeld(port)),
+    publishedBy(map, ready, own).filter(({ port }) => isHeld(port) && isReached(port, family)),
   );
-  return rules;
+  const { counters, sets, chains } = rules;
+  return { counters, sets, chains };
+}
+
+/** One address of a machine on which a port is published is always of IPv4. */
+function isReached({ hostIp }: Port, { name }: Family): boolean {
+  return hostIp === undefined || name === "ip";
 }
 
 /** Every port that the node answers on, each once. */
@@ -64,7 +77,7 @@ export function portsAnswered(map: NetworkMap, own: NodeId): Port[] {
 }
 
 function addVirtual(
-  { sets, chains }: EndpointRules,
+  { sets, chains, family }: Rules,
   services: readonly MapService[],
   ready: ReadonlyMap<ServiceId, MapTask[]>,
 ): void {
@@ -73,15 +86,17 @@ function addVirtual(
     const addresses = (ready.get(id) ?? []).map((task) => task.address).sort();
     if (virtualIp === undefined || addresses.length === 0) continue;
     const chain = `service_${virtualIp}`;
-    virtual.add(`${virtualIp} : goto ${chain}`);
+    virtual.add(`${family.address(virtualIp)} : goto ${chain}`);
     // Packets keep their port: whatever a task listens on is reached.
-    const rules = [`dnat to ${formatChoice(addresses, stickyMs !== undefined)}`];
-    chains.set(chain, { rules });
+    const targets = addresses.map((address) => family.address(address));
+    const choice = formatChoice(targets, stickyMs !== undefined, family);
+    chains.set(chain, { rules: [`dnat to ${choice}`] });
   }
-  sets.set("services", { type: "ipv4_addr : verdict", elements: virtual });
+  sets.set("services", { type: `${family.type} : verdict`, elements: virtual });
 }
 
-function addPublished({ counters, sets, chains }: EndpointRules, all: readonly Published[]): void {
+function addPublished(rules: Rules, all: readonly Published[]): void {
+  const { counters, sets, chains, family } = rules;
   const anywhere = new Set<string>();
   const somewhere = new Set<string>();
   for (const [key, group] of sortedBy(
@@ -98,15 +113,18 @@ function addPublished({ counters, sets, chains }: EndpointRules, all: readonly P
     else somewhere.add(`${hostIp} . ${found}`);
     const counter = counterOf(first.port);
     counters.add(counter);
-    const targets = entries.map(({ address, port }) => `${address} . ${port.target}`);
-    const choice = formatChoice(targets, first.isSticky);
+    const targets = entries.map(
+      ({ address, port }) => `${family.address(address)} . ${port.target}`,
+    );
+    const choice = formatChoice(targets, first.isSticky, family);
     // The rule sees the first packet of a connection alone: its counter counts connections.
     const rule = `meta l4proto ${protocol} counter name "${counter}" dnat to ${choice}`;
     chains.set(chain, { rules: [rule] });
   }
   const port = "inet_proto . inet_service";
   sets.set("published", { type: `${port} : verdict`, elements: anywhere });
-  sets.set("published_at", { type: `ipv4_addr . ${port} : verdict`, elements: somewhere });
+  if (family.name === "ip6") return;
+  sets.set("published_at", { type: `${family.type} . ${port} : verdict`, elements: somewhere });
 }
 
 function publishedBy(map: NetworkMap, tasks: readonly MapTask[], own: NodeId): Published[] {

@@ -1,6 +1,7 @@
 import { compareText } from "../../lib/order.ts";
 import type { NodeId } from "../../model/ids.ts";
 import type { MapService, MapTask, NetworkMap } from "../../model/network-map.ts";
+import { IPV4, type Family } from "./family.ts";
 import type { Chain, NamedSet } from "./rule-table.ts";
 
 /** Which tasks may talk with those of a node; parts of one table. */
@@ -17,7 +18,11 @@ const NAME_MAX = 200;
  * look into a map; and for each network that it is in the set of the addresses there, on all nodes.
  * So both ends of a connection are asked, and what concerns no task here is not known here.
  */
-export function isolationRules(map: NetworkMap, own: NodeId): IsolationRules {
+export function isolationRules(
+  map: NetworkMap,
+  own: NodeId,
+  family: Family = IPV4,
+): IsolationRules {
   const services = new Map(map.services.map((service) => [service.id, service]));
   const networksOf = ({ networks, serviceId }: MapTask) =>
     networks ?? (services.get(serviceId)?.networks ?? []).map(({ network }) => network);
@@ -25,16 +30,18 @@ export function isolationRules(map: NetworkMap, own: NodeId): IsolationRules {
   const names = nameNetworks(ours.flatMap(networksOf));
   const members = new Map([...names.keys()].map((network) => [network, new Set<string>()]));
   for (const task of map.tasks) {
-    for (const network of networksOf(task)) members.get(network)?.add(task.address);
+    for (const network of networksOf(task)) {
+      members.get(network)?.add(family.address(task.address));
+    }
   }
   const rules: IsolationRules = { sets: new Map(), chains: new Map() };
   for (const [network, name] of names) {
-    rules.sets.set(name, { type: "ipv4_addr", elements: members.get(network) ?? new Set() });
+    rules.sets.set(name, { type: family.type, elements: members.get(network) ?? new Set() });
   }
   const internal = internalNetworks(map.services);
   addTasks(
     rules,
-    map.range,
+    { family, range: family.network(map.range) },
     ours.map((task) => {
       const networks = networksOf(task);
       const isInternal = networks.length > 0 && networks.every((network) => internal.has(network));
@@ -53,31 +60,36 @@ interface OwnTask {
   isInternal: boolean;
 }
 
-function addTasks({ sets, chains }: IsolationRules, range: string, tasks: OwnTask[]): void {
+function addTasks(
+  { sets, chains }: IsolationRules,
+  { family, range }: { family: Family; range: string },
+  tasks: OwnTask[],
+): void {
+  const { name, type } = family;
   const senders = new Set<string>();
   const receivers = new Set<string>();
   const internal = new Set<string>();
   const selves = new Set<string>();
-  for (const { address, sets: own, isInternal } of tasks) {
+  for (const { address: named, sets: own, isInternal } of tasks) {
+    const address = family.address(named);
     selves.add(`${address} . ${address}`);
-    const [from, to] = [`from_${address}`, `to_${address}`];
+    const [from, to] = [`from_${named}`, `to_${named}`];
     senders.add(`${address} : goto ${from}`);
     receivers.add(`${address} : goto ${to}`);
     if (isInternal) internal.add(address);
     chains.set(from, {
       rules: [
-        ...own.map((set) => `ip daddr ${set} accept`),
-        ...(isInternal ? [] : [`ip daddr != ${range} accept`]),
+        ...own.map((set) => `${name} daddr ${set} accept`),
+        ...(isInternal ? [] : [`${name} daddr != ${range} accept`]),
         "drop",
       ],
     });
-    chains.set(to, { rules: [...own.map((set) => `ip saddr ${set} accept`), "drop"] });
+    chains.set(to, { rules: [...own.map((set) => `${name} saddr ${set} accept`), "drop"] });
   }
-  const type = "ipv4_addr : verdict";
-  sets.set("senders", { type, elements: senders });
-  sets.set("receivers", { type, elements: receivers });
-  sets.set("selves", { type: "ipv4_addr . ipv4_addr", elements: selves });
-  sets.set("internal", { type: "ipv4_addr", elements: internal });
+  sets.set("senders", { type: `${type} : verdict`, elements: senders });
+  sets.set("receivers", { type: `${type} : verdict`, elements: receivers });
+  sets.set("selves", { type: `${type} . ${type}`, elements: selves });
+  sets.set("internal", { type, elements: internal });
 }
 
 function internalNetworks(services: readonly MapService[]): Set<string> {

@@ -48,8 +48,8 @@ function removeOld(
   hung: FoundLinks | undefined,
   wanted: Links,
 ): void {
-  for (const [to] of found.routes) {
-    if (!wanted.routes.has(to)) ip.push(`route del ${to} proto ${ROUTE_PROTOCOL}`);
+  for (const [to, route] of found.routes) {
+    if (!wanted.routes.has(to)) ip.push(`route del ${kindOf(route)}${to} proto ${ROUTE_PROTOCOL}`);
   }
   for (const [address] of hung?.neighbours ?? []) {
     if (!wanted.neighbours.has(address)) ip.push(`neigh del ${address} dev ${nameIn(wanted)}`);
@@ -103,13 +103,19 @@ function addNew(
     if (had !== undefined && isSame(had, route)) continue;
     const onLink = wanted.tunnel?.kind === "vxlan" ? " onlink" : "";
     const via = route.via === undefined ? "" : ` via ${route.via}`;
-    const rest = `src ${route.source} proto ${ROUTE_PROTOCOL} metric ${ROUTE_METRIC}`;
-    ip.push(`route replace ${to}${via} dev ${route.device}${via && onLink} ${rest}`);
+    const source = route.source === undefined ? "" : ` src ${route.source}`;
+    const rest = `${source} proto ${ROUTE_PROTOCOL} metric ${ROUTE_METRIC}`;
+    ip.push(`route replace ${kindOf(route)}${to}${via} dev ${route.device}${via && onLink}${rest}`);
   }
 }
 
+function kindOf({ isLocal }: Route): string {
+  return isLocal === true ? "local " : "";
+}
+
 function isSame(a: Route, b: Route): boolean {
-  return a.device === b.device && a.via === b.via && a.source === b.source;
+  const isAlike = a.device === b.device && a.via === b.via && a.source === b.source;
+  return isAlike && a.isLocal === b.isLocal;
 }
 
 function nameIn(wanted: Links): string {

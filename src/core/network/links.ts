@@ -2,6 +2,7 @@ import { isPrivateAddress } from "./private-address.ts";
 import type { NodeId } from "../../model/ids.ts";
 import type { MapNode, NetworkMap, NetworkMode } from "../../model/network-map.ts";
 import { gatewayOf, parseSubnet, type Subnet } from "./address.ts";
+import { address6Of, subnet6Of } from "./address6.ts";
 import { virtualRange } from "./subnets.ts";
 
 export const VXLAN_VNI = 6770;
@@ -18,6 +19,8 @@ const VXLAN_OVERHEAD = 50;
 const WIREGUARD_OVERHEAD = 80;
 /** The least that an IPv4 host must take (RFC 791 asks for 576 in pieces; Linux for this). */
 const MTU_MIN = 576;
+/** And an IPv6 one (RFC 8200, section 5): with less room the tunnel's packets travel in pieces. */
+const MTU_MIN_IPV6 = 1280;
 /** Most routers forget a mapping for UDP after 30 s or more (RFC 4787 asks for 2 minutes). */
 const KEEPALIVE_S = 25;
 
@@ -45,14 +48,18 @@ export interface Route {
   device: string;
   /** The next hop. */
   via?: string;
-  source: string;
+  /** Of IPv4: an IPv6 one would have to be an address of a device. */
+  source?: string;
+  /** Whether the node itself takes what goes there. */
+  isLocal?: boolean;
 }
 
 /** Another node as WireGuard knows it. */
 export interface WireguardPeer {
   key: string;
   endpoint: string;
-  subnet: string;
+  /** Networks of its tasks, with commas between them. */
+  allowed: string;
   /** Seconds; 0 means never. */
   keepalive: number;
 }
@@ -98,10 +105,14 @@ export function tunnelOf(mode: NetworkMode): Pick<Tunnel, "name" | "kind"> | und
 }
 
 /** The largest packet between tasks on nodes with that much room between them. */
-export function mtuOf(mode: NetworkMode, underlayMtu: number): number {
+export function mtuOf(
+  { mode, range6 }: Pick<NetworkMap, "mode" | "range6">,
+  underlayMtu: number,
+): number {
   if (mode === "host-gw") return underlayMtu;
   const overhead = mode === "vxlan" ? VXLAN_OVERHEAD : WIREGUARD_OVERHEAD;
-  return Math.max(MTU_MIN, underlayMtu - overhead);
+  const least = range6 === undefined ? MTU_MIN : MTU_MIN_IPV6;
+  return Math.max(least, underlayMtu - overhead);
 }
 
 /** What a node needs so that its tasks reach those of all others, and nothing beside it. */
@@ -115,6 +126,11 @@ export function wantedLinks(map: NetworkMap, own: NodeId, underlay: Underlay): W
     // A program on the node itself can't even ask for an address without a route to it.
     [virtual, { to: virtual, device: "lo", source }],
   ]);
+  if (map.range6 !== undefined) {
+    // The kernel takes a route by `lo` for one that leads nowhere, unless the node is at its end.
+    const to = subnet6Of(map.range6, virtual);
+    routes.set(to, { to, device: "lo", isLocal: true });
+  }
   const made: Made = {
     routes,
     neighbours: new Map(),
@@ -123,9 +139,9 @@ export function wantedLinks(map: NetworkMap, own: NodeId, underlay: Underlay): W
     problems: [],
   };
   const others = map.nodes.filter(({ id }) => id !== own);
-  for (const other of others) addNode(made, other, { mode: map.mode, source, underlay, node });
+  for (const other of others) addNode(made, other, { map, source, underlay, node });
   const { problems, ...rest } = made;
-  const tunnel = others.length === 0 ? undefined : newTunnel(map.mode, node, subnet, underlay);
+  const tunnel = others.length === 0 ? undefined : newTunnel(map, node, subnet, underlay);
   return { links: { ...rest, tunnel, address: source }, problems };
 }
 
@@ -138,15 +154,16 @@ interface Made {
 }
 
 interface Whence {
-  mode: NetworkMode;
+  map: NetworkMap;
   source: string;
   underlay: Underlay;
   node: MapNode;
 }
 
-function addNode(made: Made, other: MapNode, { mode, source, underlay, node }: Whence): void {
+function addNode(made: Made, other: MapNode, { map, source, underlay, node }: Whence): void {
   const subnet = parseSubnet(other.subnet);
   if (subnet === undefined) return;
+  const { mode, range6 } = map;
   const { address, subnet: to, hostname, wireguardKey: key } = other;
   const device = tunnelOf(mode)?.name ?? underlay.device;
   if (mode === "wireguard") {
@@ -157,8 +174,11 @@ function addNode(made: Made, other: MapNode, { mode, source, underlay, node }: W
     }
     const host = address.includes(":") ? `[${address}]` : address;
     const keepalive = isBehindNat(node.address, address) ? KEEPALIVE_S : 0;
-    made.peers.set(key, { key, endpoint: `${host}:${WIREGUARD_PORT}`, subnet: to, keepalive });
+    const to6 = range6 === undefined ? [] : [subnet6Of(range6, to)];
+    const allowed = [to, ...to6].join(",");
+    made.peers.set(key, { key, endpoint: `${host}:${WIREGUARD_PORT}`, allowed, keepalive });
     made.routes.set(to, { to, device, source });
+    for (const one of to6) made.routes.set(one, { to: one, device });
     return;
   }
   if (!/^[\d.]+$/.test(address)) {
@@ -176,19 +196,24 @@ function addNode(made: Made, other: MapNode, { mode, source, underlay, node }: W
   made.routes.set(to, { to, device, via, source });
   made.neighbours.set(via, mac);
   made.forwarding.set(mac, address);
+  if (range6 === undefined) return;
+  const [to6, via6] = [subnet6Of(range6, to), address6Of(range6, via)];
+  made.routes.set(to6, { to: to6, device, via: via6 });
+  made.neighbours.set(via6, mac);
 }
 
 function newTunnel(
-  mode: NetworkMode,
+  map: NetworkMap,
   node: MapNode,
   subnet: Subnet,
   underlay: Underlay,
 ): Tunnel | undefined {
+  const { mode } = map;
   const kind = tunnelOf(mode);
   if (kind === undefined || (mode === "wireguard" && node.wireguardKey === undefined)) {
     return undefined;
   }
-  const tunnel = { ...kind, mtu: mtuOf(mode, underlay.mtu) };
+  const tunnel = { ...kind, mtu: mtuOf(map, underlay.mtu) };
   if (mode === "wireguard") return tunnel;
   const local = underlay.isOwn ? { local: node.address } : {};
   return { ...tunnel, mac: linkAddressOf(subnet), ...local };

@@ -1,5 +1,6 @@
 import { equalJson } from "../../lib/order.ts";
 import type { Applied } from "../../model/change.ts";
+import type { Cluster } from "../../model/cluster.ts";
 import type { NodeId, ServiceId, TaskId } from "../../model/ids.ts";
 import { MovingMap, type NetworkChange, type NetworkSource } from "../../model/network-change.ts";
 import { keyOfRule } from "../../model/ingress-rule.ts";
@@ -38,7 +39,7 @@ export class MapBuilder implements NetworkSource {
   #floor = 0;
   readonly #answers = new Map<number | undefined, NetworkChange>();
 
-  constructor(of: Pick<NetworkMap, "mode" | "range">) {
+  constructor(of: Pick<NetworkMap, "mode" | "range" | "range6">) {
     this.#map = new MovingMap(of);
   }
 
@@ -56,7 +57,7 @@ export class MapBuilder implements NetworkSource {
       else if (one.kind === "service") this.#takeService(one.before, one.after, version);
       else if (one.kind === "task") this.#takeTask(one.before, one.after, version);
       else if (one.kind === "cluster" && one.after !== undefined) {
-        this.#setMode(one.after.networkMode, one.after.range, version);
+        this.#setCluster(one.after, version);
       }
     }
     if (this.#log.length > LOG_MAX) this.#forget(this.#log.length - LOG_MAX / 2);
@@ -90,10 +91,12 @@ export class MapBuilder implements NetworkSource {
   }
 
   /** The way between nodes is nobody's own: whoever knows the map gets a whole one. */
-  #setMode(mode: NetworkMap["mode"], range: string, version: number): void {
-    if (mode === this.#map.mode && range === this.#map.range) return;
-    this.#map.mode = mode;
-    this.#map.range = range;
+  #setCluster({ networkMode: mode, range, range6 }: Cluster, version: number): void {
+    const is = this.#map;
+    if (mode === is.mode && range === is.range && range6 === is.range6) return;
+    is.mode = mode;
+    is.range = range;
+    is.range6 = range6;
     this.#moveTo(version);
     this.#log.length = 0;
     this.#floor = version;

@@ -1,13 +1,16 @@
 import type { NodeId } from "../../model/ids.ts";
 import type { MapTask, NetworkMap } from "../../model/network-map.ts";
+import { address6Of } from "./address6.ts";
 import { portsAnswered } from "./endpoint-rules.ts";
 
 /** Flows of UDP that the kernel is to choose for again. */
 export interface StaleFlows {
-  /** Those that were sent to one of these addresses in place of another one. */
+  /** Those that were sent to one of these addresses, of both kinds, in place of another one. */
   addresses: ReadonlySet<string>;
   /** Those to one of these ports of the node that were sent to nobody else. */
   ports: ReadonlySet<number>;
+  /** Whether there may be flows of IPv6. */
+  hasIpv6: boolean;
 }
 
 /**
@@ -24,14 +27,21 @@ export function staleFlows(
   if (before === undefined) return undefined;
   const is = readyAddresses(after.tasks);
   const was = readyAddresses(before.tasks);
-  const addresses = new Set([...was].filter((address) => !is.has(address)));
+  const { range6 } = after;
+  const addresses = new Set<string>();
+  for (const address of was) {
+    if (is.has(address)) continue;
+    addresses.add(address);
+    if (range6 !== undefined) addresses.add(address6Of(range6, address));
+  }
   const ports = new Set<number>();
   if ([...is].some((address) => !was.has(address))) {
     for (const { protocol, published } of portsAnswered(after, own)) {
       if (protocol === "udp") ports.add(published);
     }
   }
-  return addresses.size === 0 && ports.size === 0 ? undefined : { addresses, ports };
+  const hasIpv6 = range6 !== undefined;
+  return addresses.size === 0 && ports.size === 0 ? undefined : { addresses, ports, hasIpv6 };
 }
 
 function readyAddresses(tasks: readonly MapTask[]): Set<string> {

@@ -45,13 +45,18 @@ export function planPeers(
   for (const [key, peer] of wanted) {
     const is = had.get(key);
     const hasMoved = hasMovedSince(peer, is, before.get(key), nowS);
-    const isSame = is?.allowed === peer.subnet && is.keepalive === peer.keepalive;
+    const isSame = is?.keepalive === peer.keepalive && sameNetworks(is.allowed, peer.allowed);
     if (isSame && !hasMoved) continue;
-    words.push("peer", key, "allowed-ips", peer.subnet);
+    words.push("peer", key, "allowed-ips", peer.allowed);
     words.push("persistent-keepalive", `${peer.keepalive}`);
     if (hasMoved) words.push("endpoint", peer.endpoint);
   }
   return words;
+}
+
+/** In whichever order the device tells them. */
+function sameNetworks(a: string, b: string): boolean {
+  return a.split(",").sort().join() === b.split(",").sort().join();
 }
 
 function hasMovedSince(

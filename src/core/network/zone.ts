@@ -4,6 +4,7 @@ import type { NodeId, TaskId } from "../../model/ids.ts";
 import type { NetworkMap } from "../../model/network-map.ts";
 import type { Port } from "../../model/service.ts";
 import { gatewayOf, parseSubnet } from "./address.ts";
+import { address4Of, address6Of } from "./address6.ts";
 import { indexZone, type ZoneIndex } from "./zone-index.ts";
 import { meaningOf, nameOfService, nameOfTask, readyTasks, ZONE } from "./zone-names.ts";
 import type { Meaning } from "./zone-names.ts";
@@ -18,6 +19,7 @@ const RECORDS_MAX = 1000;
 /** By these names containers of Podman and of Docker find the machine that they run on. */
 const HOST_NAMES = new Set(["host.containers.internal", "host.docker.internal"]);
 
+const REVERSE6 = /^((?:[0-9a-f]\.){32})ip6\.arpa$/;
 const REVERSE = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.in-addr\.arpa$/;
 const SERVICE_NAME = /^_([^.]+)\._(tcp|udp)\.(.+)$/;
 
@@ -28,10 +30,9 @@ export interface Question {
   type: string;
 }
 
+export type AddressRecord = { type: "A" | "AAAA"; address: string };
 export type ZoneRecord =
-  | { type: "A"; address: string }
-  | { type: "SRV"; target: string; port: number }
-  | { type: "PTR"; target: string };
+  AddressRecord | { type: "SRV"; target: string; port: number } | { type: "PTR"; target: string };
 
 export type ZoneAnswer =
   /** The name is there, and has these records of the type that was asked for, perhaps none. */
@@ -59,11 +60,13 @@ const FOREIGN: ZoneAnswer = { kind: "foreign" };
 export class Zone {
   readonly #index: ZoneIndex;
   readonly #place: { range: IpRange; gateway: string };
+  readonly #range6: string | undefined;
   readonly #scopes = new Map<string, Scope>();
 
   /** @param own the node whose name server this is for */
   constructor(map: NetworkMap, own: NodeId) {
     this.#index = indexZone(map);
+    this.#range6 = map.range6;
     const subnet = parseSubnet(map.nodes.find(({ id }) => id === own)?.subnet ?? "");
     this.#place = {
       range: parseIpRange(map.range) ?? { bytes: new Uint8Array(4), prefix: 32 },
@@ -103,7 +106,7 @@ export class Zone {
   #answerTo({ name, type }: Question, scope: Scope, random: Random): ZoneAnswer {
     if (name === "") return FOREIGN;
     if (HOST_NAMES.has(name)) return this.#hostAnswer(type);
-    if (name.endsWith(".in-addr.arpa")) return this.#reverseAnswer(name, type, scope);
+    if (/\.(?:in-addr|ip6)\.arpa$/.test(name)) return this.#reverseAnswer(name, type, scope);
     const isOurs = name === ZONE || name.endsWith(`.${ZONE}`);
     const bare = isOurs ? name.slice(0, -ZONE.length - 1) : name;
     if (bare === "") return { kind: "found", records: [] };
@@ -115,7 +118,7 @@ export class Zone {
       const wanted = { port: port[1] ?? "", protocol: port[2] ?? "" };
       const found = shuffled(this.#portsOf(served, wanted, scope), random);
       if (found.length === 0) return ABSENT;
-      return portAnswer(found.slice(0, RECORDS_MAX), type);
+      return this.#portAnswer(found.slice(0, RECORDS_MAX), type);
     }
     return isOurs || !bare.includes(".") || this.#isEmptySlot(bare, scope) ? ABSENT : FOREIGN;
   }
@@ -132,11 +135,11 @@ export class Zone {
   #hostAnswer(type: string): ZoneAnswer {
     const { gateway } = this.#place;
     if (gateway === "") return ABSENT;
-    return addressAnswer([gateway], type);
+    return this.#addressAnswer([gateway], type);
   }
 
   #answerFor(meaning: Meaning, type: string, scope: Scope, random: Random): ZoneAnswer {
-    if (type !== "A" && type !== "ANY") return { kind: "found", records: [] };
+    if (!isAddressType(type)) return { kind: "found", records: [] };
     const { services, kind, slot } = meaning;
     const addresses = services.flatMap((service) => {
       // It stands for the service also while no task is ready, so that clients need not ask again.
@@ -145,7 +148,7 @@ export class Zone {
       const meant = kind === "slot" ? tasks.filter((task) => task.slot === slot) : tasks;
       return meant.map(({ address }) => address);
     });
-    return addressAnswer(shuffled(addresses, random).slice(0, RECORDS_MAX), type);
+    return this.#addressAnswer(shuffled(addresses, random).slice(0, RECORDS_MAX), type);
   }
 
   /** Where a port, by name or number, is reached: at the virtual address, or at each ready task. */
@@ -170,13 +173,47 @@ export class Zone {
   }
 
   #reverseAnswer(name: string, type: string, scope: Scope): ZoneAnswer {
-    const octets = REVERSE.exec(name);
-    const address = octets?.slice(1).reverse().join(".") ?? "";
+    const address = this.#addressNamed(name);
     if (!isInRange(address, this.#place.range)) return FOREIGN;
     const target = this.#nameAt(address, scope);
     if (target === undefined) return ABSENT;
     const isAsked = type === "PTR" || type === "ANY";
     return { kind: "found", records: isAsked ? [{ type: "PTR", target }] : [] };
+  }
+
+  /** The IPv4 address, or that with which an IPv6 one goes; empty for any other name. */
+  #addressNamed(name: string): string {
+    const octets = REVERSE.exec(name);
+    if (octets !== null) return octets.slice(1).reverse().join(".");
+    const digits = REVERSE6.exec(name)?.[1]?.split(".").reverse().join("") ?? "";
+    const address = digits.match(/.{4}/g)?.join(":") ?? "";
+    return (this.#range6 && address4Of(this.#range6, address)) ?? "";
+  }
+
+  #addressAnswer(addresses: readonly string[], type: string): ZoneAnswer {
+    const records: ZoneRecord[] = [];
+    if (type !== "AAAA") for (const address of addresses) records.push({ type: "A", address });
+    if (type !== "A") {
+      for (const address of this.#inet6Of(addresses)) records.push({ type: "AAAA", address });
+    }
+    return { kind: "found", records: isAddressType(type) ? records : [] };
+  }
+
+  #portAnswer(found: readonly { host: Host; port: number }[], type: string): ZoneAnswer {
+    if (type !== "SRV" && type !== "ANY") return { kind: "found", records: [] };
+    const records = found.map(({ host, port }) => {
+      return { type: "SRV" as const, target: host.name, port };
+    });
+    const hosts = found.flatMap(({ host }) => {
+      const inet6 = this.#inet6Of([host.address]).map((address) => ({ ...host, address }));
+      return [host, ...inet6];
+    });
+    return { kind: "found", records, hosts };
+  }
+
+  #inet6Of(addresses: readonly string[]): string[] {
+    const range6 = this.#range6;
+    return range6 === undefined ? [] : addresses.map((address) => address6Of(range6, address));
   }
 
   #nameAt(address: string, scope: Scope): string | undefined {
@@ -200,18 +237,8 @@ export class Zone {
   }
 }
 
-function addressAnswer(addresses: readonly string[], type: string): ZoneAnswer {
-  const isAsked = type === "A" || type === "ANY";
-  const records = isAsked ? addresses.map((address) => ({ type: "A" as const, address })) : [];
-  return { kind: "found", records };
-}
-
-function portAnswer(found: readonly { host: Host; port: number }[], type: string): ZoneAnswer {
-  if (type !== "SRV" && type !== "ANY") return { kind: "found", records: [] };
-  const records = found.map(({ host, port }) => {
-    return { type: "SRV" as const, target: host.name, port };
-  });
-  return { kind: "found", records, hosts: found.map(({ host }) => host) };
+function isAddressType(type: string): boolean {
+  return type === "A" || type === "AAAA" || type === "ANY";
 }
 
 /** The ports inside a task that are meant by a name, or by a number on either side. */

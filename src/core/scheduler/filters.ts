@@ -2,7 +2,7 @@ import { formatConstraint, unmetConstraint } from "../../model/constraint.ts";
 import { formatDisk } from "../../model/disk.ts";
 import { type Node, PROCESS_RUNTIME } from "../../model/node.ts";
 import { formatBytes } from "../../lib/text.ts";
-import { isGlobal, tieOf, usesDevices } from "../../model/service.ts";
+import { isGlobal, tieOf, usesDevices, type Port, type ServiceSpec } from "../../model/service.ts";
 import { baseOfSlot } from "../../model/slot-name.ts";
 import { volumesOfTask } from "../../model/task-volumes.ts";
 import { refusalOfBond } from "./affinity.ts";
@@ -28,19 +28,36 @@ export const STATIC_FILTERS: readonly Filter[] = [
   refuseOldVolume,
 ];
 
+interface LoadFilter {
+  refuse: Filter;
+  /** Whether it could refuse a task of this spec at all. */
+  concerns: (spec: ServiceSpec) => boolean;
+}
+
+const LOAD_FILTERS: readonly LoadFilter[] = [
+  { refuse: refuseTakenHostPort, concerns: ({ ports }) => ports.some(isOnHost) },
+  {
+    refuse: refuseFullShare,
+    concerns: ({ placement }) => placement.maxReplicasPerNode > 0,
+  },
+  { refuse: refuseTooSmall, concerns: () => true },
+  {
+    refuse: refuseFewResources,
+    concerns: ({ resources }) => resources.reservations.generic !== undefined,
+  },
+  { refuse: refuseNoDevices, concerns: usesDevices },
+  { refuse: refuseFullNetwork, concerns: ({ container }) => container.networkMode === "bridge" },
+  // The rules of others concern it as well.
+  { refuse: refuseWrongCompany, concerns: () => true },
+];
+
 /**
  * Those that look at what other tasks take, which each placement changes. A node that refuses a
  * service's task by one of them goes on doing so while it only gets more of that service.
  */
-export const LOAD_FILTERS: readonly Filter[] = [
-  refuseTakenHostPort,
-  refuseFullShare,
-  refuseTooSmall,
-  refuseFewResources,
-  refuseNoDevices,
-  refuseFullNetwork,
-  refuseWrongCompany,
-];
+export function loadFiltersFor(spec: ServiceSpec): readonly Filter[] {
+  return LOAD_FILTERS.filter(({ concerns }) => concerns(spec)).map(({ refuse }) => refuse);
+}
 
 /**
  * The reason why `node` cannot take the candidate, or undefined when it can. Filters come in the
@@ -49,7 +66,7 @@ export const LOAD_FILTERS: readonly Filter[] = [
 export function refusalOf(candidate: Candidate, node: Node, load: NodeLoad): string | undefined {
   return (
     firstRefusal(STATIC_FILTERS, candidate, node, load) ??
-    firstRefusal(LOAD_FILTERS, candidate, node, load)
+    firstRefusal(loadFiltersFor(candidate.spec), candidate, node, load)
   );
 }
 
@@ -117,11 +134,15 @@ function refuseUnmetConstraint({ spec }: Candidate, node: Node): string | undefi
   return unmet === undefined ? undefined : `does not meet ${formatConstraint(unmet)}`;
 }
 
+function isOnHost({ mode }: Port): boolean {
+  return mode === "host";
+}
+
 function refuseTakenHostPort(candidate: Candidate, node: Node, load: NodeLoad): string | undefined {
   const given = candidate.gives.get(node.id)?.hostPorts;
-  const taken = candidate.spec.ports.find((port) => {
+  const taken = candidate.spec.ports.filter(isOnHost).find((port) => {
     const key = `${port.published}/${port.protocol}`;
-    return port.mode === "host" && (load.hostPorts.get(key) ?? 0) > (given?.get(key) ?? 0);
+    return (load.hostPorts.get(key) ?? 0) > (given?.get(key) ?? 0);
   });
   return taken && `has port ${taken.published}/${taken.protocol} in use by another task`;
 }
@@ -131,7 +152,7 @@ function refuseFullShare(candidate: Candidate, node: Node, load: NodeLoad): stri
   const limit = spec.placement.maxReplicasPerNode;
   const replaced = slotNodes.filter((nodeId) => nodeId === node.id).length;
   const others = (load.tasksByService.get(task.serviceId) ?? 0) - replaced;
-  if (limit === 0 || others < limit) return undefined;
+  if (others < limit) return undefined;
   return `holds ${limit} of its tasks already, which is max_replicas_per_node`;
 }
 
@@ -167,15 +188,12 @@ function refuseFewResources(
 
 function refuseNoDevices(candidate: Candidate, node: Node, load: NodeLoad): string | undefined {
   const { spec, gives } = candidate;
-  if (!usesDevices(spec)) return undefined;
   const gift = giveDevices(spec, node, withoutDevices(load, gives.get(node.id)));
   return "reason" in gift ? gift.reason : undefined;
 }
 
-function refuseFullNetwork({ spec }: Candidate, _: Node, load: NodeLoad): string | undefined {
-  if (spec.container.networkMode !== "bridge" || load.addresses < ADDRESSES_PER_NODE) {
-    return undefined;
-  }
+function refuseFullNetwork(_: Candidate, __: Node, load: NodeLoad): string | undefined {
+  if (load.addresses < ADDRESSES_PER_NODE) return undefined;
   return `has given all ${ADDRESSES_PER_NODE} addresses of its network to tasks`;
 }
 

@@ -92,10 +92,11 @@ function countTask(load: NodeLoad, task: Task, spec: ServiceSpec, by: 1 | -1): v
   for (const port of spec.ports) {
     if (port.mode === "host") count(load.hostPorts, `${port.published}/${port.protocol}`, by);
   }
-  for (const [kind, amount] of Object.entries(spec.resources.reservations.generic ?? {})) {
-    count(load.generic, kind, by * amount);
+  const { generic } = spec.resources.reservations;
+  if (generic !== undefined) {
+    for (const [kind, amount] of Object.entries(generic)) count(load.generic, kind, by * amount);
   }
-  for (const id of task.devices ?? []) count(load.devices, id, by);
+  if (task.devices !== undefined) for (const id of task.devices) count(load.devices, id, by);
 }
 
 /** Counts in a map in which only what was counted has an entry. */

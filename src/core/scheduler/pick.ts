@@ -5,7 +5,7 @@ import type { View } from "../../model/view.ts";
 import { unmetWishes } from "./affinity.ts";
 import type { Candidate } from "./candidate.ts";
 import type { ClusterLoad, LoadedNode } from "./cluster-load.ts";
-import { firstRefusal, LOAD_FILTERS, STATIC_FILTERS } from "./filters.ts";
+import { firstRefusal, loadFiltersFor, STATIC_FILTERS } from "./filters.ts";
 import type { TaskGroup } from "./group.ts";
 import { revisionKey } from "./load.ts";
 import { Scores } from "./score.ts";
@@ -57,6 +57,7 @@ export class Picker {
   readonly #seed: number;
   readonly #strategy: Strategy;
   readonly #scores: Scores;
+  readonly #loadFilters: ReturnType<typeof loadFiltersFor>;
   /** What no placement changes. */
   readonly #verdicts: Verdicts;
   /** Nodes that were the best once, and are known since. */
@@ -70,6 +71,7 @@ export class Picker {
     this.#group = group;
     this.#seed = seed;
     this.#judged = new Uint8Array(nodes);
+    this.#loadFilters = loadFiltersFor(group.spec);
     this.#strategy = group.spec.placement.strategy ?? run.knowledge.strategy ?? "spread";
     this.#scores = new Scores({
       load: run.load,
@@ -101,15 +103,15 @@ export class Picker {
    * task: one after the other, replacements would else gather where the scores were even.
    */
   #staying(candidate: Candidate, best: LoadedNode, tier: number): LoadedNode | undefined {
-    if (this.#strategy !== "spread") return undefined;
+    if (this.#strategy !== "spread" || candidate.stays.length === 0) return undefined;
     const stays = candidate.stays.map((nodeId) => this.#run.load.get(nodeId));
     if (stays.includes(best)) return undefined;
     return stays.find((at) => {
-      const node = at && this.#run.view.nodes.get(at.id);
+      const node = at?.node;
       if (at === undefined || node === undefined) return false;
       if (this.#tierFor(at, node, candidate) > tier) return false;
       if (this.#staticRefusal(at, node, candidate) !== undefined) return false;
-      if (firstRefusal(LOAD_FILTERS, candidate, node, at.load) !== undefined) return false;
+      if (firstRefusal(this.#loadFilters, candidate, node, at.load) !== undefined) return false;
       const order = this.#trees[tier]?.compareGroups(at.index, best.index) ?? 0;
       return order === 0 ? this.#scores.isNoFuller(at.index, best.index) : order < 0;
     });
@@ -125,7 +127,7 @@ export class Picker {
   refusals(candidate: Candidate): Map<string, number> {
     const { nodes } = this.#run.load;
     for (const at of nodes) {
-      const node = this.#judged[at.index] === 0 ? this.#run.view.nodes.get(at.id) : undefined;
+      const node = this.#judged[at.index] === 0 ? at.node : undefined;
       if (node !== undefined) this.#staticRefusal(at, node, candidate);
     }
     const counts = this.#verdicts.refusals(nodes.length);
@@ -146,9 +148,9 @@ export class Picker {
     for (let i = tree.best(); i !== undefined; i = tree.best()) {
       if (this.#judged[i] === 0 && this.#judge(tree, i, tier, candidate) === "moved") continue;
       const at = this.#run.load.nodes[i];
-      const node = at && this.#run.view.nodes.get(at.id);
+      const node = at?.node;
       const reason =
-        node && at ? firstRefusal(LOAD_FILTERS, candidate, node, at.load) : "is not there";
+        node && at ? firstRefusal(this.#loadFilters, candidate, node, at.load) : "is not there";
       if (reason === undefined) return at;
       this.#refusals.set(i, reason);
       tree.dropBest();
@@ -160,7 +162,7 @@ export class Picker {
   #judge(tree: SpreadTree, i: number, tier: number, candidate: Candidate): "moved" | "stays" {
     this.#judged[i] = 1;
     const at = this.#run.load.nodes[i];
-    const node = at && this.#run.view.nodes.get(at.id);
+    const node = at?.node;
     const reason = at && node ? this.#staticRefusal(at, node, candidate) : "is not there";
     if (at === undefined || node === undefined || reason !== undefined) {
       tree.dropBest();

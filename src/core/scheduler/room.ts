@@ -39,11 +39,12 @@ export function loadWithout(
 export function guestOf(candidate: Candidate, node: Node, load: NodeLoad): Guest {
   const { task, spec } = candidate;
   const given = candidate.gives.get(node.id);
-  const uses = usesDevices(spec);
-  const gift = uses ? giveDevices(spec, node, withoutDevices(load, given)) : { ids: [] };
-  const devices = "ids" in gift && gift.ids.length > 0 ? { devices: gift.ids } : {};
   const counted = given === undefined ? spec : needBeyond(given, spec);
-  return { nodeId: node.id, task: { ...task, ...devices }, spec: counted };
+  const guest = { nodeId: node.id, task, spec: counted };
+  if (!usesDevices(spec)) return guest;
+  const gift = giveDevices(spec, node, withoutDevices(load, given));
+  if (!("ids" in gift) || gift.ids.length === 0) return guest;
+  return { ...guest, task: { ...task, devices: gift.ids } };
 }
 
 /** The candidate once the tasks that `isGone` tells have ended: it takes no place of theirs. */

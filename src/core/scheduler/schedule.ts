@@ -182,19 +182,22 @@ class Placing {
 
   #place(group: TaskGroup, candidate: Candidate, at: LoadedNode): void {
     const { task } = candidate;
-    const node = this.#run.view.nodes.get(at.id);
+    const { node } = at;
     if (node === undefined) return;
     const guest = guestOf(candidate, node, at.load);
     this.#count(at, guest.task, guest.spec);
     this.#guests.push(guest);
     this.#slots.add(this.#run.view, group, task.slot, at.id);
-    const company = this.#company.get(task.serviceId);
-    const one = { slot: task.slot, nodeId: at.id };
-    if (company === undefined) this.#company.set(task.serviceId, [one]);
-    else company.push(one);
+    this.#noteCompany(task, at.id);
     const { devices } = guest.task;
-    const gift = devices === undefined ? {} : { devices };
-    this.result.placements.push({ taskId: task.id, nodeId: at.id, ...gift });
+    const placement = { taskId: task.id, nodeId: at.id };
+    this.result.placements.push(devices === undefined ? placement : { ...placement, devices });
+  }
+
+  #noteCompany({ serviceId, slot }: Task, nodeId: NodeId): void {
+    const company = this.#company.get(serviceId);
+    if (company === undefined) this.#company.set(serviceId, [{ slot, nodeId }]);
+    else company.push({ slot, nodeId });
   }
 
   #leave(group: TaskGroup, candidate: Candidate, message: string): void {

@@ -1,5 +1,11 @@
 import { encode, type Answer, type Packet } from "dns-packet";
-import { ZONE_TTL_S, type Host, type ZoneRecord } from "../../core/network/zone.ts";
+import { bytesOfHost } from "../../lib/ip.ts";
+import {
+  ZONE_TTL_S,
+  type AddressRecord,
+  type Host,
+  type ZoneRecord,
+} from "../../core/network/zone.ts";
 import type { Incoming, Query } from "./query.ts";
 import { FLAG, HEADER_BYTES, optRecord, PLAIN_UDP_BYTES, UDP_BYTES_MAX } from "./wire.ts";
 
@@ -9,8 +15,10 @@ const KEPT_FLAGS = FLAG.opcode | FLAG.recursionDesired | FLAG.checkingDisabled;
 
 /** The name of the question, wherever it is written again: a pointer to it. */
 const QUESTION_NAME = 0xc000 | HEADER_BYTES;
-/** Pointer, type, class, TTL, length and four bytes. */
-const ADDRESS_RECORD_BYTES = 16;
+/** Pointer, type, class, TTL and length, behind which an address is. */
+const RECORD_HEAD_BYTES = 12;
+/** Of each type its number, and the bytes of an address. */
+const ADDRESS = { A: { number: 1, bytes: 4 }, AAAA: { number: 28, bytes: 16 } } as const;
 
 /** How much of an answer a client takes in one datagram. */
 export function udpLimitOf({ edns }: Query): number {
@@ -44,7 +52,7 @@ export function encodeFound(
   limit: number,
 ): Buffer {
   const { records, hosts = [] } = found;
-  const addresses = records.flatMap((record) => (record.type === "A" ? [record.address] : []));
+  const addresses = records.flatMap((record) => ("address" in record ? [record] : []));
   if (addresses.length === records.length) return encodeAddresses(query, addresses, limit);
   const whole = encodeRecords(query, records, hosts);
   if (whole.length <= limit) return whole;
@@ -56,19 +64,30 @@ export function encodeFound(
 }
 
 /** The usual answer, without the library's detours: see `npm run bench -- dns`. */
-function encodeAddresses(query: Query, addresses: readonly string[], limit: number): Buffer {
+function encodeAddresses(query: Query, all: readonly AddressRecord[], limit: number): Buffer {
   const room = limit - HEADER_BYTES - query.question.length - (query.edns === undefined ? 0 : 11);
-  const count = Math.min(addresses.length, Math.floor(room / ADDRESS_RECORD_BYTES));
-  const records = Buffer.alloc(count * ADDRESS_RECORD_BYTES);
-  for (let i = 0, at = 0; i < count; i++) {
+  let count = 0;
+  let length = 0;
+  for (const { type } of all) {
+    const next = length + RECORD_HEAD_BYTES + ADDRESS[type].bytes;
+    if (next > room) break;
+    length = next;
+    count++;
+  }
+  const records = Buffer.alloc(length);
+  let at = 0;
+  for (let i = 0; i < count; i++) {
+    const { type = "A", address = "" } = all[i] ?? {};
+    const { number, bytes } = ADDRESS[type];
     at = records.writeUInt16BE(QUESTION_NAME, at);
-    at = records.writeUInt16BE(1, at);
+    at = records.writeUInt16BE(number, at);
     at = records.writeUInt16BE(1, at);
     at = records.writeUInt32BE(ZONE_TTL_S, at);
-    at = records.writeUInt16BE(4, at);
-    for (const octet of (addresses[i] ?? "").split(".")) records[at++] = Number(octet);
+    at = records.writeUInt16BE(bytes, at);
+    if (type === "A") for (const octet of address.split(".")) records[at++] = Number(octet);
+    else for (const byte of bytesOfHost(address) ?? []) records[at++] = byte;
   }
-  const isCut = count < addresses.length;
+  const isCut = count < all.length;
   const flags = FLAG.authoritative | (isCut ? FLAG.truncated : 0);
   return assemble(query, flags, { count, bytes: records }, 0);
 }
@@ -100,7 +119,8 @@ function encodeRecords(
   isCut = false,
 ): Buffer {
   const additionals: Answer[] = hosts.map(({ name: host, address }) => {
-    return { type: "A", name: host, ttl: ZONE_TTL_S, data: address };
+    const type = address.includes(":") ? "AAAA" : "A";
+    return { type, name: host, ttl: ZONE_TTL_S, data: address };
   });
   if (edns !== undefined) {
     additionals.push({
@@ -130,7 +150,7 @@ function encodeRecords(
 
 function answerOf(record: ZoneRecord, name: string): Answer {
   const ttl = ZONE_TTL_S;
-  if (record.type === "A") return { type: "A", name, ttl, data: record.address };
+  if ("address" in record) return { type: record.type, name, ttl, data: record.address };
   if (record.type === "PTR") return { type: "PTR", name, ttl, data: record.target };
   const { target, port } = record;
   return { type: "SRV", name, ttl, data: { target, port, priority: 0, weight: 0 } };

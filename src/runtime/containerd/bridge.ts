@@ -1,5 +1,6 @@
 import { readdirSync } from "node:fs";
 import { z } from "zod";
+import { address6Of, subnet6Of } from "../../core/network/address6.ts";
 import { messageOf, OrchdError, systemCodeOf } from "../../lib/errors.ts";
 import type { NodeId, TaskId } from "../../model/ids.ts";
 import type { BridgeNetwork } from "../driver.ts";
@@ -43,6 +44,7 @@ export class Bridge {
         `link add name ${name} address ${linkAddressOf(gateway)} type bridge`,
         `link set dev ${name} alias ${this.#alias()}${mtu === undefined ? "" : ` mtu ${mtu}`}`,
         `addr add ${gateway}/${prefixOf(network)} brd + dev ${name}`,
+        ...own6Of(network, gateway).map((own) => `addr add ${own} dev ${name} nodad`),
       ]);
     }
     await ip([`link set dev ${name} up`]);
@@ -80,8 +82,12 @@ export class Bridge {
     }
     const commands = [
       `addr add ${address}/${prefixOf(network)} brd + dev eth0`,
+      ...own6Of(network, address).map((own) => `addr add ${own} dev eth0 nodad`),
       "link set dev eth0 up",
       `route add default via ${gateway}`,
+      ...(network.range6 === undefined
+        ? []
+        : [`route add default via ${address6Of(network.range6, gateway)}`]),
     ];
     await ip(commands, ["nsenter", `--net=/proc/${pid}/ns/net`]);
   }
@@ -119,19 +125,28 @@ function prefixOf({ subnet }: Pick<BridgeNetwork, "subnet">): string {
   return subnet.split("/")[1] ?? "24";
 }
 
+/** An address with the length of its network, of IPv6; nobody else has it, so nobody is asked. */
+function own6Of({ subnet, range6 }: Pick<BridgeNetwork, "subnet" | "range6">, address: string) {
+  if (range6 === undefined) return [];
+  const [, prefix = ""] = subnet6Of(range6, subnet).split("/");
+  return [`${address6Of(range6, address)}/${prefix}`];
+}
+
 function requireSame(found: z.infer<typeof linkSchema>[number], wanted: BridgeNetwork): void {
   const { name, gateway, subnet } = wanted;
   const kind = found.linkinfo?.info_kind ?? "";
   const has = found.addr_info.filter(({ local }) => local.includes("."));
   const prefix = Number(prefixOf(wanted));
-  const same = has.some(({ local, prefixlen }) => local === gateway && prefixlen === prefix);
+  const all = new Set(found.addr_info.map((one) => `${one.local}/${one.prefixlen}`));
+  const needs = [`${gateway}/${prefix}`, ...own6Of(wanted, gateway)];
+  const same = needs.every((address) => all.has(address));
   if (kind === "bridge" && same) return;
   const is =
     has.map(({ local, prefixlen }) => subnetOf(local, prefixlen)).join(", ") || "no subnet";
   throw new OrchdError(
     "conflict",
     `the interface ${name} is not as orchd needs it (it has ${is}, wanted is a bridge with ` +
-      `${subnet}); remove it with: ip link delete ${name}`,
+      `${[subnet, ...needs.slice(1)].join(" and ")}); remove it with: ip link delete ${name}`,
   );
 }
 

@@ -1,4 +1,6 @@
+import { address6Of } from "../../core/network/address6.ts";
 import type { ContainerSpec, Mount, Resources } from "../../model/container.ts";
+import type { BridgeNetwork } from "../driver.ts";
 import { CPU_PERIOD_US, PIDS_DEFAULT } from "../oci-limits.ts";
 import { labelsOf, stopSignalOf, type CreateSpecOptions } from "../podman/create-spec.ts";
 import { linkAddressOf } from "../podman/link-address.ts";
@@ -47,13 +49,15 @@ export function createBodyOf(options: CreateBodyOptions): Record<string, unknown
     ...(isOnBridge && address !== undefined ? { MacAddress: linkAddressOf(address) } : {}),
     HostConfig: hostConfigOf(options),
     NetworkingConfig: isOnBridge
-      ? { EndpointsConfig: { [network.name]: endpointOf(address) } }
+      ? { EndpointsConfig: { [network.name]: endpointOf(network, address) } }
       : undefined,
   };
 }
 
-function endpointOf(address: string | undefined): object {
-  return address === undefined ? {} : { IPAMConfig: { IPv4Address: address } };
+function endpointOf({ range6 }: BridgeNetwork, address: string | undefined): object {
+  if (address === undefined) return {};
+  const inet6 = range6 === undefined ? {} : { IPv6Address: address6Of(range6, address) };
+  return { IPAMConfig: { IPv4Address: address, ...inet6 } };
 }
 
 function hostConfigOf(options: CreateBodyOptions): Record<string, unknown> {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { address6Of, subnet6Of } from "../../core/network/address6.ts";
 import { OrchdError } from "../../lib/errors.ts";
 import type { NodeId } from "../../model/ids.ts";
 import { LABELS, type BridgeNetwork } from "../driver.ts";
@@ -77,7 +78,8 @@ export class DockerNetworks {
           // Docker would make several of one name.
           CheckDuplicate: true,
           Driver: "bridge",
-          IPAM: { Config: [{ Subnet: network.subnet, Gateway: network.gateway }] },
+          ...(network.range6 === undefined ? {} : { EnableIPv6: true }),
+          IPAM: { Config: configOf(network) },
           Options: {
             [BRIDGE_NAME]: network.name,
             // What leaves the node is orchd's own packet filter's business.
@@ -112,19 +114,29 @@ export class DockerNetworks {
   }
 }
 
+/** The IPv4 one first. */
+function configOf({ subnet, gateway, range6 }: BridgeNetwork) {
+  const inet = { Subnet: subnet, Gateway: gateway };
+  if (range6 === undefined) return [inet];
+  return [inet, { Subnet: subnet6Of(range6, subnet), Gateway: address6Of(range6, gateway) }];
+}
+
 function requireSame(found: DockerNetwork, wanted: BridgeNetwork): void {
-  const [subnet, ...more] = found.IPAM.Config ?? [];
+  const [has, needs] = [found.IPAM.Config ?? [], configOf(wanted)];
   const isSame =
     found.Driver === "bridge" &&
     found.Options?.[BRIDGE_NAME] === wanted.name &&
-    more.length === 0 &&
-    subnet?.Subnet === wanted.subnet &&
-    (subnet.Gateway ?? wanted.gateway) === wanted.gateway;
+    has.length === needs.length &&
+    needs.every(({ Subnet, Gateway }) =>
+      has.some((one) => one.Subnet === Subnet && (one.Gateway ?? Gateway) === Gateway),
+    );
   if (isSame) return;
+  const textOf = (list: readonly { Subnet: string }[]) =>
+    list.map(({ Subnet }) => Subnet).join(", ");
   throw new OrchdError(
     "conflict",
     `Docker's network ${wanted.name} is not as orchd needs it (it has ` +
-      `${subnet?.Subnet ?? "no subnet"}, wanted is ${wanted.subnet}); ` +
+      `${textOf(has) || "no subnet"}, wanted is ${textOf(needs)}); ` +
       `remove it with: docker network rm ${wanted.name}`,
   );
 }

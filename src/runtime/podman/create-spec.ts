@@ -1,3 +1,4 @@
+import { address6Of } from "../../core/network/address6.ts";
 import { CPU_PERIOD_US } from "../oci-limits.ts";
 import { OrchdError } from "../../lib/errors.ts";
 import { containerNameOf, type Assignment } from "../../model/assignment.ts";
@@ -130,7 +131,7 @@ function networkSpecOf(options: CreateSpecOptions): Record<string, unknown> {
   const bridge = spec.networkMode === "bridge";
   const perNetwork = {
     interface_name: "eth0",
-    ...(address === undefined ? {} : { static_ips: [address], static_mac: linkAddressOf(address) }),
+    ...(address === undefined ? {} : ownAddresses(network, address)),
   };
   return {
     netns: shared === undefined ? { nsmode: spec.networkMode } : sharedNamespace(shared.path),
@@ -148,6 +149,11 @@ function networkSpecOf(options: CreateSpecOptions): Record<string, unknown> {
       ...(spec.domainName === undefined ? {} : { "kernel.domainname": spec.domainName }),
     }),
   };
+}
+
+function ownAddresses({ range6 }: BridgeNetwork, address: string) {
+  const inet6 = range6 === undefined ? [] : [address6Of(range6, address)];
+  return { static_ips: [address, ...inet6], static_mac: linkAddressOf(address) };
 }
 
 /**

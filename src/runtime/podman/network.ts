@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { address6Of, subnet6Of } from "../../core/network/address6.ts";
 import { OrchdError } from "../../lib/errors.ts";
 import type { NodeId } from "../../model/ids.ts";
 import { LABELS, type BridgeNetwork } from "../driver.ts";
@@ -89,8 +90,8 @@ async function ensureNetwork(
         network_interface: network.name,
         // Names are orchd's own business; Podman's name server would answer on the same address.
         dns_enabled: false,
-        ipv6_enabled: false,
-        subnets: [{ subnet: network.subnet, gateway: network.gateway }],
+        ipv6_enabled: network.range6 !== undefined,
+        subnets: subnetsOf(network),
         // A network that was made with another size keeps it: TCP is told the right one anyway.
         ...(network.mtu === undefined ? {} : { options: { mtu: `${network.mtu}` } }),
         labels: { [LABELS.owner]: nodeId },
@@ -113,20 +114,31 @@ async function findNetwork(http: PodmanHttp, name: string): Promise<PodmanNetwor
   }
 }
 
+/** The IPv4 one first. */
+function subnetsOf({ subnet, gateway, range6 }: BridgeNetwork) {
+  const inet = { subnet, gateway };
+  if (range6 === undefined) return [inet];
+  return [inet, { subnet: subnet6Of(range6, subnet), gateway: address6Of(range6, gateway) }];
+}
+
 function requireSame(found: PodmanNetwork, wanted: BridgeNetwork): void {
-  const [subnet, ...more] = found.subnets ?? [];
+  const [has, needs] = [found.subnets ?? [], subnetsOf(wanted)];
   const same =
     found.driver === "bridge" &&
     found.network_interface === wanted.name &&
     !found.dns_enabled &&
-    more.length === 0 &&
-    subnet?.subnet === wanted.subnet &&
-    (subnet.gateway ?? wanted.gateway) === wanted.gateway;
+    has.length === needs.length &&
+    needs.every((need, i) => {
+      const one = has[i];
+      return one?.subnet === need.subnet && (one.gateway ?? need.gateway) === need.gateway;
+    });
   if (same) return;
-  const is = subnet === undefined ? "no subnet" : subnet.subnet;
+  const textOf = (list: readonly { subnet: string }[]) =>
+    list.map(({ subnet }) => subnet).join(", ");
   throw new OrchdError(
     "conflict",
-    `Podman's network ${wanted.name} is not as orchd needs it (it has ${is}, wanted is ` +
-      `${wanted.subnet} without DNS); remove it with: podman network rm ${wanted.name}`,
+    `Podman's network ${wanted.name} is not as orchd needs it (it has ` +
+      `${textOf(has) || "no subnet"}, wanted is ${textOf(needs)} without DNS); ` +
+      `remove it with: podman network rm ${wanted.name}`,
   );
 }

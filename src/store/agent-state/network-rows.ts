@@ -11,7 +11,7 @@ import {
   networkMapSchema,
 } from "../../model/network-map.ts";
 
-const headSchema = networkMapSchema.pick({ generation: true, mode: true, range: true });
+const headSchema = networkMapSchema.omit({ nodes: true, services: true, tasks: true });
 type Head = z.infer<typeof headSchema>;
 
 /** One row of the table: what of the map it is stands in its key. */
@@ -21,11 +21,11 @@ const HEAD = "map";
 
 /** The map as rows by key. */
 export function rowsOfMap(map: NetworkMap): Map<string, MapRow> {
-  const { generation, mode, range } = map;
-  const rows = new Map<string, MapRow>([[HEAD, { generation, mode, range }]]);
-  for (const node of map.nodes) rows.set(`node/${node.id}`, node);
-  for (const service of map.services) rows.set(`service/${service.id}`, service);
-  for (const task of map.tasks) rows.set(`task/${task.id}`, task);
+  const { nodes, services, tasks, ...head } = map;
+  const rows = new Map<string, MapRow>([[HEAD, head]]);
+  for (const node of nodes) rows.set(`node/${node.id}`, node);
+  for (const service of services) rows.set(`service/${service.id}`, service);
+  for (const task of tasks) rows.set(`task/${task.id}`, task);
   return rows;
 }
 

@@ -65,6 +65,10 @@ const MACHINES: [title: string, otherwise: MachineFacts][] = [
     },
   ],
   ["somebody switched forwarding off", { forwarding: { isOn: false, isOrchdRunning: true } }],
+  [
+    "and that of IPv6 too, where tasks have it",
+    { forwarding: { isOn: false, isIpv6On: false, isOrchdRunning: true } },
+  ],
   ["nobody has asked for it yet", { forwarding: { isOn: false, isOrchdRunning: false } }],
   [
     "a kernel made for something else",

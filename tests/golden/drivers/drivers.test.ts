@@ -41,6 +41,7 @@ const KEYS: Readonly<Record<string, string>> = {
   "what the driver can't do is one sentence": "user security_opt cap_add command devices",
   "address, hosts, name servers and sysctls are as given on the node's network":
     "networks extra_hosts dns dns_search dns_opt sysctls",
+  "an IPv6 address comes along where the node's network has such": "networks",
   "the node's own network, processes and host name can be shared": "network_mode pid ipc uts",
 };
 

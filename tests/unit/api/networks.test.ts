@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { NetworkInspection } from "../../../src/model/network-summary.ts";
-import { aContainer, aNode, aService, aTask, anId } from "../../builders.ts";
+import { aCluster, aContainer, aNode, aService, aTask, anId } from "../../builders.ts";
 import { anApi, type Refusal } from "./fixture.ts";
 
 const front = { network: "front", aliases: [], internal: false };
@@ -30,8 +30,8 @@ const world = {
   ],
 };
 
-async function ask(path: string): Promise<unknown> {
-  const { app } = await anApi(world);
+async function ask(path: string, more: object = {}): Promise<unknown> {
+  const { app } = await anApi({ ...world, ...more });
   return (await app.request(path)).json();
 }
 
@@ -66,6 +66,13 @@ describe("networks", () => {
       ["shop/web.10", "10.210.1.9", "h1", "it has not answered yet"],
     ]);
     expect(endpoints.map(({ ready }) => ready)).toEqual([false, false, true, false, false]);
+  });
+
+  test("are shown with addresses of IPv6 where the cluster has such", async () => {
+    const cluster = aCluster({ range6: "fd00::/96" });
+    const { members } = (await ask("/v1/networks/front", { cluster })) as NetworkInspection;
+    expect(members[0]?.virtualIp6).toBe("fd00::ad2:f009");
+    expect(members[0]?.endpoints[0]?.address6).toBe("fd00::ad2:102");
   });
 
   test("that nobody is in are not found, with the nearest name", async () => {

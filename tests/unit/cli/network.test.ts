@@ -93,6 +93,20 @@ describe("orchd network", () => {
     );
   });
 
+  test("inspect shows addresses of IPv6 where the cluster has such", async () => {
+    const [web, ...others] = inspection.members;
+    if (web === undefined) throw new Error("the network has a service");
+    const endpoints = web.endpoints.map((one) => ({ ...one, address6: "fd00::ad2:102" }));
+    const members = [{ ...web, virtualIp6: "fd00::ad2:f009", endpoints }, ...others];
+    const routes = { "GET /v1/networks/shop_default": () => ({ ...inspection, members }) };
+    const { out } = await ask(routes, "network inspect shop_default");
+    expect(out.split("\n").slice(2, 5)).toEqual([
+      "shop/web, also www: 10.210.240.9, fd00::ad2:f009",
+      "  TASK        ADDRESS     IPV6 ADDRESS   NODE  READY  REASON",
+      "  shop/web.1  10.210.1.2  fd00::ad2:102  h1    yes",
+    ]);
+  });
+
   test("inspect passes on that there is no such network, and needs a name", async () => {
     const refuse = () => problem("notFound", "no service is in a network of that name");
     const { code, err } = await ask({ "GET /v1/networks/x": refuse }, "network inspect x");

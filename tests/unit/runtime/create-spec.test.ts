@@ -35,6 +35,15 @@ function specOf(
 }
 
 describe("what Podman is asked to create", () => {
+  test("a container has an IPv6 address too on a network that has such", () => {
+    const assignment = anAssignment("t", { container: aContainer() });
+    const inet6 = { ...network, range6: "fd00::/96" };
+    const options = { assignment, nodeId: anId<"node">("n"), limits, address: "10.210.1.7" };
+    expect(createSpecOf({ ...options, network: inet6 })["Networks"]).toMatchObject({
+      orchd0: { static_ips: ["10.210.1.7", "fd00::ad2:107"] },
+    });
+  });
+
   test("a plain container has its name, labels and address, and nothing besides", () => {
     expect(specOf({}, {}, "10.210.1.7")).toEqual({
       name: "orchd-shop-web-1-txxxxxxxxxxx",

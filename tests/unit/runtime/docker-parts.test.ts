@@ -7,11 +7,11 @@ import { aContainer, anAssignment } from "../../builders.ts";
 
 const MIB = 1024 * 1024;
 
-function bodyOf(change: Parameters<typeof aContainer>[0], address?: string) {
+function bodyOf(change: Parameters<typeof aContainer>[0], address?: string, more: object = {}) {
   return createBodyOf({
     assignment: anAssignment("web", { container: aContainer(change) }),
     nodeId: "n1" as NodeId,
-    network: { name: "orchd0", subnet: "10.210.1.0/24", gateway: "10.210.1.1" },
+    network: { name: "orchd0", subnet: "10.210.1.0/24", gateway: "10.210.1.1", ...more },
     limits: new Map([["NOFILE", 4096]]),
     hostname: "web-1",
     etc: new Map([["hosts", "/var/lib/orchd/docker/etc/t1/hosts"]]),
@@ -36,6 +36,16 @@ test("on the node's bridge a container has the address that it is to have, and i
   });
 });
 
+test("and an IPv6 address where the network has such", () => {
+  const body = bodyOf({}, "10.210.1.7", { range6: "fd00::/96" });
+  expect(body).toMatchObject({
+    NetworkingConfig: {
+      EndpointsConfig: {
+        orchd0: { IPAMConfig: { IPv4Address: "10.210.1.7", IPv6Address: "fd00::ad2:107" } },
+      },
+    },
+  });
+});
 test("what a task mounts on a file of /etc stays the task's own", () => {
   const mount = { type: "bind" as const, readOnly: true, createSource: false };
   const mounts = [{ ...mount, source: "/srv/hosts", target: "/etc/hosts" }];

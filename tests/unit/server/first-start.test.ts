@@ -67,6 +67,25 @@ describe("the first start of a server", () => {
     expect(await start({ range: "10.210.0.0/16" })).toContain("is 172.30.0.0/16 since it was made");
   });
 
+  test("gives the cluster IPv6 addresses of its own where that is wished, or never", async () => {
+    const start = (store: MemoryStore, wish: NetworkWish) =>
+      ensureCluster(store, new SetClock(), wish).then(
+        () => store.view().cluster?.range6,
+        (error: unknown) => String(error),
+      );
+    const store = new MemoryStore();
+    expect(await start(store, { ipv6: true, mode: "host-gw" })).toContain("needs a tunnel");
+    const range6 = await start(store, { ipv6: true });
+    expect(range6).toMatch(/^fd[0-9a-f:]+::\/96$/);
+    expect(await start(store, {})).toBe(range6);
+    expect(await start(store, { ipv6: true, mode: "wireguard" })).toBe(range6);
+    expect(await start(store, { mode: "host-gw" })).toContain("needs a tunnel");
+    const other = new MemoryStore();
+    expect(await start(other, {})).toBeUndefined();
+    expect(await start(other, { ipv6: true })).toContain("IPv4 addresses alone since it was made");
+    expect(await start(other, { ipv6: false, mode: "host-gw" })).toBeUndefined();
+  });
+
   test("makes a cluster unlike any other", async () => {
     const stores = [new MemoryStore(), new MemoryStore()];
     for (const store of stores) await ensureCluster(store, new SetClock());

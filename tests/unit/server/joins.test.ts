@@ -12,6 +12,8 @@ import { aNode } from "../../builders.ts";
 import { aRequest, DAY_MS, derOf } from "../../pki.ts";
 import { aCluster, aJoinedNode, aJoinRequest, type TestCluster } from "./port-rig.ts";
 
+const RANGE6 = "fd11:2222:3333::/96";
+
 /** The sentence of a refusal, with its code. */
 async function refusalOf(promise: Promise<unknown>): Promise<string> {
   const error = await promise.catch((thrown: unknown) => thrown);
@@ -53,6 +55,14 @@ describe("a machine that joins", () => {
       subnet: "10.210.2.0/24",
       certificateExpiresAt: cluster.clock.time + 365 * DAY_MS,
     });
+  });
+
+  test("is told of the cluster's IPv6 network, which its bridge needs at once", async () => {
+    const cluster = await aCluster();
+    const known = cluster.store.view().cluster;
+    if (known !== undefined)
+      await cluster.store.commit([put.cluster({ ...known, range6: RANGE6 })]);
+    expect((await joinAs(cluster, "a")).range6).toBe(RANGE6);
   });
 
   test("can't say what it may be, nor which node it is", async () => {

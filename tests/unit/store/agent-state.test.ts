@@ -162,6 +162,9 @@ describe("what an agent remembers", () => {
     expect(written).toBeLessThan(8 * 4096);
     reopen();
     expect(sameMap(state.networkMap())).toEqual(sameMap(next));
+    state.saveNetworkMap({ ...next, range6: "fd00::/96" });
+    reopen();
+    expect(state.networkMap()?.range6).toBe("fd00::/96");
   });
 
   test("is not written for a map's generation alone", () => {

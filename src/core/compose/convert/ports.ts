@@ -158,7 +158,9 @@ function commonOf({ at, protocol, mode, hostIp }: CommonOptions): Common | undef
   }
   const address = hostIp === undefined ? "" : withoutBrackets(hostIp);
   if (isIpv6(address)) {
-    return at.refuse("publishes on an IPv6 address; this version publishes on IPv4 only");
+    return at.refuse(
+      "publishes on an IPv6 address; a port is published on all addresses or on one of IPv4",
+    );
   }
   // All addresses of the node, which is what no address means as well.
   if (address === "" || address === "0.0.0.0") return { protocol: lower, mode };

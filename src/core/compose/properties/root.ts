@@ -71,7 +71,10 @@ const network: Shape = {
     external: honoured(external),
     internal: honoured(flag),
     enable_ipv4: warned("has no effect: every task has an IPv4 address", flag, isOn),
-    enable_ipv6: warned("has no effect: tasks have IPv4 addresses in this version", flag),
+    enable_ipv6: warned(
+      "has no effect: a cluster is made with IPv6 for all its tasks (orchd server --ipv6)",
+      flag,
+    ),
     attachable: warned("has no effect: only tasks of services are in networks", flag),
     labels: warned("are not kept: a network is its name, and who is in it", pairs),
   }),

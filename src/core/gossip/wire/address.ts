@@ -1,4 +1,4 @@
-import { bytesOfHost, isMappedIpv4 } from "../../../lib/ip.ts";
+import { bytesOfHost, isMappedIpv4, textOfIpv6 } from "../../../lib/ip.ts";
 import type { Address } from "../messages.ts";
 
 /** The address as text, IPv6 as RFC 5952 says; undefined when it is not 4 or 16 bytes. */
@@ -34,31 +34,4 @@ export function isMemberHost(bytes: Uint8Array): boolean {
 /** Whether the address means the machine that looks at it. */
 export function isLoopback(host: string): boolean {
   return host === "::1" || host.startsWith("127.");
-}
-
-function textOfIpv6(bytes: Uint8Array): string {
-  const words = Array.from({ length: 8 }, (_, i) => wordAt(bytes, i));
-  const zeros = longestZeros(words);
-  const hex = (from: number, to: number) =>
-    words
-      .slice(from, to)
-      .map((word) => word.toString(16))
-      .join(":");
-  if (zeros.length < 2) return hex(0, 8);
-  return `${hex(0, zeros.start)}::${hex(zeros.start + zeros.length, 8)}`;
-}
-
-function wordAt(bytes: Uint8Array, index: number): number {
-  return (bytes[2 * index] ?? 0) * 256 + (bytes[2 * index + 1] ?? 0);
-}
-
-/** The first of the longest runs of zero words. */
-function longestZeros(words: readonly number[]): { start: number; length: number } {
-  let best = { start: 0, length: 0 };
-  for (let start = 0; start < words.length; start++) {
-    let length = 0;
-    while (words[start + length] === 0) length++;
-    if (length > best.length) best = { start, length };
-  }
-  return best;
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { ipv6Of } from "../../../../src/core/network/family.ts";
 import { formatChoice } from "../../../../src/core/network/choice.ts";
 
 /** Which target each part of the clients means. */
@@ -14,6 +15,11 @@ describe("the choice among tasks", () => {
   test("is none when there is one", () => {
     expect(formatChoice(["10.210.1.2"], false)).toBe("10.210.1.2");
     expect(formatChoice(["10.210.1.2 . 80"], true)).toBe("10.210.1.2:80");
+  });
+
+  test("has the port behind brackets where the address has colons", () => {
+    expect(formatChoice(["fd00::1 . 80"], false, ipv6Of("fd00::/96"))).toBe("[fd00::1]:80");
+    expect(formatChoice(["fd00::1"], false, ipv6Of("fd00::/96"))).toBe("fd00::1");
   });
 
   test("is drawn anew for each connection", () => {

@@ -63,6 +63,25 @@ describe("the way to other nodes' tasks", () => {
     });
   });
 
+  test("is the same for IPv6, but for an address to send from", () => {
+    const range6 = "fd00::/96";
+    const { ip } = planLinks(NOTHING, wanted({ range6 }).links);
+    expect(ip.filter((line) => line.includes("fd00"))).toEqual([
+      "neigh replace fd00::ad2:201 lladdr 06:6f:0a:d2:02:00 dev orchd-vx nud permanent",
+      "route replace local fd00::ad2:f000/116 dev lo proto 210 metric 6770",
+      "route replace fd00::ad2:200/120 via fd00::ad2:201 dev orchd-vx onlink proto 210 metric 6770",
+    ]);
+    const is = made(wanted({ range6 }).links);
+    expect(planLinks(is, wanted({ range6 }).links)).toEqual({ ip: [], bridge: [] });
+    expect(planLinks(is, NO_LINKS).ip).toContain("route del local fd00::ad2:f000/116 proto 210");
+    const nodes = ["n1", "n2"].map((name) => aMapNode(name, { wireguardKey: name }));
+    const { links } = wanted({ range6, nodes, mode: "wireguard" });
+    expect(links.peers.get("n2")?.allowed).toBe("10.210.2.0/24,fd00::ad2:200/120");
+    expect(planLinks(NOTHING, links).ip).toContain(
+      "route replace fd00::ad2:200/120 dev orchd-wg proto 210 metric 6770",
+    );
+  });
+
   test("is WireGuard for nodes that have a key, and the others are told of", () => {
     const nodes = [
       aMapNode("n1", { wireguardKey: "one" }),
@@ -71,7 +90,7 @@ describe("the way to other nodes' tasks", () => {
     ];
     const { links, problems } = wanted({ mode: "wireguard", nodes });
     expect([...links.peers.values()]).toEqual([
-      { key: "two", endpoint: "192.0.2.2:6771", subnet: "10.210.2.0/24", keepalive: 0 },
+      { key: "two", endpoint: "192.0.2.2:6771", allowed: "10.210.2.0/24", keepalive: 0 },
     ]);
     expect(links.tunnel).toEqual({ name: "orchd-wg", kind: "wireguard", mtu: 1420 });
     expect(problems).toEqual(["n3 is not reached: n3 has no WireGuard; install wireguard"]);
@@ -107,10 +126,11 @@ describe("the way to other nodes' tasks", () => {
   });
 
   test("has room for what is put around packets", () => {
-    expect(mtuOf("vxlan", 1500)).toBe(1450);
-    expect(mtuOf("wireguard", 1500)).toBe(1420);
-    expect(mtuOf("host-gw", 9000)).toBe(9000);
-    expect(mtuOf("vxlan", 100)).toBe(576);
+    expect(mtuOf({ mode: "vxlan" }, 1500)).toBe(1450);
+    expect(mtuOf({ mode: "wireguard" }, 1500)).toBe(1420);
+    expect(mtuOf({ mode: "host-gw" }, 9000)).toBe(9000);
+    expect(mtuOf({ mode: "vxlan" }, 100)).toBe(576);
+    expect(mtuOf({ mode: "vxlan", range6: "fd00::/96" }, 1300)).toBe(1280);
   });
 });
 

@@ -209,6 +209,16 @@ describe("what has changed since", () => {
     expect([answer.base, answer.mode, answer.nodes.length]).toEqual([undefined, "wireguard", 2]);
   });
 
+  test("tells of IPv6 as soon as the cluster is there, to those who know a map too", () => {
+    const world = new World();
+    expect(world.builder.since(undefined)).not.toHaveProperty("range6");
+    const base = world.builder.generation;
+    world.commit(put.cluster(aCluster({ range6: "fd00::/96" })));
+    const answer = world.builder.since(base);
+    expect([answer.base, answer.range6]).toEqual([undefined, "fd00::/96"]);
+    expect(MovingMap.of(new World().map).toMap()).not.toHaveProperty("range6");
+  });
+
   test("leads from any map that was there to the newest one, in random worlds", () => {
     for (let seed = 0; seed < 40; seed++) {
       const random = seededRandom(`map ${seed}`);

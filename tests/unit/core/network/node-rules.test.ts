@@ -4,8 +4,9 @@ import {
   nodeRules,
   type NodeRulesOptions,
 } from "../../../../src/core/network/node-rules.ts";
+import { formatWhole } from "../../../../src/core/network/rule-table.ts";
 import type { NetworkMap } from "../../../../src/model/network-map.ts";
-import { aMap, aMapNode, anId } from "../../../builders.ts";
+import { aMap, aMapNode, aMapService, aMapTask, anId, aPort } from "../../../builders.ts";
 
 const OWN = anId<"node">("n1");
 
@@ -16,6 +17,15 @@ function rulesOf(over: Partial<NetworkMap> = {}, options: Partial<NodeRulesOptio
   if (table === undefined) throw new Error("the map has the node");
   const chain = (name: string) => table.chains.get(name)?.rules ?? [];
   return { table, chain };
+}
+
+function rules6(over: Partial<NetworkMap> = {}) {
+  const nodes = [aMapNode("n1"), aMapNode("n2")];
+  const map = aMap({ nodes, range6: "fd00::/96", ...over });
+  const options = { bridge: "orchd0", isFiltered: true, isTight: false, isHeld: () => true };
+  const table = ipv6Rules(map, OWN, options);
+  if (table === undefined) throw new Error("the map has the node");
+  return table;
 }
 
 describe("the rules of a node", () => {
@@ -94,8 +104,55 @@ describe("the rules of a node", () => {
     expect(nodeRules(map, OWN, options)).toBeUndefined();
   });
 
+  test("are the same for IPv6 where tasks have it, and beware of addresses of links", () => {
+    const table = rules6();
+    const chain = (name: string) => table.chains.get(name)?.rules ?? [];
+    expect(table.name).toBe("ip6 orchd");
+    expect(chain("forward")).toEqual([
+      "ct state established,related accept",
+      'iifname "orchd0" oifname "orchd0" icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ' +
+        "accept",
+      'iifname "orchd0" ip6 saddr != fd00::ad2:100/120 drop',
+      'iifname "orchd0" oifname "orchd0" ip6 daddr != fd00::ad2:100/120 drop',
+      "ip6 saddr fd00::ad2:0/112 goto tasks",
+      "ip6 daddr fd00::ad2:0/112 goto tasks",
+    ]);
+    expect(chain("tasks")).toContain('iifname != "orchd0" ip6 saddr @nodes accept');
+    expect(chain("nobody")).toContain("reject with icmpv6 type port-unreachable");
+    expect(chain("postrouting")[1]).toBe(
+      'oifname "orchd-vx" ip6 saddr != fd00::ad2:0/112 snat to fd00::ad2:101',
+    );
+    expect([...(table.sets.get("nodes")?.elements ?? [])]).toEqual(["fd00::ad2:201"]);
+  });
+
+  test("take nothing of IPv6 that was for a service for the node's own", () => {
+    const table = rules6();
+    expect(table.chains.get("prerouting")?.rules).toEqual([
+      "ip6 daddr vmap @services",
+      "ip6 daddr { ::1, fe80::/10, fd00::ad2:f000/116 } return",
+      "fib daddr type local goto published_ports",
+    ]);
+    expect(table.chains.get("received")?.rules).toEqual([
+      "ip6 daddr fd00::ad2:f000/116 goto nobody",
+    ]);
+  });
+
+  test("name no address of IPv4 in those for IPv6 but where chains are named", () => {
+    const ports = [aPort({ published: 8080 }), aPort({ published: 8081, hostIp: "192.0.2.1" })];
+    const services = [aMapService("web", { virtualIp: "10.210.240.1", stickyMs: 1, ports })];
+    const tasks = [aMapTask("t1"), aMapTask("t2", { address: "10.210.1.3" })];
+    const script = formatWhole(rules6({ services, tasks }));
+    const unnamed = script.replaceAll(/(?:service|from|to)_[\d.]+/g, "");
+    expect(unnamed).not.toMatch(/\d+\.\d+\.\d+\.\d+|\bip [sd]addr|ipv4_addr/);
+    expect(unnamed).not.toInclude("8081");
+    expect(script).toInclude("fd00::ad2:f001 : goto service_10.210.240.1");
+    expect(script).toInclude("jhash ip6 saddr mod 256");
+    expect(script).toInclude("fd00::ad2:102 . fd00::ad2:102");
+  });
+
   test("leave no way round by IPv6", () => {
-    expect(ipv6Rules("orchd0").chains.get("forward")?.rules).toEqual([
+    const options = { bridge: "orchd0", isFiltered: true, isTight: false, isHeld: () => true };
+    expect(ipv6Rules(aMap(), OWN, options)?.chains.get("forward")?.rules).toEqual([
       'iifname "orchd0" drop',
       'oifname "orchd0" drop',
     ]);

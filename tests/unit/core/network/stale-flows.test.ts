@@ -15,6 +15,13 @@ test("flows to a task that gets no traffic any more are stale", () => {
   expect(staleFlows(READY, NOBODY, OWN)?.addresses).toEqual(new Set(["10.210.1.2"]));
 });
 
+test("flows to its IPv6 address are so too where it has one", () => {
+  const range6 = "fd00::/96";
+  const stale = staleFlows({ ...READY, range6 }, { ...DRAINING, range6 }, OWN);
+  expect(stale?.addresses).toEqual(new Set(["10.210.1.2", "fd00::ad2:102"]));
+  expect([stale?.hasIpv6, staleFlows(READY, DRAINING, OWN)?.hasIpv6]).toEqual([true, false]);
+});
+
 test("flows to a UDP port from the time without tasks are stale", () => {
   expect(staleFlows(NOBODY, READY, OWN)?.ports).toEqual(new Set([53]));
 });

@@ -2,11 +2,11 @@ import { describe, expect, test } from "bun:test";
 import { parsePeers, planPeers } from "../../../../src/core/network/wireguard.ts";
 
 const NOW_S = 1_000_000;
-const PEER = { key: "two", endpoint: "192.0.2.2:6771", subnet: "10.210.2.0/24", keepalive: 25 };
+const PEER = { key: "two", endpoint: "192.0.2.2:6771", allowed: "10.210.2.0/24", keepalive: 25 };
 const WANTED = new Map([["two", PEER]]);
 
 function found(over: object = {}) {
-  const is = { endpoint: PEER.endpoint, allowed: PEER.subnet, keepalive: 25, handshakeAt: NOW_S };
+  const is = { endpoint: PEER.endpoint, allowed: PEER.allowed, keepalive: 25, handshakeAt: NOW_S };
   return [{ key: "two", ...is, ...over }];
 }
 
@@ -31,6 +31,14 @@ describe("a node that WireGuard knows", () => {
 
   test("is left alone when nothing differs", () => {
     expect(planPeers(found(), WANTED, new Map(), NOW_S)).toEqual([]);
+  });
+
+  test("has two networks where tasks have IPv6 addresses, in any order", () => {
+    const networks = ["10.210.2.0/24", "fd00::ad2:200/120"];
+    const wanted = new Map([["two", { ...PEER, allowed: networks.join(",") }]]);
+    expect(planPeers(found(), wanted, WANTED, NOW_S)).toContain(networks.join(","));
+    const both = found({ allowed: networks.toReversed().join(",") });
+    expect(planPeers(both, wanted, wanted, NOW_S)).toEqual([]);
   });
 
   test("stays where it was heard from, though its own address is another one", () => {

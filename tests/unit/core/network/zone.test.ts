@@ -73,10 +73,16 @@ function ask(asker: string, question: string, map = WORLD): string {
 function textOf(answer: ZoneAnswer): string {
   if (answer.kind !== "found") return answer.kind;
   const records = answer.records.map((record) => {
-    if (record.type === "A") return record.address;
+    if ("address" in record) return record.address;
     return record.type === "PTR" ? record.target : `${record.target}:${record.port}`;
   });
   return records.length === 0 ? "nothing" : records.sort().join(" ");
+}
+
+/** The name for the address of fd00::/96 that ends with these digits. */
+function reversed(end: string, begin = "fd"): string {
+  const digits = `${begin}${"0".repeat(22)}${end}`;
+  return `${digits.split("").reverse().join(".")}.ip6.arpa`;
 }
 
 /** Who asks, what, and what is answered. */
@@ -168,6 +174,41 @@ describe("names of the cluster", () => {
       expect(ask(asker, question)).toBe(answer);
     });
   }
+
+  const INET6: [string, string, string][] = [
+    ["db", "web", "10.210.240.1"],
+    ["db", "web AAAA", "fd00::ad2:f001"],
+    ["db", "web ANY", "10.210.240.1 fd00::ad2:f001"],
+    ["db", "web TXT", "nothing"],
+    ["web", "tasks.db AAAA", "fd00::ad2:104 fd00::ad2:205"],
+    ["db", "2.web AAAA", "nothing"],
+    ["db", "lb AAAA", "absent"],
+    ["db", "host.docker.internal AAAA", "fd00::ad2:101"],
+    ["db", `${reversed("0ad20102")} PTR`, "1.web.shop.orchd.internal"],
+    ["db", `${reversed("0ad2f001")} PTR`, "web.shop.orchd.internal"],
+    ["db", `${reversed("0ad20107")} PTR`, "absent"],
+    ["db", `${reversed("0bd20107")} PTR`, "foreign"],
+    ["db", `${reversed("0ad20102", "fe")} PTR`, "foreign"],
+    ["db", "2.0.1.ip6.arpa PTR", "foreign"],
+  ];
+  for (const [asker, question, answer] of INET6) {
+    test(`with IPv6 ${asker} asks for ${question}: ${answer}`, () => {
+      expect(ask(asker, question, { ...WORLD, range6: "fd00::/96" })).toBe(answer);
+    });
+  }
+
+  test("a port's hosts come with addresses of both kinds where they have them", () => {
+    const hosts = (map: NetworkMap) => {
+      const question = { name: "_5432._tcp.2.db", type: "SRV" };
+      const answer = new Zone(map, anId("n1")).answer(question, "10.210.1.2", seededRandom("zone"));
+      return answer.kind === "found" ? answer.hosts : undefined;
+    };
+    const name = "2.db.shop.orchd.internal";
+    const inet = { name, address: "10.210.2.5" };
+    expect(hosts(WORLD)).toEqual([inet]);
+    const inet6 = { name, address: "fd00::ad2:205" };
+    expect(hosts({ ...WORLD, range6: "fd00::/96" })).toEqual([inet, inet6]);
+  });
 
   test("a virtual address is answered also while no task is ready, and so no task is", () => {
     const map = { ...WORLD, tasks: WORLD.tasks.map((one) => ({ ...one, isReady: false })) };

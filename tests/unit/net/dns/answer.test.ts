@@ -23,6 +23,19 @@ describe("answers of our own", () => {
     expect(read.id).toBe(7);
   });
 
+  test("addresses of IPv6 are as the library reads them, as many as fit", () => {
+    const records: ZoneRecord[] = Array.from({ length: 20 }, (_, i) => {
+      return { type: "AAAA", address: `fd11:2222:3333::ad2:1${i + 10}` };
+    });
+    const read = decode(encodeFound(aQuery("web", { type: "AAAA" }), { records }, 512));
+    expect(read.answers?.[1]).toMatchObject({ type: "AAAA", data: "fd11:2222:3333::ad2:111" });
+    expect(read.answers).toHaveLength(17);
+    expect(isTruncated(read)).toBe(true);
+    const both = [...addresses(1), ...records.slice(0, 1)];
+    const { answers } = decode(encodeFound(aQuery("web"), { records: both }, 512));
+    expect(answers?.map(({ type }) => type)).toEqual(["A", "AAAA"]);
+  });
+
   test("EDNS is answered where it was asked with, and only there", () => {
     const found = { records: addresses(1) };
     expect(decode(encodeFound(aQuery("web"), found, 512)).additionals).toEqual([]);
