@@ -59,7 +59,7 @@ describe("the network of three machines", () => {
   }
 
   beforeAll(async () => {
-    fleet = await Fleet.start(3, ["podman", "podman", "containerd"]);
+    fleet = await Fleet.start(3);
     hosts = [...fleet.hosts];
     for (const host of hosts) {
       await host.waitFor("its own address is settled", async () => {
@@ -206,7 +206,7 @@ describe("what somebody reads who listens between two machines", () => {
   const SECRET = "only-for-tasks";
   let fleet: Fleet;
   beforeAll(async () => {
-    fleet = await Fleet.start(2, ["podman", "containerd"]);
+    fleet = await Fleet.start(2);
     const [h1, h2] = [fleet.host("h1"), fleet.host("h2")];
     await h1.startServer();
     h2.spawnAgent([`${await h1.token()}@${h1.address}`]);
