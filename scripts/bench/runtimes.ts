@@ -11,7 +11,8 @@ import { memoryMib, residentDuring } from "./process-cost.ts";
 const TASKS = 20;
 /** It gives back what only its start needed 30 s after it. */
 const SETTLE_MS = 45_000;
-const MIB_ABOVE = 15e6 / 1024 ** 2;
+const ABOVE_MB = 15;
+const MB_PER_MIB = 1024 ** 2 / 1e6;
 /** One for all containers, and one for each of them. */
 const SERVICES = new Set(["podman", "containerd"]);
 const MONITORS = new Set(["conmon", "containerd-shim-runc-v2"]);
@@ -35,7 +36,7 @@ export async function benchRuntimes(windowMs: number): Promise<Figure[]> {
   const what = `agent resident memory, containerd above Podman, ${during}`;
   return [
     {
-      ...one(what, above, "MiB", MIB_ABOVE),
+      ...one(what, above * MB_PER_MIB, "MB", ABOVE_MB),
       reference: `Podman ${round(podman ?? 0)} MiB, containerd ${round(containerd ?? 0)} MiB`,
     },
     ...costs.flatMap(figuresOf),
