@@ -128,6 +128,7 @@ export class Agent implements AgentSession {
       containers: this.#containers,
       assignment: (taskId) => this.#worker.assignment(taskId),
       status: (taskId) => this.#worker.status(taskId),
+      secretsOf: (assignment) => this.#grants.secretsOf(assignment),
       onNews: (taskId, news) => this.#worker.setHealth(taskId, news.health, news),
     });
     this.#worker = this.#newWorker();

@@ -59,6 +59,11 @@ export class Contents {
     }
   }
 
+  /** What a task reads, if it is here. */
+  find({ content }: Grant): Uint8Array | undefined {
+    return content === undefined ? undefined : this.#open(contentIdOf(content));
+  }
+
   /**
    * What a task reads.
    * @throws OrchdError `unreachable` (retryable) while it is not here, `notFound` when there is

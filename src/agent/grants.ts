@@ -9,6 +9,9 @@ import { expandContent, type ContentSources, type TemplateContext } from "../mod
 import type { Contents } from "./contents.ts";
 import type { TaskFiles } from "./task-files.ts";
 
+/** More than of any output is told. */
+const HIDDEN_BYTES_MAX = 4096;
+
 export interface GrantsOptions {
   node: TemplateNode;
   contents: Contents | undefined;
@@ -52,6 +55,14 @@ export class Grants {
     const paths = (await this.#options.files?.write(assignment.taskId, files)) ?? [];
     const mounts = paths.map((source, i) => mountOf(source, grants[i]?.target ?? ""));
     return { ...assignment, container: { ...container, mounts: [...container.mounts, ...mounts] } };
+  }
+
+  /** What the task's secrets hold that are text and not too long to be printed by mistake. */
+  secretsOf({ container: { grants = [] } }: Assignment): string[] {
+    return grants.flatMap((grant) => {
+      const bytes = grant.kind === "secret" ? this.#options.contents?.find(grant) : undefined;
+      return bytes === undefined || bytes.length > HIDDEN_BYTES_MAX ? [] : (textOf(bytes) ?? []);
+    });
   }
 
   /** The task has ended: nobody reads its files any more. */

@@ -31,6 +31,8 @@ export interface ReadinessOptions {
   containers: Containers;
   assignment: (taskId: TaskId) => Assignment | undefined;
   status: (taskId: TaskId) => TaskStatus | undefined;
+  /** What nobody is to read in what a task answers. */
+  secretsOf: (assignment: Assignment) => string[];
   onNews: (taskId: TaskId, news: HealthNews) => void;
 }
 
@@ -157,7 +159,10 @@ export class Readiness {
         : runtime.answer === undefined
           ? await checkAt(forwardTarget(given, containers), check, signal)
           : await runtime.answer(taskId, check);
-    return { ok, output: cleanOutput(output, given?.container.environment) };
+    // Only what failed is told.
+    if (ok || given === undefined) return { ok, output: "" };
+    const secrets = this.#options.secretsOf(given);
+    return { ok, output: cleanOutput(output, given.container.environment, secrets) };
   }
 
   async #runCommand(

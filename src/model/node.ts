@@ -109,6 +109,11 @@ export const nodeSchema = z.object({
     .array(z.object({ name: z.string().max(255), to: nodeIdSchema }))
     .max(VOLUMES_TO_REMOVE_MAX)
     .optional(),
+  /**
+   * The first revision of a cluster that was put back from a backup, once the node was asked what
+   * it was told in the time that was lost: it is believed that one time.
+   */
+  heardSinceRestore: z.int().optional(),
   version: z.int(),
 });
 export type Node = z.infer<typeof nodeSchema>;

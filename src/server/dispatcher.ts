@@ -123,11 +123,17 @@ export class Dispatcher implements ServerSession {
     if (cluster === undefined || generation === undefined) return;
     if (!isLostRevision(cluster, generation)) return;
     const { nodeId } = session;
-    const taken = session
-      .held()
-      .then((held) =>
-        commitFresh(this.#store, (view) => takeUpLost(view, nodeId, held, this.#clock.now())),
-      );
+    const heardSinceRestore = cluster.restored?.to ?? 0;
+    const before = this.#store.view().nodes.get(nodeId);
+    // What it was told since counts from later: an agent that says this again is not honest.
+    if (before?.heardSinceRestore === heardSinceRestore) return;
+    const taken = session.held().then((held) =>
+      commitFresh(this.#store, (view) => {
+        const node = view.nodes.get(nodeId);
+        const heard = node === undefined ? [] : [put.node({ ...node, heardSinceRestore })];
+        return [...takeUpLost(view, nodeId, held, this.#clock.now()), ...heard];
+      }),
+    );
     this.#takingUp.set(nodeId, taken);
     await taken.finally(() => this.#takingUp.delete(nodeId));
   }

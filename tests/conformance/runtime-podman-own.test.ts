@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { writeHelloImage } from "../../scripts/image.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { containerNameOf } from "../../src/model/assignment.ts";
 import type { NodeId, TaskId } from "../../src/model/ids.ts";
@@ -136,6 +137,27 @@ describe("Podman, its service and its other users", () => {
     expect(error.code).toBe("conflict");
     expect(await lab.podman("volume", "ls", "--quiet")).toBe("precious");
     await lab.podman("volume", "rm", "precious");
+  });
+
+  test("an image that lost its name goes first, but for what a revision is pinned to", async () => {
+    const ids = new Map<string, string>();
+    for (const name of ["older", "pinned", "spare"]) {
+      const path = join(lab.dir, `${name}.tar`);
+      const reference = `localhost/orchd-conformance-${name}:1`;
+      writeHelloImage(path, reference, { Labels: { name } });
+      await lab.podman("load", "--input", path);
+      ids.set(name, await lab.podman("image", "inspect", "--format", "{{.Id}}", reference));
+      if (name !== "spare") await lab.podman("untag", reference);
+    }
+    const kept = [lab.image, ids.get("pinned") ?? ""];
+    const isThere = async (name: string) =>
+      (await lab.runtime.imageIdentity(ids.get(name) ?? "")) !== undefined;
+    await lab.runtime.upkeep.removeImages(kept, async () => !(await isThere("older")));
+    expect([await isThere("pinned"), await isThere("spare")]).toEqual([true, true]);
+    const removed = await lab.runtime.upkeep.removeImages(kept, () => Promise.resolve(false));
+    expect(removed).toEqual(["localhost/orchd-conformance-spare:1"]);
+    expect([await isThere("older"), await isThere("pinned")]).toEqual([false, true]);
+    await lab.podman("rmi", ids.get("pinned") ?? "");
   });
 
   test("a network that was pruned comes back with the next task", async () => {

@@ -81,11 +81,14 @@ export class AgentVolumes {
     this.#planBackups();
   }
 
-  /** Whether a task holds the volume, or may do so since nothing but its container is known. */
+  /**
+   * Whether somebody reads or writes the volume, a task holds it, or one may do so since nothing
+   * but its container is known.
+   */
   mayHold(volume: string): boolean {
     const { containers } = this.#options;
     const worker = this.#options.worker();
-    if (!containers.isListed) return true;
+    if (!containers.isListed || this.calls.isBusy(volume)) return true;
     return [...containers.all()].some(({ taskId }) => {
       const assignment = worker.assignment(taskId);
       if (assignment === undefined) return true;

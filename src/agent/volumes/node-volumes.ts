@@ -64,6 +64,11 @@ export class NodeVolumes implements VolumeCalls {
     return volumesOfAssignment(assignment, this.#options.node).map(({ volume }) => volume);
   }
 
+  /** Whether somebody reads or writes the volume while nobody may begin to use it. */
+  isBusy(volume: string): boolean {
+    return this.#busy.has(volume);
+  }
+
   /** Resolves once nobody reads or writes the task's volumes while they must not be used. */
   async whenFree(assignment: Assignment): Promise<void> {
     for (const volume of this.namesOf(assignment)) {

@@ -7,7 +7,7 @@ export interface VolumeRemovalsOptions {
   runtime: Pick<Runtime, "removeVolume">;
   /** Whether a task's container is being made that mounts the volume. */
   isWanted(volume: string): boolean;
-  /** Whether a container may hold the volume for a task. */
+  /** Whether it may be held: for a task, or by somebody who reads or writes its files. */
   mayHold(volume: string): boolean;
 }
 
@@ -51,6 +51,6 @@ export class VolumeRemovals {
 }
 
 function inUse(name: string): OrchdError {
-  const message = `the volume ${name} may still be in use by a task here`;
+  const message = `the volume ${name} may still be in use here`;
   return new OrchdError("conflict", message, { retryable: true });
 }

@@ -15,26 +15,36 @@ const HIDDEN = "***";
 
 /**
  * A program's output as one line for people: the end of it, free of what terminals take for orders,
- * and of the values of variables whose names say that they are secret.
+ * of the task's secrets, and of the values of variables whose names say that they are secret.
  * @param environment of the container that it comes from
+ * @param secrets what the secrets that the container reads hold
  */
 export function cleanOutput(
   output: string,
   environment: Readonly<Record<string, string>> = {},
+  secrets: readonly string[] = [],
 ): string {
   const plain = output.replace(SEQUENCE, " ").replace(CONTROLS, " ");
-  const hidden = secretsIn(environment)
+  const hidden = spellingsOf([...secretsIn(environment), ...secrets])
     .reduce((text, secret) => text.replaceAll(secret, HIDDEN), plain)
     .replace(USER_INFO, `$1${HIDDEN}@`);
   const line = hidden.replace(/\s+/g, " ").trim();
   return line.length <= TOLD_MAX ? line : `…${endOf(line)}`;
 }
 
-/** The longest first: one may be a part of another. */
 function secretsIn(environment: Readonly<Record<string, string>>): string[] {
-  return Object.entries(environment)
-    .filter(([name, value]) => NAMES_A_SECRET.test(name) && value.length >= SECRET_LENGTH_MIN)
-    .flatMap(([, value]) => [value, value.replace(CONTROLS, " ")])
+  return Object.entries(environment).flatMap(([name, value]) =>
+    NAMES_A_SECRET.test(name) ? [value] : [],
+  );
+}
+
+/** As they stand in what was cleaned, the longest first: one may be a part of another. */
+function spellingsOf(secrets: readonly string[]): string[] {
+  return secrets
+    .flatMap((text) => {
+      const secret = text.replace(/\n$/, "");
+      return secret.length < SECRET_LENGTH_MIN ? [] : [secret, secret.replace(CONTROLS, " ")];
+    })
     .sort((a, b) => b.length - a.length);
 }
 

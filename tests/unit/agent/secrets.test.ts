@@ -94,6 +94,20 @@ describe("a task that reads a secret", () => {
     });
   });
 
+  test("has nothing of it told of what its health check prints", async () => {
+    const { rig, take } = await anAgent();
+    const check = { type: "exec" as const, command: ["ask"] };
+    const probes = { healthcheck: { disabled: false, check, failures: 1 } };
+    const { container } = task();
+    await rig.assign({ ...task(), container: { ...container, probes } });
+    await take(1, "as asked\n");
+    const made = rig.container("t");
+    if (made === undefined) throw new Error("there is no container of t");
+    made.isWell = false;
+    await rig.pass(120_000);
+    expect(rig.latest.get(anId("t"))).toMatchObject({ state: "failed", message: "unhealthy: ***" });
+  });
+
   test("is rejected with the reason when there is none any more", async () => {
     const { rig, take } = await anAgent();
     await rig.assign(task());

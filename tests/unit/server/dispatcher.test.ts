@@ -4,7 +4,9 @@ import { NO_RUNS } from "../../../src/model/job.ts";
 import { revise } from "../../../src/model/revise.ts";
 import { assignmentSetOf, nodesTouchedBy } from "../../../src/server/assignments.ts";
 import {
+  aCluster,
   aContainer,
+  anAssignment,
   aNode,
   aPendingTask,
   aPort,
@@ -48,6 +50,37 @@ describe("an agent that says hello", () => {
     await rig.connect();
     expect(rig.disk.view.version).toBe(version);
     expect(rig.disk.view.nodes.get(anId("n1"))).toMatchObject(set);
+  });
+});
+
+describe("an agent that says what it was told in a time that a backup lacks", () => {
+  /** Tasks of the service's first slot that are wanted. */
+  const wanted = (rig: Rig) => {
+    const tasks = [...rig.disk.view.tasks.values()];
+    return tasks.filter(({ desired }) => desired === "running").map(({ id }) => id);
+  };
+  const told = (name: string) => {
+    const { id: serviceId, stack, name: ofService } = service;
+    const { container, restart } = aSpec();
+    const of = { serviceId, stack, service: ofService, slot: "1", revision: 1 };
+    return anAssignment(name, { ...of, container, restart, desired: "running" });
+  };
+
+  test("is believed once, and not when it goes on to claim what others run", async () => {
+    const rig = new Rig();
+    const theirs = aTask(service, "theirs", { nodeId: anId("n2"), state: "running" });
+    const restored = { from: 0, to: 5000, at: 1 };
+    const nodes = [aNode("n1"), aNode("n2")].map(put.node);
+    await rig.commit(put.cluster(aCluster({ restored })), ...nodes, put.service(service));
+    rig.generation = 10;
+    rig.held = [told("own")];
+    await rig.connect();
+    expect(wanted(rig)).toEqual([anId("own")]);
+    const own = rig.disk.view.tasks.get(anId("own")) ?? theirs;
+    await rig.commit(put.task({ ...own, desired: "shutdown" }), put.task(theirs));
+    rig.held = [told("again")];
+    await rig.connect();
+    expect(wanted(rig)).toEqual([theirs.id]);
   });
 });
 

@@ -268,6 +268,23 @@ describe("a volume that is written", () => {
     expect(rig.container("t")?.state).toBe("running");
   });
 
+  test("is not removed meanwhile, though no task uses it", async () => {
+    const saved = await bytes();
+    await rig.assign({ ...assignment(), desired: "removed" });
+    const halfWay = Promise.withResolvers<void>();
+    const slowly = async function* () {
+      yield saved.subarray(0, 512);
+      await halfWay.promise;
+      yield saved.subarray(512);
+    };
+    const written = volumes().write("data", slowly(), { stop: false });
+    const removal = rig.agent?.removeVolumes(["data"]);
+    expect(removal).rejects.toThrow("may still be in use");
+    await removal?.catch(() => {});
+    halfWay.resolve();
+    expect((await really(written)).entries).toBe(2);
+  });
+
   test("is refused while its task runs and is not to be stopped", async () => {
     const saved = await bytes();
     const refused = volumes().write("data", archive(saved), { stop: false });

@@ -29,6 +29,12 @@ describe("a program's output", () => {
     );
   });
 
+  test("shows nothing of a secret that the container reads, however its lines are broken", () => {
+    const secrets = ["hunter2!\n", "-----BEGIN KEY-----\nMIIE\n-----END KEY-----\n", "abc"];
+    const output = "login hunter2! failed, abc\n-----BEGIN KEY-----\nMIIE\n-----END KEY-----";
+    expect(cleanOutput(output, {}, secrets)).toBe("login *** failed, abc ***");
+  });
+
   test("of any bytes at all is bounded and takes no long time", () => {
     const hostile = [
       "\u001b]".repeat(2000),

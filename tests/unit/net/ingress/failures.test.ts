@@ -60,9 +60,11 @@ describe("what a client is told", () => {
   });
 
   test("of a task that says nothing is 504, after the rule's time", async () => {
-    rig.route([await rig.raw(() => {})], { timeoutMs: 5000 });
+    let isAsked = false;
+    const task = await rig.raw((socket) => void socket.once("data", () => (isAsked = true)));
+    rig.route([task], { timeoutMs: 5000 });
     const client = new RawClient(rig.port).say(GET);
-    await until("the task is asked", () => rig.proxy.connections === 1);
+    await until("the task is asked", () => isAsked);
     rig.clock.skip(4000);
     await client.until(() => true);
     expect(client.heard).toBe("");
