@@ -121,16 +121,7 @@ export class Agent implements AgentSession {
       isWanted: (volume) => this.#executor.isMaking(volume),
       mayHold: (volume) => this.#care.mayHold(volume),
     });
-    this.#readiness = new Readiness({
-      clock,
-      random,
-      runtime,
-      containers: this.#containers,
-      assignment: (taskId) => this.#worker.assignment(taskId),
-      status: (taskId) => this.#worker.status(taskId),
-      secretsOf: (assignment) => this.#grants.secretsOf(assignment),
-      onNews: (taskId, news) => this.#worker.setHealth(taskId, news.health, news),
-    });
+    this.#readiness = this.#newReadiness();
     this.#worker = this.#newWorker();
     this.#successors = new Successors({
       clock,
@@ -149,6 +140,17 @@ export class Agent implements AgentSession {
       send: (statuses) => server.report(nodeId, statuses),
     });
     this.#network = network && this.#newNetwork(network);
+  }
+
+  #newReadiness(): Readiness {
+    return new Readiness({
+      ...this.#options,
+      containers: this.#containers,
+      assignment: (taskId) => this.#worker.assignment(taskId),
+      status: (taskId) => this.#worker.status(taskId),
+      secretsOf: (assignment) => this.#grants.secretsOf(assignment),
+      onNews: (taskId, news) => this.#worker.setHealth(taskId, news.health, news),
+    });
   }
 
   #newExecutor(): Executor {
