@@ -19,6 +19,7 @@ import { benchLoneAgent } from "./bench/lone-agent.ts";
 import { benchProbes } from "./bench/probes.ts";
 import { benchReady } from "./bench/ready.ts";
 import { benchProcess } from "./bench/process.ts";
+import { benchRuntimes } from "./bench/runtimes.ts";
 import { benchTables } from "./bench/tables.ts";
 import { benchUp } from "./bench/up.ts";
 import { benchVolumeBackup } from "./bench/volume-backup.ts";
@@ -56,6 +57,7 @@ const PARTS: Record<string, () => Promise<Figure[]>> = {
   agent: async () => benchLoneAgent(idleMs),
   probes: async () => benchProbes(idleMs),
   ready: benchReady,
+  runtimes: async () => benchRuntimes(idleMs),
   containerd: async () => benchContainerd(pairs),
   process: async () => benchProcess(pairs),
   gossip: async () => benchGossip(isFull),

@@ -1,5 +1,6 @@
 import { Host } from "./host.ts";
 import { Lab, runHere } from "./lab.ts";
+import type { LabRuntime } from "./lab-containers.ts";
 import { Switch } from "./switch.ts";
 
 /** A host of a fleet: one port of its switch. */
@@ -10,8 +11,8 @@ export class FleetHost extends Host {
   /** What other hosts reach it by. */
   address = "";
 
-  constructor(lab: Lab, fleet: Switch, port: number) {
-    super(lab);
+  constructor(lab: Lab, fleet: Switch, port: number, runtime?: LabRuntime) {
+    super(lab, runtime);
     this.name = `h${port}`;
     this.#fleet = fleet;
     this.#port = port;
@@ -86,12 +87,13 @@ export class Fleet {
     this.hosts = hosts;
   }
 
-  static async start(count: number): Promise<Fleet> {
+  /** @param runtimes of the hosts, in their order; those without one have Podman */
+  static async start(count: number, runtimes: readonly LabRuntime[] = []): Promise<Fleet> {
     const fleetSwitch = await Switch.start();
     const hosts = await Promise.all(
       Array.from({ length: count }, async (_, i) => {
         const lab = await Lab.start({ hostname: `h${i + 1}` });
-        const host = new FleetHost(lab, fleetSwitch, i + 1);
+        const host = new FleetHost(lab, fleetSwitch, i + 1, runtimes[i]);
         await host.plugIn();
         return host;
       }),

@@ -11,6 +11,7 @@ import {
   type Output,
   type RunOptions,
 } from "./lab.ts";
+import { LAB_CONTAINERS, type LabContainers, type LabRuntime } from "./lab-containers.ts";
 import { orchd as executable, root } from "../project.ts";
 import type { ServiceSummary, TaskSummary } from "../../src/model/summary.ts";
 
@@ -29,24 +30,29 @@ function faketimeLibrary(): string {
 /** A machine of its own with the compiled orchd on it. */
 export class Host {
   lab: Lab;
+  readonly #kind: LabRuntime;
+  /** Beside orchd. */
+  readonly runtime: LabContainers;
   #server: ChildProcess | undefined;
   /** Everything that servers and agents here have printed. */
   log = "";
   /** What orchd's processes see of the time, by libfaketime; changed by `skewClock`. */
   #clock: Record<string, string> = {};
 
-  constructor(lab: Lab) {
+  constructor(lab: Lab, runtime: LabRuntime = "podman") {
     this.lab = lab;
+    this.#kind = runtime;
+    this.runtime = LAB_CONTAINERS[runtime](() => this.lab);
   }
 
   /** A machine without anything running. */
-  static async bare(): Promise<Host> {
-    return new Host(await Lab.start());
+  static async bare(runtime?: LabRuntime): Promise<Host> {
+    return new Host(await Lab.start(), runtime);
   }
 
   /** A machine with a server that is ready and has the image of the examples. */
-  static async withServer(): Promise<Host> {
-    const host = await Host.bare();
+  static async withServer(runtime?: LabRuntime): Promise<Host> {
+    const host = await Host.bare(runtime);
     await host.startServer();
     await host.loadImage();
     return host;
@@ -74,12 +80,17 @@ export class Host {
   }
 
   spawnServer(words: string[] = [], options: RunOptions = {}): ChildProcess {
-    return this.#spawnRole(["server", ...words], options);
+    return this.#spawnRole(["server", ...this.#runtimeWords(), ...words], options);
   }
 
   /** Starts `orchd join` with further words; it runs on whether a server answers or not. */
   spawnAgent(words: string[] = [], options: RunOptions = {}): ChildProcess {
-    return this.#spawnRole(["join", ...words], options);
+    return this.#spawnRole(["join", ...this.#runtimeWords(), ...words], options);
+  }
+
+  /** Podman is what orchd takes by itself. */
+  #runtimeWords(): string[] {
+    return this.#kind === "podman" ? [] : ["--runtime", this.#kind];
   }
 
   /**
@@ -210,16 +221,9 @@ export class Host {
     await waitUntil(what, CONVERGE_TIMEOUT_MS, isTrue);
   }
 
-  /** Container ids of a stack with the times at which they were started, from Podman itself. */
+  /** A line for each running container of a stack, its id first, from the runtime itself. */
   async containers(stack: string): Promise<string[]> {
-    const filter = `label=orchd.stack=${stack}`;
-    const ids = await this.podman("ps", "--no-trunc", "--quiet", "--filter", filter);
-    if (ids === "") return [];
-    const format = "{{.Id}} {{.State.StartedAt}} {{.State.Pid}}";
-    const found = await this.lab.podman("inspect", "--format", format, ...ids.split("\n"));
-    // One of them went in between: what is left is asked for anew.
-    if (found.code !== 0) return this.containers(stack);
-    return found.stdout.trim().split("\n").sort();
+    return this.runtime.running(stack);
   }
 
   /** The body of an HTTP answer on the machine, or nothing when none came. */

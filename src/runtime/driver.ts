@@ -120,6 +120,10 @@ export interface Runtime {
    * Absent where that is nothing.
    */
   prepare?(taskId: TaskId): Promise<void>;
+  /**
+   * Starts a container, one that has ended as well; nothing for one that runs. After a try that got
+   * no answer it starts none a second time.
+   */
   start(taskId: TaskId): Promise<void>;
   /** Sends the stop signal, kills after `graceMs`; returns when the container has ended. */
   stop(taskId: TaskId, graceMs: number): Promise<void>;

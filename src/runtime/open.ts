@@ -34,6 +34,15 @@ export interface RuntimeSockets {
   docker?: string;
 }
 
+/** Whether the machine has them, or has them running. */
+type Machine = Readonly<Record<"podman" | "containerd" | "docker", () => boolean>>;
+
+const MACHINE: Machine = {
+  podman: () => existsSync(PODMAN_SOCKET) || Bun.which("podman") !== null,
+  containerd: () => existsSync(CONTAINERD_SOCKET) || Bun.which("containerd") !== null,
+  docker: () => existsSync(DOCKER_SOCKET),
+};
+
 /**
  * The runtime that is meant: of several that are there the one whose socket was given, else Podman,
  * else containerd, else Docker.
@@ -44,14 +53,13 @@ export function chooseRuntime(
   choice: RuntimeChoice,
   sockets: RuntimeSockets,
   processes?: readonly string[],
+  machine: Machine = MACHINE,
 ): RuntimeKind {
   if (choice !== "auto") return choice;
-  if (sockets.podman !== undefined) return "podman";
-  if (sockets.containerd !== undefined) return "containerd";
-  if (sockets.docker !== undefined) return "docker";
-  if (existsSync(PODMAN_SOCKET) || Bun.which("podman") !== null) return "podman";
-  if (existsSync(CONTAINERD_SOCKET) || Bun.which("containerd") !== null) return "containerd";
-  if (existsSync(DOCKER_SOCKET)) return "docker";
+  const kinds = ["podman", "containerd", "docker"] as const;
+  const given = kinds.find((kind) => sockets[kind] !== undefined);
+  const found = given ?? kinds.find((kind) => machine[kind]());
+  if (found !== undefined) return found;
   if (processes !== undefined) return "process";
   throw new OrchdError(
     "runtime",

@@ -5,12 +5,39 @@ const NO_IMAGES = "a process is of no image";
 const OWN_CGROUPS =
   "it holds, and a test of its own looks at it, since a process sees the node's own cgroups";
 
+const LOST_ONCE = "whatever answer is lost, a task is made once, starts once, and is gone at last";
+const LOST_RUNNING = "whatever answer is lost, a task that runs is stopped, or removed as it is";
+const HANGS = "a runtime that hangs for a while has then done what it was asked for, once";
+const MISSED = "what happened while no events came is there after the resync that follows";
+const STRANGER = "a stranger's container that has our name is in the way, and is left alone";
+const KILLED_STARTING =
+  "killed between any two calls of a start it leaves only what the next one knows";
+const KILLED_REMOVING = "killed between any two calls of a removal it leaves nothing either";
+const WITHIN = "its answers come within the process: none is lost or late";
+const NO_SERVICE = "there is no service between it and the kernel";
+
 const FAKE: Cannot = {
+  [LOST_ONCE]: WITHIN,
+  [LOST_RUNNING]: WITHIN,
+  [HANGS]: WITHIN,
+  [KILLED_STARTING]: WITHIN,
+  [KILLED_REMOVING]: WITHIN,
+  [MISSED]: "it is away for everybody at once, and nobody could look meanwhile",
+  [STRANGER]: "nobody else has containers in its memory",
   "of a log that is full the end is kept, of 10 MB three times, without a gap":
     "it keeps what it prints in memory, and that is what a label says",
 };
 
 const PROCESS: Cannot = {
+  [LOST_ONCE]: NO_SERVICE,
+  [LOST_RUNNING]: NO_SERVICE,
+  [HANGS]: NO_SERVICE,
+  [KILLED_STARTING]: "it makes no calls, and a test of its own kills it at each moment of a start",
+  [KILLED_REMOVING]: NO_SERVICE,
+  "begun anew, as its runtime was, it adopts what runs, which has gone on": NO_SERVICE,
+  "a runtime that is away is told by every call, and what runs is there afterwards": NO_SERVICE,
+  [MISSED]: NO_SERVICE,
+  [STRANGER]: "a process is known by a directory of orchd's own, and has no name to take",
   "an image that is not there is told by its name": NO_IMAGES,
   "an image that is there is there, and another is not": NO_IMAGES,
   "an image that no registry gave has an identity and no digest": NO_IMAGES,

@@ -6,11 +6,16 @@ import { systemClock } from "../../src/lib/clock.ts";
 import { newId } from "../../src/lib/ids.ts";
 import { systemRandom } from "../../src/lib/random.ts";
 import type { NodeId } from "../../src/model/ids.ts";
-import { ContainerdRuntime } from "../../src/runtime/containerd/containerd-runtime.ts";
-import type { RuntimeLab } from "./runtime.ts";
+import {
+  type ContainerdOptions,
+  ContainerdRuntime,
+} from "../../src/runtime/containerd/containerd-runtime.ts";
+import { taskIdsOf } from "./runtime-task.ts";
+import type { RuntimeLab, Stranger, Wired } from "./runtime.ts";
 import { takeArchive } from "./runtime-take.ts";
 import { until } from "./runtime-until.ts";
 import { skipSuite } from "./skip-suite.ts";
+import { SocketWire } from "./runtime-wire.ts";
 
 export const CONFORMANCE_IMAGE = "localhost/orchd-conformance:1";
 const APPLETS =
@@ -51,7 +56,7 @@ export interface ContainerdLab extends RuntimeLab {
   dir: string;
   socketPath: string;
   archivePath: string;
-  options(): Parameters<typeof ContainerdRuntime.open>[0];
+  options(): ContainerdOptions;
   /** containerd's own command line, in orchd's namespace. */
   ctr(...args: string[]): Promise<string>;
   /** Ends containerd without starting it again, and starts it. */
@@ -98,13 +103,24 @@ export async function makeContainerdLab(bridge: string, subnet: string): Promise
       process.kill(await pidOf(ctr, taskId), "SIGKILL");
     },
     removeBehindBack: async (taskId) => {
-      await ctr("task", "delete", "--force", taskId);
+      const tasks = await ctr("task", "list", "--quiet");
+      if (tasks.includes(taskId)) await ctr("task", "delete", "--force", taskId);
       await ctr("container", "delete", taskId);
     },
     interrupt: async () => {
       await service.halt();
       await service.resume();
     },
+    wired: () => wiredBy(options()),
+    remains: async () => {
+      const lists = ["container list --quiet", "task list --quiet", "snapshot list"];
+      const listed = await Promise.all(lists.map((words) => ctr(...words.split(" "))));
+      const names = listed.flatMap((text) => text.split("\n").map((line) => line.split(/\s/)[0]));
+      const path = join(dir, "data", "containerd", "containers");
+      const directories = existsSync(path) ? readdirSync(path) : [];
+      return taskIdsOf([...names.map((name) => name ?? ""), ...directories]);
+    },
+    stranger: ({ taskId }) => strangerBy(ctr, taskId),
     halt: () => service.halt(),
     resume: () => service.resume(),
     close: async () => {
@@ -114,6 +130,25 @@ export async function makeContainerdLab(bridge: string, subnet: string): Promise
       await service.halt();
       await leaveNothing(dir);
     },
+  };
+}
+
+async function wiredBy(options: ContainerdOptions): Promise<Wired> {
+  const { runDir, socket = "" } = options;
+  const wire = await SocketWire.lay(join(runDir, "wire.sock"), socket, "grpc");
+  const runtime = await ContainerdRuntime.open({ ...options, socket: wire.path });
+  const close = async () => {
+    await runtime.close();
+    await wire.cut();
+  };
+  return { runtime, wire, close };
+}
+
+async function strangerBy(ctr: ContainerdLab["ctr"], taskId: string): Promise<Stranger> {
+  await ctr("container", "create", "--snapshotter", "overlayfs", CONFORMANCE_IMAGE, taskId);
+  return {
+    isThere: async () => (await ctr("container", "list", "--quiet")) === taskId,
+    remove: async () => void (await ctr("container", "delete", taskId)),
   };
 }
 

@@ -8,10 +8,13 @@ import { systemRandom } from "../../src/lib/random.ts";
 import type { NodeId, TaskId } from "../../src/model/ids.ts";
 import { DockerRuntime } from "../../src/runtime/docker/docker-runtime.ts";
 import { CONFORMANCE_IMAGE, ContainerdProcess, makeArchive } from "./runtime-containerd-lab.ts";
+import { taskIdsOf } from "./runtime-task.ts";
 import type { RuntimeLab } from "./runtime.ts";
 import { takeArchive } from "./runtime-take.ts";
 import { until } from "./runtime-until.ts";
 import { skipSuite } from "./skip-suite.ts";
+import { containerNameOf } from "../../src/model/assignment.ts";
+import { SocketWire } from "./runtime-wire.ts";
 
 const PROGRAMS = [
   ["dockerd", "docker.io"],
@@ -83,6 +86,25 @@ export async function makeDockerLab(bridge: string, subnet: string): Promise<Doc
       await call("DELETE", `/containers/${await idOf(runtime, taskId)}?force=true&v=true`);
     },
     interrupt: () => service.interrupt(),
+    wired: async () => {
+      const wire = await SocketWire.lay(join(dir, "wire.sock"), socketPath, "http");
+      const through = await DockerRuntime.open({ ...options(), socket: wire.path });
+      return { runtime: through, wire, close: () => wire.cut() };
+    },
+    remains: async () => {
+      const listed = await call("GET", "/containers/json?all=true");
+      const labelled = [...listed.matchAll(/"orchd\.task":"(\w+)"/g)].map(([, id = ""]) => id);
+      return taskIdsOf([...labelled, ...readdirSync(join(dir, "data", "docker", "etc"))]);
+    },
+    stranger: async (assignment) => {
+      const name = containerNameOf(assignment);
+      const body = { Image: CONFORMANCE_IMAGE, Cmd: ["true"] };
+      await call("POST", `/containers/create?name=${name}`, body);
+      return {
+        isThere: async () => (await call("GET", "/containers/json?all=true")).includes(name),
+        remove: async () => void (await call("DELETE", `/containers/${name}`)),
+      };
+    },
     close: async () => {
       for (const { taskId } of await runtime.list()) await runtime.remove(taskId);
       await runtime.removeNetwork(bridge);

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { writeHelloImage } from "../../scripts/image.ts";
-import { containerNameOf, type Assignment } from "../../src/model/assignment.ts";
+import type { Assignment } from "../../src/model/assignment.ts";
 import type { ContainerSpec } from "../../src/model/container.ts";
 import type { OrchdError } from "../../src/lib/errors.ts";
 import { openDocker } from "../../src/runtime/docker/docker-service.ts";
@@ -40,20 +40,6 @@ describe(SUITE, () => {
     }
     return texts;
   }
-
-  test("a stranger's container with the name of ours is in the way, and is left", async () => {
-    const assignment = aTaskHere();
-    const name = containerNameOf(assignment);
-    await lab.call("POST", `/containers/create?name=${name}`, { Image: lab.image, Cmd: ["true"] });
-    try {
-      const error = await failureOf(lab.runtime.create({ assignment }));
-      expect(error.code).toBe("conflict");
-      expect(error.message).toContain(`a container named ${name} that orchd did not make`);
-      await lab.runtime.remove(assignment.taskId);
-    } finally {
-      await lab.call("DELETE", `/containers/${name}`);
-    }
-  });
 
   test("a network that somebody has removed is made anew with the next container", async () => {
     const address = lab.network.gateway.replace(/\.1$/, ".44");

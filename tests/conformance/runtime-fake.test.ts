@@ -5,6 +5,23 @@ import { dockerArchive } from "../unit/images/rig.ts";
 import { CANNOT, FAKE_IS_MEMORY } from "./runtime-cannot.ts";
 import { runtimeConformance } from "./runtime.ts";
 import { skipSuite } from "./skip-suite.ts";
+import type { Wire } from "./runtime-wire.ts";
+
+/** It can be away; every answer of it comes within this process. */
+function wireOf(runtime: FakeRuntime): Wire {
+  const never = () => {
+    throw new Error("nothing is between the fake runtime and its caller");
+  };
+  return {
+    cut: () => Promise.resolve(runtime.setReachable(false)),
+    mend: () => Promise.resolve(runtime.setReachable(true)),
+    hold: never,
+    release: never,
+    holds: false,
+    loseAnswer: never,
+    hasLost: false,
+  };
+}
 
 runtimeConformance(
   "fake",
@@ -24,6 +41,10 @@ runtimeConformance(
         runtime.setReachable(true);
         return Promise.resolve();
       },
+      wired: () =>
+        Promise.resolve({ runtime, wire: wireOf(runtime), close: () => Promise.resolve() }),
+      remains: async () => (await runtime.list()).map(({ taskId }) => taskId),
+      stranger: () => Promise.reject(new Error("nobody else has containers in its memory")),
       close: () => runtime.close(),
     };
   },

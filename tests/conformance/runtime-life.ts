@@ -142,6 +142,26 @@ export function stopCases({ lab, create, run, test }: Tools): void {
     expect((await runtime.inspect(fresh))?.startedAt).toBeUndefined();
   });
 
+  test("what was stopped starts again as it is, and its log goes on", async () => {
+    const { runtime } = lab();
+    const taskId = await run({ prints: ["up"] });
+    const printed = async () => {
+      const { signal } = new AbortController();
+      const texts: string[] = [];
+      const lines = runtime.logs(taskId, { follow: false }, signal);
+      for await (const { text } of lines) texts.push(text);
+      return texts;
+    };
+    for (const times of [1, 2]) {
+      if (times > 1) await runtime.start(taskId);
+      expect(await runtime.inspect(taskId)).toMatchObject({ state: "running" });
+      await until("its line", async () => (await printed()).length === times);
+      await runtime.stop(taskId, 10_000);
+      expect(await runtime.inspect(taskId)).toMatchObject({ state: "exited", exitCode: 0 });
+    }
+    expect(await printed()).toEqual(["up", "up"]);
+  });
+
   test("remove takes away a running container, and nothing when it is gone", async () => {
     const { runtime } = lab();
     const taskId = await run();

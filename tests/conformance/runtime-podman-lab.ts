@@ -7,8 +7,11 @@ import { newId } from "../../src/lib/ids.ts";
 import { systemRandom } from "../../src/lib/random.ts";
 import type { NodeId, TaskId } from "../../src/model/ids.ts";
 import { PodmanRuntime } from "../../src/runtime/podman/podman-runtime.ts";
-import type { RuntimeLab } from "./runtime.ts";
+import { taskIdsOf } from "./runtime-task.ts";
+import type { RuntimeLab, Stranger } from "./runtime.ts";
 import { skipSuite } from "./skip-suite.ts";
+import { containerNameOf } from "../../src/model/assignment.ts";
+import { SocketWire } from "./runtime-wire.ts";
 
 const IMAGE = "localhost/orchd-conformance:1";
 const APPLETS = [
@@ -107,7 +110,26 @@ export async function makePodmanLab(bridge: string, subnet: string): Promise<Pod
     interrupt: async () => {
       process.kill(await servicePid(socketPath), "SIGKILL");
     },
+    wired: async () => {
+      const wire = await SocketWire.lay(join(dir, "wire.sock"), socketPath, "http");
+      const { flags: _, ...others } = options();
+      const through = await PodmanRuntime.open({ ...others, socket: wire.path });
+      return { runtime: through, wire, close: () => wire.cut() };
+    },
+    remains: async () => {
+      const format = '{{index .Labels "orchd.task"}}';
+      return taskIdsOf((await podman("ps", "--all", "--format", format)).split("\n"));
+    },
+    stranger: (assignment) => strangerBy(podman, containerNameOf(assignment)),
     close,
+  };
+}
+
+async function strangerBy(podman: PodmanLab["podman"], name: string): Promise<Stranger> {
+  await podman("create", "--network", "none", "--name", name, IMAGE, "true");
+  return {
+    isThere: async () => (await podman("ps", "--all", "--format", "{{.Names}}")) === name,
+    remove: async () => void (await podman("rm", name)),
   };
 }
 

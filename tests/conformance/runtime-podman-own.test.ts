@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { writeHelloImage } from "../../scripts/image.ts";
 import { systemClock } from "../../src/lib/clock.ts";
-import { containerNameOf } from "../../src/model/assignment.ts";
 import type { NodeId, TaskId } from "../../src/model/ids.ts";
 import type { RuntimeEvent } from "../../src/runtime/driver.ts";
 import { PodmanRuntime } from "../../src/runtime/podman/podman-runtime.ts";
@@ -27,28 +26,6 @@ describe("Podman, its service and its other users", () => {
   afterAll(async () => {
     await lab.close();
   }, TIMEOUT_MS);
-
-  test("containers of others are not listed, and a name of theirs is not taken", async () => {
-    const assignment = aTask(lab.image);
-    const name = containerNameOf(assignment);
-    const id = await lab.podman(
-      "create",
-      "--network",
-      "none",
-      "--name",
-      name,
-      lab.image,
-      "sleep",
-      "9",
-    );
-    expect(await lab.runtime.list()).toEqual([]);
-    const error = await failureOf(lab.runtime.create({ assignment }));
-    expect(error.code).toBe("conflict");
-    expect(error.message).toContain(`a container named ${name} that orchd did not make`);
-    await lab.runtime.remove(assignment.taskId);
-    expect(await lab.podman("ps", "-a", "--quiet", "--no-trunc")).toBe(id);
-    await lab.podman("rm", id);
-  });
 
   /** The monitor and the main process of a task's container. */
   async function pidsOf(taskId: TaskId): Promise<[number, number]> {

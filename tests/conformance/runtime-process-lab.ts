@@ -36,6 +36,11 @@ export interface ProcessLab extends RuntimeLab {
   idsOf(taskId: TaskId): { monitor: number; program: number };
 }
 
+/** What a case wants that no process has; see `CANNOT`. */
+function nobody(): Promise<never> {
+  return Promise.reject(new Error("a process has no service, and no name"));
+}
+
 const keptSchema = z.object({
   monitor: z.object({ pid: z.number() }),
   program: z.object({ pid: z.number() }),
@@ -80,11 +85,16 @@ export async function makeProcessLab(bridge: string, subnet: string): Promise<Pr
     },
     crash: (taskId) => Promise.resolve(void process.kill(idsOf(taskId).program, "SIGKILL")),
     removeBehindBack: async (taskId) => {
-      const { monitor, program } = idsOf(taskId);
-      for (const pid of [monitor, program]) process.kill(pid, "SIGKILL");
+      if (existsSync(join(pathOf(taskId), "process.json"))) {
+        const { monitor, program } = idsOf(taskId);
+        for (const pid of [monitor, program]) process.kill(pid, "SIGKILL");
+      }
       await rm(pathOf(taskId), { recursive: true });
     },
     interrupt: () => Promise.resolve(),
+    wired: nobody,
+    stranger: nobody,
+    remains: nobody,
     close: async () => {
       for (const { taskId } of await runtime.list()) await runtime.remove(taskId);
       await runtime.removeNetwork(bridge);

@@ -2,6 +2,7 @@ import { seededRandom } from "../../src/lib/random.ts";
 import { newId } from "../../src/lib/ids.ts";
 import type { Assignment } from "../../src/model/assignment.ts";
 import { type ContainerSpec, PROCESS_IMAGE } from "../../src/model/container.ts";
+import { type TaskId, taskIdSchema } from "../../src/model/ids.ts";
 import { aContainer, anAssignment } from "../builders.ts";
 
 /** What a task of the suite does, told at once to a real shell and to the fake runtime. */
@@ -67,4 +68,10 @@ function labelsOf(behaviour: Behaviour): Record<string, string> {
       ? {}
       : { "orchd.fake/start-error": `the command "${badCommand}" was not found in the image` }),
   };
+}
+
+/** Ids of tasks among these names, each once. */
+export function taskIdsOf(names: readonly string[]): TaskId[] {
+  const ids = names.flatMap((name) => taskIdSchema.safeParse(name.trim()).data ?? []);
+  return [...new Set(ids)].toSorted();
 }

@@ -5,11 +5,13 @@ import type { TaskId } from "../../src/model/ids.ts";
 import type { BridgeNetwork, Runtime } from "../../src/runtime/driver.ts";
 import { type Cannot, type Case, casesOf } from "./runtime-cases.ts";
 import { eventCases } from "./runtime-events.ts";
+import { crashCases, lostAnswerCases, outageCases, strangerCases } from "./runtime-faults.ts";
 import { imageCases, networkCases, volumeCases } from "./runtime-images.ts";
 import { adoptionCases, failureCases, preparationCases } from "./runtime-life.ts";
 import { stateCases, stopCases } from "./runtime-life.ts";
 import { execCases, fullLogCases, logCases } from "./runtime-streams.ts";
 import { aTask, type Behaviour } from "./runtime-task.ts";
+import type { Wire } from "./runtime-wire.ts";
 
 /** A runtime to test, with the means to do to it what the world does. */
 export interface RuntimeLab {
@@ -26,11 +28,30 @@ export interface RuntimeLab {
   removeBehindBack(taskId: TaskId): Promise<void>;
   /** The runtime's service is killed, and comes back as it does. */
   interrupt(): Promise<void>;
+  /** Another driver object for the same containers, by a way that can be disturbed. */
+  wired(): Promise<Wired>;
+  /** Makes somebody else's container that has the name of this task's. */
+  stranger(assignment: Assignment): Promise<Stranger>;
+  /** The tasks of which anything is there: a container, a file system, a directory. */
+  remains(): Promise<TaskId[]>;
   close(): Promise<void>;
+}
+
+export interface Wired {
+  runtime: Runtime;
+  wire: Wire;
+  close(): Promise<void>;
+}
+
+export interface Stranger {
+  isThere(): Promise<boolean>;
+  remove(): Promise<void>;
 }
 
 export interface Tools {
   lab: () => RuntimeLab;
+  /** A task whose container, if one is made, is removed after the test. */
+  assign: (behaviour?: Behaviour, change?: Partial<ContainerSpec>) => Assignment;
   /** Makes a task's container, which is removed after the test. */
   create: (behaviour?: Behaviour, change?: Partial<ContainerSpec>) => Promise<Assignment>;
   /** The same, and starts it. */
@@ -68,9 +89,13 @@ export function runtimeConformance(
       await current?.close();
     }, SETUP_TIMEOUT_MS);
 
-    const create: Tools["create"] = async (behaviour, change) => {
+    const assign: Tools["assign"] = (behaviour, change) => {
       const assignment = aTask(lab().image, behaviour, change);
       made.push(assignment.taskId);
+      return assignment;
+    };
+    const create: Tools["create"] = async (behaviour, change) => {
+      const assignment = assign(behaviour, change);
       await lab().runtime.create({ assignment });
       return assignment;
     };
@@ -79,7 +104,7 @@ export function runtimeConformance(
       await lab().runtime.start(taskId);
       return taskId;
     };
-    runtimeCases({ lab, create, run, test: casesOf(name, cannot) });
+    runtimeCases({ lab, assign, create, run, test: casesOf(name, cannot) });
   });
 }
 
@@ -91,6 +116,10 @@ export function runtimeCases(tools: Tools): void {
   stopCases(tools);
   failureCases(tools);
   eventCases(tools);
+  lostAnswerCases(tools);
+  crashCases(tools);
+  outageCases(tools);
+  strangerCases(tools);
   logCases(tools);
   fullLogCases(tools);
   execCases(tools);

@@ -2,16 +2,16 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { writeHelloImage } from "../../scripts/image.ts";
 import { aStack, Host, waitForAnswer } from "../../scripts/lab/host.ts";
+import { LAB_RUNTIMES } from "../../scripts/lab/lab-containers.ts";
 import type { Event } from "../../src/model/event.ts";
 import type { Explanation, TaskSummary } from "../../src/model/summary.ts";
 
 const CHECKED_IMAGE = "localhost/orchd-checked:1";
 const REQUESTS = 40;
 
-/** Runs a command in a task's container by Podman itself. */
-async function inside(host: Host, task: TaskSummary, ...command: string[]): Promise<void> {
-  const id = await host.podman("ps", "--quiet", "--filter", `label=orchd.task=${task.id}`);
-  await host.podman("exec", id, ...command);
+/** Runs a command in a task's container by the runtime itself. */
+async function inside({ runtime }: Host, task: TaskSummary, ...command: string[]): Promise<void> {
+  await runtime.inside(await runtime.of(task.id), command);
 }
 
 async function onlyTask(host: Host, stack: string): Promise<TaskSummary> {
@@ -20,10 +20,10 @@ async function onlyTask(host: Host, stack: string): Promise<TaskSummary> {
   return task;
 }
 
-describe("tasks whose health is asked for", () => {
+describe.each(LAB_RUNTIMES)("tasks whose health is asked for, with %s", (runtime) => {
   let host: Host;
   beforeAll(async () => {
-    host = await Host.withServer();
+    host = await Host.withServer(runtime);
   });
   afterAll(async () => host.stop());
 

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { HELLO_IMAGE } from "../../scripts/image.ts";
+import { LAB_RUNTIMES } from "../../scripts/lab/lab-containers.ts";
 import { hasEnded, signalInside } from "../../scripts/lab/lab.ts";
 import { orchd, root } from "../../scripts/project.ts";
 import type { Event } from "../../src/model/event.ts";
@@ -10,10 +11,10 @@ import { HELLO, Host } from "../../scripts/lab/host.ts";
 
 const ADDRESS = "http://127.0.0.1:8080/";
 
-describe("the hello stack, from an empty machine to an empty machine", () => {
+describe.each(LAB_RUNTIMES)("the hello stack, from nothing to nothing, with %s", (runtime) => {
   let host: Host;
   beforeAll(async () => {
-    host = await Host.withServer();
+    host = await Host.withServer(runtime);
   });
   afterAll(async () => host.stop());
 
@@ -206,7 +207,7 @@ describe("the hello stack, from an empty machine to an empty machine", () => {
     expect(await host.containers("hello")).toEqual([]);
     expect(await host.json<StackSummary[]>("ls")).toEqual([]);
     expect(await host.get(ADDRESS)).toBeUndefined();
-    expect(await host.podman("ps", "--all", "--quiet")).toBe("");
+    expect(await host.runtime.all()).toEqual([]);
   });
 
   test("a server that is asked to stop ends with 0 and takes its socket along", async () => {

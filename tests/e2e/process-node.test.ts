@@ -17,11 +17,11 @@ const STACK = `${HELLO.replace("replicas: 3", "replicas: 2")}
 describe("a cluster of nodes with Podman, with containerd and with processes alone", () => {
   let fleet: Fleet;
   beforeAll(async () => {
-    fleet = await Fleet.start(3);
+    fleet = await Fleet.start(3, ["podman", "containerd"]);
     const [h1, h2, h3] = [fleet.host("h1"), fleet.host("h2"), fleet.host("h3")];
     await h1.startServer();
     const token = `${await h1.token()}@${h1.address}`;
-    h2.spawnAgent([token, "--runtime", "containerd"]);
+    h2.spawnAgent([token]);
     h3.spawnAgent([token, "--runtime", "process", "--allow-process", "/usr/bin"]);
     await h1.waitFor("all nodes are ready", async () => {
       const nodes = await h1.json<NodeSummary[]>("nodes");

@@ -22,7 +22,7 @@ describe("a cluster whose server's machine is lost", () => {
   let h2: FleetHost;
   let backup = "";
   beforeAll(async () => {
-    fleet = await Fleet.start(2);
+    fleet = await Fleet.start(2, ["podman", "containerd"]);
     [h1, h2] = [fleet.host("h1"), fleet.host("h2")];
     await h1.startServer();
     h2.spawnAgent([`${await h1.token()}@${h1.address}`]);

@@ -52,14 +52,14 @@ configs:
       ${CONFIG} on {{.Node.Hostname}} with {{secret "password"}}
 `;
 
-describe("secrets and configs on two machines", () => {
+describe("secrets and configs on two machines, one with containerd", () => {
   let fleet: Fleet;
   let h1: FleetHost;
   let h2: FleetHost;
   const processes = new ProcessWatch();
   beforeAll(async () => {
     processes.start();
-    fleet = await Fleet.start(2);
+    fleet = await Fleet.start(2, ["podman", "containerd"]);
     [h1, h2] = [fleet.host("h1"), fleet.host("h2")];
     for (const host of [h1, h2]) await giveDisk(host);
     await h1.startServer();
@@ -114,10 +114,10 @@ describe("secrets and configs on two machines", () => {
     expect(await inside("cat /etc/shop.conf")).toBe(`${CONFIG} on h2 with ${FIRST}`);
   });
 
-  test("neither Podman nor orchd shows one", async () => {
+  test("neither the runtime nor orchd shows one", async () => {
     const ids = (await h2.containers("shop")).map((line) => line.split(" ")[0] ?? "");
     const shown = [
-      await h2.podman("inspect", ...ids),
+      ...(await Promise.all(ids.map((id) => h2.runtime.inspect(id)))),
       ...(await Promise.all(
         [
           ["secret", "inspect", "shop_password", "--json"],
@@ -168,7 +168,7 @@ describe("secrets and configs on two machines", () => {
     const read = async () => {
       const [container] = await h2.containers("shop");
       const id = container?.split(" ")[0];
-      return id === undefined ? "" : h2.podman("exec", id, "cat", "/run/secrets/password");
+      return id === undefined ? "" : h2.runtime.inside(id, ["cat", "/run/secrets/password"]);
     };
     await h2.waitFor("the task reads its secret", async () => (await read()) === FIRST);
     await h1.startServer();

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { HELLO_IMAGE } from "../../scripts/image.ts";
 import { Fleet, type FleetHost } from "../../scripts/lab/fleet.ts";
+import { LAB_RUNTIMES } from "../../scripts/lab/lab-containers.ts";
 import type { NodeSummary, TaskSummary } from "../../src/model/summary.ts";
 
 const IMAGE = `image: ${HELLO_IMAGE}\n    pull_policy: never`;
@@ -26,11 +27,11 @@ services:
 `;
 }
 
-describe("a task in the network of another service's task", () => {
+describe.each(LAB_RUNTIMES)("a task in the network of another one's task, with %s", (runtime) => {
   let fleet: Fleet;
   let h1: FleetHost;
   beforeAll(async () => {
-    fleet = await Fleet.start(2);
+    fleet = await Fleet.start(2, [runtime, runtime]);
     const h2 = fleet.host("h2");
     h1 = fleet.host("h1");
     await h1.startServer();
@@ -79,9 +80,8 @@ describe("a task in the network of another service's task", () => {
 
   test("follows it when it crashes", async () => {
     const [front, side] = await together("one");
-    const host = fleet.host(front.node ?? "");
-    const filter = `label=orchd.task=${front.id}`;
-    await host.podman("kill", await host.podman("ps", "--quiet", "--filter", filter));
+    const there = fleet.host(front.node ?? "").runtime;
+    await there.kill(await there.of(front.id));
     await h1.waitFor("both have ended", async () => {
       const ended = (await h1.json<TaskSummary[]>("ps", "shop", "--all")).filter(
         ({ id, state }) => (id === front.id || id === side.id) && state === "failed",

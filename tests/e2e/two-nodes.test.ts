@@ -34,7 +34,7 @@ services:
 describe("the hello stack on two machines", () => {
   let fleet: Fleet;
   beforeAll(async () => {
-    fleet = await Fleet.start(2);
+    fleet = await Fleet.start(2, ["podman", "containerd"]);
     const [h1, h2] = [fleet.host("h1"), fleet.host("h2")];
     await h1.startServer();
     h2.spawnAgent([`${await h1.token()}@${h1.address}`]);

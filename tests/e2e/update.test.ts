@@ -1,14 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { HELLO_IMAGE } from "../../scripts/image.ts";
 import { aStack, HELLO, Host } from "../../scripts/lab/host.ts";
+import { LAB_RUNTIMES } from "../../scripts/lab/lab-containers.ts";
 
 const ADDRESS = "http://127.0.0.1:8080/";
 const NEW_IMAGE = "localhost/orchd-hello:2";
 
-describe("a changed file replaces what it must and nothing else", () => {
+describe.each(LAB_RUNTIMES)("a changed file replaces what it must alone, with %s", (runtime) => {
   let host: Host;
   beforeAll(async () => {
-    host = await Host.withServer();
+    host = await Host.withServer(runtime);
     await host.loadImage(NEW_IMAGE);
     await host.mustUp(HELLO);
   });
@@ -117,7 +118,7 @@ describe("a changed file replaces what it must and nothing else", () => {
     expect(await host.must("exec", again?.name ?? "", "--", "cat", "/data/file")).toBe("kept\n");
     await host.must("down", "keeper", "--volumes");
     await host.waitFor("the volume is gone", async () => {
-      return !(await host.podman("volume", "ls", "--quiet")).includes("keeper_data");
+      return !(await host.runtime.volumes()).includes("keeper_data");
     });
   });
 });

@@ -18,12 +18,12 @@ volumes: ["data:/data"]`,
 `;
 const VOLUME = "shop_data";
 
-describe("volumes of two machines", () => {
+describe("volumes of two machines, with Podman and with containerd", () => {
   let fleet: Fleet;
   let h1: FleetHost;
   let archive = "";
   beforeAll(async () => {
-    fleet = await Fleet.start(2);
+    fleet = await Fleet.start(2, ["podman", "containerd"]);
     h1 = fleet.host("h1");
     const h2 = fleet.host("h2");
     await h1.startServer();
@@ -61,9 +61,7 @@ describe("volumes of two machines", () => {
     return only;
   }
 
-  async function volumesOn(name: string): Promise<string[]> {
-    return (await fleet.host(name).podman("volume", "ls", "-q")).split("\n").filter(Boolean);
-  }
+  const volumesOn = (name: string): Promise<string[]> => fleet.host(name).runtime.volumes();
 
   test("are listed with their node, size and users", async () => {
     const [volume, ...others] = await h1.json<VolumeSummary[]>("volume", "ls");

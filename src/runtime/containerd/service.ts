@@ -39,7 +39,7 @@ const START_AGAIN_MS = 20;
 const LOG_LINES_TOLD = 3;
 
 /**
- * The containerd that is used: the machine's own if it answers, else one that orchd starts with
+ * The containerd that is used: the machine's own if it has one, else one that orchd starts with
  * files of its own, starts again when it dies, and takes over from an orchd that was killed.
  * Containers do not depend on it: each has its own shim.
  */

@@ -38,6 +38,8 @@ export interface StartOptions {
 export class TaskLife {
   readonly #parts: TaskParts;
   readonly #reaping = new Map<TaskId, Promise<void>>();
+  /** Tasks whose start got no answer: they may have run and ended, and never start twice. */
+  readonly #unsure = new Set<TaskId>();
 
   constructor(parts: TaskParts) {
     this.#parts = parts;
@@ -55,22 +57,28 @@ export class TaskLife {
     }
   }
 
-  /** Nothing for a container that runs, or has run: it never starts twice. */
+  /** Nothing for a container that runs, or that has run since a start that got no answer. */
   async start(taskId: TaskId, options: StartOptions): Promise<void> {
     const { files, grpc, clock } = this.#parts;
     const found = await this.find(taskId);
-    if (found !== undefined && found.status !== TASK_STATUS.created) return;
-    if (files.read(taskId).exit !== undefined) return;
+    if (found?.status === TASK_STATUS.stopped) await this.reap(taskId);
     // Somebody was stopped between making and starting it.
-    if (found !== undefined) await this.#delete(taskId);
+    else if (found?.status === TASK_STATUS.created) await this.#delete(taskId);
+    const isUnsure = this.#unsure.delete(taskId);
+    if (found !== undefined && isLive(found)) return;
+    if (isUnsure && files.read(taskId).exit !== undefined) return;
     await options.check();
+    files.write(taskId, {});
     try {
       const pid = await this.#make(taskId, options.tty);
       await options.connect(pid);
       files.write(taskId, { startedAt: clock.now(), boot: readBoot() });
       await grpc.call(METHODS.startProcess, { containerId: taskId });
     } catch (error) {
-      if (error instanceof OrchdError && error.retryable) throw error;
+      if (error instanceof OrchdError && error.retryable) {
+        this.#unsure.add(taskId);
+        throw error;
+      }
       await this.#delete(taskId);
       files.write(taskId, {});
       throw error;
@@ -93,6 +101,7 @@ export class TaskLife {
   async remove(taskId: TaskId): Promise<void> {
     const found = await this.find(taskId);
     this.#parts.logs.forget(taskId);
+    this.#unsure.delete(taskId);
     if (found === undefined) return;
     if (isPaused(found)) await this.thaw(taskId);
     if (found.status !== TASK_STATUS.stopped) await this.#end(taskId);
@@ -222,6 +231,10 @@ export class TaskLife {
       await grpc.call(METHODS.deleteTask, { containerId: taskId });
     }
   }
+}
+
+function isLive({ status }: TaskProcess): boolean {
+  return status !== TASK_STATUS.created && status !== TASK_STATUS.stopped;
 }
 
 function isPaused({ status }: TaskProcess): boolean {

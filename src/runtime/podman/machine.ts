@@ -37,10 +37,15 @@ export function probeMachine(): Machine {
 /** The limits that containers of the process `pid` can get; of this process where it is unknown. */
 export async function readProcessLimits(pid: number | undefined): Promise<ProcessLimits> {
   const dir = pid !== undefined && existsSync(`/proc/${pid}`) ? `/proc/${pid}` : "/proc/self";
-  const [limits, status, openFiles] = await Promise.all([
+  const [limits, status, openFiles, ids] = await Promise.all([
     readFile(`${dir}/limits`, "utf8"),
     readFile(`${dir}/status`, "utf8"),
     readFile("/proc/sys/fs/nr_open", "utf8"),
+    readFile("/proc/sys/kernel/pid_max", "utf8"),
   ]);
-  return parseProcessLimits(limits, status, Number(openFiles) || OPEN_FILES_MAX);
+  const found = parseProcessLimits(limits, status, Number(openFiles) || OPEN_FILES_MAX);
+  const processes = found.get("NPROC");
+  if (processes === undefined) return found;
+  // Podman holds itself to as many as the kernel has ids, and can't give containers more.
+  return new Map(found).set("NPROC", Math.min(processes, Number(ids) || processes));
 }

@@ -6,13 +6,17 @@ import { waitFor } from "./wait-for.ts";
 const END_TIMEOUT_MS = 5_000;
 const END_POLL_MS = 10;
 
-/** The process that serves `socketPath`, by its command line; any Podman service without a path. */
+/**
+ * The Podman service that serves `socketPath`, by its command line; without a path the one that was
+ * given its socket open, as by systemd.
+ */
 export function findService(socketPath?: string): number | undefined {
   for (const entry of readdirSync("/proc")) {
     if (!/^\d+$/.test(entry)) continue;
     const words = commandLineOf(Number(entry));
     if (!words[0]?.endsWith("podman") || !words.includes("service")) continue;
-    if (socketPath === undefined || words.includes(`unix://${socketPath}`)) return Number(entry);
+    const url = words.find((word) => word.includes("://"));
+    if (url === (socketPath && `unix://${socketPath}`)) return Number(entry);
   }
   return undefined;
 }

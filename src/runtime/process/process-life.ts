@@ -96,11 +96,11 @@ export class ProcessLife {
     }
   }
 
-  /** Nothing for one that runs, or has run: it never starts twice. */
+  /** Nothing for one that runs. */
   async start(taskId: TaskId, connection: Connection): Promise<void> {
     const { files, clock, logs } = this.#parts;
     const plan = files.plan(taskId);
-    if (plan === undefined || this.#settled(taskId) !== undefined) return;
+    if (plan === undefined || this.running(taskId) !== undefined) return;
     const launched = this.#takePrepared(taskId) ?? (await this.#launch(taskId, plan, connection));
     const { monitor, program } = launched;
     try {

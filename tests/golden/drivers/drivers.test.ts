@@ -61,7 +61,7 @@ const health = titlesOf((test) =>
   healthCases({ lab: nobody, start: nobody, startTask: nobody, run: nobody, test }),
 );
 const runtime = titlesOf((test) =>
-  runtimeCases({ lab: nobody, create: nobody, run: nobody, test }),
+  runtimeCases({ lab: nobody, assign: nobody, create: nobody, run: nobody, test }),
 );
 const notOfFake = new Set([...spec, ...health]);
 

@@ -74,6 +74,7 @@ class Client {
   readonly socket: WebSocket;
   readonly messages: unknown[] = [];
   bytes = 0;
+  readonly #closed = Promise.withResolvers<void>();
   closed = false;
 
   constructor(query: string, headers: Record<string, string> = {}) {
@@ -85,7 +86,10 @@ class Client {
       else this.#onBytes(new Uint8Array(data));
     });
     this.socket.addEventListener("error", () => {});
-    this.socket.addEventListener("close", () => (this.closed = true));
+    this.socket.addEventListener("close", () => {
+      this.closed = true;
+      this.#closed.resolve();
+    });
   }
 
   #onBytes(data: Uint8Array): void {
@@ -102,7 +106,7 @@ class Client {
   }
 
   end(): Promise<void> {
-    return until(() => this.closed);
+    return this.#closed.promise;
   }
 }
 
@@ -130,15 +134,21 @@ describe("a command in a task", () => {
 
   test("sends no faster than the client reads", async () => {
     const chunk = new Uint8Array(256 * 1024);
+    const client = new Client("task=web.1");
+    const ahead: number[] = [];
     agent.session = new (class extends Cat {
       override async *print() {
-        for (let made = 0; made < 200; made++) yield { stream: "stdout" as const, data: chunk };
+        for (let made = 1; made <= 200; made++) {
+          ahead.push(made * chunk.length - client.bytes);
+          yield { stream: "stdout" as const, data: chunk };
+        }
       }
     })();
-    const client = new Client("task=web.1");
     await client.send(START);
     await client.end();
     expect(client.bytes).toBe(200 * chunk.length);
+    // What the sockets hold; a sender that does not wait is ahead by all of it.
+    expect(Math.max(...ahead)).toBeLessThan(20 * chunk.length);
     expect(client.messages).toEqual([{ type: "started" }, { type: "exit", code: 3 }]);
   });
 

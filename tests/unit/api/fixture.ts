@@ -490,9 +490,9 @@ export class LineReader {
   }
 }
 
-/** Waits until `isSo`; fails after a second. */
+/** Waits until `isSo`; fails after ten seconds, before the test itself does. */
 export async function until(isSo: () => boolean): Promise<void> {
-  for (const deadline = Date.now() + 1000; !isSo();) {
+  for (const deadline = Date.now() + 10_000; !isSo();) {
     if (Date.now() > deadline) throw new Error(`waited in vain for ${isSo.toString()}`);
     await new Promise((resolve) => setImmediate(resolve));
   }

@@ -6,6 +6,7 @@ import { qualifiedNameOf } from "../../../src/runtime/podman/images.ts";
 import { isKillFor } from "../../../src/runtime/podman/kernel-log.ts";
 import { parseEvent } from "../../../src/runtime/podman/podman-events.ts";
 import { parseProcessLimits } from "../../../src/runtime/podman/process-limits.ts";
+import { findService } from "../../../src/runtime/podman/service-process.ts";
 import { planServiceFlags } from "../../../src/runtime/podman/service-flags.ts";
 import { signalNumberOf } from "../../../src/runtime/podman/signals.ts";
 
@@ -81,6 +82,22 @@ describe("flags for a service of our own", () => {
     expect(flagsOf({ systemd: true, cgroups: "v1", runtimes: ["crun"] })).toBe("--runtime crun");
     expect(flagsOf({ systemd: true, cgroups: "v2", runtimes: [] })).toContain("apt install runc");
   });
+});
+
+test("a service is known by its socket alone, and is no other one's", async () => {
+  const url = `unix:///run/orchd-test-${process.pid}.sock`;
+  const child = Bun.spawn(["/bin/sh", "-c", "read line", "system", "service", url], {
+    argv0: "podman",
+    stdio: ["pipe", "ignore", "inherit"],
+  });
+  try {
+    expect(findService(url.slice("unix://".length))).toBe(child.pid);
+    expect(findService("/run/orchd-other.sock")).toBeUndefined();
+    expect(findService()).not.toBe(child.pid);
+  } finally {
+    await child.stdin.end();
+    await child.exited;
+  }
 });
 
 describe("the limits of a process", () => {

@@ -146,6 +146,9 @@ test("a trial ends when its supervisor was killed", async () => {
   const supervisor = Bun.spawn([process.execPath, "-e", run]);
   for await (const _ of supervisor.stdout) break;
   supervisor.kill("SIGKILL");
-  const told = await until("it ends", () => fs.existsSync(ended) && fs.readFileSync(ended, "utf8"));
+  const told = await until(
+    "it ends",
+    () => fs.existsSync(ended) && (fs.readFileSync(ended, "utf8") || undefined),
+  );
   expect(told).toBe("orphaned");
 }, 30_000);
