@@ -180,7 +180,9 @@ export class NetworkTable {
   /** Tells what is true of these tasks, with a higher version than the one that was heard. */
   #deny(ids: ReadonlySet<TaskId>, above: number): void {
     this.#version = Math.max(this.#version, above);
-    const own = new Map(newsBetween([], this.#own ?? []).map((news) => [news.id, news]));
+    // Before the node has looked it knows no better; what it finds then is told to all anyway.
+    if (this.#own === undefined) return;
+    const own = new Map(newsBetween([], this.#own).map((news) => [news.id, news]));
     this.#announce([...ids].map((id) => own.get(id) ?? { id }));
   }
 

@@ -354,6 +354,19 @@ describe("a member that speaks in another node's name", () => {
     expect(other.tasks).toEqual(["own ready"]);
   });
 
+  test("is not contradicted before the node knows its own tasks, but outdone by them", async () => {
+    const rig = new Rig();
+    const said: TaskNotice[] = [];
+    rig.table.announceBy({ notify: (text) => said.push(parseNotice(text) ?? fail()) });
+    const version = rig.clock.now() + 1_000_000;
+    rig.hear("n1", version, lie);
+    await rig.pass(1000);
+    expect(said).toEqual([]);
+    rig.setOwn(own());
+    expect(said.map(({ tasks }) => tasks.length)).toEqual([1]);
+    expect(said[0]?.version).toBeGreaterThan(version);
+  });
+
   test("gets few answers, however often it lies", async () => {
     const { liedOf, said, tell } = twoNodes();
     for (let i = 0; i < 10_000; i++) tell(1000 + i, { id: anId(`t${i}`) });
