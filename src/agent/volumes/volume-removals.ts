@@ -51,6 +51,7 @@ export class VolumeRemovals {
 }
 
 function inUse(name: string): OrchdError {
-  const message = `the volume ${name} may still be in use here`;
+  const by = `\`orchd volume inspect ${name}\` tells by what`;
+  const message = `the volume ${name} may still be in use here: ${by}`;
   return new OrchdError("conflict", message, { retryable: true });
 }

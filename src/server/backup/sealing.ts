@@ -68,8 +68,10 @@ function wrongPassphrase(cause?: unknown): OrchdError {
 
 function keyOf(passphrase: string, { n, r, p, salt }: Seal): Promise<Buffer> {
   const options = { N: n, r, p, maxmem: 256 * n * r };
+  // An accent is typed as one character or as two, by whichever machine it is.
+  const typed = passphrase.normalize("NFC");
   return new Promise((resolve, reject) => {
-    scrypt(passphrase, Buffer.from(salt, "base64"), KEY_BYTES, options, (error, key) => {
+    scrypt(typed, Buffer.from(salt, "base64"), KEY_BYTES, options, (error, key) => {
       // Node says null where there is no error, Bun nothing.
       if (error) reject(error);
       else resolve(key);

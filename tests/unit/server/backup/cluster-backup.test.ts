@@ -223,6 +223,12 @@ describe("a sealed backup", () => {
   });
 });
 
+test("a sealed backup opens however an accent of its passphrase was typed", async () => {
+  const bytes = await backUp("caf\u00e9 au lait");
+  const { manifest } = await restore(bytes, { passphrase: "cafe\u0301 au lait" });
+  expect(manifest.nodes).toBe(1);
+});
+
 describe("scheduled backups of the cluster", () => {
   function backups(clock: VirtualClock, keep = 2) {
     const told: Happening[] = [];
