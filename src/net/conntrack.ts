@@ -10,6 +10,8 @@ const CT_GET = (1 << 8) | 1;
 const CT_DELETE = (1 << 8) | 2;
 const TUPLE_ORIGINAL = 1;
 const TUPLE_REPLY = 2;
+const STATUS = 3;
+const STATUS_MASK = 26;
 const TUPLE_IP = 1;
 const TUPLE_PROTOCOL = 2;
 /** Those of IPv4 and of IPv6. */
@@ -27,15 +29,18 @@ const DUMP = 0x300;
 const NESTED = 0x8000;
 const DONE = 3;
 
+const TCP = 6;
 const UDP = 17;
+/** Of `nf_conntrack_common.h`: a packet has come back. */
+const SEEN_REPLY = 1 << 1;
 /** `struct nfgenmsg` for IPv4, and for IPv6. */
 const IPV4_HEAD = Uint8Array.of(2, 0, 0, 0);
 const IPV6_HEAD = Uint8Array.of(10, 0, 0, 0);
 
 /**
- * Makes the kernel choose again for flows of UDP. It remembers one for as long as its client goes
- * on sending, whether somebody answers or not, so a client of a task that is gone would never be
- * heard again. TCP needs none of that: its connections end by themselves.
+ * Makes the kernel choose again for flows to tasks that are gone. It remembers one of UDP for as
+ * long as its client goes on sending, whether somebody answers or not; and one of TCP that nobody
+ * has answered yet, as long as its client tries to connect. Connections that were made stay.
  * @returns how many flows were forgotten
  * @throws OrchdError `runtime` when the kernel does not let us
  */
@@ -44,7 +49,8 @@ export async function forgetFlows(stale: StaleFlows): Promise<number> {
   try {
     let count = 0;
     for (const head of stale.hasIpv6 ? [IPV4_HEAD, IPV6_HEAD] : [IPV4_HEAD]) {
-      count += forgetOf(socket, head, stale);
+      count += forgetOf(socket, head, UDP, stale);
+      if (stale.addresses.size > 0) count += forgetOf(socket, head, TCP, stale);
     }
     return count;
   } finally {
@@ -52,18 +58,23 @@ export async function forgetFlows(stale: StaleFlows): Promise<number> {
   }
 }
 
-/** Those of one kind of addresses. */
-function forgetOf(socket: NetlinkSocket, head: Uint8Array, stale: StaleFlows): number {
-  socket.send(formatMessage(CT_GET, REQUEST | DUMP, question(head)));
+/** Those of one kind of addresses and one protocol. */
+function forgetOf(
+  socket: NetlinkSocket,
+  head: Uint8Array,
+  protocol: number,
+  stale: StaleFlows,
+): number {
+  socket.send(formatMessage(CT_GET, REQUEST | DUMP, question(head, protocol)));
   // A dump goes on with each read, and has ended when there is nothing more to read.
   const answer = socket.receive() ?? [];
   if (answer.at(-1)?.type !== DONE) {
-    throw new OrchdError("runtime", "the kernel does not tell which flows of UDP it remembers");
+    throw new OrchdError("runtime", "the kernel does not tell which flows it remembers");
   }
   const originals = answer
     .filter(({ type }) => type === CT_NEW)
     .map(({ body }) => attributesOf(body, 4))
-    .filter((flow) => isStale(flow, stale))
+    .filter((flow) => isStale(flow, protocol, stale))
     .flatMap((flow) => flow.get(TUPLE_ORIGINAL) ?? []);
   for (const tuple of originals) {
     socket.send(formatMessage(CT_DELETE, REQUEST, deletion(head, tuple)));
@@ -71,16 +82,21 @@ function forgetOf(socket: NetlinkSocket, head: Uint8Array, stale: StaleFlows): n
   return originals.length;
 }
 
-function isStale(flow: ReadonlyMap<number, Uint8Array>, stale: StaleFlows): boolean {
+function isStale(
+  flow: ReadonlyMap<number, Uint8Array>,
+  protocol: number,
+  stale: StaleFlows,
+): boolean {
   const [original, reply] = [flow.get(TUPLE_ORIGINAL), flow.get(TUPLE_REPLY)];
   if (original === undefined || reply === undefined) return false;
-  const protocol = attributesOf(attributesOf(original, 0).get(TUPLE_PROTOCOL) ?? NOTHING, 0);
-  if (protocol.get(PROTOCOL_NUMBER)?.[0] !== UDP) return false;
+  const of = attributesOf(attributesOf(original, 0).get(TUPLE_PROTOCOL) ?? NOTHING, 0);
+  if (of.get(PROTOCOL_NUMBER)?.[0] !== protocol) return false;
+  if (protocol === TCP && ((flow.get(STATUS)?.[3] ?? SEEN_REPLY) & SEEN_REPLY) !== 0) return false;
   const sentTo = addressOf(original, IP_DESTINATION);
   const answeredBy = addressOf(reply, IP_SOURCE);
   if (sentTo !== answeredBy) return stale.addresses.has(answeredBy);
-  const [high = 0, low = 0] = protocol.get(PROTOCOL_DESTINATION_PORT) ?? NOTHING;
-  return stale.ports.has(high * 256 + low);
+  const [high = 0, low = 0] = of.get(PROTOCOL_DESTINATION_PORT) ?? NOTHING;
+  return protocol === UDP && stale.ports.has(high * 256 + low);
 }
 
 const NOTHING = new Uint8Array(0);
@@ -91,12 +107,19 @@ function addressOf(tuple: Uint8Array, [inet, inet6]: readonly [number, number]):
   return bytes === undefined ? (addresses.get(inet) ?? NOTHING).join(".") : textOfIpv6(bytes);
 }
 
-/** Asks for flows of UDP. An older kernel does not know the filter, and tells of all. */
-function question(head: Uint8Array): Uint8Array {
-  const protocol = attribute(PROTOCOL_NUMBER, Uint8Array.of(UDP));
-  const tuple = attribute(TUPLE_ORIGINAL | NESTED, attribute(TUPLE_PROTOCOL | NESTED, protocol));
+/**
+ * Asks for flows of UDP, or for those of TCP that nobody has answered. An older kernel does not
+ * know the filters, and tells of all.
+ */
+function question(head: Uint8Array, protocol: number): Uint8Array {
+  const number = attribute(PROTOCOL_NUMBER, Uint8Array.of(protocol));
+  const tuple = attribute(TUPLE_ORIGINAL | NESTED, attribute(TUPLE_PROTOCOL | NESTED, number));
   const filter = attribute(FILTER | NESTED, attribute(FILTER_ORIGINAL, FILTER_BY_PROTOCOL));
-  return Buffer.concat([head, tuple, filter]);
+  const unanswered = [
+    attribute(STATUS, Uint8Array.of(0, 0, 0, 0)),
+    attribute(STATUS_MASK, Uint8Array.of(0, 0, 0, SEEN_REPLY)),
+  ];
+  return Buffer.concat([head, tuple, filter, ...(protocol === TCP ? unanswered : [])]);
 }
 
 function deletion(head: Uint8Array, tuple: Uint8Array): Uint8Array {

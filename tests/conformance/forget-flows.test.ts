@@ -16,9 +16,13 @@ const RULES = `
     }
   }`;
 
-/** Sends a datagram to each, forgets some flows, and tells which the kernel knows then. */
+/**
+ * Sends a datagram to each, forgets some flows, and tells which the kernel knows then. Of TCP there
+ * is a connection to a service, and one that its task does not answer.
+ */
 const PROGRAM = `
   import { createSocket } from "node:dgram";
+  import { waitUntil } from "${root}/scripts/lab/lab.ts";
   import { forgetFlows } from "${root}/src/net/conntrack.ts";
   const { hasIpv6 } = JSON.parse(process.argv.at(-1));
   const sh = (line, input = "") => {
@@ -50,11 +54,24 @@ const PROGRAM = `
     await send(type, 53, own);
     await send(type, 54, own);
   }
+  const silent = "add table ip s; add chain ip s i { type filter hook input priority 0; }; " +
+    "add rule ip s i tcp dport 81 drop";
+  sh("nft -f -", silent);
+  const server = Bun.listen({ hostname: "10.0.0.2", port: 80, socket: { data() {} } });
+  const open = await Bun.connect({ hostname: "10.0.0.1", port: 80, socket: { data() {} } });
+  Bun.connect({ hostname: "10.0.0.1", port: 81, socket: { data() {} } }).catch(() => undefined);
+  Bun.connect({ hostname: "10.0.0.2", port: 81, socket: { data() {} } }).catch(() => undefined);
+  const flows = () => sh("cat /proc/net/nf_conntrack");
+  await waitUntil("all try to connect", 5000, async () => flows().split("SYN_SENT").length === 3);
   const addresses = new Set(["10.0.0.2", "fd00::2"]);
   console.log(await forgetFlows({ addresses, ports: new Set([53]), hasIpv6 }));
-  for (const line of sh("grep udp /proc/net/nf_conntrack").trim().split("\\n")) {
-    console.log(line.split(" ")[0] + " " + /dport=(\\d+)/.exec(line)[1]);
-  }`;
+  for (const line of flows().trim().split("\\n")) {
+    const [family, , protocol] = line.split(/ +/);
+    console.log([family, protocol, /dport=(\\d+)/.exec(line)[1]].join(" "));
+  }
+  open.end();
+  server.stop(true);
+  process.exit(0);`;
 
 async function remembered(hasIpv6: boolean): Promise<string[]> {
   const words = [process.execPath, "-e", PROGRAM, "--", JSON.stringify({ hasIpv6 })];
@@ -64,10 +81,14 @@ async function remembered(hasIpv6: boolean): Promise<string[]> {
   return printed.trim().split("\n").sort();
 }
 
+const TCP_LEFT = ["ipv4 tcp 80", "ipv4 tcp 81"];
+
 test("flows to tasks that are gone are forgotten, and those to ports that nobody had", async () => {
-  expect(await remembered(true)).toEqual(["4", "ipv4 54", "ipv6 54"]);
+  const udp = ["ipv4 udp 54", "ipv6 udp 54"];
+  expect(await remembered(true)).toEqual(["5", ...TCP_LEFT, ...udp].sort());
 });
 
 test("those of IPv6 only where tasks have it", async () => {
-  expect(await remembered(false)).toEqual(["2", "ipv4 54", "ipv6 53", "ipv6 54", "ipv6 7000"]);
+  const udp = ["ipv4 udp 54", "ipv6 udp 53", "ipv6 udp 54", "ipv6 udp 7000"];
+  expect(await remembered(false)).toEqual(["3", ...TCP_LEFT, ...udp].sort());
 });

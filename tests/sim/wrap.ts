@@ -1,3 +1,4 @@
+import type { Applied } from "../../src/model/change.ts";
 import type { Node } from "../../src/model/node.ts";
 import type { Service, ServiceSpec } from "../../src/model/service.ts";
 import type { Task } from "../../src/model/task.ts";
@@ -32,7 +33,15 @@ export function withView(store: Store, see: (view: View) => Partial<View>): Stor
 export function withNodes(store: Store, see: (node: Node) => Node): Store {
   return withView(store, (view) => ({
     nodes: new Map([...view.nodes].map(([id, node]) => [id, see(node)])),
+    follow: (follower) => view.follow((applied, at) => follower(withNode(applied, see), at)),
   }));
+}
+
+/** The same change, where it is one of a node as that is seen. */
+function withNode(applied: Applied, see: (node: Node) => Node): Applied {
+  if (applied.kind !== "node") return applied;
+  const { before, after } = applied;
+  return { ...applied, before: before && see(before), after: after && see(after) };
 }
 
 export function withServices(store: Store, see: (service: Service) => Service): Store {

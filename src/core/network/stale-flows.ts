@@ -3,11 +3,11 @@ import type { MapTask, NetworkMap } from "../../model/network-map.ts";
 import { address6Of } from "./address6.ts";
 import { portsAnswered } from "./endpoint-rules.ts";
 
-/** Flows of UDP that the kernel is to choose for again. */
+/** Flows of UDP, and of TCP that nobody has answered, that the kernel is to choose for again. */
 export interface StaleFlows {
   /** Those that were sent to one of these addresses, of both kinds, in place of another one. */
   addresses: ReadonlySet<string>;
-  /** Those to one of these ports of the node that were sent to nobody else. */
+  /** Those of UDP to one of these ports of the node that were sent to nobody else. */
   ports: ReadonlySet<number>;
   /** Whether there may be flows of IPv6. */
   hasIpv6: boolean;
@@ -16,8 +16,8 @@ export interface StaleFlows {
 /**
  * What the kernel remembers wrongly after the map has changed: flows to tasks that get no traffic
  * any more, and flows to published ports from the time when nobody was there for them. Undefined
- * when there is nothing of the kind. UDP alone is meant: a client that goes on sending keeps to the
- * first choice for ever.
+ * when there is nothing of the kind. A client that goes on sending, or trying to connect, keeps to
+ * the first choice for ever.
  */
 export function staleFlows(
   before: NetworkMap | undefined,
