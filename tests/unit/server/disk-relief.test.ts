@@ -17,12 +17,14 @@ describe("a node with too little room on its disk", () => {
       session: (nodeId) => rig.dispatcher.session(nodeId),
     });
     const service = withNewImage(aService({ container: aContainer({ image: "web:1" }) }));
-    await rig.commit(put.service(service));
+    const pin = { id: "a".repeat(64), digest: `sha256:${"b".repeat(64)}` };
+    await rig.commit(put.service(withPin(service, 1, aNode("n1"), pin)));
     await rig.connect();
     expect(rig.pruned).toEqual([]);
     await rig.connect({ disk: { level: "low", path: "/", freeBytes: 1, totalBytes: 9 } });
     await rig.pass(2000);
     expect(rig.pruned).toEqual([imagesToKeep(rig.store.view())]);
+    expect(rig.pruned[0]).toContain(pin.id);
     relief.close();
   });
 
