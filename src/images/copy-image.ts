@@ -52,6 +52,8 @@ class Bringing {
   readonly #options: CopyOptions;
   readonly #repository: string;
   readonly #mirror: Mirror;
+  /** Manifests that came with all their parts. */
+  readonly #brought = new Set<string>();
 
   constructor(options: CopyOptions, repository: string) {
     const { store, source, clock, log } = options;
@@ -67,11 +69,13 @@ class Bringing {
     await Promise.all(manifest.blobs.map((blob) => this.#blob(blob)));
     const wanted = this.#wanted(manifest.children);
     for (const child of wanted) {
+      if (this.#brought.has(child.digest)) continue;
       const found = await this.#options.source.manifest(this.#repository, child.digest);
       if (found === undefined) throw missing(child.digest);
       requireDigest(found, child.digest);
       await this.parts(manifestIn(found), depth + 1);
       await this.#keep(found, child.digest);
+      this.#brought.add(child.digest);
     }
   }
 

@@ -137,7 +137,9 @@ export class ImageStore {
     }
     const { digest, size } = await this.commit(draft);
     return this.#catalog.exclusive(async () => {
-      if (mayLack !== "anything") await this.#requireParts(parsed.value, mayLack === "children");
+      if (mayLack !== "anything") {
+        await this.#requireParts(parsed.value, { mayLack: mayLack === "children" });
+      }
       const entry: Entry = {
         repository,
         ...(tag === undefined ? {} : { tag }),
@@ -170,7 +172,7 @@ export class ImageStore {
     if (bytes === undefined) throw new OrchdError("invalid", `the manifest ${digest} is not here`);
     const parsed = parseManifest(bytes.toString(), mediaType);
     if (!parsed.ok) throw new OrchdError("invalid", parsed.problem);
-    await this.#requireParts(parsed.value, true);
+    await this.#requireParts(parsed.value, { mayLack: true });
     return bytes;
   }
 
@@ -295,7 +297,12 @@ export class ImageStore {
    * own, or their blobs, as long as one of them is whole.
    * @throws OrchdError `invalid`
    */
-  async #requireParts(manifest: Manifest, mayLack: boolean, depth = 0): Promise<boolean> {
+  async #requireParts(
+    manifest: Manifest,
+    { mayLack }: { mayLack: boolean },
+    depth = 0,
+    judged = new Map<string, boolean>(),
+  ): Promise<boolean> {
     if (depth > DEPTH_MAX) {
       throw new OrchdError("invalid", `indexes are nested deeper than ${DEPTH_MAX} levels`);
     }
@@ -304,18 +311,27 @@ export class ImageStore {
     }
     let whole = 0;
     for (const part of manifest.children) {
-      if (!(await this.#requirePart(part, "manifest", mayLack))) continue;
-      if (await this.#requireChild(part, mayLack, depth)) whole += 1;
+      // Each once at its depth: indexes that name the same ones again and again would never end.
+      const key = `${depth} ${part.mediaType} ${part.digest} ${part.size}`;
+      const isWhole = judged.get(key) ?? (await this.#isChildWhole(part, mayLack, depth, judged));
+      judged.set(key, isWhole);
+      if (isWhole) whole += 1;
     }
     if (whole > 0 || manifest.children.length === 0) return true;
     throw new OrchdError("invalid", "none of the manifests that the index names is here");
   }
 
-  async #requireChild(part: Descriptor, mayLack: boolean, depth: number): Promise<boolean> {
+  async #isChildWhole(
+    part: Descriptor,
+    mayLack: boolean,
+    depth: number,
+    judged: Map<string, boolean>,
+  ): Promise<boolean> {
+    if (!(await this.#requirePart(part, "manifest", mayLack))) return false;
     const bytes = await this.blobs.readSmall(part.digest, MANIFEST_BYTES_MAX);
     const parsed = parseManifest(bytes?.toString() ?? "", part.mediaType);
     if (!parsed.ok) throw new OrchdError("invalid", parsed.problem);
-    return this.#requireParts(parsed.value, mayLack, depth + 1);
+    return this.#requireParts(parsed.value, { mayLack }, depth + 1, judged);
   }
 
   async #requirePart(

@@ -86,6 +86,18 @@ describe("the image store", () => {
       expect(problems.at(-1)).toContain("nested deeper");
     }));
 
+  test("is not kept busy by indexes that name the same one again and again", () =>
+    withStore(async (store) => {
+      await give(store, REPOSITORY, "1");
+      let inner = anIndex([anImage().manifest]);
+      for (let level = 0; level < 4; level++) {
+        await store.putManifest({ repository: REPOSITORY, bytes: new Uint8Array(inner) });
+        const outer = anIndex(Array.from({ length: 400 }, () => inner));
+        inner = Buffer.from(outer.toString().replaceAll(OCI_MANIFEST, OCI_INDEX_TYPE));
+      }
+      expect(store.entries()).toHaveLength(5);
+    }));
+
   test("a damaged index is put aside, and the blobs stay", () =>
     withStore(async (store, dir) => {
       await give(store, REPOSITORY, "1");
