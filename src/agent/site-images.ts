@@ -58,7 +58,8 @@ export class SiteImages {
   readonly #listener: RegistryListener;
   readonly #log: Log;
   readonly #clock: Clock;
-  readonly #link: LinkUse | undefined;
+  /** How this machine's link is used for images; absent means as far as it goes. */
+  readonly link: LinkUse | undefined;
   /** Images on their way into the runtime: whoever else wants one of them waits its turn. */
   readonly #giving = new Map<string, Promise<boolean>>();
   #sweep: Timer;
@@ -75,7 +76,7 @@ export class SiteImages {
     this.#upstream = upstream;
     this.#log = options.log;
     this.#clock = options.clock;
-    this.#link = options.link;
+    this.link = options.link;
     this.#kept = new Registry({ store, clock: options.clock, log: options.log });
     this.#listener = serveRegistry({ registry, ...options });
     this.#sweep = this.#sweepLater();
@@ -116,9 +117,7 @@ export class SiteImages {
 
   #paced(answer: PeerAnswer): PeerAnswer {
     const { pieces } = answer;
-    return this.#link === undefined
-      ? answer
-      : { ...answer, pieces: this.#link.paced("out", pieces) };
+    return this.link === undefined ? answer : { ...answer, pieces: this.link.paced("out", pieces) };
   }
 
   /** Whether what this server does not keep of a repository can be had elsewhere. */

@@ -10,6 +10,7 @@ import {
   tagOfDigest,
 } from "../core/oci/reference.ts";
 import type { ImageStore } from "./image-store.ts";
+import type { LinkUse } from "./link-use.ts";
 import { type ImageSource, Mirror, type SourceManifest } from "./mirror.ts";
 
 export interface CopyOptions {
@@ -20,6 +21,8 @@ export interface CopyOptions {
   from: ImageReference;
   /** What it is called here. */
   as: ImageReference;
+  /** The use of this machine's link; absent means as far as it goes. */
+  link?: LinkUse;
   /** `amd64`, `arm64` …, of an image for several kinds of machines; absent means all. */
   architectures?: ReadonlySet<string>;
 }
@@ -56,10 +59,10 @@ class Bringing {
   readonly #brought = new Set<string>();
 
   constructor(options: CopyOptions, repository: string) {
-    const { store, source, clock, log } = options;
+    const { store, source, clock, log, link } = options;
     this.#options = options;
     this.#repository = repository;
-    this.#mirror = new Mirror({ store, source, clock, log });
+    this.#mirror = new Mirror({ store, source, clock, log, ...(link && { link }) });
   }
 
   async parts(manifest: Manifest, depth: number): Promise<void> {

@@ -10,18 +10,20 @@ const pace = z.object({
 });
 
 /** How the tasks of a service follow what they have to do: `x-orchd.autoscale`. */
-export const autoscalePolicySchema = z.object({
-  min: z.int().min(1).max(10_000),
-  max: z.int().min(1).max(10_000),
-  /** Wanted use of what a task reserves, else of its limit, else of one core; in per cent. */
-  cpuPercent: percent.optional(),
-  /** Wanted use of what a task reserves, else of its limit; in per cent. */
-  memoryPercent: percent.optional(),
-  /** Wanted for each task in a second: requests by ingress, new connections to published ports. */
-  requestsPerSecond: z.number().positive().optional(),
-  up: pace,
-  down: pace,
-});
+export const autoscalePolicySchema = z
+  .object({
+    min: z.int().min(1).max(10_000),
+    max: z.int().min(1).max(10_000),
+    /** Wanted use of what a task reserves, else of its limit, else of one core; in per cent. */
+    cpuPercent: percent.optional(),
+    /** Wanted use of what a task reserves, else of its limit; in per cent. */
+    memoryPercent: percent.optional(),
+    /** Wanted for each task a second: requests by ingress, new connections to published ports. */
+    requestsPerSecond: z.number().positive().optional(),
+    up: pace,
+    down: pace,
+  })
+  .refine(({ min, max }) => min <= max, "min must not be above max");
 export type AutoscalePolicy = z.infer<typeof autoscalePolicySchema>;
 
 /** As of Kubernetes' horizontal autoscaler: up at once, down after five minutes. */

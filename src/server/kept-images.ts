@@ -96,6 +96,7 @@ export class KeptImages {
       log,
       from: source,
       as: target,
+      ...(site.link && { link: site.link }),
       ...(all ? {} : { architectures }),
     });
     return this.#fetch([reference], {});
