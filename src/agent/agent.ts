@@ -42,6 +42,7 @@ import { Successors } from "./successors.ts";
 import { TaskFiles } from "./task-files.ts";
 import { TaskNetwork, type AgentNetwork } from "./task-network.ts";
 import { VolumeRemovals } from "./volumes/volume-removals.ts";
+import { Withdrawal } from "./withdrawal.ts";
 import { Worker } from "./worker.ts";
 
 const SAVE_RETRY_MS = 1000;
@@ -74,8 +75,7 @@ export class Agent implements AgentSession {
   readonly #watchTrouble: Trouble;
   readonly #putOff: PutOffImages;
   readonly #stopped = new AbortController();
-  /** Tasks on their way out: no new connection goes to them. */
-  readonly #withdrawn = new Set<TaskId>();
+  readonly #withdrawal: Withdrawal;
   #saveRetry: Timer | undefined;
   #watchRetry: Timer | undefined;
 
@@ -84,6 +84,7 @@ export class Agent implements AgentSession {
     this.nodeId = nodeId;
     this.#options = options;
     this.#ports = new PortClaims(network?.range6 !== undefined);
+    this.#withdrawal = new Withdrawal({ clock, tables: () => this.#network });
     this.#saveTrouble = new Trouble(log, "assignments can be saved again", "error");
     this.#watchTrouble = new Trouble(log, "the runtime tells of containers again");
     this.#containers = new Containers(runtime, (taskId) => {
@@ -167,7 +168,7 @@ export class Agent implements AgentSession {
       network: () => this.#network,
       providerOf: (assignment) => this.#shared.providerOf(assignment),
       ...this.#care.forTasks(),
-      withdraw: (taskId) => this.#withdraw(taskId),
+      withdraw: (taskId) => this.#withdrawal.withdraw(taskId),
     });
   }
 
@@ -208,7 +209,7 @@ export class Agent implements AgentSession {
       runtime,
       ports: this.#ports,
       memory: state,
-      ownTasks: () => ownTasksOf(this.#worker, this.#containers, this.#withdrawn),
+      ownTasks: () => ownTasksOf(this.#worker, this.#containers, this.#withdrawal.ids),
       serversOf: (taskId) => this.#worker.assignment(taskId)?.container.dns ?? [],
       isLed: () => server.leads(),
       isEmpty: () => this.#containers.isListed && this.#containers.isEmpty,
@@ -480,14 +481,8 @@ export class Agent implements AgentSession {
 
   #onForget(taskId: TaskId): void {
     this.#readiness.forget(taskId);
-    this.#withdrawn.delete(taskId);
+    this.#withdrawal.forget(taskId);
     this.#options.state.deleteStatus([taskId]);
     void this.#network?.leaveIfEmpty();
-  }
-
-  /** Takes a task out of the tables. It ends all the same where the tables can't be changed. */
-  async #withdraw(taskId: TaskId): Promise<void> {
-    this.#withdrawn.add(taskId);
-    await this.#network?.keepUp();
   }
 }

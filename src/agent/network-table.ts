@@ -133,6 +133,12 @@ export class NetworkTable {
     this.#changed();
   }
 
+  /** Whether this task of the node is ready, and others are there that know so. */
+  isLedTo(taskId: TaskId): boolean {
+    const isReady = this.#own?.some((task) => task.id === taskId && task.isReady) ?? false;
+    return isReady && this.#map.nodes.keys().some((id) => id !== this.nodeId);
+  }
+
   /** Gossip has begun: others hear of this node's tasks from now on. */
   announceBy(announcer: Announcer): void {
     this.#announcer = announcer;

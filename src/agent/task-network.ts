@@ -134,6 +134,11 @@ export class TaskNetwork {
     void this.leaveIfEmpty();
   }
 
+  /** Whether other nodes may lead packets to this task. */
+  isLedTo(taskId: TaskId): boolean {
+    return this.#plane !== undefined && this.table.isLedTo(taskId);
+  }
+
   /** Resolves when the kernel follows what the table says now, or can't be made to. */
   async keepUp(): Promise<void> {
     this.table.refreshOwn();

@@ -3,9 +3,27 @@ import type { NodeSummary, TaskSummary } from "../../src/model/summary.ts";
 import { Fleet } from "../../scripts/lab/fleet.ts";
 import { HELLO_IMAGE } from "../../scripts/image.ts";
 import { HELLO } from "../../scripts/lab/host.ts";
+import { Visitors } from "./visitors.ts";
 
 const STACK = HELLO.replace("replicas: 3", "replicas: 2");
 const READY_AFTER_S = 2;
+const VISITS_PER_SECOND = 100;
+/** A program that ends at its signal at once, whatever it is doing. */
+const SUDDEN = `name: sudden
+services:
+  web:
+    image: ${HELLO_IMAGE}
+    pull_policy: never
+    init: true
+    environment: { WORD: one }
+    command: ["sh", "-c", "echo $$WORD > /www/index.html; exec httpd -f -p 8080 -h /www"]
+    ports: ["8081:8080"]
+    healthcheck: { test: ["CMD", "test", "-e", "/www/index.html"], start_interval: 200ms }
+    deploy:
+      replicas: 4
+      placement: { preferences: [{ spread: node.hostname }] }
+      update_config: { order: start-first, parallelism: 2, monitor: 500ms }
+`;
 /** Each waits for another one that is on the other machine. */
 const CHAIN = `name: chain
 services:
@@ -91,6 +109,20 @@ describe("the hello stack on two machines", () => {
     for (const host of fleet.hosts) {
       expect(await host.get("http://127.0.0.1:8080/")).toStartWith("Welcome");
     }
+  });
+
+  test("loses no request to tasks that end at once, while both are rolled out", async () => {
+    const h1 = fleet.host("h1");
+    await h1.mustUp(SUDDEN);
+    const visitors = fleet.hosts.map((host) => {
+      return new Visitors(host, "http://127.0.0.1:8081/", "sudden", VISITS_PER_SECOND);
+    });
+    await h1.mustUp(SUDDEN.replace("WORD: one", "WORD: two"));
+    const seen = await Promise.all(visitors.map(async (one) => one.stop()));
+    expect(seen.map(({ failed }) => failed)).toEqual([[], []]);
+    expect(Math.min(...seen.map(({ asked }) => asked))).toBeGreaterThan(VISITS_PER_SECOND);
+    expect(await h1.get("http://127.0.0.1:8081/")).toStartWith("two");
+    await h1.must("down", "sudden");
   });
 
   test("moves to one while the other is drained, and does not come back by itself", async () => {

@@ -164,6 +164,18 @@ describe("what a node knows of the network", () => {
   });
 });
 
+test("others lead packets to a task of the node that is ready, where there are others", () => {
+  const rig = new Rig();
+  const isLedTo = () => [anId<"task">("a"), anId<"task">("b")].map((id) => rig.table.isLedTo(id));
+  rig.setOwn(anOwnTask("a"), anOwnTask("b", { isReady: false }));
+  rig.take({ nodes: [aMapNode("n1")] });
+  expect(isLedTo()).toEqual([false, false]);
+  rig.take({ nodes: [aMapNode("n1"), aMapNode("n2")] });
+  expect(isLedTo()).toEqual([true, false]);
+  rig.setOwn();
+  expect(isLedTo()).toEqual([false, false]);
+});
+
 describe("with a server", () => {
   test("a member that gossip takes for dead is back soon, if the server says so", async () => {
     const rig = new Rig();

@@ -86,11 +86,13 @@ describe("flags for a service of our own", () => {
 
 test("a service is known by its socket alone, and is no other one's", async () => {
   const url = `unix:///run/orchd-test-${process.pid}.sock`;
-  const child = Bun.spawn(["/bin/sh", "-c", "read line", "system", "service", url], {
+  const child = Bun.spawn(["/bin/sh", "-c", "echo here; read line", "system", "service", url], {
     argv0: "podman",
-    stdio: ["pipe", "ignore", "inherit"],
+    stdio: ["pipe", "pipe", "inherit"],
   });
   try {
+    // The kernel tells a program's words a moment after it has begun.
+    await child.stdout.getReader().read();
     expect(findService(url.slice("unix://".length))).toBe(child.pid);
     expect(findService("/run/orchd-other.sock")).toBeUndefined();
     expect(findService()).not.toBe(child.pid);
