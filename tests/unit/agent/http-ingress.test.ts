@@ -58,7 +58,7 @@ afterEach(async () => {
   rmSync(directory, { recursive: true });
 });
 
-function begin(over: Partial<{ http: number; https: number }> = {}): void {
+function begin(over: Partial<{ http: number; https: number; log: boolean }> = {}): void {
   const note = (line: string) => void lines.push(line);
   ingress = new HttpIngress({
     choice: { ...ports, log: true, ...over },
@@ -118,6 +118,14 @@ describe("the ports of a node", () => {
     const line = `127.0.0.1 "GET a.example/x" 200 5 `;
     expect(lines.filter((one) => one.startsWith(line)).length).toBeGreaterThan(1);
     expect(lines.join("\n")).not.toContain("secret");
+  });
+
+  test("leave no line of a request where nobody asked for that", async () => {
+    table.set(await rig.http((_req, res) => void res.end("hello")));
+    begin({ log: false });
+    await ingress.refresh();
+    expect(await get("http")).toBe("hello");
+    expect(lines.filter((line) => line.includes("GET"))).toEqual([]);
   });
 
   test("are told of when another program has one, and taken when it leaves", async () => {

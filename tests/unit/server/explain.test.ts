@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { explainNode } from "../../../src/server/explain-node.ts";
 import { explainService } from "../../../src/server/explain.ts";
+import { networkFacts } from "../../../src/server/explain-network.ts";
 import { aContainer, aNode, aService, aTask, aView, aVolumeMount } from "../../builders.ts";
 
 test("a node's explanation has what its agent found out", () => {
@@ -29,4 +30,27 @@ test("a service that scales itself says between which bounds, and why it has as 
   const { facts } = explainService(aView({ services: [service] }), service, 0, { autoscaling });
   expect(facts).toContainEqual({ label: "scales itself", value: "3 of 2 to 5 tasks" });
   expect(facts).toContainEqual({ label: "because", value: autoscaling });
+});
+
+test("a service's explanation has its names, where traffic goes, and where not and why", () => {
+  const network = { network: "shop_front", aliases: ["www"], internal: false };
+  const service = aService({ networks: [network] }, { virtualIp: "10.210.240.1" });
+  const slow = { slot: "2", health: "starting", address: "10.210.1.3" } as const;
+  const failing = Array.from({ length: 12 }, (_, i) => {
+    return aTask(service, `f${i}`, { slot: `${i + 3}`, health: "unhealthy" });
+  });
+  const tasks = [
+    aTask(service, "t1", { address: "10.210.1.2", readyAt: 0 }),
+    aTask(service, "t2", slow),
+    ...failing,
+  ];
+  const facts = networkFacts(aView({ services: [service], tasks }), service);
+  expect(facts.slice(0, 5)).toEqual([
+    { label: "names", value: "web, www in shop_front" },
+    { label: "virtual address", value: "10.210.240.1" },
+    { label: "endpoints", value: "10.210.1.2 on n1" },
+    { label: "no traffic goes to", value: "shop/web.2, since it has not answered yet" },
+    { label: "no traffic goes to", value: "shop/web.3, since it is unhealthy" },
+  ]);
+  expect(facts.at(-1)).toEqual({ label: "nor to", value: "5 further tasks" });
 });
