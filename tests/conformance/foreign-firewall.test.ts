@@ -49,3 +49,36 @@ test("one that drops both is to be opened for each that is not open yet", async 
   );
   expect(await toldOf(both)).toEqual([]);
 });
+
+/** What firewalld 1.3 makes of a zone `public`, as far as packets that are passed on meet it. */
+const firewalld = (...zones: string[]) => `table inet firewalld {
+  chain filter_FWD_public {
+  }
+  chain filter_FWD_trusted {
+    accept
+  }
+  chain filter_FORWARD_ZONES {
+    ${[...zones, "goto filter_FWD_public"].join("\n    ")}
+  }
+  chain filter_FORWARD {
+    type filter hook forward priority filter + 10; policy accept;
+    ct state { established, related } accept
+    ct status dnat accept
+    iifname "lo" accept
+    ct state invalid drop
+    jump filter_FORWARD_ZONES
+    reject with icmpx admin-prohibited
+  }
+}
+`;
+
+test("firewalld is to be told of the cluster, and is left alone once it was", async () => {
+  const remedy = (range = "") =>
+    `firewall-cmd --permanent --zone=trusted --add-source=${range} && firewall-cmd --reload`;
+  expect(await toldOf(firewalld())).toEqual(RANGES.map(remedy));
+  const [inet, inet6] = RANGES.map((range) => {
+    return `${range.includes(":") ? "ip6" : "ip"} saddr ${range} goto filter_FWD_trusted`;
+  });
+  expect(await toldOf(firewalld(inet ?? ""))).toEqual([remedy(RANGES[1])]);
+  expect(await toldOf(firewalld(inet ?? "", inet6 ?? ""))).toEqual([]);
+});

@@ -237,20 +237,33 @@ describe("what somebody reads who listens between two machines", () => {
     expect(await overhear()).toInclude(SECRET);
   });
 
-  test("is nothing with wireguard, from the moment that the cluster is told so", async () => {
-    const [h1, h2] = [fleet.host("h1"), fleet.host("h2")];
+  /** Has nodes reach each other in another way, by which packets for tasks leave by `device`. */
+  async function switchTo(mode: string, device: string): Promise<void> {
+    const h1 = fleet.host("h1");
     await h1.endServer("SIGTERM");
-    await h1.startServer(["--network", "wireguard"]);
-    for (const host of [h1, h2]) {
-      await host.waitFor("WireGuard is there", async () => {
-        const routes = await run(host, "ip", "route");
-        return routes.includes("dev orchd-wg") && !routes.includes("dev orchd-vx");
+    await h1.startServer(["--network", mode]);
+    for (const host of fleet.hosts) {
+      await host.waitFor(`${mode} is there`, async () => {
+        const routes = (await run(host, "ip", "route", "show", "proto", "210")).split("\n");
+        const toOthers = routes.filter((route) => / dev (?:orchd-|eth0)/.test(route));
+        return toOthers.length === 1 && toOthers[0]?.includes(device) === true;
       });
     }
+  }
+
+  test("is nothing with wireguard, from the moment that the cluster is told so", async () => {
+    const h2 = fleet.host("h2");
+    await switchTo("wireguard", "dev orchd-wg");
     const heard = await overhear();
     expect(heard.length).toBeGreaterThan(1000);
     expect(heard).not.toInclude(SECRET);
     const key = await run(h2, "stat", "-c", "%a", "/var/lib/orchd/wireguard.key");
     expect(key).toBe("600");
+  });
+
+  test("is everything with host-gw, which has no device but the machine's own", async () => {
+    await switchTo("host-gw", "dev eth0");
+    expect(await overhear()).toInclude(SECRET);
+    for (const host of fleet.hosts) expect(await run(host, "ip", "link")).not.toInclude("orchd-");
   });
 });
