@@ -31,6 +31,21 @@ function everywhere(name: string, port?: number): string {
   return `name: ${name}\nservices:\n  web:\n    ${IMAGE}\n    ${greeting}\n    ${mode}${ports}\n`;
 }
 
+const STICKY = `name: sticky
+services:
+  web:
+    ${IMAGE}
+    environment: {GREETING: sticky}
+    deploy: {mode: global}
+    ports: ["8082:8080"]
+    x-orchd: {sticky: 10m}
+  alone:
+    ${IMAGE}
+    environment: {GREETING: alone}
+    deploy: {placement: {constraints: ["node.hostname == h2"]}}
+    ports: [{target: 8080, published: 8083, mode: host}]
+`;
+
 /** Clients that ask for ever, each from one port; answers how many were answered last. */
 function askByUdp(host: FleetHost): { heard: () => number; end: () => void } {
   const words = [bun, UDP_END, "ask", host.address, `${UDP_PORT}`, `${CLIENTS}`];
@@ -118,6 +133,19 @@ describe("the network of three machines", () => {
     }
   });
 
+  test("leads a client of a sticky port to one task, and to a host port on its host", async () => {
+    const [h1, h2, h3] = [server(), fleet.host("h2"), fleet.host("h3")];
+    await h1.mustUp(STICKY);
+    const heard = new Set<string>();
+    for (const host of hosts) {
+      for (const one of await answers(h1, `http://${host.address}:8082/`, 10)) heard.add(one);
+    }
+    expect([...heard]).toEqual([expect.stringMatching(/^sticky from /)]);
+    expect(await h1.get(`http://${h2.address}:8083/`)).toStartWith("alone");
+    expect(await h1.get(`http://${h3.address}:8083/`)).toBeUndefined();
+    await h1.must("down", "sticky");
+  });
+
   test("keeps the client's address where the task is on the machine", async () => {
     const [h1, h2] = [server(), fleet.host("h2")];
     await answers(h1, `http://${h2.address}:8080/`, 20);
@@ -180,6 +208,11 @@ describe("the network of three machines", () => {
     const asking = askByUdp(h2);
     await h2.waitFor("every client is answered", () => asking.heard() === CLIENTS);
     await h3.cutPower();
+    // Some are led to the dead machine first, and to others when they try again.
+    const patient = ["busybox", "wget", "-q", "-O", "/dev/null"];
+    const visits = Array.from({ length: CLIENTS }, () => {
+      return h2.lab.run([...patient, "http://127.0.0.1:8080/"], { timeoutMs: 30_000 });
+    });
     await h2.waitFor("the dead machine's task gets nothing", async () => {
       return !(await leadsTo(h2, address));
     });
@@ -188,6 +221,7 @@ describe("the network of three machines", () => {
       return asking.heard() === CLIENTS;
     });
     asking.end();
+    expect((await Promise.all(visits)).map(({ code }) => code)).toEqual(visits.map(() => 0));
     await server().startServer();
   });
 
