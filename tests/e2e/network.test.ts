@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { signalInside } from "../../scripts/lab/lab.ts";
 import { bun } from "../../scripts/project.ts";
 import { Fleet, type FleetHost } from "../../scripts/lab/fleet.ts";
@@ -44,6 +44,29 @@ services:
     environment: {GREETING: alone}
     deploy: {placement: {constraints: ["node.hostname == h2"]}}
     ports: [{target: 8080, published: 8083, mode: host}]
+`;
+
+/** A service on the second machine, and two on the first, in networks that their files name. */
+const SHARED = `name: door
+services:
+  web:
+    ${IMAGE}
+    environment: {GREETING: door}
+    networks: {common: {aliases: [entrance]}}
+    deploy: {placement: {constraints: ["node.hostname == h2"]}}
+networks: {common: {name: common}}
+`;
+const GUESTS = `name: guests
+services:
+  guest:
+    ${IMAGE}
+    networks: [common]
+    deploy: {placement: {constraints: ["node.hostname == h1"]}}
+  inside:
+    ${IMAGE}
+    networks: [closed]
+    deploy: {placement: {constraints: ["node.hostname == h1"]}}
+networks: {common: {external: true}, closed: {internal: true}}
 `;
 
 /** Clients that ask for ever, each from one port; answers how many were answered last. */
@@ -236,7 +259,7 @@ describe("the network of three machines", () => {
   });
 });
 
-describe("what somebody reads who listens between two machines", () => {
+describe("the network of two machines", () => {
   const SECRET = "only-for-tasks";
   let fleet: Fleet;
   beforeAll(async () => {
@@ -267,8 +290,33 @@ describe("what somebody reads who listens between two machines", () => {
     return readFileSync(file, "latin1");
   }
 
-  test("is everything with vxlan", async () => {
+  test("shows everything to who listens with vxlan", async () => {
     expect(await overhear()).toInclude(SECRET);
+  });
+
+  test("leads to another stack in a network that both share, and not out of an internal one", async () => {
+    const [h1, h2] = [fleet.host("h1"), fleet.host("h2")];
+    const page = h2.write("index.html", "outer");
+    const words = ["busybox", "httpd", "-f", "-p", "9099", "-h", dirname(page)];
+    const program = h2.lab.spawn(words);
+    await h1.mustUp(SHARED);
+    await h1.mustUp(GUESTS);
+    const asks = async (service: string, url: string) => {
+      const filters = ["label=orchd.stack=guests", `label=orchd.service=${service}`];
+      const asked = filters.flatMap((filter) => ["--filter", filter]);
+      const id = await h1.podman("ps", "--quiet", ...asked);
+      const ask = ["podman", "exec", id, "timeout", "2", "wget", "-q", "-O", "-", url];
+      return (await h1.lab.run(ask)).stdout.trim();
+    };
+    const entrance = "http://entrance:8080/";
+    await h1.waitFor("the guest finds the entrance", async () => {
+      return (await asks("guest", entrance)).startsWith("door");
+    });
+    expect(await asks("inside", entrance)).toBe("");
+    const outside = `http://${h2.address}:9099/`;
+    expect(await asks("guest", outside)).toBe("outer");
+    expect(await asks("inside", outside)).toBe("");
+    signalInside(program, "SIGKILL");
   });
 
   /** Has nodes reach each other in another way, by which packets for tasks leave by `device`. */
@@ -285,7 +333,7 @@ describe("what somebody reads who listens between two machines", () => {
     }
   }
 
-  test("is nothing with wireguard, from the moment that the cluster is told so", async () => {
+  test("shows nothing with wireguard, from the moment that the cluster is told so", async () => {
     const h2 = fleet.host("h2");
     await switchTo("wireguard", "dev orchd-wg");
     const heard = await overhear();
@@ -295,7 +343,7 @@ describe("what somebody reads who listens between two machines", () => {
     expect(key).toBe("600");
   });
 
-  test("is everything with host-gw, which has no device but the machine's own", async () => {
+  test("shows everything with host-gw, which has no device but the machine's own", async () => {
     await switchTo("host-gw", "dev eth0");
     expect(await overhear()).toInclude(SECRET);
     for (const host of fleet.hosts) expect(await run(host, "ip", "link")).not.toInclude("orchd-");
