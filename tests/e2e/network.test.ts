@@ -294,7 +294,7 @@ describe("the network of two machines", () => {
     expect(await overhear()).toInclude(SECRET);
   });
 
-  test("leads to another stack in a network that both share, and not out of an internal one", async () => {
+  test("leads to a stack that shares a network, and not out of an internal one", async () => {
     const [h1, h2] = [fleet.host("h1"), fleet.host("h2")];
     const page = h2.write("index.html", "outer");
     const words = ["busybox", "httpd", "-f", "-p", "9099", "-h", dirname(page)];
