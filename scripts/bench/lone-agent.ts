@@ -1,47 +1,15 @@
-import { setTimeout as pause } from "node:timers/promises";
-import type { NodeSummary } from "../../src/model/summary.ts";
-import { HELLO_IMAGE } from "../image.ts";
-import { Fleet, type FleetHost } from "../lab/fleet.ts";
+import type { FleetHost } from "../lab/fleet.ts";
 import { one, type Figure } from "./figure.ts";
 import { CostMeter, memoryFigures, residentDuring } from "./process-cost.ts";
+import { withSettledAgent } from "./settled-agent.ts";
 
 const TASKS = 10;
-/** It gives back what only its start needed 30 s after it. */
-const SETTLE_MS = 45_000;
 const SESSION_PORT = 6770;
 const GOSSIP_PORT = 7946;
 
 /** What an agent with running tasks takes on a machine of its own while nothing happens. */
 export async function benchLoneAgent(windowMs: number): Promise<Figure[]> {
-  const fleet = await Fleet.start(2);
-  try {
-    const [server, agent] = [fleet.host("h1"), fleet.host("h2")];
-    await server.startServer();
-    agent.spawnAgent([`${await server.token()}@${server.address}`]);
-    await server.waitFor("the agent is ready", async () => {
-      const nodes = await server.json<NodeSummary[]>("nodes");
-      return nodes.some(({ hostname, health }) => hostname === "h2" && health === "ready");
-    });
-    await server.loadImage();
-    await server.mustUp(stackOnAgent());
-    await pause(SETTLE_MS);
-    return await measure(agent, windowMs);
-  } finally {
-    await fleet.stop();
-  }
-}
-
-function stackOnAgent(): string {
-  return `name: bench
-services:
-  app:
-    image: ${HELLO_IMAGE}
-    pull_policy: never
-    command: ["sleep", "1000000"]
-    deploy:
-      replicas: ${TASKS}
-      placement: {constraints: [node.hostname == h2]}
-`;
+  return withSettledAgent(TASKS, async (agent) => measure(agent, windowMs));
 }
 
 async function measure(agent: FleetHost, windowMs: number): Promise<Figure[]> {

@@ -1,16 +1,12 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
-import type { NodeSummary } from "../../src/model/summary.ts";
-import { HELLO_IMAGE } from "../image.ts";
-import { Fleet, type FleetHost } from "../lab/fleet.ts";
+import type { FleetHost } from "../lab/fleet.ts";
 import { LAB_RUNTIMES, type LabRuntime } from "../lab/lab-containers.ts";
 import { median, one, round, type Figure } from "./figure.ts";
 import { memoryMib, residentDuring } from "./process-cost.ts";
+import { withSettledAgent } from "./settled-agent.ts";
 
 const TASKS = 20;
-/** It gives back what only its start needed 30 s after it. */
-const SETTLE_MS = 45_000;
 const ABOVE_MB = 15;
 const MB_PER_MIB = 1024 ** 2 / 1e6;
 /** One for all containers, and one for each of them. */
@@ -56,38 +52,12 @@ function figuresOf({ runtime, services, monitors }: Cost): Figure[] {
 }
 
 async function costOf(runtime: LabRuntime, windowMs: number): Promise<Cost> {
-  const fleet = await Fleet.start(2, [runtime, runtime]);
-  try {
-    const [server, agent] = [fleet.host("h1"), fleet.host("h2")];
-    await server.startServer();
-    agent.spawnAgent([`${await server.token()}@${server.address}`]);
-    await server.waitFor("the agent is ready", async () => {
-      const nodes = await server.json<NodeSummary[]>("nodes");
-      return nodes.some(({ hostname, health }) => hostname === "h2" && health === "ready");
-    });
-    await server.loadImage();
-    await server.mustUp(stackOnAgent());
-    await pause(SETTLE_MS);
+  const measure = async (agent: FleetHost) => {
     const resident = await residentDuring(agent.serverPid, windowMs);
     const memory = (names: ReadonlySet<string>) => processesOn(agent, names).map(proportionalMib);
     return { runtime, resident, services: memory(SERVICES), monitors: memory(MONITORS) };
-  } finally {
-    await fleet.stop();
-  }
-}
-
-function stackOnAgent(): string {
-  return `name: bench
-services:
-  app:
-    image: ${HELLO_IMAGE}
-    pull_policy: never
-    command: ["sleep", "1000000"]
-    stop_grace_period: 0s
-    deploy:
-      replicas: ${TASKS}
-      placement: {constraints: [node.hostname == h2]}
-`;
+  };
+  return withSettledAgent(TASKS, measure, runtime);
 }
 
 function proportionalMib(pid: number): number {
